@@ -1,0 +1,22 @@
+//! WORDS: the values everything else speaks in.
+//!
+//! Pure: no async, no I/O, nothing of ours imported. The records that travel on topics stand here field for field as in
+//! `schemas/`; beside them the words the road uses between its stages (position, identity, tenant, answer, verdict).
+
+pub mod answer;
+pub mod bytes;
+pub mod clock;
+pub mod dead_letter;
+pub mod decision;
+pub mod event;
+pub mod feedback;
+pub mod human_feedback;
+pub mod identity;
+pub mod ops_event;
+pub mod position;
+pub mod reason_code;
+pub mod record;
+pub mod review;
+pub mod taxonomy;
+pub mod tenant;
+pub mod verdict;

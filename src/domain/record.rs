@@ -1,0 +1,64 @@
+//! A record as the log carries it: bytes and headers, not yet understood.
+
+use std::sync::Arc;
+
+use super::clock::Timestamp;
+use super::position::TopicRole;
+
+/// Bytes as they stand in the log; cheap to clone.
+pub type Payload = bytes::Bytes;
+
+/// One header; a header may repeat, and its value may be null.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Name, as sent.
+    pub name: Arc<str>,
+    /// Value, as sent.
+    pub value: Option<Payload>,
+}
+
+impl Header {
+    /// A header with text in it.
+    #[must_use]
+    pub fn text(name: &str, value: &str) -> Self {
+        Self { name: name.into(), value: Some(Payload::copy_from_slice(value.as_bytes())) }
+    }
+}
+
+/// A record read from a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Offset in its partition.
+    pub offset: u64,
+    /// When the log or the producer says it was written.
+    pub timestamp: Timestamp,
+    /// Key, untouched.
+    pub key: Option<Payload>,
+    /// Value, untouched; null is a tombstone.
+    pub value: Option<Payload>,
+    /// Headers in order.
+    pub headers: Vec<Header>,
+}
+
+impl Record {
+    /// First header of that name that has a value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers.iter().find(|header| &*header.name == name).and_then(|header| header.value.as_deref())
+    }
+}
+
+/// A record to be written. Its partition is explicit: outputs go to the number of the record they stem from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutRecord {
+    /// Which topic.
+    pub topic: TopicRole,
+    /// Which partition of it.
+    pub partition: u32,
+    /// Key.
+    pub key: Option<Payload>,
+    /// Value.
+    pub value: Option<Payload>,
+    /// Headers in order.
+    pub headers: Vec<Header>,
+}

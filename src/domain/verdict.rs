@@ -1,0 +1,48 @@
+//! How an event ends, saved before it may be published.
+//!
+//! Its terminal feedback is rebuilt from event and verdict, and the decision is kept as the bytes that go out: a
+//! redelivery publishes the same bytes.
+
+use serde::{Deserialize, Serialize};
+
+use super::bytes::Bytes;
+use super::clock::Timestamp;
+use super::feedback::{FeedbackStatus, Violation};
+use super::reason_code::ReasonCode;
+
+/// A terminal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Which of the six ways.
+    pub status: FeedbackStatus,
+    /// Why.
+    pub code: ReasonCode,
+    /// The same in words, with what is needed to act.
+    pub reason: Option<String>,
+    /// What is wrong with the event, for REJECTED.
+    #[serde(default)]
+    pub violations: Vec<Violation>,
+    /// For ACCEPTED and DEGRADED.
+    pub decision: Option<SavedDecision>,
+    /// For DUPLICATE: the first one's decision id.
+    pub first_decision_id: Option<String>,
+    /// For DUPLICATE: when the first one was claimed.
+    pub first_seen_at: Option<Timestamp>,
+    /// For SUPERSEDED: the event that was decided instead.
+    pub superseded_by_event_id: Option<String>,
+    /// When the verdict was reached.
+    pub processed_at: Timestamp,
+    /// From the record's timestamp to the verdict.
+    pub latency_ms: i64,
+}
+
+/// A decision as it goes out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedDecision {
+    /// UUIDv5.
+    pub id: String,
+    /// 1, or more for a better decision.
+    pub version: i32,
+    /// The record's value, byte for byte.
+    pub bytes: Bytes,
+}

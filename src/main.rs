@@ -1,0 +1,2 @@
+//! gatekeeper
+fn main() {}

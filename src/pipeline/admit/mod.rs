@@ -1,0 +1,1 @@
+//! Who may ask a model next: token buckets and fairness.

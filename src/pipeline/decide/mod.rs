@@ -1,0 +1,1 @@
+//! The decision: policy in code.

@@ -1,0 +1,220 @@
+//! PORT: the ledger, which remembers every dedupe key for the window.
+//!
+//! It shares no transaction with the log and needs none, because of one rule: **a claim names its owner by position, and
+//! the first position wins.** Everything goes through one word, [`Ledger::commit`]: a batch of entries in one database
+//! transaction, each answered with what the row said, in order. Batches are made by the road (group commit): while one
+//! is on its way, the next collects.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::domain::answer::Answer;
+use crate::domain::clock::Timestamp;
+use crate::domain::identity::{BodyHash, DedupeKey};
+use crate::domain::position::Position;
+use crate::domain::verdict::Verdict;
+
+/// The port. Implemented by SQLite, by Postgres, and in memory for the simulation.
+pub trait Ledger: Send + Sync + 'static {
+    /// All of these in one transaction, in order; one outcome each. An entry sees what earlier entries of its batch did.
+    /// On an error nothing of the batch happened, or (connection lost inside commit) all of it: entries are such that
+    /// the same batch may simply be committed again.
+    fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'_, Result<Vec<Outcome>, LedgerError>>;
+
+    /// The row of this key, if there is one.
+    fn find(&self, key: DedupeKey) -> BoxFuture<'_, Result<Option<Row>, LedgerError>>;
+
+    /// Drop rows whose verdict was published before `published_before`, at most `limit`, never one that was rejected
+    /// after `rejected_after`. Returns how many went.
+    fn forget(
+        &self,
+        published_before: Timestamp,
+        rejected_after: Timestamp,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u64, LedgerError>>;
+}
+
+/// The claim of one record on its event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Which event.
+    pub key: DedupeKey,
+    /// Which copy of it.
+    pub position: Position,
+    /// How many delay tiers it came through.
+    pub hop: u32,
+    /// What it says.
+    pub body: BodyHash,
+    /// For people who look into the ledger.
+    pub tenant_id: Arc<str>,
+    /// For people who look into the ledger.
+    pub event_id: Arc<str>,
+    /// Now.
+    pub at: Timestamp,
+}
+
+/// One line of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// Insert the row unless there is one; answered with the row as it stands after that.
+    Claim(Claim),
+    /// Take the claim over from a row that was rejected or has vanished: compare-and-set on the old owner, with the new
+    /// hash, verdict, answer and lease cleared. Answered with the row as it stands after that.
+    TakeOver {
+        /// The new claim.
+        claim: Claim,
+        /// The owner it is taken from.
+        from: Position,
+    },
+    /// Before an attempt at a paid call: nobody else may call for this event until the lease ends, on the database's
+    /// clock. Granted if there is no answer and no verdict yet and no other live lease.
+    Lease {
+        /// Which event.
+        key: DedupeKey,
+        /// Its owner; another owner's row is not touched.
+        owner: Position,
+        /// For how long from now.
+        lasts: Duration,
+    },
+    /// A call ended without an answer: end our lease.
+    Release {
+        /// Which event.
+        key: DedupeKey,
+        /// Its owner.
+        owner: Position,
+    },
+    /// Save an answer unless there is one; ends the lease. Answered with the answer that is saved now.
+    Answer {
+        /// Which event.
+        key: DedupeKey,
+        /// Its owner.
+        owner: Position,
+        /// What was said.
+        answer: Arc<Answer>,
+        /// Now.
+        at: Timestamp,
+    },
+    /// Save a verdict unless there is one; ends the lease. Answered with the verdict that is saved now.
+    Verdict {
+        /// Which event.
+        key: DedupeKey,
+        /// Its owner.
+        owner: Position,
+        /// How it ends.
+        verdict: Arc<Verdict>,
+    },
+    /// The burst with this verdict was committed.
+    Published {
+        /// Which event.
+        key: DedupeKey,
+        /// Its owner.
+        owner: Position,
+        /// Now.
+        at: Timestamp,
+    },
+    /// Unpublished rows of this partition whose owner lies in `from..to` can never come again.
+    Vanished {
+        /// The topic's id.
+        topic_id: String,
+        /// Partition number.
+        partition: u32,
+        /// First offset of the gap.
+        from: u64,
+        /// First offset after it.
+        to: u64,
+    },
+    /// Published marks that a crash prevented: everything this partition's restored frontier holds as finished.
+    /// `unfinished` lists the exceptions below `to`.
+    RepairPublished {
+        /// The topic's id.
+        topic_id: String,
+        /// Partition number.
+        partition: u32,
+        /// First offset that is not known to be finished.
+        to: u64,
+        /// Offsets below `to` that are not finished.
+        unfinished: Vec<u64>,
+        /// Now.
+        at: Timestamp,
+    },
+}
+
+/// What an entry came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// For Claim and TakeOver.
+    Row(Arc<Row>),
+    /// For Lease: ours until then; nobody else calls.
+    LeaseGranted,
+    /// For Lease: somebody else is calling, for this much longer at most.
+    LeaseHeld {
+        /// At most.
+        remaining: Duration,
+    },
+    /// For Lease: there is nothing to call for (an answer, a verdict, or another owner): read the row again.
+    LeasePointless,
+    /// For Answer.
+    Saved(Arc<Answer>),
+    /// For Verdict.
+    Reached(Arc<Verdict>),
+    /// For Answer, Verdict, Published and Release: the row is gone or has another owner; nothing was changed.
+    NotOwner,
+    /// For Release and Published.
+    Done,
+    /// For Vanished and RepairPublished: how many rows.
+    Changed(u64),
+}
+
+/// A row as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Which event.
+    pub key: DedupeKey,
+    /// The copy that owns it.
+    pub owner: Position,
+    /// Its hop.
+    pub hop: u32,
+    /// What the owner says.
+    pub body: BodyHash,
+    /// When the first claim was made.
+    pub first_seen_at: Timestamp,
+    /// The saved answer.
+    pub answer: Option<Arc<Answer>>,
+    /// When it was saved.
+    pub answered_at: Option<Timestamp>,
+    /// The saved verdict.
+    pub verdict: Option<Arc<Verdict>>,
+    /// When its burst was known to be committed.
+    pub published_at: Option<Timestamp>,
+    /// The owner can never come again.
+    pub vanished: bool,
+    /// Whether this row was ever rejected.
+    pub rejected: bool,
+}
+
+/// Why a batch failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The database is away, busy or slow: the road holds and asks again.
+    #[error("the ledger is not available: {0}")]
+    Unavailable(String),
+    /// No connection within the deadline.
+    #[error("no ledger connection became free within {waited:?}")]
+    PoolExhausted {
+        /// The deadline.
+        waited: Duration,
+    },
+    /// The ledger holds something this build cannot read; asking again does not help.
+    #[error("the ledger is damaged: {0}")]
+    Damaged(String),
+}
+
+impl LedgerError {
+    /// Whether the same batch may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        !matches!(self, Self::Damaged(_))
+    }
+}

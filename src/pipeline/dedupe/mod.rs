@@ -1,0 +1,3 @@
+//! Is this event new, the same record again, a duplicate or a conflict?
+
+pub mod ledger;

@@ -1,0 +1,1 @@
+//! Finished offsets of a partition, and their codec.

@@ -1,0 +1,1 @@
+//! Decode, envelope, validate.

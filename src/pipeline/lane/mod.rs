@@ -1,0 +1,1 @@
+//! One event a time per ticket.

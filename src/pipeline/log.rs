@@ -1,0 +1,177 @@
+//! PORT: the log, as one pair of channels.
+//!
+//! Reading positions and publishing results cannot be two ports, because a burst commits both. [`Happening`]s come in,
+//! [`Errand`]s go out. The adapter owns threads, clients, producers and fencing; the road owns frontier, lanes and
+//! results; neither knows the other's.
+//!
+//! What an adapter promises:
+//! - `Records` of a partition come in offset order, each record once per assignment, starting at the committed offset.
+//! - After `Revoking` it takes at most one more `Publish` for those partitions, until `LetGo` or the deadline.
+//! - At most one `Publish` is outstanding; its outcome comes as `Published`, with an unknown commit already resolved.
+//! - A committed burst is atomic: its records and its positions, or neither.
+//! - `Pause` really stops the reading; what was already on its way may still arrive.
+//! - After `Stop` it ends, and closes the channel of happenings.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::domain::position::Partition;
+use crate::domain::record::{OutRecord, Record};
+
+/// Counts changes of ownership; a burst made under an older one is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Epoch(pub u64);
+
+/// A partition that is ours from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Which.
+    pub partition: Partition,
+    /// The topic's id, for positions.
+    pub topic_id: String,
+    /// The committed offset; `None`: the group never committed here.
+    pub committed: Option<u64>,
+    /// The metadata of that commit, empty if none.
+    pub metadata: String,
+    /// The first offset that can still be read.
+    pub log_start: u64,
+}
+
+/// What the log says.
+#[derive(Debug)]
+pub enum Happening {
+    /// These partitions were added to what we own.
+    Assigned {
+        /// The ownership from now on.
+        epoch: Epoch,
+        /// The new ones only.
+        partitions: Vec<Assignment>,
+    },
+    /// Records of one partition, in order.
+    Records {
+        /// The epoch of that partition's assignment.
+        epoch: Epoch,
+        /// Which.
+        partition: Partition,
+        /// At least one.
+        records: Vec<Record>,
+    },
+    /// Everything before `end` has been handed over; the rest were gaps.
+    CaughtUp {
+        /// The epoch of that partition's assignment.
+        epoch: Epoch,
+        /// Which.
+        partition: Partition,
+        /// The next offset there will be.
+        end: u64,
+    },
+    /// These will be taken away: finish a last burst and let go.
+    Revoking {
+        /// Which.
+        partitions: Vec<Partition>,
+        /// How long the adapter waits for `LetGo`.
+        deadline: Duration,
+    },
+    /// These are gone already; nothing about them can be published.
+    Lost {
+        /// Which.
+        partitions: Vec<Partition>,
+    },
+    /// Nobody was listening for this long: somebody else may own our partitions.
+    Away {
+        /// How long.
+        silent: Duration,
+    },
+    /// How the outstanding burst ended.
+    Published {
+        /// Its number.
+        burst: u64,
+        /// How.
+        outcome: PublishOutcome,
+    },
+    /// The log cannot go on; the process ends with this message.
+    Failed {
+        /// What happened and what to do.
+        reason: String,
+    },
+}
+
+/// How a burst ended. There is no "unknown": the adapter finds out first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublishOutcome {
+    /// Records and positions are in the log.
+    Committed,
+    /// Ownership changed; nothing is in the log. The results belong to whoever owns their partitions now.
+    Refused,
+    /// Nothing is in the log; try again.
+    NotCommitted {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// One transaction's worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Burst {
+    /// Counts up within this process.
+    pub number: u64,
+    /// The ownership it was made under.
+    pub epoch: Epoch,
+    /// What goes out, in order.
+    pub records: Vec<OutRecord>,
+    /// Where reading stands afterwards; never empty.
+    pub positions: Vec<BurstPosition>,
+}
+
+/// A partition's position as a burst commits it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BurstPosition {
+    /// Which.
+    pub partition: Partition,
+    /// The lowest unfinished offset.
+    pub base: u64,
+    /// The finished set above it, encoded; at most 4,096 ASCII characters.
+    pub metadata: String,
+}
+
+/// What the road asks of the log.
+#[derive(Debug)]
+pub enum Errand {
+    /// Stop reading these. Asking twice is harmless.
+    Pause(Vec<Partition>),
+    /// Go on reading these. Asking for one that is not paused, or not owned, is harmless.
+    Resume(Vec<Partition>),
+    /// Commit a burst; answered by [`Happening::Published`].
+    Publish(Burst),
+    /// The answer to [`Happening::Revoking`], after the last burst.
+    LetGo(Vec<Partition>),
+    /// Leave the group and end.
+    Stop,
+}
+
+/// The road's end of the channels.
+#[derive(Debug)]
+pub struct LogPort {
+    /// Bounded: an adapter that gets ahead waits.
+    pub happenings: mpsc::Receiver<Happening>,
+    /// Bounded by protocol: one burst, one answer to a revocation, one pause or resume a partition.
+    pub errands: mpsc::UnboundedSender<Errand>,
+}
+
+/// The adapter's end of the channels.
+#[derive(Debug)]
+pub struct LogAdapterEnd {
+    /// To the road.
+    pub happenings: mpsc::Sender<Happening>,
+    /// From the road; closed when the road is gone.
+    pub errands: mpsc::UnboundedReceiver<Errand>,
+}
+
+/// Both ends, with room for `capacity` happenings.
+#[must_use]
+pub fn channels(capacity: usize) -> (LogPort, LogAdapterEnd) {
+    let (to_road, happenings) = mpsc::channel(capacity);
+    let (errands, to_adapter) = mpsc::unbounded_channel();
+    (LogPort { happenings, errands }, LogAdapterEnd { happenings: to_road, errands: to_adapter })
+}

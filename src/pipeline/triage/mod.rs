@@ -1,0 +1,3 @@
+//! Guarded triage.
+
+pub mod model;

@@ -1,0 +1,1 @@
+//! Layers of settings, and where each value came from.

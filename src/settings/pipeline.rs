@@ -1,0 +1,42 @@
+//! `pipeline.*`: how much at once, and how often results are published.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Bounds of the road.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// Events in triage at once.
+    pub max_in_flight: usize,
+    /// Records on the road, from read to committed, before reading stops.
+    pub max_on_road: usize,
+    /// Events of one tenant waiting for admission before reading stops.
+    pub max_waiting_per_tenant: usize,
+    /// Time between bursts.
+    #[serde(with = "humantime_serde")]
+    pub burst_interval: Duration,
+    /// Results that close a burst early, and the most one carries.
+    pub burst_max_records: usize,
+    /// Longest metadata string of a commit.
+    pub metadata_max_chars: usize,
+    /// Reading a partition stops when its metadata reaches this share of the maximum.
+    pub metadata_pause_percent: u8,
+    /// Of several waiting events of a ticket only the newest is decided.
+    pub superseding: bool,
+    /// Pause before a failed burst or ledger batch is tried again.
+    #[serde(with = "humantime_serde")]
+    pub retry_pause: Duration,
+    /// How long nobody may have listened to the log before paid calls wait for a sign of ownership.
+    #[serde(with = "humantime_serde")]
+    pub away_limit: Duration,
+    /// How long those calls wait at most.
+    #[serde(with = "humantime_serde")]
+    pub away_hold: Duration,
+    /// How long running calls may take to end after SIGTERM.
+    #[serde(with = "humantime_serde")]
+    pub drain_deadline: Duration,
+    /// Happenings of the log that may wait for the road.
+    pub log_queue: usize,
+}
