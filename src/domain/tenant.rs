@@ -3,6 +3,7 @@
 //! Plain values; where they come from (files, the database) is somebody else's knowledge.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -271,4 +272,33 @@ fn a_minute() -> Duration {
 
 fn yes() -> bool {
     true
+}
+
+/// Every tenant that is known, and what happens to the others.
+#[derive(Debug, Clone, Default)]
+pub struct TenantBook {
+    known: BTreeMap<String, Arc<Tenant>>,
+    for_unknown: Option<Arc<Tenant>>,
+}
+
+impl TenantBook {
+    /// These tenants; `for_unknown` is the policy under which all others run, if they may.
+    #[must_use]
+    pub fn new(tenants: Vec<Tenant>, for_unknown: Option<Tenant>) -> Self {
+        Self {
+            known: tenants.into_iter().map(|tenant| (tenant.id.clone(), Arc::new(tenant))).collect(),
+            for_unknown: for_unknown.map(Arc::new),
+        }
+    }
+
+    /// The policy for a tenant id; it may be disabled. `None`: unknown, and unknown ones are rejected.
+    #[must_use]
+    pub fn find(&self, tenant_id: &str) -> Option<&Arc<Tenant>> {
+        self.known.get(tenant_id).or(self.for_unknown.as_ref())
+    }
+
+    /// The tenants that are known by name.
+    pub fn known(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.known.values()
+    }
 }
