@@ -7,6 +7,7 @@
 //! What an adapter promises:
 //! - `Records` of a partition come in offset order, each record once per assignment, starting at the committed offset.
 //! - After `Revoking` it takes at most one more `Publish` for those partitions, until `LetGo` or the deadline.
+//! - After every loss of partitions comes an `Assigned` with the next epoch, maybe with nothing new in it.
 //! - At most one `Publish` is outstanding; its outcome comes as `Published`, with an unknown commit already resolved.
 //! - A committed burst is atomic: its records and its positions, or neither.
 //! - `Pause` really stops the reading; what was already on its way may still arrive.

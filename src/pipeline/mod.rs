@@ -1,6 +1,10 @@
 //! THE ROAD: from record to burst.
+//!
+//! [`run_loop::run`] is the loop, [`road::Road`] the state it drives, [`log`] the port that reading and publishing share.
+//! The stages beside them are pure, or stand behind a port of their own; none knows another.
 
 pub mod admit;
+pub mod burst;
 pub mod decide;
 pub mod dedupe;
 pub mod frontier;
@@ -8,4 +12,8 @@ pub mod ingest;
 pub mod lane;
 pub mod log;
 pub mod publish;
+pub mod road;
+pub mod run_loop;
+pub mod schema_set;
+pub mod tracked;
 pub mod triage;

@@ -1,1 +1,314 @@
-//! One event a time per ticket.
+//! One event at a time per ticket, in log order; different tickets side by side.
+//!
+//! A lane is the queue of one ticket's events that were read and not yet have their result. Its head is worked on; the
+//! rest waits. Work is done in **units**: usually the head alone. With superseding, a unit reaches from the head to the
+//! newest event that may be decided: that one is decided, older ones of the unit become SUPERSEDED by it, and all of
+//! them leave the lane together, in order, so they travel in one burst.
+//!
+//! Pure: the road says what is known of each event, the lane says what is next.
+
+pub mod ignore;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// `tenant|ticket`.
+pub type TicketKey = Arc<str>;
+
+/// What is known of an event that waits in a lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// The ledger has not answered yet.
+    Unknown,
+    /// It has passed every check and needs a model: it may be superseded, and may supersede.
+    Decidable,
+    /// Its end is known (duplicate, ignored, rejected, saved before), or it goes on from a saved answer.
+    Settled,
+    /// A saved SUPERSEDED: it leaves with the event of this id.
+    SupersededBy(String),
+}
+
+#[derive(Debug)]
+struct Waiting<I> {
+    item: I,
+    event_id: Arc<str>,
+    standing: Standing,
+}
+
+#[derive(Debug)]
+struct Lane<I> {
+    queue: VecDeque<Waiting<I>>,
+    /// How many at the front are being worked on as one unit; 0: none.
+    at_work: usize,
+}
+
+/// The next piece of work of a lane, in log order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit<I> {
+    /// The last one is the newest. With more than one, the `Decidable` ones before it are superseded by it.
+    pub items: Vec<I>,
+}
+
+/// All lanes.
+#[derive(Debug)]
+pub struct Lanes<I> {
+    lanes: HashMap<TicketKey, Lane<I>>,
+    superseding: bool,
+}
+
+impl<I: Copy + Eq> Lanes<I> {
+    /// No lanes yet.
+    #[must_use]
+    pub fn new(superseding: bool) -> Self {
+        Self { lanes: HashMap::new(), superseding }
+    }
+
+    /// An event was read: it stands last in its lane.
+    pub fn join(&mut self, ticket: &TicketKey, item: I, event_id: Arc<str>) {
+        let waiting = Waiting { item, event_id, standing: Standing::Unknown };
+        match self.lanes.get_mut(ticket) {
+            Some(lane) => lane.queue.push_back(waiting),
+            None => {
+                self.lanes.insert(ticket.clone(), Lane { queue: VecDeque::from([waiting]), at_work: 0 });
+            }
+        }
+    }
+
+    /// More is known of an event. Nothing changes for one that is being worked on.
+    pub fn know(&mut self, ticket: &TicketKey, item: I, standing: Standing) {
+        let waiting = self.lanes.get_mut(ticket).and_then(|lane| lane.queue.iter_mut().find(|w| w.item == item));
+        if let Some(waiting) = waiting {
+            waiting.standing = standing;
+        }
+    }
+
+    /// Start the lane's next unit, if it is at rest and its head is known. `partition_is_read` says that nothing more is
+    /// on its way, so that waiting for a superseding event is in vain.
+    pub fn start(&mut self, ticket: &TicketKey, partition_is_read: bool) -> Option<Unit<I>> {
+        let superseding = self.superseding;
+        let lane = self.lanes.get_mut(ticket)?;
+        if lane.at_work > 0 {
+            return None;
+        }
+        let reach = match &lane.queue.front()?.standing {
+            Standing::Unknown => return None,
+            Standing::Settled => 1,
+            Standing::SupersededBy(event_id) => {
+                let superseding_one = lane.queue.iter().skip(1).position(|w| *w.event_id == **event_id);
+                match superseding_one.map(|index| index + 2) {
+                    Some(reach) if lane.known_up_to(reach) => reach,
+                    Some(_) => return None,
+                    None if partition_is_read => 1,
+                    None => return None,
+                }
+            }
+            Standing::Decidable if superseding => lane.newest_decidable(),
+            Standing::Decidable => 1,
+        };
+        lane.at_work = reach;
+        Some(Unit { items: lane.queue.iter().take(reach).map(|waiting| waiting.item).collect() })
+    }
+
+    /// The unit at work, grown by what has come since it was started: it waited for admission, and an older event of it
+    /// need not be decided any more.
+    pub fn grow(&mut self, ticket: &TicketKey) -> Option<Unit<I>> {
+        let superseding = self.superseding;
+        let lane = self.lanes.get_mut(ticket).filter(|lane| lane.at_work > 0)?;
+        if superseding {
+            lane.at_work = lane.at_work.max(lane.newest_decidable());
+        }
+        Some(Unit { items: lane.queue.iter().take(lane.at_work).map(|waiting| waiting.item).collect() })
+    }
+
+    /// The unit at work.
+    #[must_use]
+    pub fn unit(&self, ticket: &TicketKey) -> Option<Unit<I>> {
+        let lane = self.lanes.get(ticket).filter(|lane| lane.at_work > 0)?;
+        Some(Unit { items: lane.queue.iter().take(lane.at_work).map(|waiting| waiting.item).collect() })
+    }
+
+    /// Whether any event that waits behind the lane's unit at work fulfils the condition.
+    pub fn any_behind(&self, ticket: &TicketKey, mut condition: impl FnMut(I) -> bool) -> bool {
+        self.lanes.get(ticket).is_some_and(|lane| lane.queue.iter().skip(lane.at_work).any(|w| condition(w.item)))
+    }
+
+    /// The unit at work has its results: its events leave the lane.
+    pub fn finish(&mut self, ticket: &TicketKey) {
+        if let Some(lane) = self.lanes.get_mut(ticket) {
+            lane.queue.drain(..lane.at_work);
+            lane.at_work = 0;
+            if lane.queue.is_empty() {
+                self.lanes.remove(ticket);
+            }
+        }
+    }
+
+    /// Lanes whose head waits for the event that superseded it.
+    #[must_use]
+    pub fn waiting_for_another(&self) -> Vec<TicketKey> {
+        let waits = |lane: &Lane<I>| {
+            lane.at_work == 0
+                && lane.queue.front().is_some_and(|head| matches!(head.standing, Standing::SupersededBy(_)))
+        };
+        self.lanes.iter().filter(|(_, lane)| waits(lane)).map(|(ticket, _)| ticket.clone()).collect()
+    }
+
+    /// The unit at work starts over: the ledger has news of it.
+    pub fn rewind(&mut self, ticket: &TicketKey) {
+        if let Some(lane) = self.lanes.get_mut(ticket) {
+            lane.at_work = 0;
+        }
+    }
+
+    /// A partition was taken away: these events leave; their lane is at rest again.
+    pub fn leave(&mut self, ticket: &TicketKey, mut gone: impl FnMut(I) -> bool) {
+        if let Some(lane) = self.lanes.get_mut(ticket) {
+            let at_work_goes = lane.queue.iter().take(lane.at_work).any(|waiting| gone(waiting.item));
+            lane.queue.retain(|waiting| !gone(waiting.item));
+            if at_work_goes {
+                lane.at_work = 0;
+            }
+            if lane.queue.is_empty() {
+                self.lanes.remove(ticket);
+            }
+        }
+    }
+
+    /// Tickets with events on the road.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Whether no ticket has events on the road.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+}
+
+impl<I> Lane<I> {
+    fn known_up_to(&self, reach: usize) -> bool {
+        self.queue.iter().take(reach).all(|waiting| waiting.standing != Standing::Unknown)
+    }
+
+    /// From the head to the newest decidable event, as far as everything in between is known and does not wait for
+    /// another one.
+    fn newest_decidable(&self) -> usize {
+        let mut reach = 1;
+        for (index, waiting) in self.queue.iter().enumerate().skip(1) {
+            match waiting.standing {
+                Standing::Decidable => reach = index + 1,
+                Standing::Settled => {}
+                Standing::Unknown | Standing::SupersededBy(_) => break,
+            }
+        }
+        reach
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticket() -> TicketKey {
+        "acme|1".into()
+    }
+
+    fn lanes(superseding: bool, standings: &[Standing]) -> Lanes<usize> {
+        let mut lanes = Lanes::new(superseding);
+        for (item, standing) in standings.iter().enumerate() {
+            lanes.join(&ticket(), item, format!("event-{item}").into());
+            lanes.know(&ticket(), item, standing.clone());
+        }
+        lanes
+    }
+
+    fn started(lanes: &mut Lanes<usize>) -> Option<Vec<usize>> {
+        lanes.start(&ticket(), false).map(|unit| unit.items)
+    }
+
+    #[test]
+    fn the_second_event_waits_for_the_first() {
+        let mut lanes = lanes(false, &[Standing::Decidable, Standing::Decidable]);
+        assert_eq!(started(&mut lanes), Some(vec![0]));
+        assert_eq!(started(&mut lanes), None, "one at a time");
+        lanes.finish(&ticket());
+        assert_eq!(started(&mut lanes), Some(vec![1]));
+        lanes.finish(&ticket());
+        assert!(lanes.is_empty(), "an empty lane is dropped");
+    }
+
+    #[test]
+    fn an_unknown_head_blocks_what_is_known_behind_it() {
+        let mut lanes = lanes(true, &[Standing::Unknown, Standing::Settled]);
+        assert_eq!(started(&mut lanes), None);
+        lanes.know(&ticket(), 0, Standing::Settled);
+        assert_eq!(started(&mut lanes), Some(vec![0]));
+    }
+
+    #[test]
+    fn the_newest_decidable_event_supersedes_and_carries_what_stands_between() {
+        use Standing::{Decidable, Settled, Unknown};
+        let mut lanes = lanes(true, &[Decidable, Settled, Decidable, Settled, Unknown, Decidable]);
+        assert_eq!(started(&mut lanes), Some(vec![0, 1, 2]), "not past the unknown one, no settled tail");
+        lanes.finish(&ticket());
+        assert_eq!(started(&mut lanes), Some(vec![3]));
+    }
+
+    #[test]
+    fn a_settled_head_is_never_superseded() {
+        let mut lanes = lanes(true, &[Standing::Settled, Standing::Decidable]);
+        assert_eq!(started(&mut lanes), Some(vec![0]));
+    }
+
+    #[test]
+    fn a_saved_superseded_event_leaves_with_the_one_that_superseded_it() {
+        let mut lanes = lanes(true, &[Standing::SupersededBy("event-2".to_owned()), Standing::Settled]);
+        assert_eq!(started(&mut lanes), None, "the other one is still on its way");
+        lanes.join(&ticket(), 2, "event-2".into());
+        assert_eq!(started(&mut lanes), None, "it is here, but the ledger has not answered");
+        lanes.know(&ticket(), 2, Standing::Settled);
+        assert_eq!(started(&mut lanes), Some(vec![0, 1, 2]));
+    }
+
+    #[test]
+    fn a_saved_superseded_event_does_not_wait_for_one_that_cannot_come() {
+        let mut lanes = lanes(true, &[Standing::SupersededBy("gone".to_owned())]);
+        assert_eq!(lanes.start(&ticket(), true).map(|unit| unit.items), Some(vec![0]));
+    }
+
+    #[test]
+    fn a_lane_whose_unit_was_taken_away_goes_on_with_the_rest() {
+        let mut lanes = lanes(false, &[Standing::Decidable, Standing::Decidable, Standing::Decidable]);
+        assert_eq!(started(&mut lanes), Some(vec![0]));
+        lanes.leave(&ticket(), |item| item == 0);
+        assert_eq!(started(&mut lanes), Some(vec![1]));
+        lanes.leave(&ticket(), |item| item == 2);
+        assert_eq!(started(&mut lanes), None, "the unit at work stays at work");
+        lanes.finish(&ticket());
+        assert!(lanes.is_empty());
+    }
+
+    #[test]
+    fn a_unit_that_waits_for_admission_grows_with_what_comes() {
+        let mut lanes = lanes(true, &[Standing::Decidable]);
+        assert_eq!(started(&mut lanes), Some(vec![0]));
+        lanes.join(&ticket(), 1, "event-1".into());
+        assert_eq!(lanes.grow(&ticket()).map(|unit| unit.items), Some(vec![0]), "not yet known");
+        lanes.know(&ticket(), 1, Standing::Decidable);
+        assert_eq!(lanes.grow(&ticket()).map(|unit| unit.items), Some(vec![0, 1]));
+        lanes.finish(&ticket());
+        assert_eq!(lanes.grow(&ticket()), None);
+    }
+
+    #[test]
+    fn a_unit_that_starts_over_may_grow() {
+        let mut lanes = lanes(true, &[Standing::Decidable]);
+        assert_eq!(started(&mut lanes), Some(vec![0]));
+        lanes.join(&ticket(), 1, "event-1".into());
+        lanes.know(&ticket(), 1, Standing::Decidable);
+        lanes.rewind(&ticket());
+        assert_eq!(started(&mut lanes), Some(vec![0, 1]));
+    }
+}

@@ -1,0 +1,85 @@
+//! The verdict on a history.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::finding::{Finding, Invariant};
+use crate::domain::feedback::FeedbackStatus;
+
+/// Findings beyond this many are counted, not kept.
+const MAX_FINDINGS: usize = 100;
+
+/// What was counted, and what is wrong.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Records of the events topic.
+    pub records: u64,
+    /// Terminal feedback records.
+    pub terminals: u64,
+    /// Live decisions.
+    pub decisions: u64,
+    /// Dead letters.
+    pub dead_letters: u64,
+    /// Terminals by status and code.
+    pub by_code: BTreeMap<(FeedbackStatus, String), u64>,
+    /// Finished by the committed position, without an output.
+    pub missing: u64,
+    /// Not finished yet.
+    pub open: u64,
+    /// Terminals or decisions that exist twice.
+    pub twice: u64,
+    /// Decisions of a ticket against log order.
+    pub out_of_order: u64,
+    /// Provider calls seen.
+    pub calls: u64,
+    /// Calls begun after that event's answer was saved.
+    pub paid_twice: u64,
+    /// Answers that were sent and never saved: a crash, or a timeout on our side.
+    pub calls_lost: u64,
+    /// The first violations.
+    pub findings: Vec<Finding>,
+    /// How many there are.
+    pub violations: u64,
+}
+
+impl Report {
+    pub(super) fn find(&mut self, invariant: Invariant, what: String) {
+        self.violations += 1;
+        if self.findings.len() < MAX_FINDINGS {
+            self.findings.push(Finding { invariant, what });
+        }
+    }
+
+    /// No promise was broken.
+    #[must_use]
+    pub fn is_green(&self) -> bool {
+        self.violations == 0
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for ((status, code), count) in &self.by_code {
+            let status = format!("{status:?}").to_uppercase();
+            writeln!(f, "  {status:<11} {code:<22} {count:>8}")?;
+        }
+        for finding in &self.findings {
+            writeln!(f, "  VIOLATION   {finding}")?;
+        }
+        write!(
+            f,
+            "records {}, terminals {}, decisions {}, missing {}, open {}, twice {}, out of order {}, paid twice {}, calls {}, lost in crashes {}, violations {}",
+            self.records,
+            self.terminals,
+            self.decisions,
+            self.missing,
+            self.open,
+            self.twice,
+            self.out_of_order,
+            self.paid_twice,
+            self.calls,
+            self.calls_lost,
+            self.violations
+        )
+    }
+}

@@ -1,0 +1,227 @@
+//! Calls: admitted, leased, answered, saved.
+//!
+//! A call belongs to an event, not to the item that started it: when its partition is taken away the call goes on, its
+//! answer is saved, and an item that comes back for the same event takes part in it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::item::{ItemId, Plan};
+use super::{Purpose, Road};
+use crate::domain::identity::DedupeKey;
+use crate::domain::position::Position;
+use crate::domain::tenant::Limits;
+use crate::pipeline::admit::Next;
+use crate::pipeline::dedupe::ledger::{Entry, Outcome};
+use crate::pipeline::lane::TicketKey;
+use crate::pipeline::triage::guard::{Job, LeaseReply, Triaged};
+use crate::telemetry::happenings::CallReattached;
+
+/// Somebody else's call is looked at again after this long at most.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A call on its way, or an answer being saved.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// The item that waits for it; none after its partition was taken away.
+    pub item: Option<ItemId>,
+    owner: Position,
+    tenant: Arc<str>,
+    reserved_tokens: u32,
+}
+
+/// A triage that is about to make a paid attempt asks for this.
+#[derive(Debug)]
+pub struct LeaseRequest {
+    /// For which event.
+    pub key: DedupeKey,
+    /// Whose claim it is.
+    pub owner: Position,
+    /// How long the attempt may last.
+    pub lasts: Duration,
+    /// Where the answer goes; none for a release.
+    pub reply: Option<oneshot::Sender<LeaseReply>>,
+}
+
+impl Road {
+    /// The lane's chosen event wants a model.
+    pub(super) fn ask(&mut self, ticket: &TicketKey, id: ItemId, now: Instant) {
+        if self.reattach(id) {
+            return;
+        }
+        let Some(event) = self.items.get(&id).and_then(|item| item.event()) else { return };
+        let Some(tenant) = &event.tenant else { return };
+        let remote = self.fixtures.guard.first_is_remote();
+        let limits = if remote { tenant.limits } else { Limits { weight: tenant.limits.weight, ..Limits::default() } };
+        let tokens = self.fixtures.guard.estimated_tokens(&event.event);
+        let tenant_id = event.claim.tenant_id.clone();
+        if self.admission.offer(now, &tenant_id, limits, ticket.clone(), tokens).is_err() {
+            self.overflow.push_back(ticket.clone());
+        }
+    }
+
+    /// A call for this very copy of the event may still be running from before its partition was taken away.
+    fn reattach(&mut self, id: ItemId) -> bool {
+        let Some(event) = self.items.get(&id).and_then(|item| item.event()) else { return false };
+        match self.calls.get_mut(&event.claim.key) {
+            Some(call) if call.owner == event.claim.position => {
+                call.item = Some(id);
+                CallReattached.record();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The next call to start, if one may start now.
+    pub fn next_job(&mut self, now: Instant) -> Option<Job> {
+        while self.asking < self.fixtures.settings.max_in_flight && !self.draining && self.away_until.is_none() {
+            self.refill_admission(now);
+            match self.admission.next(now) {
+                Next::Go { item: ticket, tenant, reserved_tokens } => {
+                    match self.start_call(&ticket, &tenant, reserved_tokens, now) {
+                        Some(job) => return Some(job),
+                        None => self.admission.settle(now, &tenant, reserved_tokens, 0),
+                    }
+                }
+                Next::WaitUntil(due) => {
+                    self.admission_due = Some(due);
+                    return None;
+                }
+                Next::Empty => return None,
+            }
+        }
+        None
+    }
+
+    fn refill_admission(&mut self, now: Instant) {
+        for ticket in std::mem::take(&mut self.overflow) {
+            if let Some(&id) = self.lanes.unit(&ticket).and_then(|unit| unit.items.last().copied()).as_ref() {
+                self.ask(&ticket, id, now);
+            }
+        }
+    }
+
+    fn start_call(
+        &mut self,
+        ticket: &TicketKey,
+        tenant_id: &Arc<str>,
+        reserved_tokens: u32,
+        now: Instant,
+    ) -> Option<Job> {
+        let unit = self.lanes.grow(ticket)?;
+        let id = *unit.items.last()?;
+        if let Some(verdict) = self.expired(id) {
+            self.replan(id, Plan::Save(verdict));
+            self.lanes.rewind(ticket);
+            self.work(ticket, now);
+            return None;
+        }
+        let item = self.items.get(&id)?;
+        let event = item.event()?;
+        if !matches!(item.plan, Plan::Ask) || self.calls.contains_key(&event.claim.key) {
+            return None;
+        }
+        let tenant = event.tenant.clone()?;
+        let job = Job {
+            event: event.event.clone(),
+            decide_by: now + tenant.decide_by,
+            tenant,
+            key: event.claim.key,
+            owner: event.claim.position.clone(),
+        };
+        self.calls.insert(
+            job.key,
+            Call { item: Some(id), owner: job.owner.clone(), tenant: tenant_id.clone(), reserved_tokens },
+        );
+        self.asking += 1;
+        crate::failpoints::hit("admitted");
+        Some(job)
+    }
+
+    /// A call has ended.
+    pub fn triaged(&mut self, key: DedupeKey, triaged: Triaged, now: Instant) {
+        self.asking -= 1;
+        let Some(call) = self.calls.get(&key) else { return };
+        let billed = match &triaged {
+            Triaged::Answered(_, billed) => *billed,
+            Triaged::HeldElsewhere(_) | Triaged::Pointless | Triaged::Gone => 0,
+        };
+        self.admission.settle(now, &call.tenant, call.reserved_tokens, billed);
+        match triaged {
+            Triaged::Answered(answer, _) => {
+                let entry = Entry::Answer {
+                    key,
+                    owner: call.owner.clone(),
+                    answer: Arc::new(answer),
+                    at: self.fixtures.clock.now(),
+                };
+                self.want(entry, Purpose::Answer(key));
+            }
+            Triaged::HeldElsewhere(remaining) => {
+                if let Some(id) = self.calls.remove(&key).and_then(|call| call.item) {
+                    self.held.insert((now + remaining.min(LOOK_AGAIN), id));
+                }
+            }
+            Triaged::Pointless | Triaged::Gone => {
+                if let Some(id) = self.calls.remove(&key).and_then(|call| call.item) {
+                    self.claim_again(id);
+                }
+            }
+        }
+    }
+
+    /// The ledger has answered an answer: what is saved is what is judged.
+    pub(super) fn answer_saved(&mut self, key: DedupeKey, outcome: &Outcome, _now: Instant) {
+        let Some(id) = self.calls.remove(&key).and_then(|call| call.item) else { return };
+        match outcome {
+            Outcome::Saved(answer) => {
+                let Some(ticket) = self.items.get(&id).and_then(|item| item.ticket().cloned()) else { return };
+                self.judge(&ticket, id, answer);
+            }
+            _ => self.claim_again(id),
+        }
+    }
+
+    /// A running call wants to make a paid attempt, or has given it up.
+    pub fn lease_wanted(&mut self, request: LeaseRequest) {
+        if request.reply.is_some() && self.away_until.is_some() {
+            self.leases_waiting.push(request);
+        } else {
+            self.want_lease(request);
+        }
+    }
+
+    pub(super) fn want_lease(&mut self, mut request: LeaseRequest) {
+        let LeaseRequest { key, ref owner, lasts, .. } = request;
+        let owner = owner.clone();
+        let Some(reply) = request.reply.take() else {
+            self.want(Entry::Release { key, owner }, Purpose::Background);
+            return;
+        };
+        let orphaned = self.calls.get(&key).is_none_or(|call| call.item.is_none());
+        if orphaned || self.draining {
+            // Whoever owns the partition now makes the attempt; one that runs already may end.
+            reply.send(LeaseReply::Gone).ok();
+            return;
+        }
+        request.reply = Some(reply);
+        self.want(Entry::Lease { key, owner, lasts }, Purpose::Lease(request));
+    }
+
+    pub(super) fn lease_answered(&mut self, request: LeaseRequest, outcome: &Outcome) {
+        let reply = match outcome {
+            Outcome::LeaseGranted => LeaseReply::Granted,
+            Outcome::LeaseHeld { remaining } => LeaseReply::HeldElsewhere(*remaining),
+            _ => LeaseReply::Pointless,
+        };
+        if let Some(to) = request.reply
+            && to.send(reply).is_err()
+        {
+            tracing::debug!(key = %request.key, "the call that wanted a lease is gone");
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The road's state: everything between a record read and its terminal committed.
+//!
+//! Nothing here waits. Inputs are what the outside did (the log, the ledger, a model, time); what is wanted of the
+//! outside is collected and fetched by the run loop. So the whole road can be driven step by step, and the simulation
+//! runs exactly this code.
+//!
+//! ```text
+//! happened(Records) -> arrive.rs    ingest, frontier.read, join the lane, claim
+//! ledger_said(Row)  -> standing.rs  what the ledger knows -> a plan
+//!                      work.rs      the lane's next unit: ask, judge, save or publish
+//! next_job()        -> calls.rs     admission -> triage; leases; answers saved before they are judged
+//! ledger_said(..)   -> work.rs      verdicts saved before they are published
+//! burst()           -> publish.rs   groups of results + frontiers -> one transaction
+//! ```
+//!
+//! Invariants: an item leaves `items` only committed, or given up with its partition; a frontier moves only in
+//! `publish.rs`, by a confirmed commit.
+
+mod arrive;
+mod calls;
+pub mod item;
+mod ownership;
+mod publish;
+mod standing;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use self::calls::Call;
+pub use self::calls::LeaseRequest;
+use self::item::{Item, ItemId};
+use self::ownership::Owned;
+use super::admit::Admission;
+use super::burst::{Group, Sent};
+use super::dedupe::ledger::{Entry, LedgerError, Outcome};
+use super::ingest::Ingest;
+use super::lane::{Lanes, TicketKey};
+use super::log::{Epoch, Errand, Happening};
+use super::publish::Publisher;
+use super::tracked::Tracked;
+use super::triage::guard::Guard;
+use crate::domain::clock::Clock;
+use crate::domain::identity::DedupeKey;
+use crate::domain::position::Partition;
+use crate::domain::record::OutRecord;
+use crate::settings::pipeline::Pipeline;
+use crate::telemetry::happenings::RoadGauges;
+
+/// What the road is given once and for all.
+pub struct Fixtures {
+    /// Bounds and intervals.
+    pub settings: Pipeline,
+    /// Reads records.
+    pub ingest: Ingest,
+    /// Writes records.
+    pub publisher: Publisher,
+    /// Estimates and fingerprints; it is asked itself by the run loop.
+    pub guard: Arc<Guard>,
+    /// Wall-clock time.
+    pub clock: Arc<dyn Clock>,
+    /// Names this instance in commit metadata.
+    pub writer: String,
+    /// Names this process in commit metadata.
+    pub incarnation: u64,
+    /// The name of the events topic, for origins.
+    pub events_topic: String,
+    /// `ce_source` of our own outputs, to recognise our echo.
+    pub our_source: String,
+}
+
+/// Why a ledger entry was written, so that its outcome finds its way.
+pub(super) enum Purpose {
+    /// The claim (or take-over) of this item.
+    Claim(ItemId),
+    /// The answer to this event's call.
+    Answer(DedupeKey),
+    /// The verdict of this item; the last of a unit concludes it.
+    Verdict { item: ItemId, concludes: Option<TicketKey> },
+    /// A lease for a running call.
+    Lease(LeaseRequest),
+    /// Nobody waits for it.
+    Background,
+}
+
+/// A ledger batch on its way: entries go out, this waits.
+pub struct Batch {
+    purposes: Vec<Purpose>,
+}
+
+/// The road.
+pub struct Road {
+    fixtures: Fixtures,
+    errands: UnboundedSender<Errand>,
+
+    epoch: Epoch,
+    partitions: BTreeMap<Partition, Owned>,
+    leaving: Option<ownership::Leaving>,
+
+    items: HashMap<ItemId, Tracked<Item>>,
+    next_item: u64,
+    lanes: Lanes<ItemId>,
+
+    admission: Admission<TicketKey>,
+    /// Tickets that found their tenant's queue full; while there are any, nothing is read.
+    overflow: VecDeque<TicketKey>,
+    calls: HashMap<DedupeKey, Call>,
+    asking: usize,
+    /// When admission lets the next one through, if all that wait are limited.
+    admission_due: Option<Instant>,
+    /// Items whose event somebody else is calling for: asked about again at that time.
+    held: BTreeSet<(Instant, ItemId)>,
+    /// No paid call starts before this, unless a sign of ownership comes first.
+    away_until: Option<Instant>,
+    leases_waiting: Vec<LeaseRequest>,
+
+    /// For the ledger; what stands in one inner list goes in one transaction.
+    pending: VecDeque<Vec<(Entry, Purpose)>>,
+    ledger_is_away: bool,
+
+    ready: VecDeque<Group<ItemId>>,
+    ready_results: usize,
+    asides: Vec<OutRecord>,
+    in_flight: Option<Sent<ItemId>>,
+    next_burst: u64,
+    not_before: Instant,
+
+    reading_stopped: bool,
+    draining: bool,
+    failed: Option<String>,
+}
+
+impl Road {
+    /// An empty road.
+    #[must_use]
+    pub fn new(fixtures: Fixtures, errands: UnboundedSender<Errand>, now: Instant) -> Self {
+        let settings = &fixtures.settings;
+        Self {
+            lanes: Lanes::new(settings.superseding),
+            admission: Admission::new(settings.max_waiting_per_tenant),
+            fixtures,
+            errands,
+            epoch: Epoch::default(),
+            partitions: BTreeMap::new(),
+            leaving: None,
+            items: HashMap::new(),
+            next_item: 0,
+            overflow: VecDeque::new(),
+            calls: HashMap::new(),
+            asking: 0,
+            admission_due: None,
+            held: BTreeSet::new(),
+            away_until: None,
+            leases_waiting: Vec::new(),
+            pending: VecDeque::new(),
+            ledger_is_away: false,
+            ready: VecDeque::new(),
+            ready_results: 0,
+            asides: Vec::new(),
+            in_flight: None,
+            next_burst: 1,
+            not_before: now,
+            reading_stopped: false,
+            draining: false,
+            failed: None,
+        }
+    }
+
+    /// The log says something.
+    pub fn happened(&mut self, happening: Happening, now: Instant) {
+        match happening {
+            Happening::Assigned { epoch, partitions } => self.assigned(epoch, partitions, now),
+            Happening::Records { epoch, partition, records } => self.arrive(epoch, partition, records, now),
+            Happening::CaughtUp { epoch, partition, end } => self.caught_up(epoch, partition, end, now),
+            Happening::Revoking { partitions, deadline } => self.revoking(partitions, now + deadline),
+            Happening::Lost { partitions } => self.drop_partitions(&partitions),
+            Happening::Away { silent } => self.was_away(silent, now),
+            Happening::Published { burst, outcome } => self.published(burst, outcome, now),
+            Happening::Failed { reason } => self.failed = Some(reason),
+        }
+        self.steer_reading();
+    }
+
+    /// What the ledger should write next, in one transaction.
+    pub fn next_batch(&mut self, max_entries: usize) -> Option<(Vec<Entry>, Batch)> {
+        let mut entries = Vec::new();
+        let mut purposes = Vec::new();
+        while let Some(group) = self.pending.front() {
+            if !entries.is_empty() && entries.len() + group.len() > max_entries {
+                break;
+            }
+            for (entry, purpose) in self.pending.pop_front().into_iter().flatten() {
+                entries.push(entry);
+                purposes.push(purpose);
+            }
+        }
+        (!entries.is_empty()).then_some((entries, Batch { purposes }))
+    }
+
+    /// The ledger has written a batch.
+    pub fn ledger_said(&mut self, batch: Batch, outcomes: Vec<Outcome>, now: Instant) {
+        self.ledger_is_away = false;
+        debug_assert_eq!(batch.purposes.len(), outcomes.len(), "one outcome an entry");
+        for (purpose, outcome) in batch.purposes.into_iter().zip(outcomes) {
+            match purpose {
+                Purpose::Claim(item) => self.claimed(item, &outcome, now),
+                Purpose::Answer(key) => self.answer_saved(key, &outcome, now),
+                Purpose::Verdict { item, concludes } => self.verdict_saved(item, &outcome, concludes, now),
+                Purpose::Lease(request) => self.lease_answered(request, &outcome),
+                Purpose::Background => {}
+            }
+        }
+        self.steer_reading();
+    }
+
+    /// The ledger could not write a batch; the same one will be tried again.
+    pub fn ledger_failed(&mut self, error: &LedgerError) {
+        self.ledger_is_away = true;
+        if !error.is_retryable() {
+            self.failed = Some(error.to_string());
+        }
+        self.steer_reading();
+    }
+
+    /// The moment at which something is due although nothing happens.
+    #[must_use]
+    pub fn next_wake(&self, now: Instant) -> Option<Instant> {
+        let burst = (self.burst_is_wanted() && self.in_flight.is_none()).then_some(self.not_before.max(now));
+        let held = self.held.first().map(|(due, _)| *due);
+        let leaving = self.leaving.as_ref().map(|leaving| leaving.deadline);
+        [burst, held, leaving, self.away_until, self.admission_due].into_iter().flatten().min()
+    }
+
+    /// Time has passed: what was due by now is done.
+    pub fn woke(&mut self, now: Instant) {
+        if self.away_until.is_some_and(|until| until <= now) {
+            self.back_from_away();
+        }
+        self.admission_due = self.admission_due.filter(|due| *due > now);
+        while let Some((due, item)) = self.held.first().copied().filter(|(due, _)| *due <= now) {
+            self.held.remove(&(due, item));
+            self.claim_again(item);
+        }
+        self.burst(now);
+        self.let_go_if_done(now);
+    }
+
+    /// Stop reading and starting; what runs may end.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        self.steer_reading();
+    }
+
+    /// Nothing runs, nothing waits to be published, nothing waits to be written.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.asking == 0
+            && self.ready.is_empty()
+            && self.in_flight.is_none()
+            && self.pending.is_empty()
+            && self.calls.is_empty()
+    }
+
+    /// Everything there is to read was read, and has its terminal in the log.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.partitions.is_empty()
+            && self.partitions.values().all(Owned::is_read)
+            && self.items.is_empty()
+            && self.asides.is_empty()
+            && self.is_drained()
+    }
+
+    /// Why the road cannot go on, if it cannot.
+    pub fn failure(&mut self) -> Option<String> {
+        self.failed.take()
+    }
+
+    /// How full everything is.
+    #[must_use]
+    pub fn gauges(&self) -> RoadGauges {
+        RoadGauges {
+            on_road: self.items.len(),
+            in_flight: self.asking,
+            waiting: self.admission.waiting(),
+            unpublished: self.ready_results,
+            lanes: self.lanes.len(),
+            ledger_pending: self.pending.len(),
+            max_on_road: self.fixtures.settings.max_on_road,
+            max_in_flight: self.fixtures.settings.max_in_flight,
+        }
+    }
+
+    /// Let the log go and give up what is not committed; it will be read again.
+    pub fn stop(&mut self) {
+        // A log that is already gone needs no word.
+        self.errands.send(Errand::Stop).ok();
+        for (_, item) in self.items.drain() {
+            item.given_up();
+        }
+    }
+
+    fn want(&mut self, entry: Entry, purpose: Purpose) {
+        self.pending.push_back(vec![(entry, purpose)]);
+    }
+}

@@ -1,0 +1,218 @@
+//! Which partitions are ours, and whether they are read.
+//!
+//! A partition comes with its committed frontier and leaves with a last burst. Its frontier is dropped with it; running
+//! calls go on, keyed by event, in case it comes back.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Purpose, Road};
+use crate::domain::position::Partition;
+use crate::failpoints;
+use crate::pipeline::dedupe::ledger::Entry;
+use crate::pipeline::frontier::{Frontier, codec};
+use crate::pipeline::log::{Assignment, Epoch, Errand};
+use crate::sabotage::{self, Sabotage};
+use crate::telemetry::happenings::{AwayNoticed, PartitionStopped, PartitionsAssigned, PartitionsLost, ReadingChanged};
+
+/// A partition that is ours.
+#[derive(Debug)]
+pub(super) struct Owned {
+    /// When it became ours.
+    pub epoch: Epoch,
+    /// For positions.
+    pub topic_id: String,
+    /// What is finished.
+    pub frontier: Frontier,
+    /// The end that was reached, if nothing was read since.
+    pub caught_up: bool,
+    /// Whether the log was told to stop reading it.
+    pub paused: bool,
+    /// Its metadata cannot be trusted: nothing of it is read or committed until a person has looked.
+    pub stopped: bool,
+}
+
+impl Owned {
+    pub(super) fn is_read(&self) -> bool {
+        self.caught_up || self.stopped
+    }
+}
+
+/// Partitions that are being taken away.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    partitions: Vec<Partition>,
+    /// The log waits no longer than this.
+    pub deadline: Instant,
+    last_burst_sent: bool,
+}
+
+impl Road {
+    pub(super) fn assigned(&mut self, epoch: Epoch, assignments: Vec<Assignment>, now: Instant) {
+        self.epoch = epoch;
+        failpoints::hit("assigned_before_restore");
+        PartitionsAssigned { epoch: epoch.0, count: assignments.len() }.record();
+        for assignment in assignments {
+            self.take_over(epoch, assignment);
+        }
+        // A fresh assignment is a sign of ownership.
+        if self.away_until.is_some() {
+            self.back_from_away();
+        }
+        self.not_before = self.not_before.max(now);
+    }
+
+    fn take_over(&mut self, epoch: Epoch, assignment: Assignment) {
+        let Assignment { partition, topic_id, committed, metadata, log_start } = assignment;
+        let base = committed.unwrap_or(log_start);
+        let (mut frontier, stopped) = match codec::decode(&metadata) {
+            Ok(codec::Metadata::Ours(decoded)) => (Frontier::restore(base, &decoded), None),
+            Ok(codec::Metadata::Empty) => (Frontier::fresh(base), None),
+            Ok(codec::Metadata::Foreign) => {
+                tracing::warn!(%partition, "the commit metadata was written by somebody else: only the offset is used");
+                (Frontier::fresh(base), None)
+            }
+            Err(error) => (Frontier::fresh(base), Some(error.to_string())),
+        };
+        if let Some(reason) = &stopped {
+            PartitionStopped { partition, reason: reason.clone() }.record();
+            self.errands.send(Errand::Pause(vec![partition])).ok();
+        } else {
+            self.mark_vanished(&topic_id, partition, &frontier.advance_to(log_start.max(base)));
+            self.repair_published(&topic_id, partition, &frontier);
+        }
+        self.partitions.insert(
+            partition,
+            Owned {
+                epoch,
+                topic_id,
+                frontier,
+                caught_up: false,
+                paused: stopped.is_some(),
+                stopped: stopped.is_some(),
+            },
+        );
+    }
+
+    /// A crash between a commit and its marks left rows unmarked: the restored frontier knows better.
+    fn repair_published(&mut self, topic_id: &str, partition: Partition, frontier: &Frontier) {
+        let at = self.fixtures.clock.now();
+        let entry = Entry::RepairPublished {
+            topic_id: topic_id.to_owned(),
+            partition: partition.number,
+            to: frontier.end(),
+            unfinished: frontier.unfinished().collect(),
+            at,
+        };
+        self.want(entry, Purpose::Background);
+    }
+
+    pub(super) fn mark_vanished(&mut self, topic_id: &str, partition: Partition, gaps: &[std::ops::Range<u64>]) {
+        for gap in gaps {
+            let entry = Entry::Vanished {
+                topic_id: topic_id.to_owned(),
+                partition: partition.number,
+                from: gap.start,
+                to: gap.end,
+            };
+            self.want(entry, Purpose::Background);
+        }
+    }
+
+    pub(super) fn revoking(&mut self, partitions: Vec<Partition>, deadline: Instant) {
+        self.leaving = Some(Leaving { partitions, deadline, last_burst_sent: false });
+    }
+
+    /// One last burst for partitions that are taken away, then they are let go.
+    pub(super) fn let_go_if_done(&mut self, now: Instant) {
+        let Some(leaving) = &mut self.leaving else { return };
+        let overdue = leaving.deadline <= now;
+        if !overdue {
+            if self.in_flight.is_some() {
+                return;
+            }
+            if !leaving.last_burst_sent {
+                leaving.last_burst_sent = true;
+                if self.send_burst(now) {
+                    return;
+                }
+            }
+        }
+        let Some(leaving) = self.leaving.take() else { return };
+        self.drop_partitions(&leaving.partitions);
+        self.errands.send(Errand::LetGo(leaving.partitions)).ok();
+    }
+
+    pub(super) fn drop_partitions(&mut self, gone: &[Partition]) {
+        PartitionsLost { count: gone.len() }.record();
+        if sabotage::on(Sabotage::WorkAfterRevocation) {
+            return;
+        }
+        for partition in gone {
+            self.partitions.remove(partition);
+        }
+        let ids: Vec<_> =
+            self.items.iter().filter(|(_, item)| gone.contains(&item.partition())).map(|(id, _)| *id).collect();
+        let mut touched = Vec::new();
+        for id in ids {
+            let Some(item) = self.items.remove(&id) else { continue };
+            let item = item.given_up();
+            if let Some(ticket) = item.ticket() {
+                self.lanes.leave(ticket, |other| other == id);
+                touched.push(ticket.clone());
+            }
+        }
+        for call in self.calls.values_mut() {
+            if call.item.is_some_and(|id| !self.items.contains_key(&id)) {
+                call.item = None;
+            }
+        }
+        self.held.retain(|(_, id)| self.items.contains_key(id));
+        self.ready.retain(|group| group.results.iter().all(|(id, _)| self.items.contains_key(id)));
+        self.ready_results = self.ready.iter().map(|group| group.results.len()).sum();
+        self.overflow.retain(|ticket| self.lanes.unit(ticket).is_some());
+    }
+
+    pub(super) fn was_away(&mut self, silent: Duration, now: Instant) {
+        if silent >= self.fixtures.settings.away_limit {
+            AwayNoticed { silent }.record();
+            self.away_until = Some(now + self.fixtures.settings.away_hold);
+        }
+    }
+
+    pub(super) fn back_from_away(&mut self) {
+        self.away_until = None;
+        for request in std::mem::take(&mut self.leases_waiting) {
+            self.want_lease(request);
+        }
+    }
+
+    /// Back-pressure: reading stops when the road is full and goes on when a quarter of it is free again; a single
+    /// partition stops when its finished set grows long.
+    pub(super) fn steer_reading(&mut self) {
+        let settings = &self.fixtures.settings;
+        let on_road = self.items.len();
+        let full = on_road >= settings.max_on_road || !self.overflow.is_empty() || self.draining;
+        let roomy = on_road <= settings.max_on_road / 4 * 3 && self.overflow.is_empty() && !self.draining;
+        if self.reading_stopped != full && (full || roomy) {
+            self.reading_stopped = full;
+            ReadingChanged { stopped: full, on_road }.record();
+        }
+        let wide = f64::from(settings.metadata_pause_percent) / 100.0;
+        let (mut pause, mut resume) = (Vec::new(), Vec::new());
+        for (partition, owned) in self.partitions.iter_mut().filter(|(_, owned)| !owned.stopped) {
+            let should_pause = self.reading_stopped || owned.frontier.fill() >= wide;
+            if should_pause != owned.paused {
+                owned.paused = should_pause;
+                if should_pause { &mut pause } else { &mut resume }.push(*partition);
+            }
+        }
+        if !pause.is_empty() {
+            self.errands.send(Errand::Pause(pause)).ok();
+        }
+        if !resume.is_empty() {
+            self.errands.send(Errand::Resume(resume)).ok();
+        }
+    }
+}

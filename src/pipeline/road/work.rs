@@ -1,0 +1,269 @@
+//! The lane's next unit of work, from plan to results.
+//!
+//! ```text
+//! Ask      -> admission -> call -> answer saved -> Judge
+//! Judge    -> decision -> verdict saved   -> Publish
+//! Save     -> verdict saved               -> Publish
+//! Publish  -> outputs; the unit leaves its lane and waits for the next burst
+//! ```
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::item::{Content, EventItem, Item, ItemId, Plan};
+use super::standing::standing;
+use super::{Purpose, Road};
+use crate::domain::answer::Answer;
+use crate::domain::bytes::Bytes;
+use crate::domain::decision::{Mode, Origin};
+use crate::domain::feedback::FeedbackStatus;
+use crate::domain::reason_code::ReasonCode;
+use crate::domain::record::OutRecord;
+use crate::domain::tenant::Tenant;
+use crate::domain::verdict::{SavedDecision, Verdict};
+use crate::pipeline::burst::Group;
+use crate::pipeline::decide::{Case, decide};
+use crate::pipeline::dedupe::ledger::{Entry, Outcome};
+use crate::pipeline::lane::{Standing, TicketKey, Unit, ignore};
+use crate::pipeline::publish::Source;
+use crate::telemetry::happenings::EventSettled;
+
+impl Road {
+    /// Start whatever this lane can start.
+    pub(super) fn work(&mut self, ticket: &TicketKey, now: Instant) {
+        while let Some(unit) = self.lanes.start(ticket, self.everything_is_read()) {
+            let Some(&chosen) = unit.items.last() else { return };
+            let Some(item) = self.items.get(&chosen) else { return };
+            match item.plan.clone() {
+                Plan::Ask => match self.expired(chosen) {
+                    // It may supersede nobody now: the unit is formed anew.
+                    Some(verdict) => {
+                        self.replan(chosen, Plan::Save(verdict));
+                        self.lanes.rewind(ticket);
+                    }
+                    None => {
+                        self.ask(ticket, chosen, now);
+                        return;
+                    }
+                },
+                Plan::Judge(answer) => {
+                    self.judge(ticket, chosen, &answer);
+                    return;
+                }
+                Plan::Save(_) | Plan::Publish(_) | Plan::FinishSilently | Plan::Unknown => {
+                    if !self.save_or_release(ticket, &unit) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn everything_is_read(&self) -> bool {
+        self.partitions.values().all(super::Owned::is_read)
+    }
+
+    pub(super) fn expired(&self, id: ItemId) -> Option<Arc<Verdict>> {
+        let item = self.items.get(&id)?;
+        let event = item.event()?;
+        ignore::expired(&event.event, self.fixtures.clock.now())
+            .map(|(code, reason)| Arc::new(self.ignored(item, code, reason)))
+    }
+
+    pub(super) fn replan(&mut self, id: ItemId, plan: Plan) {
+        let Some(item) = self.items.get_mut(&id) else { return };
+        let standing = standing(&plan);
+        item.plan = plan;
+        if let Some(ticket) = item.ticket().cloned() {
+            self.lanes.know(&ticket, id, standing);
+        }
+    }
+
+    /// The answer is saved: code decides.
+    pub(super) fn judge(&mut self, ticket: &TicketKey, id: ItemId, answer: &Answer) {
+        let Some(item) = self.items.get(&id) else { return };
+        let Some(event) = item.event() else { return };
+        let Some(tenant) = &event.tenant else { return };
+        let owned_by_a_person = event.event.ticket.human_owned || self.became_owned(ticket);
+        let verdict = self.decided(item, event, tenant, answer, owned_by_a_person);
+        self.replan(id, Plan::Save(Arc::new(verdict)));
+        if let Some(unit) = self.lanes.unit(ticket)
+            && self.save_or_release(ticket, &unit)
+        {
+            tracing::error!(%ticket, "a fresh decision was released without being saved");
+        }
+    }
+
+    /// A person took the ticket while we decided: an event that says so waits behind this one.
+    fn became_owned(&self, ticket: &TicketKey) -> bool {
+        self.lanes.any_behind(ticket, |id| {
+            let event = self.items.get(&id).and_then(|item| item.event().map(|event| event.event.clone()));
+            event.is_some_and(|event| event.ticket.human_owned)
+        })
+    }
+
+    fn decided(
+        &self,
+        item: &Item,
+        event: &EventItem,
+        tenant: &Tenant,
+        answer: &Answer,
+        owned_by_a_person: bool,
+    ) -> Verdict {
+        let (status, code) = match answer.degraded {
+            None => (FeedbackStatus::Accepted, ReasonCode::Decided),
+            Some(code) => (FeedbackStatus::Degraded, code),
+        };
+        let mut verdict = self.verdict(item, status, code);
+        let decision = decide(&Case {
+            event: &event.event,
+            tenant,
+            answer,
+            key: event.claim.key,
+            origin: Origin {
+                topic: self.fixtures.events_topic.clone(),
+                partition: i32::try_from(item.position.partition).unwrap_or(i32::MAX),
+                offset: i64::try_from(item.position.offset).unwrap_or(i64::MAX),
+                timestamp: item.record.timestamp,
+            },
+            decided_at: answer.answered_at,
+            mode: Mode::Live,
+            owned_by_a_person,
+        });
+        let bytes = self.fixtures.publisher.encode_decision(&decision);
+        verdict.decision = Some(SavedDecision {
+            id: decision.decision_id.clone(),
+            version: decision.decision_version,
+            bytes: Bytes(bytes.to_vec()),
+        });
+        verdict
+    }
+
+    /// Save what of the unit is not saved; if everything is, release it. Says whether it was released.
+    fn save_or_release(&mut self, ticket: &TicketKey, unit: &Unit<ItemId>) -> bool {
+        let Some(&last) = unit.items.last() else { return false };
+        self.supersede_older(unit);
+        let to_save: Vec<_> = unit
+            .items
+            .iter()
+            .filter_map(|id| {
+                let item = self.items.get(id)?;
+                match &item.plan {
+                    Plan::Save(verdict) => Some((*id, item.event()?.claim.clone(), verdict.clone())),
+                    _ => None,
+                }
+            })
+            .collect();
+        let Some(&(final_save, ..)) = to_save.last() else {
+            return self.release(ticket, unit);
+        };
+        debug_assert!(unit.items.contains(&last));
+        let group = to_save.into_iter().map(|(id, claim, verdict)| {
+            let entry = Entry::Verdict { key: claim.key, owner: claim.position, verdict };
+            (entry, Purpose::Verdict { item: id, concludes: (id == final_save).then(|| ticket.clone()) })
+        });
+        let group = group.collect();
+        self.pending.push_back(group);
+        false
+    }
+
+    /// Older events of the unit that still wanted a model are superseded by its newest one.
+    fn supersede_older(&mut self, unit: &Unit<ItemId>) {
+        let Some((&newest, older)) = unit.items.split_last() else { return };
+        let newest_id =
+            self.items.get(&newest).and_then(|item| item.event().map(|event| event.event.event_id.clone()));
+        for &id in older {
+            let Some(item) = self.items.get(&id).filter(|item| matches!(item.plan, Plan::Ask)) else { continue };
+            let mut verdict = self.verdict(item, FeedbackStatus::Superseded, ReasonCode::NewerEvent);
+            verdict.superseded_by_event_id = newest_id.clone();
+            if let Some(item) = self.items.get_mut(&id) {
+                item.plan = Plan::Save(Arc::new(verdict));
+            }
+        }
+    }
+
+    /// The ledger has answered a verdict.
+    pub(super) fn verdict_saved(
+        &mut self,
+        id: ItemId,
+        outcome: &Outcome,
+        concludes: Option<TicketKey>,
+        now: Instant,
+    ) {
+        match outcome {
+            Outcome::Reached(verdict) => {
+                if let Some(item) = self.items.get_mut(&id) {
+                    item.plan = Plan::Publish(verdict.clone());
+                }
+            }
+            // Somebody took the claim over: what the row says now decides.
+            _ => self.claim_again(id),
+        }
+        let Some(ticket) = concludes else { return };
+        let Some(unit) = self.lanes.unit(&ticket).filter(|unit| unit.items.contains(&id)) else { return };
+        if self.release(&ticket, &unit) {
+            self.work(&ticket, now);
+        }
+    }
+
+    /// Every event of the unit has its outputs: it leaves the lane and waits for a burst.
+    fn release(&mut self, ticket: &TicketKey, unit: &Unit<ItemId>) -> bool {
+        let mut results = Vec::with_capacity(unit.items.len());
+        for &id in &unit.items {
+            let Some(item) = self.items.get(&id) else { return false };
+            let outputs = match &item.plan {
+                Plan::Publish(verdict) => self.outputs(item, verdict),
+                Plan::FinishSilently => Vec::new(),
+                Plan::Ask | Plan::Judge(_) | Plan::Save(_) | Plan::Unknown => return false,
+            };
+            results.push((id, outputs));
+        }
+        self.lanes.finish(ticket);
+        self.queue_group(results);
+        true
+    }
+
+    /// A record without an identity is rejected at once: no row, no lane.
+    pub(super) fn reject_unreadable(&mut self, id: ItemId) {
+        let Some(item) = self.items.get(&id) else { return };
+        let Content::Unreadable(rejection) = &item.content else { return };
+        let verdict = self.rejected(item, rejection);
+        let outputs = self.outputs(item, &verdict);
+        self.queue_group(vec![(id, outputs)]);
+    }
+
+    fn queue_group(&mut self, results: Vec<(ItemId, Vec<OutRecord>)>) {
+        self.ready_results += results.len();
+        self.ready.push_back(Group { results });
+    }
+
+    fn outputs(&self, item: &Item, verdict: &Verdict) -> Vec<OutRecord> {
+        let tenant = item.event().map(|event| &*event.claim.tenant_id);
+        EventSettled { status: verdict.status, code: verdict.code, tenant, latency_ms: verdict.latency_ms }.record();
+        let schema_id = match &item.content {
+            Content::Unreadable(rejection) => rejection.schema_id,
+            Content::Event(event) => event.schema_id,
+        };
+        self.fixtures.publisher.terminal(
+            &Source {
+                topic: &self.fixtures.events_topic,
+                partition: item.position.partition,
+                record: &item.record,
+                event: item.event().map(|event| &*event.event),
+                schema_id,
+            },
+            verdict,
+        )
+    }
+
+    /// Ask the ledger about this item once more, and plan it anew.
+    pub(super) fn claim_again(&mut self, id: ItemId) {
+        let Some(item) = self.items.get_mut(&id) else { return };
+        item.plan = Plan::Unknown;
+        let Some(event) = item.event().cloned() else { return };
+        self.lanes.know(&event.ticket, id, Standing::Unknown);
+        self.lanes.rewind(&event.ticket);
+        self.want(Entry::Claim(event.claim), Purpose::Claim(id));
+    }
+}
