@@ -66,6 +66,7 @@ struct State {
     in_air: Vec<InAir>,
     /// Partitions of members that have been told to let go, with the deadline.
     revoking: HashMap<Partition, MemberId>,
+    failed_bursts: u64,
 }
 
 #[derive(Debug)]
@@ -160,6 +161,20 @@ impl MemoryLog {
             Some(position) => state.positions.insert(partition, position),
             None => state.positions.remove(&partition),
         };
+    }
+
+    /// Bursts that were refused or aborted so far.
+    #[must_use]
+    pub fn failed_bursts(&self) -> u64 {
+        self.state().failed_bursts
+    }
+
+    /// Tell a member that nobody was listening.
+    pub async fn say_away(&self, member: MemberHandle, silent: Duration) {
+        let happenings = self.state().members.get(&member.0).map(|member| member.happenings.clone());
+        if let Some(happenings) = happenings {
+            happenings.send(Happening::Away { silent }).await.ok();
+        }
     }
 
     /// A new member joins; it owns nothing until [`MemoryLog::rebalance`].
@@ -453,6 +468,7 @@ fn land(state: &mut State, index: usize, outcome: Option<PublishOutcome>) {
         }
         PublishOutcome::Committed
     });
+    state.failed_bursts += u64::from(outcome != PublishOutcome::Committed);
     state.in_air[index].outcome = Some(outcome);
 }
 

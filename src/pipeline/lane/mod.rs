@@ -150,7 +150,11 @@ impl<I: Copy + Eq> Lanes<I> {
             lane.at_work == 0
                 && lane.queue.front().is_some_and(|head| matches!(head.standing, Standing::SupersededBy(_)))
         };
-        self.lanes.iter().filter(|(_, lane)| waits(lane)).map(|(ticket, _)| ticket.clone()).collect()
+        let mut tickets: Vec<_> =
+            self.lanes.iter().filter(|(_, lane)| waits(lane)).map(|(ticket, _)| ticket.clone()).collect();
+        // The simulation replays by seed: no order may come from a hash map.
+        tickets.sort_unstable();
+        tickets
     }
 
     /// The unit at work starts over: the ledger has news of it.

@@ -1,0 +1,64 @@
+//! THE ONLY PLACE THAT KNOWS EVERYTHING: one file a command, and the wiring they share.
+
+mod audit;
+mod bench;
+mod check_config;
+mod demo;
+mod explain;
+mod migrate;
+mod publish;
+mod serve;
+mod shutdown;
+pub mod simulator;
+mod topics;
+mod train;
+mod watch;
+mod wiring;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::settings::load::SettingsError;
+
+/// `EX_CONFIG` of sysexits.h: the settings are wrong, trying again does not help.
+const EXIT_CONFIG: u8 = 78;
+
+/// Run one command.
+#[must_use]
+pub fn main(cli: Cli) -> ExitCode {
+    // One TLS provider for everything; a second installation would only mean that it is there already.
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("gatekeeper: the runtime cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("gatekeeper: {error:#}");
+            let is_settings = error.chain().any(|cause| cause.is::<SettingsError>());
+            if is_settings { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let settings = &cli.settings;
+    match cli.command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Serve(args) => serve::run(settings, args).await,
+        Command::Publish(args) => publish::run(settings, args).await,
+        Command::Watch(args) => watch::run(settings, args).await,
+        Command::Audit(args) => audit::run(settings, args).await,
+        Command::Explain(args) => explain::run(settings, args).await,
+        Command::CheckConfig(args) => check_config::run(settings, args),
+        Command::Train(args) => train::run(args),
+        Command::Bench(args) => bench::run(settings, args).await,
+        Command::Topics(args) => topics::run(settings, args).await,
+        Command::Migrate => migrate::run(settings).await,
+        Command::SimulateProvider(args) => simulator::run(args).await,
+    }
+}

@@ -1,0 +1,187 @@
+//! Settings become parts.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use crate::adapters::embedded_log::{Access, EmbeddedBrowser, EmbeddedLog, Reading};
+use crate::adapters::local_model::LocalModel;
+use crate::adapters::openai::OpenAiModel;
+use crate::adapters::sqlite::SqliteLedger;
+use crate::cli::SettingsArgs;
+use crate::domain::clock::{Clock, SystemClock};
+use crate::domain::position::TopicRole;
+use crate::domain::tenant::TenantBook;
+use crate::operations::log_browser::LogBrowser;
+use crate::pipeline::dedupe::ledger::Ledger;
+use crate::pipeline::dedupe::no_ledger::NoLedger;
+use crate::pipeline::ingest::Ingest;
+use crate::pipeline::log::LogPort;
+use crate::pipeline::publish::Publisher;
+use crate::pipeline::road::Fixtures;
+use crate::pipeline::schema_set::SchemaSet;
+use crate::pipeline::triage::breaker::Listener;
+use crate::pipeline::triage::guard::Guard;
+use crate::pipeline::triage::model::Model;
+use crate::pipeline::triage::prompt::Prompts;
+use crate::settings::load::{LoadOptions, Loaded, load};
+use crate::settings::log::LogKind;
+use crate::settings::models;
+use crate::settings::{Settings, tenants};
+
+/// `ce_source` of everything we write.
+pub const OUR_SOURCE: &str = "/gatekeeper";
+
+/// All layers of settings, as the command line and the environment give them.
+pub fn settings(args: &SettingsArgs) -> anyhow::Result<Loaded> {
+    let options = LoadOptions {
+        profile: args.profile.clone(),
+        file: args.config.clone(),
+        environment: std::env::vars().collect(),
+        sets: args.sets.clone(),
+    };
+    Ok(load(&options)?)
+}
+
+/// The parts that need nothing but settings.
+pub struct Parts {
+    /// The settings themselves.
+    pub settings: Settings,
+    /// Wall-clock time.
+    pub clock: Arc<dyn Clock>,
+    /// Schemas and their ids.
+    pub schemas: Arc<SchemaSet>,
+    /// Who may send events.
+    pub tenants: Arc<TenantBook>,
+}
+
+impl Parts {
+    /// From settings.
+    pub fn new(settings: Settings) -> anyhow::Result<Self> {
+        Ok(Self {
+            clock: Arc::new(SystemClock),
+            schemas: Arc::new(SchemaSet::new(&settings.schemas)?),
+            tenants: Arc::new(tenants::load(&settings.tenants)?),
+            settings,
+        })
+    }
+
+    /// Writes records under the name of this instance.
+    pub fn publisher(&self) -> Publisher {
+        Publisher::new(
+            self.schemas.clone(),
+            self.settings.schemas.output,
+            format!("{}/{}", self.settings.instance, env!("CARGO_PKG_VERSION")),
+            self.settings.log.group_id.clone(),
+            OUR_SOURCE.to_owned(),
+            self.settings.topics.events.clone(),
+        )
+    }
+
+    /// The chain of models behind their guard.
+    pub fn guard(&self, on_breaker_change: Listener) -> anyhow::Result<Guard> {
+        self.guard_over(models(&self.settings)?, on_breaker_change)
+    }
+
+    /// These models behind their guard.
+    pub fn guard_over(&self, models: Vec<Arc<dyn Model>>, on_breaker_change: Listener) -> anyhow::Result<Guard> {
+        let triage = &self.settings.triage;
+        let prompts = Prompts::load(triage.prompts.as_deref(), triage.max_prompt_chars)?;
+        Ok(Guard::new(models, triage, Arc::new(prompts), self.clock.clone(), rand::random(), on_breaker_change))
+    }
+
+    /// What the road needs.
+    pub fn fixtures(&self, guard: Guard, incarnation: u64) -> Fixtures {
+        Fixtures {
+            settings: self.settings.pipeline.clone(),
+            ingest: Ingest::new(
+                self.schemas.clone(),
+                self.tenants.clone(),
+                self.settings.schemas.max_payload_bytes,
+                self.settings.schemas.reject_foreign_keys,
+            ),
+            publisher: self.publisher(),
+            guard: Arc::new(guard),
+            clock: self.clock.clone(),
+            writer: self.settings.instance.clone(),
+            incarnation,
+            events_topic: self.settings.topics.events.clone(),
+            our_source: OUR_SOURCE.to_owned(),
+        }
+    }
+
+    /// The log as a processor reads it.
+    pub async fn log(&self) -> anyhow::Result<LogPort> {
+        match self.settings.log.kind {
+            LogKind::Embedded => {
+                let reading = Reading {
+                    roles: vec![TopicRole::Events],
+                    queue: self.settings.pipeline.log_queue,
+                    away_limit: self.settings.pipeline.away_limit,
+                };
+                let log = &self.settings.log;
+                EmbeddedLog::open_processor(
+                    &log.embedded,
+                    &self.settings.topics,
+                    &log.group_id,
+                    reading,
+                    self.clock.clone(),
+                )
+                .await
+                .context("the log cannot be opened")
+            }
+        }
+    }
+
+    /// The log as an operator sees it.
+    pub async fn browser(&self, access: Access) -> anyhow::Result<Arc<dyn LogBrowser>> {
+        match self.settings.log.kind {
+            LogKind::Embedded => {
+                let embedded = &self.settings.log.embedded;
+                let browser = EmbeddedBrowser::open(embedded, &self.settings.topics, access, self.clock.clone());
+                Ok(Arc::new(browser.await.context("the log cannot be opened")?))
+            }
+        }
+    }
+
+    /// What remembers. `predecessor_is_dead`: the log's lock has proved that no other process runs under our name.
+    pub async fn ledger(&self, incarnation: u64, predecessor_is_dead: bool) -> anyhow::Result<Arc<dyn Ledger>> {
+        if !self.settings.ledger.enabled {
+            tracing::warn!(
+                "ledger.enabled = false: no dedupe and no saved answers; a crash pays again, a resend is decided again"
+            );
+            return Ok(Arc::new(NoLedger::new(self.clock.clone())));
+        }
+        let ledger = SqliteLedger::open(
+            &self.settings.ledger,
+            &self.settings.instance,
+            incarnation,
+            predecessor_is_dead,
+            self.clock.clone(),
+        );
+        Ok(Arc::new(ledger.await.context("the ledger cannot be opened")?))
+    }
+}
+
+/// The models of the chain, in order; one without a key is left out.
+fn models(settings: &Settings) -> anyhow::Result<Vec<Arc<dyn Model>>> {
+    let mut chain: Vec<Arc<dyn Model>> = Vec::new();
+    for name in &settings.triage.chain {
+        match settings.models.get(name) {
+            Some(models::Model::Openai(openai)) if openai.api_key.is_none() => {
+                tracing::info!(model = %name, "left out of the chain: models.{name}.api_key is not set");
+            }
+            Some(models::Model::Openai(openai)) => {
+                let model = OpenAiModel::new(name, openai);
+                chain.push(Arc::new(model.with_context(|| format!("models.{name} cannot be used"))?));
+            }
+            Some(models::Model::Local(local)) => {
+                let model = LocalModel::load(name, local);
+                chain.push(Arc::new(model.with_context(|| format!("models.{name} cannot be used"))?));
+            }
+            None => anyhow::bail!("triage.chain names {name:?}, but there is no models.{name}"),
+        }
+    }
+    anyhow::ensure!(!chain.is_empty(), "triage.chain has no model that can be used: set a key, or add a local one");
+    Ok(chain)
+}

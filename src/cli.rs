@@ -1,0 +1,263 @@
+//! Commands and flags; one doc line each.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Event-driven triage of support tickets: each event decided exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "gatekeeper", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Where settings come from.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+/// Where settings come from: default < profile < file < environment (GATEKEEPER__SECTION__KEY) < --set.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SettingsArgs {
+    /// A TOML file with settings.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A built-in profile: development or production.
+    #[arg(long, global = true, value_name = "NAME", env = "GATEKEEPER_PROFILE")]
+    pub profile: Option<String>,
+    /// One setting, e.g. `--set pipeline.burst_interval=20ms`; may repeat.
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+}
+
+/// The form of what goes to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// One JSON document, or JSON lines where there is no end.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The whole product in a minute: duplicates, a noisy tenant, a model outage, a crash, and what came of it.
+    Demo(DemoArgs),
+    /// Run the processor.
+    Serve(ServeArgs),
+    /// Put events from a file (JSONL, CSV, Avro) on the log.
+    Publish(PublishArgs),
+    /// Follow decisions and feedback.
+    Watch(WatchArgs),
+    /// Re-prove the promises on the log: nothing missing, nothing twice, order kept, nothing paid twice.
+    Audit(AuditArgs),
+    /// Why this event ended as it did.
+    Explain(ExplainArgs),
+    /// Print every effective setting and the layer it came from.
+    CheckConfig(CheckConfigArgs),
+    /// Fit a local model to labelled tickets.
+    Train(TrainArgs),
+    /// Throughput, latency and memory of this machine with a simulated model.
+    Bench(BenchArgs),
+    /// Create and list the topics.
+    Topics(TopicsArgs),
+    /// Create or update the ledger's tables.
+    Migrate,
+    /// An OpenAI-compatible provider for tests and demonstrations.
+    #[command(hide = true)]
+    SimulateProvider(SimulateProviderArgs),
+}
+
+/// Flags of `demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// Keep the log, the ledger and the provider's call ledger in this folder.
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+/// Flags of `serve`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeArgs {
+    /// End with exit code 0 when everything that was read has its terminal and is committed.
+    #[arg(long)]
+    pub until_idle: bool,
+}
+
+/// Flags of `publish`.
+#[derive(Debug, Clone, Args)]
+pub struct PublishArgs {
+    /// The file; `-` is standard input (JSONL).
+    pub file: PathBuf,
+    /// How to read it; guessed from the name otherwise.
+    #[arg(long, value_enum)]
+    pub format: Option<FileFormat>,
+    /// The tenant of rows that name none.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// `ce_source` of rows that name none; the file's name otherwise.
+    #[arg(long)]
+    pub source: Option<String>,
+    /// CSV: an event's field and the column it comes from, e.g. `--map message.body=text`; may repeat.
+    #[arg(long = "map", value_name = "FIELD=COLUMN")]
+    pub maps: Vec<String>,
+    /// Publish at most this many.
+    #[arg(long)]
+    pub limit: Option<u64>,
+    /// At most this many a second.
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// The form of the summary.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// How a file of events is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FileFormat {
+    /// One JSON event a line.
+    Jsonl,
+    /// A header line, then rows.
+    Csv,
+    /// An Avro object container file.
+    Avro,
+}
+
+/// Flags of `watch`.
+#[derive(Debug, Clone, Args)]
+pub struct WatchArgs {
+    /// Only this tenant.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Only this ticket.
+    #[arg(long)]
+    pub ticket: Option<String>,
+    /// Only this status, e.g. REJECTED.
+    #[arg(long)]
+    pub status: Option<String>,
+    /// Start at the beginning of the log instead of its end.
+    #[arg(long)]
+    pub from_beginning: bool,
+    /// Stop when the end of the log is reached.
+    #[arg(long)]
+    pub until_end: bool,
+    /// A table or JSON lines.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Flags of `audit`.
+#[derive(Debug, Clone, Args)]
+pub struct AuditArgs {
+    /// The provider's own call ledger (JSON lines), to prove that nothing was paid twice.
+    #[arg(long, value_name = "FILE")]
+    pub calls: Option<PathBuf>,
+    /// Fail if anything is not finished yet.
+    #[arg(long)]
+    pub finished: bool,
+    /// A table or one JSON document.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Flags of `explain`.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// An event id, a decision id, or an origin such as `support.events.v1-3-1042`.
+    pub event: String,
+    /// Its tenant, where event ids are not unique.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// A table or one JSON document.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Flags of `check-config`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckConfigArgs {
+    /// A table or one JSON document.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Flags of `train`.
+#[derive(Debug, Clone, Args)]
+pub struct TrainArgs {
+    /// A CSV file with a header line.
+    pub file: PathBuf,
+    /// The column with the ticket's text.
+    #[arg(long, default_value = "text")]
+    pub text: String,
+    /// The column with its label.
+    #[arg(long, default_value = "label")]
+    pub label: String,
+    /// Where the weights go.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Name of the model in decisions.
+    #[arg(long, default_value = "trained")]
+    pub name: String,
+    /// Same seed, same weights.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Train on at most this many rows; the rest is held out.
+    #[arg(long)]
+    pub limit: Option<usize>,
+    /// A table or one JSON document.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Flags of `bench`.
+#[derive(Debug, Clone, Args)]
+pub struct BenchArgs {
+    /// How long each run works, in seconds of ideal time.
+    #[arg(long, default_value_t = 20)]
+    pub seconds: u64,
+    /// Only this run: instant, lognormal, two-point, local.
+    #[arg(long)]
+    pub only: Option<String>,
+    /// Calls in flight.
+    #[arg(long, value_name = "N")]
+    pub in_flight: Option<usize>,
+    /// Seed of latencies and tickets.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// A table or one JSON document.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Flags of `topics`.
+#[derive(Debug, Clone, Args)]
+pub struct TopicsArgs {
+    /// Create what is missing.
+    #[arg(long)]
+    pub create: bool,
+    /// A table or one JSON document.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Flags of the simulated provider.
+#[derive(Debug, Clone, Args)]
+pub struct SimulateProviderArgs {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub bind: std::net::SocketAddr,
+    /// Where every call is written down.
+    #[arg(long, value_name = "FILE")]
+    pub calls: PathBuf,
+    /// Write the address that was taken into this file, once it listens.
+    #[arg(long, value_name = "FILE")]
+    pub ready: Option<PathBuf>,
+    /// Median latency in milliseconds.
+    #[arg(long, default_value_t = 60)]
+    pub p50_ms: u64,
+    /// 99th percentile in milliseconds.
+    #[arg(long, default_value_t = 300)]
+    pub p99_ms: u64,
+}

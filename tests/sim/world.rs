@@ -1,0 +1,478 @@
+//! One seed's history: a log, a ledger, a provider, up to three instances, and bad luck.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use gatekeeper::adapters::memory::ledger::{Fault, MemoryLedger, Moment, Rows};
+use gatekeeper::adapters::memory::log::{MemberHandle, MemoryLog, Weather};
+use gatekeeper::domain::clock::{Clock, Timestamp};
+use gatekeeper::domain::identity::DedupeKey;
+use gatekeeper::domain::position::{Partition, TopicRole};
+use gatekeeper::domain::tenant::{Tenant, TenantBook};
+use gatekeeper::operations::audit::{self, Committed, History, ProviderCall, Report, SavedAnswer, Seen};
+use gatekeeper::pipeline::dedupe::ledger::{Entry, Ledger};
+use gatekeeper::pipeline::frontier::codec;
+use gatekeeper::pipeline::ingest::Ingest;
+use gatekeeper::pipeline::publish::{Publisher, partition_for};
+use gatekeeper::pipeline::road::Fixtures;
+use gatekeeper::pipeline::run_loop::{self, Outside, Stop};
+use gatekeeper::pipeline::schema_set::SchemaSet;
+use gatekeeper::pipeline::triage::guard::Guard;
+use gatekeeper::pipeline::triage::model::{CallError, Content, Model, ModelCard, Question, RateHints, Reply};
+use gatekeeper::pipeline::triage::prompt::Prompts;
+use gatekeeper::settings::Settings;
+use gatekeeper::settings::load::{LoadOptions, load};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use super::tickets::{TENANTS, Upstream};
+
+const PARTITIONS: u32 = 4;
+const EPOCH: i64 = 1_790_000_000_000;
+
+/// What really went wrong.
+#[derive(Debug, Default, Clone)]
+pub struct Faults {
+    pub crashes: u64,
+    pub rebalances: u64,
+    pub failed_bursts: u64,
+}
+
+/// Run one seed to its end and judge it.
+pub fn history(seed: u64) -> (Report, Faults) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without I/O");
+    runtime.block_on(async { World::new(seed).live().await })
+}
+
+#[derive(Debug)]
+struct SimulatedClock {
+    start: Instant,
+}
+
+impl Clock for SimulatedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(EPOCH).after(self.start.elapsed())
+    }
+}
+
+/// A provider whose calls take their time, and that keeps its own ledger.
+struct Provider {
+    card: ModelCard,
+    chance: Mutex<ChaCha8Rng>,
+    clock: Arc<dyn Clock>,
+    calls: Arc<Mutex<Vec<ProviderCall>>>,
+    outage: Arc<Mutex<bool>>,
+    slowest: Duration,
+}
+
+impl Model for Provider {
+    fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    fn ask(&self, question: Question) -> BoxFuture<'_, Result<Reply, CallError>> {
+        Box::pin(async move {
+            let key = question.call_id.split('.').next().unwrap_or_default().to_owned();
+            let (index, latency, fails) = {
+                let mut chance = self.chance.lock().expect("nobody panics while drawing");
+                let mut calls = self.calls.lock().expect("nobody panics while writing");
+                calls.push(ProviderCall { key, started_at: self.clock.now().0, answered: None });
+                let slow = chance.random_ratio(1, 20);
+                let longest = if slow { self.slowest } else { self.slowest / 20 };
+                let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX).max(2);
+                (calls.len() - 1, Duration::from_micros(chance.random_range(1..micros)), chance.random_ratio(1, 25))
+            };
+            sleep(latency).await;
+            if fails || *self.outage.lock().expect("nobody panics while looking") {
+                return Err(CallError::Server { status: 500, retry_after: None });
+            }
+            let response_id = format!("response-{index}");
+            self.calls.lock().expect("nobody panics while writing")[index].answered = Some(response_id.clone());
+            Ok(Reply {
+                content: Content::Text(good_answer()),
+                response_id: Some(response_id),
+                response_model: None,
+                finish_reason: Some("stop".to_owned()),
+                input_tokens: 100,
+                output_tokens: 20,
+                rate: RateHints::default(),
+                latency,
+            })
+        })
+    }
+}
+
+fn good_answer() -> String {
+    serde_json::json!({
+        "category": "billing_payment", "category_confidence": 0.8, "impact": "LOW", "impact_confidence": 0.7,
+        "urgency": "LOW", "urgency_confidence": 0.7, "sentiment": "neutral", "sentiment_confidence": 0.7,
+        "language": "en", "language_confidence": 0.9, "summary": "an invoice", "reply": null, "rationale": "it says so",
+    })
+    .to_string()
+}
+
+struct Instance {
+    member: MemberHandle,
+    task: JoinHandle<()>,
+    _stop: watch::Sender<Stop>,
+}
+
+struct World {
+    chance: ChaCha8Rng,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    schemas: Arc<SchemaSet>,
+    log: MemoryLog,
+    rows: Rows,
+    ledger_trouble: Arc<AtomicU64>,
+    calls: Arc<Mutex<Vec<ProviderCall>>>,
+    outage: Arc<Mutex<bool>>,
+    tenants: Arc<TenantBook>,
+    instances: BTreeMap<&'static str, Instance>,
+    incarnations: u64,
+    faults: Faults,
+    upstream: Upstream,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut chance = ChaCha8Rng::seed_from_u64(seed);
+        let clock: Arc<dyn Clock> = Arc::new(SimulatedClock { start: Instant::now() });
+        let settings = settings(&mut chance);
+        let schemas = Arc::new(SchemaSet::new(&settings.schemas).expect("the shipped schemas"));
+        let weather = Weather {
+            abort: chance.random_range(0..30),
+            slow: chance.random_range(0..30),
+            longest_burst: Duration::from_millis(chance.random_range(2..40)),
+            longest_poll: Duration::from_millis(chance.random_range(2..60)),
+            largest_batch: chance.random_range(1..40),
+            revoke_deadline: Duration::from_millis(chance.random_range(20..2_000)),
+        };
+        let roles = [TopicRole::Events, TopicRole::Decisions, TopicRole::Feedback, TopicRole::DeadLetters, TopicRole::Ops];
+        let log = MemoryLog::new(&roles, PARTITIONS, ChaCha8Rng::seed_from_u64(seed ^ 0x10c), weather);
+        let upstream = Upstream::new(chance.random_range(3..40));
+        Self {
+            upstream,
+            log,
+            schemas,
+            settings,
+            clock,
+            rows: Rows::default(),
+            ledger_trouble: Arc::default(),
+            calls: Arc::default(),
+            outage: Arc::default(),
+            tenants: Arc::new(tenants(&mut chance)),
+            instances: BTreeMap::new(),
+            incarnations: 0,
+            faults: Faults::default(),
+            chance,
+        }
+    }
+
+    async fn live(mut self) -> (Report, Faults) {
+        let names = &["a", "b", "c"][..self.chance.random_range(1..=3)];
+        for name in names {
+            self.start(name);
+        }
+        self.rebalance(false).await;
+        for _ in 0..self.chance.random_range(5..25) {
+            for _ in 0..self.chance.random_range(1..15) {
+                self.write();
+            }
+            sleep(Duration::from_millis(self.chance.random_range(1..300))).await;
+            self.bad_luck(names).await;
+        }
+        self.heal(names).await;
+        let finished = self.finish().await;
+        self.faults.failed_bursts = self.log.failed_bursts();
+        let mut report = self.judge().await;
+        if !finished {
+            report.open = report.open.max(1);
+        }
+        (report, self.faults)
+    }
+
+    fn write(&mut self) {
+        let avro = publisher(&self.settings, &self.schemas, gatekeeper::settings::schemas::Encoding::Avro, "upstream");
+        let json = publisher(&self.settings, &self.schemas, gatekeeper::settings::schemas::Encoding::Json, "upstream");
+        let now = self.clock.now();
+        let (key, record) = self.upstream.next(&mut self.chance, &avro, &json, now);
+        let number = partition_for(key.as_bytes(), PARTITIONS);
+        self.log.append(Partition { topic: TopicRole::Events, number }, record);
+    }
+
+    async fn bad_luck(&mut self, names: &[&'static str]) {
+        let name = names[self.chance.random_range(0..names.len())];
+        match self.chance.random_range(0..14) {
+            0 => {
+                self.crash(name);
+                self.start(name);
+                self.rebalance(false).await;
+            }
+            1 => {
+                self.crash(name);
+                sleep(Duration::from_millis(self.chance.random_range(1..3_000))).await;
+                self.start(name);
+                self.rebalance(true).await;
+            }
+            2 => self.rebalance(false).await,
+            3 => self.rebalance(true).await,
+            4 => self.ledger_trouble.store(self.chance.random_range(1..60), Ordering::SeqCst),
+            5 => {
+                let outage = self.outage.clone();
+                *outage.lock().expect("nobody panics while setting") = true;
+                let lasts = Duration::from_millis(self.chance.random_range(10..20_000));
+                tokio::spawn(async move {
+                    sleep(lasts).await;
+                    *outage.lock().expect("nobody panics while setting") = false;
+                });
+            }
+            6 => {
+                let silent = Duration::from_millis(self.chance.random_range(500..5_000));
+                if let Some(instance) = self.instances.get(name) {
+                    self.log.say_away(instance.member, silent).await;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    async fn heal(&mut self, names: &[&'static str]) {
+        self.ledger_trouble.store(0, Ordering::SeqCst);
+        self.log.set_weather(Weather::fair());
+        *self.outage.lock().expect("nobody panics while setting") = false;
+        for name in names {
+            if !self.instances.contains_key(name) {
+                self.start(name);
+            }
+        }
+        self.rebalance(false).await;
+    }
+
+    /// Everything gets its terminal, in bounded time.
+    async fn finish(&mut self) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(600);
+        while Instant::now() < deadline {
+            let done = (0..PARTITIONS).all(|number| {
+                let partition = Partition { topic: TopicRole::Events, number };
+                let end = self.log.records(partition).len() as u64;
+                end == 0 || self.log.position(partition).is_some_and(|(base, _)| base == end)
+            });
+            if done {
+                return true;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        false
+    }
+
+    fn start(&mut self, name: &'static str) {
+        self.incarnations += 1;
+        let (member, port) = self.log.join(self.settings.pipeline.log_queue);
+        let (stop, stopped) = watch::channel(Stop::No);
+        let (_asides, asides) = mpsc::unbounded_channel();
+        let outside = Outside {
+            log: port,
+            ledger: self.ledger(name),
+            ledger_batch_max_entries: self.settings.ledger.batch_max_entries,
+            asides,
+            stop: stopped,
+            until_idle: false,
+            on_health: Arc::new(|_, _| {}),
+        };
+        let fixtures = self.fixtures(name);
+        let task = tokio::spawn(async move {
+            match run_loop::run(fixtures, outside).await {
+                Ok(_) | Err(run_loop::RunError::LogGone) => {}
+                Err(error) => panic!("an instance ended itself: {error}"),
+            }
+        });
+        self.instances.insert(name, Instance { member, task, _stop: stop });
+    }
+
+    fn crash(&mut self, name: &'static str) {
+        if let Some(instance) = self.instances.remove(name) {
+            instance.task.abort();
+            self.log.forget(instance.member);
+            self.faults.crashes += 1;
+        }
+    }
+
+    async fn rebalance(&mut self, at_once: bool) {
+        let members: Vec<_> = self.instances.values().map(|instance| instance.member).collect();
+        if !members.is_empty() {
+            self.faults.rebalances += 1;
+            self.log.rebalance(&[TopicRole::Events], &members, at_once).await;
+        }
+    }
+
+    fn ledger(&mut self, name: &str) -> Arc<dyn Ledger> {
+        let chance = Mutex::new(ChaCha8Rng::seed_from_u64(self.chance.random()));
+        let trouble = self.ledger_trouble.clone();
+        let faults = move |moment: Moment, _: &[Entry]| {
+            let mut chance = chance.lock().expect("nobody panics while drawing");
+            let troubled = trouble.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
+            Fault {
+                delay: Duration::from_micros(chance.random_range(1..3_000)),
+                fails: troubled && (moment == Moment::BeforeApply || chance.random_bool(0.3)),
+            }
+        };
+        Arc::new(MemoryLedger::open(&self.rows, name, self.incarnations, true, self.clock.clone(), Arc::new(faults)))
+    }
+
+    fn fixtures(&mut self, name: &str) -> Fixtures {
+        let card = |name: &str, remote| ModelCard {
+            name: name.to_owned(),
+            provider: name.to_owned(),
+            request_model: name.to_owned(),
+            remote,
+            calibrated: false,
+            input_micros_per_1k: 100,
+            output_micros_per_1k: 100,
+            hard_deadline: Duration::from_secs(10),
+        };
+        let mut provider = |card: ModelCard, slowest| Provider {
+            card,
+            chance: Mutex::new(ChaCha8Rng::seed_from_u64(self.chance.random())),
+            clock: self.clock.clone(),
+            calls: self.calls.clone(),
+            outage: self.outage.clone(),
+            slowest,
+        };
+        let models: Vec<Arc<dyn Model>> = vec![Arc::new(provider(card("remote", true), Duration::from_secs(4)))];
+        let prompts = Arc::new(Prompts::shipped());
+        let guard = Guard::new(
+            models,
+            &self.settings.triage,
+            prompts,
+            self.clock.clone(),
+            self.chance.random(),
+            Arc::new(|_| {}),
+        );
+        Fixtures {
+            settings: self.settings.pipeline.clone(),
+            ingest: Ingest::new(
+                self.schemas.clone(),
+                self.tenants.clone(),
+                self.settings.schemas.max_payload_bytes,
+                false,
+            ),
+            publisher: publisher(&self.settings, &self.schemas, self.settings.schemas.output, name),
+            guard: Arc::new(guard),
+            clock: self.clock.clone(),
+            writer: name.to_owned(),
+            incarnation: self.incarnations,
+            events_topic: self.settings.topics.events.clone(),
+            our_source: "/gatekeeper".to_owned(),
+        }
+    }
+
+    async fn judge(&mut self) -> Report {
+        let mut history = History { calls: self.calls.lock().expect("the end").clone(), ..History::default() };
+        for number in 0..PARTITIONS {
+            let partition = |topic| Partition { topic, number };
+            let schemas = self.schemas.clone();
+            for record in self.log.records(partition(TopicRole::Events)) {
+                let event = record.value.as_ref().and_then(|value| schemas.read("SupportEvent", value).ok());
+                history.inputs.push(Seen { partition: number, offset: record.offset, record: event });
+            }
+            history.decisions.extend(self.seen(partition(TopicRole::Decisions), "TriageDecision"));
+            history.feedback.extend(self.seen(partition(TopicRole::Feedback), "EventFeedback"));
+            history.dead_letters.extend(self.seen(partition(TopicRole::DeadLetters), "DeadLetter"));
+            if let Some((base, metadata)) = self.log.position(partition(TopicRole::Events)) {
+                let finished = match codec::decode(&metadata) {
+                    Ok(codec::Metadata::Ours(decoded)) => decoded.finished(base).collect(),
+                    _ => Default::default(),
+                };
+                history.committed.insert(number, Committed { base, finished });
+            }
+        }
+        history.answers = self.answers(&history).await;
+        audit::check(&history)
+    }
+
+    fn seen<T: serde::de::DeserializeOwned>(&self, partition: Partition, name: &str) -> Vec<Seen<T>> {
+        let decode = |value: &[u8]| self.schemas.read(name, value).expect("our own output is readable");
+        self.log
+            .records(partition)
+            .iter()
+            .map(|record| Seen {
+                partition: partition.number,
+                offset: record.offset,
+                record: decode(record.value.as_ref().expect("our outputs have values")),
+            })
+            .collect()
+    }
+
+    async fn answers(&mut self, history: &History) -> HashMap<String, SavedAnswer> {
+        let ledger = self.ledger("judge");
+        let mut answers = HashMap::new();
+        for event in history.inputs.iter().filter_map(|seen| seen.record.as_ref()) {
+            let key = DedupeKey::of_event(event);
+            let row = ledger.find(key).await.expect("no trouble any more");
+            if let Some((row, answer)) = row.and_then(|row| row.answer.clone().map(|answer| (row, answer))) {
+                let answered_at = row.answered_at.map_or(0, |at| at.0);
+                let response_id = answer.usage.as_ref().and_then(|usage| usage.response_id.clone());
+                answers.insert(key.to_hex(), SavedAnswer { answered_at, response_id });
+            }
+        }
+        answers
+    }
+}
+
+fn publisher(
+    settings: &Settings,
+    schemas: &Arc<SchemaSet>,
+    encoding: gatekeeper::settings::schemas::Encoding,
+    processor: &str,
+) -> Publisher {
+    Publisher::new(
+        schemas.clone(),
+        encoding,
+        processor.to_owned(),
+        settings.log.group_id.clone(),
+        "/gatekeeper".to_owned(),
+        settings.topics.events.clone(),
+    )
+}
+
+fn settings(chance: &mut ChaCha8Rng) -> Settings {
+    let burst = chance.random_range(5..120);
+    let sets = [
+        format!("pipeline.burst_interval=\"{burst}ms\""),
+        format!("pipeline.burst_max_records={}", chance.random_range(1..60)),
+        format!("pipeline.max_in_flight={}", chance.random_range(1..40)),
+        format!("pipeline.max_on_road={}", chance.random_range(40..200)),
+        format!("pipeline.metadata_max_chars={}", chance.random_range(256..512)),
+        format!("pipeline.superseding={}", chance.random_bool(0.7)),
+        format!("ledger.batch_max_entries={}", chance.random_range(1..80)),
+        "triage.chain=[\"openai\"]".to_owned(),
+        "models.openai.api_key=\"only-a-simulation-0000\"".to_owned(),
+    ];
+    let options = LoadOptions { profile: None, file: None, environment: Vec::new(), sets: sets.to_vec() };
+    load(options).expect("settings of the simulation").settings
+}
+
+fn tenants(chance: &mut ChaCha8Rng) -> TenantBook {
+    let tenant = |id: &str| -> Tenant {
+        serde_json::from_value(serde_json::json!({"id": id})).expect("a tenant with everything by default")
+    };
+    let mut tenants: Vec<_> = TENANTS.into_iter().map(tenant).collect();
+    for tenant in &mut tenants {
+        tenant.decide_by = Duration::from_millis(chance.random_range(500..60_000));
+        if chance.random_bool(0.2) {
+            tenant.limits.requests_per_minute = Some(chance.random_range(60..600));
+        }
+    }
+    TenantBook::new(tenants, None)
+}
