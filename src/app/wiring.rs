@@ -163,6 +163,13 @@ impl Parts {
     }
 }
 
+impl Parts {
+    /// The ledger for commands that only look: it takes no lease over from anybody.
+    pub async fn ledger_to_read(&self) -> anyhow::Result<Arc<dyn Ledger>> {
+        self.ledger(0, false).await
+    }
+}
+
 /// The models of the chain, in order; one without a key is left out.
 fn models(settings: &Settings) -> anyhow::Result<Vec<Arc<dyn Model>>> {
     let mut chain: Vec<Arc<dyn Model>> = Vec::new();

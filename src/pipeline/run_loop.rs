@@ -17,7 +17,7 @@ use super::triage::guard::{Guard, LeaseReply, Leases, Triaged};
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
 use crate::domain::record::OutRecord;
-use crate::telemetry::happenings::{Draining, LedgerBatchCommitted, LedgerUnavailable};
+use crate::telemetry::happenings::{Draining, LedgerAvailable, LedgerBatchCommitted, LedgerUnavailable};
 
 /// What the loop talks to.
 pub struct Outside {
@@ -73,6 +73,9 @@ pub enum RunError {
     LogGone,
 }
 
+/// Gauges are looked at every few seconds at most.
+const GAUGES_EVERY: Duration = Duration::from_millis(250);
+
 type LedgerTask = (Vec<Entry>, Batch, Result<Vec<Outcome>, LedgerError>, Duration);
 
 struct Loop {
@@ -89,6 +92,7 @@ struct Loop {
     retry_pause: Duration,
     drain_deadline: Duration,
     drain_until: Option<Instant>,
+    gauge_due: Instant,
 }
 
 /// Run until stopped, idle or broken. Dropping the future is a crash: nothing is lost, what was not committed is read
@@ -111,6 +115,7 @@ pub async fn run(fixtures: Fixtures, outside: Outside) -> Result<Ended, RunError
         retry_pause,
         drain_deadline,
         drain_until: None,
+        gauge_due: Instant::now(),
     };
     let ended = this.turn().await;
     this.road.stop();
@@ -130,7 +135,7 @@ impl Loop {
             if let Some(ended) = self.ending(now) {
                 return Ok(ended);
             }
-            self.gauge();
+            self.gauge(now);
             self.wait_and_tell(now).await?;
         }
     }
@@ -194,7 +199,8 @@ impl Loop {
         match outcomes {
             Ok(outcomes) => {
                 LedgerBatchCommitted { entries: entries.len(), duration }.record();
-                if self.away_since.take().is_some() {
+                if let Some(since) = self.away_since.take() {
+                    LedgerAvailable { held_for: now - since }.record();
                     (self.outside.on_health)("ledger", Ok(()));
                 }
                 self.road.ledger_said(batch, outcomes, now);
@@ -212,7 +218,7 @@ impl Loop {
     fn asked_to_stop(&mut self) {
         if *self.outside.stop.borrow() == Stop::Drain && self.drain_until.is_none() {
             crate::failpoints::hit("drain_begun");
-            Draining { calls: self.calls.len() }.record();
+            Draining { in_flight: self.calls.len(), deadline: self.drain_deadline }.record();
             self.drain_until = Some(Instant::now() + self.drain_deadline);
             self.road.drain();
         }
@@ -232,8 +238,11 @@ impl Loop {
         (self.outside.until_idle && nothing_runs && self.road.is_idle()).then_some(Ended::Idle)
     }
 
-    fn gauge(&self) {
-        self.road.gauges().record();
+    fn gauge(&mut self, now: Instant) {
+        if self.gauge_due <= now {
+            self.gauge_due = now + GAUGES_EVERY;
+            self.road.gauges().record();
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! one an anomaly: a checker that cannot find them proves nothing.
 
 mod finding;
+pub mod reading;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -50,6 +50,23 @@ impl Report {
         }
     }
 
+    /// For scripts.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let by_code: Vec<_> = self
+            .by_code
+            .iter()
+            .map(|((status, code), count)| serde_json::json!({"status": status, "code": code, "count": count}))
+            .collect();
+        serde_json::json!({
+            "records": self.records, "terminals": self.terminals, "decisions": self.decisions,
+            "dead_letters": self.dead_letters, "by_code": by_code, "missing": self.missing, "open": self.open,
+            "twice": self.twice, "out_of_order": self.out_of_order, "paid_twice": self.paid_twice,
+            "calls": self.calls, "calls_lost": self.calls_lost, "violations": self.violations,
+            "findings": self.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })
+    }
+
     /// No promise was broken.
     #[must_use]
     pub fn is_green(&self) -> bool {

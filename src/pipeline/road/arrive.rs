@@ -18,7 +18,8 @@ use crate::telemetry::happenings::RecordsRead;
 
 impl Road {
     pub(super) fn arrive(&mut self, epoch: Epoch, partition: Partition, records: Vec<Record>, now: Instant) {
-        RecordsRead { partition, count: records.len() }.record();
+        let bytes = records.iter().filter_map(|record| record.value.as_ref()).map(|value| value.len()).sum();
+        RecordsRead { partition, records: records.len(), bytes }.record();
         for record in records {
             let Some(owned) = self.partitions.get_mut(&partition).filter(|owned| owned.epoch == epoch) else {
                 // Read under an ownership that has ended meanwhile: whoever owns the partition reads it.

@@ -18,7 +18,7 @@ use crate::pipeline::admit::Next;
 use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::lane::TicketKey;
 use crate::pipeline::triage::guard::{Job, LeaseReply, Triaged};
-use crate::telemetry::happenings::CallReattached;
+use crate::telemetry::happenings::CallsReattached;
 
 /// Somebody else's call is looked at again after this long at most.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -65,11 +65,13 @@ impl Road {
 
     /// A call for this very copy of the event may still be running from before its partition was taken away.
     fn reattach(&mut self, id: ItemId) -> bool {
-        let Some(event) = self.items.get(&id).and_then(|item| item.event()) else { return false };
+        let Some(item) = self.items.get(&id) else { return false };
+        let partition = item.partition();
+        let Some(event) = item.event() else { return false };
         match self.calls.get_mut(&event.claim.key) {
             Some(call) if call.owner == event.claim.position => {
                 call.item = Some(id);
-                CallReattached.record();
+                CallsReattached { partition, calls: 1 }.record();
                 true
             }
             _ => false,

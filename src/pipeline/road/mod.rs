@@ -48,7 +48,7 @@ use crate::domain::identity::DedupeKey;
 use crate::domain::position::Partition;
 use crate::domain::record::OutRecord;
 use crate::settings::pipeline::Pipeline;
-use crate::telemetry::happenings::RoadGauges;
+use crate::telemetry::happenings::{Fill, RoadGauges};
 
 /// What the road is given once and for all.
 pub struct Fixtures {
@@ -176,7 +176,7 @@ impl Road {
             Happening::Records { epoch, partition, records } => self.arrive(epoch, partition, records, now),
             Happening::CaughtUp { epoch, partition, end } => self.caught_up(epoch, partition, end, now),
             Happening::Revoking { partitions, deadline } => self.revoking(partitions, now + deadline),
-            Happening::Lost { partitions } => self.drop_partitions(&partitions),
+            Happening::Lost { partitions } => self.lost(&partitions),
             Happening::Away { silent } => self.was_away(silent, now),
             Happening::Published { burst, outcome } => self.published(burst, outcome, now),
             Happening::Failed { reason } => self.failed = Some(reason),
@@ -282,15 +282,12 @@ impl Road {
     /// How full everything is.
     #[must_use]
     pub fn gauges(&self) -> RoadGauges {
+        let settings = &self.fixtures.settings;
         RoadGauges {
-            on_road: self.items.len(),
-            in_flight: self.asking,
-            waiting: self.admission.waiting(),
-            unpublished: self.ready_results,
-            lanes: self.lanes.len(),
-            ledger_pending: self.pending.len(),
-            max_on_road: self.fixtures.settings.max_on_road,
-            max_in_flight: self.fixtures.settings.max_in_flight,
+            on_road: Fill { now: self.items.len(), max: settings.max_on_road },
+            in_flight: Fill { now: self.asking, max: settings.max_in_flight },
+            waiting: Fill { now: self.admission.waiting(), max: settings.max_on_road },
+            unpublished: Fill { now: self.ready_results, max: settings.max_on_road },
         }
     }
 

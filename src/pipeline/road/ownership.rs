@@ -11,10 +11,13 @@ use super::{Purpose, Road};
 use crate::domain::position::Partition;
 use crate::failpoints;
 use crate::pipeline::dedupe::ledger::Entry;
-use crate::pipeline::frontier::{Frontier, codec};
+use crate::pipeline::frontier::{Frontier, Gaps, codec};
 use crate::pipeline::log::{Assignment, Epoch, Errand};
 use crate::sabotage::{self, Sabotage};
-use crate::telemetry::happenings::{AwayNoticed, PartitionStopped, PartitionsAssigned, PartitionsLost, ReadingChanged};
+use crate::telemetry::happenings::{
+    AwayNoticed, PartitionStopped, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason, ReadingPaused,
+    ReadingResumed,
+};
 
 /// A partition that is ours.
 #[derive(Debug)]
@@ -52,10 +55,11 @@ impl Road {
     pub(super) fn assigned(&mut self, epoch: Epoch, assignments: Vec<Assignment>, now: Instant) {
         self.epoch = epoch;
         failpoints::hit("assigned_before_restore");
-        PartitionsAssigned { epoch: epoch.0, count: assignments.len() }.record();
+        let partitions: Vec<_> = assignments.iter().map(|assignment| assignment.partition).collect();
         for assignment in assignments {
             self.take_over(epoch, assignment);
         }
+        PartitionsAssigned { partitions: &partitions, owned_now: self.partitions.len() }.record();
         // A fresh assignment is a sign of ownership.
         if self.away_until.is_some() {
             self.back_from_away();
@@ -67,7 +71,10 @@ impl Road {
         let Assignment { partition, topic_id, committed, metadata, log_start } = assignment;
         let base = committed.unwrap_or(log_start);
         let (mut frontier, stopped) = match codec::decode(&metadata) {
-            Ok(codec::Metadata::Ours(decoded)) => (Frontier::restore(base, &decoded), None),
+            Ok(codec::Metadata::Ours(decoded)) => match Frontier::restore(base, &decoded) {
+                Ok(frontier) => (frontier, None),
+                Err(error) => (Frontier::fresh(base), Some(error.to_string())),
+            },
             Ok(codec::Metadata::Empty) => (Frontier::fresh(base), None),
             Ok(codec::Metadata::Foreign) => {
                 tracing::warn!(%partition, "the commit metadata was written by somebody else: only the offset is used");
@@ -76,10 +83,11 @@ impl Road {
             Err(error) => (Frontier::fresh(base), Some(error.to_string())),
         };
         if let Some(reason) = &stopped {
-            PartitionStopped { partition, reason: reason.clone() }.record();
+            PartitionStopped { partition, reason }.record();
             self.errands.send(Errand::Pause(vec![partition])).ok();
         } else {
-            self.mark_vanished(&topic_id, partition, &frontier.advance_to(log_start.max(base)));
+            let gaps = frontier.advance_to(log_start.max(base));
+            self.mark_vanished(&topic_id, partition, &gaps);
             self.repair_published(&topic_id, partition, &frontier);
         }
         self.partitions.insert(
@@ -108,8 +116,8 @@ impl Road {
         self.want(entry, Purpose::Background);
     }
 
-    pub(super) fn mark_vanished(&mut self, topic_id: &str, partition: Partition, gaps: &[std::ops::Range<u64>]) {
-        for gap in gaps {
+    pub(super) fn mark_vanished(&mut self, topic_id: &str, partition: Partition, gaps: &Gaps) {
+        for gap in gaps.ranges() {
             let entry = Entry::Vanished {
                 topic_id: topic_id.to_owned(),
                 partition: partition.number,
@@ -141,11 +149,16 @@ impl Road {
         }
         let Some(leaving) = self.leaving.take() else { return };
         self.drop_partitions(&leaving.partitions);
+        PartitionsRevoked { partitions: &leaving.partitions, owned_now: self.partitions.len() }.record();
         self.errands.send(Errand::LetGo(leaving.partitions)).ok();
     }
 
-    pub(super) fn drop_partitions(&mut self, gone: &[Partition]) {
-        PartitionsLost { count: gone.len() }.record();
+    pub(super) fn lost(&mut self, gone: &[Partition]) {
+        self.drop_partitions(gone);
+        PartitionsLost { partitions: gone, owned_now: self.partitions.len() }.record();
+    }
+
+    fn drop_partitions(&mut self, gone: &[Partition]) {
         if sabotage::on(Sabotage::WorkAfterRevocation) {
             return;
         }
@@ -190,6 +203,8 @@ impl Road {
 
     /// Back-pressure: reading stops when the road is full and goes on when a quarter of it is free again; a single
     /// partition stops when its finished set grows long.
+    ///
+    /// While the ledger is away reading goes on until the road is full: then it stops by itself.
     pub(super) fn steer_reading(&mut self) {
         let settings = &self.fixtures.settings;
         let on_road = self.items.len();
@@ -197,8 +212,14 @@ impl Road {
         let roomy = on_road <= settings.max_on_road / 4 * 3 && self.overflow.is_empty() && !self.draining;
         if self.reading_stopped != full && (full || roomy) {
             self.reading_stopped = full;
-            ReadingChanged { stopped: full, on_road }.record();
         }
+        let reason = match (self.draining, self.overflow.is_empty()) {
+            (true, _) => PauseReason::Draining,
+            (false, false) => PauseReason::TenantQueueFull,
+            (false, true) if self.reading_stopped && self.ledger_is_away => PauseReason::LedgerAway,
+            (false, true) if self.reading_stopped => PauseReason::RoadFull,
+            (false, true) => PauseReason::FrontierWide,
+        };
         let wide = f64::from(settings.metadata_pause_percent) / 100.0;
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for (partition, owned) in self.partitions.iter_mut().filter(|(_, owned)| !owned.stopped) {
@@ -208,10 +229,13 @@ impl Road {
                 if should_pause { &mut pause } else { &mut resume }.push(*partition);
             }
         }
+        let paused_now = self.partitions.values().filter(|owned| owned.paused).count();
         if !pause.is_empty() {
+            ReadingPaused { partitions: &pause, reason, paused_now }.record();
             self.errands.send(Errand::Pause(pause)).ok();
         }
         if !resume.is_empty() {
+            ReadingResumed { partitions: &resume, reason, paused_now }.record();
             self.errands.send(Errand::Resume(resume)).ok();
         }
     }

@@ -13,7 +13,7 @@ use crate::pipeline::burst::{Committed, Group, Snapshot};
 use crate::pipeline::dedupe::ledger::Entry;
 use crate::pipeline::frontier::{Proposal, codec::Tag};
 use crate::pipeline::log::PublishOutcome;
-use crate::telemetry::happenings::{BurstCommitted, BurstFailed};
+use crate::telemetry::happenings::{BurstCommitted, BurstFailed, BurstFailure, FrontierWidened};
 
 impl Road {
     /// A record for operators, to go with the next burst.
@@ -179,20 +179,27 @@ impl Road {
                 }
             }
             PublishOutcome::Refused => {
-                BurstFailed { refused: true, reason: "the ownership changed", results: sent.results() }.record();
+                BurstFailed { results: sent.results(), failure: BurstFailure::Refused }.record();
                 self.send_again_later(sent.aborted(), now);
             }
             PublishOutcome::NotCommitted { reason } => {
-                BurstFailed { refused: false, reason: &reason, results: sent.results() }.record();
+                BurstFailed { results: sent.results(), failure: BurstFailure::NotCommitted { reason: &reason } }.record();
                 self.send_again_later(sent.aborted(), now);
             }
         }
     }
 
     fn committed(&mut self, committed: Committed<ItemId>) {
-        for (partition, (proposal, _)) in &committed.proposals {
+        for (partition, (proposal, metadata)) in &committed.proposals {
             if let Some(owned) = self.partitions.get_mut(partition) {
                 owned.frontier.confirm(proposal);
+                FrontierWidened {
+                    partition: *partition,
+                    width: usize::try_from(owned.frontier.width()).unwrap_or(usize::MAX),
+                    metadata_chars: metadata.len(),
+                    metadata_max_chars: self.fixtures.settings.metadata_max_chars,
+                }
+                .record();
             }
         }
         let at = self.fixtures.clock.now();

@@ -13,7 +13,7 @@ use crate::pipeline::dedupe::arrival::{Arrival, judge};
 use crate::pipeline::dedupe::ledger::{Entry, Outcome, Row};
 use crate::pipeline::ingest::Rejection;
 use crate::pipeline::lane::{Standing, ignore};
-use crate::telemetry::happenings::{AnswerReused, VerdictReused};
+use crate::telemetry::happenings::AnswerReused;
 
 impl Road {
     /// The ledger has answered a claim.
@@ -40,11 +40,10 @@ impl Road {
         match arrival {
             Arrival::Go => self.plan_of_new(item, event),
             Arrival::GoFrom(answer) => {
-                AnswerReused.record();
+                AnswerReused { tenant_id: &event.claim.tenant_id, event_id: &event.claim.event_id }.record();
                 Plan::Judge(answer)
             }
             Arrival::Publish(verdict) => {
-                VerdictReused.record();
                 Plan::Publish(verdict)
             }
             Arrival::AlreadyPublished => Plan::FinishSilently,

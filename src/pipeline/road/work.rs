@@ -239,8 +239,18 @@ impl Road {
     }
 
     fn outputs(&self, item: &Item, verdict: &Verdict) -> Vec<OutRecord> {
-        let tenant = item.event().map(|event| &*event.claim.tenant_id);
-        EventSettled { status: verdict.status, code: verdict.code, tenant, latency_ms: verdict.latency_ms }.record();
+        let event = item.event().map(|event| &*event.event);
+        EventSettled {
+            status: verdict.status,
+            code: verdict.code,
+            tenant_id: event.map(|event| event.tenant_id.as_str()),
+            ticket_id: event.map(|event| event.ticket_id.as_str()),
+            event_id: event.map(|event| event.event_id.as_str()),
+            correlation_id: event.and_then(|event| event.correlation_id.as_deref()),
+            position: &item.position,
+            latency: std::time::Duration::from_millis(verdict.latency_ms.unsigned_abs()),
+        }
+        .record();
         let schema_id = match &item.content {
             Content::Unreadable(rejection) => rejection.schema_id,
             Content::Event(event) => event.schema_id,

@@ -1,0 +1,31 @@
+//! `audit`: the promises, re-proved from the log, the ledger and the provider's own call ledger.
+
+use std::process::ExitCode;
+
+use super::wiring::{self, Parts};
+use crate::adapters::embedded_log::Access;
+use crate::cli::{AuditArgs, Output, SettingsArgs};
+use crate::operations::audit::{self, Report, reading};
+
+pub async fn run(args: &SettingsArgs, audit: AuditArgs) -> anyhow::Result<ExitCode> {
+    let parts = Parts::new(wiring::settings(args)?.settings)?;
+    let report = report(&parts, audit.calls.as_deref()).await?;
+    match audit.output {
+        Output::Table => println!("{report}"),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&report.to_json())?),
+    }
+    let green = report.is_green() && (!audit.finished || report.open == 0);
+    Ok(if green { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Read everything and judge it.
+pub async fn report(parts: &Parts, calls: Option<&std::path::Path>) -> anyhow::Result<Report> {
+    let browser = parts.browser(Access::ReadOnly).await?;
+    let ledger = if parts.settings.ledger.enabled { Some(parts.ledger_to_read().await?) } else { None };
+    let group = &parts.settings.log.group_id;
+    let mut history = reading::read(&*browser, ledger.as_deref(), &parts.schemas, group).await?;
+    if let Some(calls) = calls {
+        history.calls = reading::read_calls(calls)?;
+    }
+    Ok(audit::check(&history))
+}

@@ -1,0 +1,201 @@
+//! Reads a history from a live log, its ledger and the provider's call ledger.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{Committed, History, ProviderCall, SavedAnswer, Seen};
+use crate::domain::event::SupportEvent;
+use crate::domain::identity::DedupeKey;
+use crate::domain::position::{Partition, TopicRole};
+use crate::domain::record::Record;
+use crate::operations::log_browser::{BrowseError, LogBrowser, ReadLimit};
+use crate::pipeline::dedupe::ledger::{Ledger, LedgerError};
+use crate::pipeline::frontier::codec;
+use crate::pipeline::schema_set::SchemaSet;
+
+/// One page of records.
+const PAGE: ReadLimit = ReadLimit { max_records: 2_000, max_bytes: 8 << 20 };
+
+/// Why a history could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] BrowseError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Something of ours is not readable.
+    #[error("{partition}@{offset} is not a readable {what}: {why}")]
+    Unreadable {
+        /// Where.
+        partition: Partition,
+        /// Where.
+        offset: u64,
+        /// What it should be.
+        what: &'static str,
+        /// Why it is not.
+        why: String,
+    },
+    /// A committed position that cannot be trusted.
+    #[error("the committed metadata of {partition} is damaged: {why}")]
+    Metadata {
+        /// Where.
+        partition: Partition,
+        /// What is wrong.
+        why: String,
+    },
+    /// The provider's call ledger.
+    #[error("{file}:{line}: {why}")]
+    Calls {
+        /// The file.
+        file: String,
+        /// The line.
+        line: usize,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// Everything the log, and the ledger if there is one, have to say.
+pub async fn read(
+    browser: &dyn LogBrowser,
+    ledger: Option<&dyn Ledger>,
+    schemas: &SchemaSet,
+    group: &str,
+) -> Result<History, ReadError> {
+    let mut history = History::default();
+    // Positions first: whatever was committed by then must be in what is read afterwards.
+    for position in browser.positions(group).await?.into_iter().filter(|p| p.partition.topic == TopicRole::Events) {
+        let finished = match codec::decode(&position.metadata) {
+            Ok(codec::Metadata::Ours(decoded)) => decoded.finished(position.offset).collect(),
+            Ok(codec::Metadata::Empty | codec::Metadata::Foreign) => Default::default(),
+            Err(why) => {
+                return Err(ReadError::Metadata { partition: position.partition, why: why.to_string() });
+            }
+        };
+        history.committed.insert(position.partition.number, Committed { base: position.offset, finished });
+    }
+    for topic in browser.topics().await? {
+        for number in 0..topic.partitions {
+            let partition = Partition { topic: topic.role, number };
+            match topic.role {
+                TopicRole::Events => {
+                    each(browser, partition, |record| {
+                        let value = record.value.as_deref().unwrap_or_default();
+                        let event = schemas.read::<SupportEvent>("SupportEvent", value).ok();
+                        history.inputs.push(Seen { partition: number, offset: record.offset, record: event });
+                        Ok(())
+                    })
+                    .await?;
+                }
+                TopicRole::Decisions => {
+                    history.decisions.append(&mut ours(browser, partition, schemas, "TriageDecision").await?);
+                }
+                TopicRole::Feedback => {
+                    history.feedback.append(&mut ours(browser, partition, schemas, "EventFeedback").await?);
+                }
+                TopicRole::DeadLetters => {
+                    history.dead_letters.append(&mut ours(browser, partition, schemas, "DeadLetter").await?);
+                }
+                _ => {}
+            }
+        }
+    }
+    if let Some(ledger) = ledger {
+        history.answers = answers(ledger, &history).await?;
+    }
+    Ok(history)
+}
+
+async fn ours<T: DeserializeOwned>(
+    browser: &dyn LogBrowser,
+    partition: Partition,
+    schemas: &SchemaSet,
+    what: &'static str,
+) -> Result<Vec<Seen<T>>, ReadError> {
+    let mut seen = Vec::new();
+    each(browser, partition, |record| {
+        let value = record.value.as_deref().unwrap_or_default();
+        let decoded = schemas.read::<T>(what, value).map_err(|why| ReadError::Unreadable {
+            partition,
+            offset: record.offset,
+            what,
+            why: why.to_string(),
+        })?;
+        seen.push(Seen { partition: partition.number, offset: record.offset, record: decoded });
+        Ok(())
+    })
+    .await?;
+    Ok(seen)
+}
+
+/// Every record of a partition, up to the end it had at the start.
+pub(crate) async fn each(
+    browser: &dyn LogBrowser,
+    partition: Partition,
+    mut f: impl FnMut(Record) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
+    let watermarks = browser.watermarks(partition).await?;
+    let mut next = watermarks.log_start;
+    while next < watermarks.end {
+        let page = browser.read(partition, next, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        next = last.offset + 1;
+        for record in page {
+            f(record)?;
+        }
+    }
+    Ok(())
+}
+
+async fn answers(ledger: &dyn Ledger, history: &History) -> Result<HashMap<String, SavedAnswer>, ReadError> {
+    let mut answers = HashMap::new();
+    for event in history.inputs.iter().filter_map(|seen| seen.record.as_ref()) {
+        let key = DedupeKey::of_event(event);
+        let Some(row) = ledger.find(key).await? else { continue };
+        if let (Some(answer), Some(answered_at)) = (&row.answer, row.answered_at) {
+            let response_id = answer.usage.as_ref().and_then(|usage| usage.response_id.clone());
+            answers.insert(key.to_hex(), SavedAnswer { answered_at: answered_at.0, response_id });
+        }
+    }
+    Ok(answers)
+}
+
+/// A line of the provider's call ledger: one when a call begins, one when it ends.
+#[derive(Debug, Deserialize)]
+struct CallLine {
+    call_id: String,
+    #[serde(default)]
+    received_at: Option<i64>,
+    #[serde(default)]
+    finished_at: Option<i64>,
+    #[serde(default)]
+    status: Option<u16>,
+    #[serde(default)]
+    response_id: Option<String>,
+}
+
+/// The provider's call ledger: JSON lines with `call_id` (`<dedupe key>.<attempt>`), `received_at` when a call begins,
+/// and `finished_at`, `status` and `response_id` when it ends.
+pub fn read_calls(file: &Path) -> Result<Vec<ProviderCall>, ReadError> {
+    let name = file.display().to_string();
+    let fail = |line, why: String| ReadError::Calls { file: name.clone(), line, why };
+    let text = std::fs::read_to_string(file).map_err(|error| fail(0, error.to_string()))?;
+    let mut calls: Vec<ProviderCall> = Vec::new();
+    let mut open: HashMap<String, Vec<usize>> = HashMap::new();
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let line: CallLine = serde_json::from_str(line).map_err(|error| fail(index + 1, error.to_string()))?;
+        if let Some(started_at) = line.received_at.filter(|_| line.finished_at.is_none()) {
+            open.entry(line.call_id.clone()).or_default().push(calls.len());
+            let key = line.call_id.split('.').next().unwrap_or_default().to_owned();
+            calls.push(ProviderCall { key, started_at, answered: None });
+        } else if let Some(at) = open.get_mut(&line.call_id).and_then(Vec::pop) {
+            calls[at].answered = line.response_id.filter(|_| line.status == Some(200));
+        }
+    }
+    Ok(calls)
+}
