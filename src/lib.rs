@@ -21,6 +21,7 @@ pub mod domain;
 pub mod settings;
 pub mod telemetry;
 
+pub mod operations;
 pub mod pipeline;
 
 pub mod adapters;
