@@ -306,4 +306,33 @@ mod tests {
         assert_eq!(code(&[]), None);
         assert_eq!(code(&[("/event_type", json!("TICKET_CREATED"))]), None);
     }
+
+    /// The tenants of the demo; a stranger has the built-in policy.
+    fn demo_tenant(id: &str) -> Tenant {
+        let policy = match id {
+            "acme" => include_str!("../../../demo/tenants/acme.toml"),
+            "umbrella" => include_str!("../../../demo/tenants/umbrella.toml"),
+            "initech" => include_str!("../../../demo/tenants/initech.toml"),
+            "globex" => include_str!("../../../demo/tenants/globex.toml"),
+            "hooli" => include_str!("../../../demo/tenants/hooli.toml"),
+            "stark" => include_str!("../../../demo/tenants/stark.toml"),
+            _ => "id = \"stranger\"",
+        };
+        toml::from_str(policy).expect("a tenant")
+    }
+
+    #[test]
+    fn the_demo_s_events_are_ignored_as_its_table_says() {
+        let mut expected = csv::Reader::from_reader(include_str!("../../../demo/expected.csv").as_bytes());
+        for (line, row) in include_str!("../../../demo/tickets.jsonl").lines().zip(expected.records()) {
+            let event: SupportEvent = serde_json::from_str(line).expect("an event");
+            let row = row.expect("a row");
+            let found = ignore_reason(&event, &demo_tenant(&event.tenant_id), US).or_else(|| {
+                let read_two_hours_later = Timestamp(event.occurred_at.0 + 2 * 3_600_000);
+                expired(&event, read_two_hours_later)
+            });
+            let found = found.map_or("", |(code, _)| code.as_str());
+            assert_eq!(found, if &row[2] == "IGNORED" { &row[3] } else { "" }, "{line}");
+        }
+    }
 }
