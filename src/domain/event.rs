@@ -305,3 +305,33 @@ pub struct FieldChange {
 fn yes() -> bool {
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_demo_ticket_is_an_event() {
+        let lines = include_str!("../../demo/tickets.jsonl").lines();
+        let expected = include_str!("../../demo/expected.csv").lines().skip(1);
+        let mut count = 0;
+        for (number, (line, expected)) in (1..).zip(lines.zip(expected)) {
+            let event: SupportEvent =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("line {number}: {error}"));
+            assert!(expected.starts_with(&format!("{number},{},", event.event_id)), "line {number}: {expected}");
+            count = number;
+        }
+        assert_eq!(count, include_str!("../../demo/tickets.jsonl").lines().count(), "every line has its expectation");
+        assert!(count >= 300);
+    }
+
+    #[test]
+    fn symbols_of_the_future_read_as_unknown_and_old_priority_names_as_ours() {
+        let event = |name: &str| serde_json::from_str::<EventType>(name).expect("never fails");
+        assert_eq!(event("\"TICKET_SNOOZED\""), EventType::Unknown);
+        let priority = |name: &str| serde_json::from_str::<Priority>(name).expect("never fails");
+        assert_eq!(priority("\"critical\""), Priority::Urgent);
+        assert_eq!(priority("\"medium\""), Priority::Normal);
+        assert_eq!(priority("\"p1\""), Priority::Unknown);
+    }
+}

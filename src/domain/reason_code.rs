@@ -140,4 +140,39 @@ mod tests {
             assert_eq!(serde_json::to_string(code).expect("a unit variant"), format!("\"{code}\""));
         }
     }
+
+    /// The pages by heading.
+    fn pages() -> Vec<(&'static str, &'static str)> {
+        let chapters = include_str!("reason_codes.md").split("\n## ").skip(1);
+        chapters.map(|chapter| chapter.split_once('\n').expect("a heading and a text")).collect()
+    }
+
+    #[test]
+    fn every_code_has_its_page_and_every_page_its_code() {
+        let headings: Vec<_> = pages().into_iter().map(|(heading, _)| heading).collect();
+        let codes: Vec<_> = ReasonCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(headings, codes, "in the same order, none twice");
+    }
+
+    #[test]
+    fn a_page_names_its_statuses_and_answers_the_four_questions() {
+        for (heading, text) in pages() {
+            for part in [
+                "**Status**: ",
+                "**What happened**: ",
+                "**The publisher sees**: ",
+                "**What to do**: ",
+                "**Where to look**: ",
+            ] {
+                let answer = text.split_once(part).map(|(_, rest)| rest.split("- **").next().unwrap_or(rest).trim());
+                assert!(answer.is_some_and(|answer| answer.len() >= 7), "{heading} does not say {part}");
+            }
+            let statuses = text.lines().find(|line| line.contains("**Status**")).expect("checked above");
+            for (status, codes) in STATUS_AND_CODES {
+                let name = serde_json::to_string(status).expect("a unit variant");
+                let belongs = codes.iter().any(|code| code.as_str() == heading);
+                assert_eq!(statuses.contains(name.trim_matches('"')), belongs, "{heading}: {name}");
+            }
+        }
+    }
 }
