@@ -1,1 +1,3 @@
-//! memory
+//! Ports in memory: for the simulation, and to compare the real ones with.
+
+pub mod ledger;

@@ -58,10 +58,12 @@ pub struct Claim {
 /// One line of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// Insert the row unless there is one; answered with the row as it stands after that.
+    /// Insert the row unless there is one; a later hop of its owner moves the row's hop along. Answered with the row as
+    /// it stands after that.
     Claim(Claim),
     /// Take the claim over from a row that was rejected or has vanished: compare-and-set on the old owner, with the new
-    /// hash, verdict, answer and lease cleared. Answered with the row as it stands after that.
+    /// hash, verdict, answer and lease cleared; a plain claim if the row is gone meanwhile. Answered with the row as it
+    /// stands after that.
     TakeOver {
         /// The new claim.
         claim: Claim,
@@ -126,7 +128,8 @@ pub enum Entry {
         to: u64,
     },
     /// Published marks that a crash prevented: everything this partition's restored frontier holds as finished.
-    /// `unfinished` lists the exceptions below `to`.
+    /// `unfinished` lists the exceptions below `to`. Marks rows with a verdict only, and neither vanished ones (a gap
+    /// counts as finished too) nor later hops (the deferral finished the owner's offset, not the verdict's burst).
     RepairPublished {
         /// The topic's id.
         topic_id: String,
@@ -174,7 +177,7 @@ pub struct Row {
     pub key: DedupeKey,
     /// The copy that owns it.
     pub owner: Position,
-    /// Its hop.
+    /// The latest hop of it that claimed.
     pub hop: u32,
     /// What the owner says.
     pub body: BodyHash,

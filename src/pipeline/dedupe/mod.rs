@@ -1,3 +1,4 @@
 //! Is this event new, the same record again, a duplicate or a conflict?
 
+pub mod arrival;
 pub mod ledger;

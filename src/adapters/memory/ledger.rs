@@ -1,0 +1,294 @@
+//! The ledger in memory: for the simulation, and the reference that SQLite is compared with.
+//!
+//! Written entry by entry as the port's words stand there, not set by set. [`Rows`] is the database: it outlives the
+//! handles of a process, so a simulated crash keeps what was committed and loses what was not.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::feedback::FeedbackStatus;
+use crate::domain::identity::DedupeKey;
+use crate::domain::position::Position;
+use crate::pipeline::dedupe::ledger::{Claim, Entry, Ledger, LedgerError, Outcome, Row};
+
+/// What a database would hold.
+#[derive(Debug, Clone, Default)]
+pub struct Rows(Arc<Mutex<BTreeMap<DedupeKey, Held>>>);
+
+/// When a commit can go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Nothing has happened yet; failing now, nothing will have.
+    BeforeApply,
+    /// All of it has happened; failing now, the caller cannot know.
+    AfterApply,
+}
+
+/// What happens at such a moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fault {
+    /// First it takes this long.
+    pub delay: Duration,
+    /// Then the commit fails.
+    pub fails: bool,
+}
+
+/// Asked twice a commit.
+pub trait Faults: Send + Sync + 'static {
+    /// What goes wrong with this batch at this moment.
+    fn at(&self, moment: Moment, batch: &[Entry]) -> Fault;
+}
+
+impl<F: Fn(Moment, &[Entry]) -> Fault + Send + Sync + 'static> Faults for F {
+    fn at(&self, moment: Moment, batch: &[Entry]) -> Fault {
+        self(moment, batch)
+    }
+}
+
+/// One process's connection to [`Rows`].
+pub struct MemoryLedger {
+    rows: Rows,
+    me: Holder,
+    clock: Arc<dyn Clock>,
+    faults: Arc<dyn Faults>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Holder {
+    instance: String,
+    incarnation: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Held {
+    row: Row,
+    rejected_at: Option<Timestamp>,
+    lease: Option<(Holder, Timestamp)>,
+}
+
+impl MemoryLedger {
+    /// A handle for this incarnation of this instance. `predecessor_is_dead`: what earlier incarnations leased is free.
+    #[must_use]
+    pub fn open(
+        rows: Rows,
+        instance: &str,
+        incarnation: u64,
+        predecessor_is_dead: bool,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        if predecessor_is_dead {
+            for held in rows.lock().values_mut() {
+                held.lease.take_if(|(holder, _)| holder.instance == instance);
+            }
+        }
+        let me = Holder { instance: instance.to_owned(), incarnation };
+        Self { rows, me, clock, faults: Arc::new(|_: Moment, _: &[Entry]| Fault::default()) }
+    }
+
+    /// The same with things going wrong.
+    #[must_use]
+    pub fn with_faults(self, faults: Arc<dyn Faults>) -> Self {
+        Self { faults, ..self }
+    }
+
+    async fn pass(&self, moment: Moment, batch: &[Entry]) -> Result<(), LedgerError> {
+        let fault = self.faults.at(moment, batch);
+        if !fault.delay.is_zero() {
+            tokio::time::sleep(fault.delay).await;
+        }
+        if fault.fails { Err(LedgerError::Unavailable(format!("fault injected: {moment:?}"))) } else { Ok(()) }
+    }
+}
+
+impl Ledger for MemoryLedger {
+    fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'_, Result<Vec<Outcome>, LedgerError>> {
+        Box::pin(async move {
+            self.pass(Moment::BeforeApply, &entries).await?;
+            let outcomes = {
+                let mut rows = self.rows.lock();
+                let now = self.clock.now();
+                entries.iter().map(|entry| apply(&mut rows, entry, &self.me, now)).collect()
+            };
+            self.pass(Moment::AfterApply, &entries).await?;
+            Ok(outcomes)
+        })
+    }
+
+    fn find(&self, key: DedupeKey) -> BoxFuture<'_, Result<Option<Row>, LedgerError>> {
+        Box::pin(async move { Ok(self.rows.lock().get(&key).map(|held| held.row.clone())) })
+    }
+
+    fn forget(
+        &self,
+        published_before: Timestamp,
+        rejected_after: Timestamp,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u64, LedgerError>> {
+        Box::pin(async move {
+            let mut rows = self.rows.lock();
+            let mut old: Vec<(Timestamp, DedupeKey)> = rows
+                .values()
+                .filter(|held| held.rejected_at.is_none_or(|rejected| rejected <= rejected_after))
+                .filter_map(|held| held.row.published_at.map(|published| (published, held.row.key)))
+                .filter(|(published, _)| *published < published_before)
+                .collect();
+            old.sort_unstable();
+            old.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            for (_, key) in &old {
+                rows.remove(key);
+            }
+            Ok(old.len() as u64)
+        })
+    }
+}
+
+impl Rows {
+    /// No entry can leave rows half-written, so a poisoned lock holds good rows.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<DedupeKey, Held>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Map = BTreeMap<DedupeKey, Held>;
+
+fn apply(rows: &mut Map, entry: &Entry, me: &Holder, now: Timestamp) -> Outcome {
+    match entry {
+        Entry::Claim(claim) => claim_row(rows, claim),
+        Entry::TakeOver { claim, from } => {
+            take_over(rows, claim, from);
+            claim_row(rows, claim)
+        }
+        Entry::Lease { key, owner, lasts } => lease(owned(rows, *key, owner), *lasts, me, now),
+        Entry::Release { key, owner } => match owned(rows, *key, owner) {
+            Some(held) => {
+                held.lease.take_if(|(holder, _)| holder == me);
+                Outcome::Done
+            }
+            None => Outcome::NotOwner,
+        },
+        Entry::Answer { key, owner, answer, at } => match owned(rows, *key, owner) {
+            Some(held) => {
+                if held.row.answer.is_none() {
+                    held.row.answered_at = Some(*at);
+                    held.lease = None;
+                }
+                Outcome::Saved(Arc::clone(held.row.answer.get_or_insert_with(|| Arc::clone(answer))))
+            }
+            None => Outcome::NotOwner,
+        },
+        Entry::Verdict { key, owner, verdict } => match owned(rows, *key, owner) {
+            Some(held) => {
+                if held.row.verdict.is_none() {
+                    held.lease = None;
+                    if verdict.status == FeedbackStatus::Rejected {
+                        held.row.rejected = true;
+                        held.rejected_at = Some(verdict.processed_at);
+                    }
+                }
+                Outcome::Reached(Arc::clone(held.row.verdict.get_or_insert_with(|| Arc::clone(verdict))))
+            }
+            None => Outcome::NotOwner,
+        },
+        Entry::Published { key, owner, at } => match owned(rows, *key, owner) {
+            Some(held) => {
+                held.row.published_at.get_or_insert(*at);
+                Outcome::Done
+            }
+            None => Outcome::NotOwner,
+        },
+        Entry::Vanished { topic_id, partition, from, to } => change(rows, topic_id, *partition, |row| {
+            let vanishes = row.published_at.is_none() && (*from..*to).contains(&row.owner.offset);
+            row.vanished |= vanishes;
+            vanishes
+        }),
+        Entry::RepairPublished { topic_id, partition, to, unfinished, at } => {
+            change(rows, topic_id, *partition, |row| {
+                let finished = row.owner.offset < *to && !unfinished.contains(&row.owner.offset);
+                let unmarked = row.published_at.is_none() && row.verdict.is_some();
+                let by_its_owner = !row.vanished && row.hop == 0;
+                if finished && unmarked && by_its_owner {
+                    row.published_at = Some(*at);
+                }
+                finished && unmarked && by_its_owner
+            })
+        }
+    }
+}
+
+fn owned<'a>(rows: &'a mut Map, key: DedupeKey, owner: &Position) -> Option<&'a mut Held> {
+    rows.get_mut(&key).filter(|held| held.row.owner == *owner)
+}
+
+fn claim_row(rows: &mut Map, claim: &Claim) -> Outcome {
+    let held = rows.entry(claim.key).or_insert_with(|| Held {
+        row: Row {
+            key: claim.key,
+            owner: claim.position.clone(),
+            hop: claim.hop,
+            body: claim.body,
+            first_seen_at: claim.at,
+            answer: None,
+            answered_at: None,
+            verdict: None,
+            published_at: None,
+            vanished: false,
+            rejected: false,
+        },
+        rejected_at: None,
+        lease: None,
+    });
+    if held.row.owner == claim.position {
+        held.row.hop = held.row.hop.max(claim.hop);
+    }
+    Outcome::Row(Arc::new(held.row.clone()))
+}
+
+fn take_over(rows: &mut Map, claim: &Claim, from: &Position) {
+    let Some(held) = owned(rows, claim.key, from) else { return };
+    let rejected = held.row.verdict.as_ref().is_some_and(|verdict| verdict.status == FeedbackStatus::Rejected);
+    if rejected || (held.row.vanished && held.row.published_at.is_none()) {
+        held.lease = None;
+        held.row = Row {
+            key: claim.key,
+            owner: claim.position.clone(),
+            hop: claim.hop,
+            body: claim.body,
+            first_seen_at: held.row.first_seen_at,
+            answer: None,
+            answered_at: None,
+            verdict: None,
+            published_at: None,
+            vanished: false,
+            rejected: held.row.rejected,
+        };
+    }
+}
+
+fn lease(held: Option<&mut Held>, lasts: Duration, me: &Holder, now: Timestamp) -> Outcome {
+    let Some(held) = held.filter(|held| held.row.answer.is_none() && held.row.verdict.is_none()) else {
+        return Outcome::LeasePointless;
+    };
+    match &held.lease {
+        Some((holder, until)) if holder != me && *until > now => {
+            Outcome::LeaseHeld { remaining: Duration::from_millis(until.millis_since(now).unsigned_abs()) }
+        }
+        _ => {
+            held.lease = Some((me.clone(), now.after(lasts)));
+            Outcome::LeaseGranted
+        }
+    }
+}
+
+fn change(rows: &mut Map, topic_id: &str, partition: u32, mut changes: impl FnMut(&mut Row) -> bool) -> Outcome {
+    let of_partition =
+        rows.values_mut().filter(|held| held.row.owner.topic_id == topic_id && held.row.owner.partition == partition);
+    let mut changed = 0;
+    for held in of_partition {
+        changed += u64::from(changes(&mut held.row));
+    }
+    Outcome::Changed(changed)
+}

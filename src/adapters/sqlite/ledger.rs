@@ -1,0 +1,159 @@
+//! The port's words, said to SQLite.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::error;
+use super::open::{self, OpenError, Pools};
+use super::pace::Pace;
+use super::plan;
+use super::rows::{self, Holder};
+use super::statements;
+use super::step::{self, Scribe};
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::identity::DedupeKey;
+use crate::failpoints;
+use crate::pipeline::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome, Row};
+use crate::settings::ledger::Ledger as Settings;
+
+/// A ledger in a file.
+pub struct SqliteLedger {
+    pools: Pools,
+    me: Holder,
+    pace: Pace,
+    /// A file has no clock of its own; all who write to it run on one machine.
+    clock: Arc<dyn Clock>,
+}
+
+impl SqliteLedger {
+    /// Open the file, created and migrated as needed. `predecessor_is_dead`: the caller holds the lock that proves that
+    /// no earlier process of this instance is alive, so what it leased is free; else those leases run out.
+    ///
+    /// # Errors
+    /// Whatever makes the file unfit to be relied upon.
+    pub async fn open(
+        settings: &Settings,
+        instance: &str,
+        incarnation: u64,
+        predecessor_is_dead: bool,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let pools = open::open(settings).await?;
+        let ledger = Self {
+            pools,
+            me: Holder { instance: instance.to_owned(), incarnation: incarnation.cast_signed() },
+            pace: Pace { warn: settings.slow_warn, error: settings.slow_error },
+            clock,
+        };
+        ledger.enter(predecessor_is_dead).await.map_err(|error| open::refused(&ledger.pools.path, error))?;
+        Ok(ledger)
+    }
+
+    async fn enter(&self, predecessor_is_dead: bool) -> Result<(), sqlx::Error> {
+        let mut transaction = self.pools.writer.begin_with("BEGIN IMMEDIATE").await?;
+        if predecessor_is_dead {
+            let inherit = sqlx::query(statements::INHERIT_LEASES.sql).bind(&self.me.instance);
+            self.pace.watch(statements::INHERIT_LEASES.name, inherit.execute(&mut *transaction)).await?;
+        }
+        step::beat(&mut transaction, &self.me, self.clock.now(), self.pace).await?;
+        transaction.commit().await
+    }
+
+    /// Let go of the file: the write-ahead log is folded back. Without it nothing is lost.
+    pub async fn close(&self) {
+        self.pools.readers.close().await;
+        self.pools.writer.close().await;
+    }
+
+    async fn write(&self, batch: &[Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
+        let begin = self.pools.writer.begin_with("BEGIN IMMEDIATE");
+        let mut transaction = self.pace.watch("begin", begin).await?;
+        let mut scribe = Scribe { connection: &mut transaction, me: &self.me, now: self.clock.now(), pace: self.pace };
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.len()];
+        for step in plan::steps(batch) {
+            let of_step = scribe.write(&step, batch).await?;
+            for (index, outcome) in step.entries.into_iter().zip(of_step) {
+                outcomes[index] = Some(outcome);
+            }
+        }
+        self.pace.watch("commit", transaction.commit()).await?;
+        Ok(outcomes.into_iter().map(|outcome| outcome.expect("a plan has every entry in a step")).collect())
+    }
+
+    fn sorted(&self, error: &sqlx::Error) -> LedgerError {
+        error::sorted(error, self.pools.acquire_timeout)
+    }
+}
+
+impl Ledger for SqliteLedger {
+    fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'_, Result<Vec<Outcome>, LedgerError>> {
+        Box::pin(async move {
+            if entries.is_empty() {
+                return Ok(Vec::new());
+            }
+            let labels = Labels::of(&entries);
+            labels.before();
+            let outcomes = self.write(&entries).await.map_err(|error| self.sorted(&error))?;
+            labels.after();
+            Ok(outcomes)
+        })
+    }
+
+    fn find(&self, key: DedupeKey) -> BoxFuture<'_, Result<Option<Row>, LedgerError>> {
+        Box::pin(async move {
+            let read = rows::read(&self.pools.readers, std::iter::once(key));
+            let held = self.pace.watch(statements::READ.name, read).await.map_err(|error| self.sorted(&error))?;
+            Ok(held.into_values().next().map(|held| Arc::unwrap_or_clone(held.row)))
+        })
+    }
+
+    fn forget(
+        &self,
+        published_before: Timestamp,
+        rejected_after: Timestamp,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u64, LedgerError>> {
+        Box::pin(async move {
+            let query = sqlx::query(statements::FORGET.sql).bind(published_before.0).bind(rejected_after.0).bind(limit);
+            let gone = self.pace.watch(statements::FORGET.name, query.execute(&self.pools.writer)).await;
+            gone.map(|gone| gone.rows_affected()).map_err(|error| self.sorted(&error))
+        })
+    }
+}
+
+/// Which labelled points a batch passes.
+struct Labels {
+    claims: bool,
+    answers: bool,
+    verdicts: bool,
+}
+
+impl Labels {
+    fn of(batch: &[Entry]) -> Self {
+        let any = |kind: fn(&Entry) -> bool| batch.iter().any(kind);
+        Self {
+            claims: any(|entry| matches!(entry, Entry::Claim(_) | Entry::TakeOver { .. })),
+            answers: any(|entry| matches!(entry, Entry::Answer { .. })),
+            verdicts: any(|entry| matches!(entry, Entry::Verdict { .. })),
+        }
+    }
+
+    fn before(&self) {
+        for (passed, label) in [(self.claims, "claim_begun"), (self.answers, "save_begun")] {
+            if passed {
+                failpoints::hit(label);
+            }
+        }
+    }
+
+    fn after(&self) {
+        let labels =
+            [(self.claims, "claim_committed"), (self.answers, "answer_saved"), (self.verdicts, "verdict_saved")];
+        for (passed, label) in labels {
+            if passed {
+                failpoints::hit(label);
+            }
+        }
+    }
+}

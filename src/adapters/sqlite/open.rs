@@ -1,0 +1,286 @@
+//! Opens the file: settings of the connection, read back; migrations; the leases of a dead predecessor.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _, SqlitePool};
+
+use crate::sabotage::{self, Sabotage};
+use crate::settings::ledger::Ledger as Settings;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// `find` is rare (operators, and a row that changed under a waiting record), so a few will do.
+const READERS: u32 = 2;
+
+/// A finished row is about 2.4 KB. On pages of the default size, 4096, it stands alone, which measured a third more of
+/// file and a half more of time.
+const PAGE_BYTES: u32 = 8192;
+
+/// Pages in the write-ahead log before it is folded back: 16 MiB. The default would fold in every second commit.
+const CHECKPOINT_PAGES: &str = "2048";
+
+/// Why the ledger cannot be opened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenError {
+    /// The setting does not name a file.
+    #[error("ledger.url = {url:?}: expected sqlite:PATH with the path of a file")]
+    Url {
+        /// As it was set.
+        url: String,
+    },
+    /// Its folder is not there and cannot be made.
+    #[error("the ledger's folder {folder:?} cannot be created: {error}")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        error: Arc<std::io::Error>,
+    },
+    /// What is saved would not survive power loss.
+    #[error("the ledger is not durable: PRAGMA {pragma} is {found} instead of {wanted}")]
+    NotDurable {
+        /// The setting of SQLite.
+        pragma: &'static str,
+        /// What it must be.
+        wanted: &'static str,
+        /// What was read back.
+        found: String,
+    },
+    /// A migration that was applied is not the one in this build.
+    #[error("the ledger was created by another text of migration {version}: released migrations are never edited")]
+    MigrationEdited {
+        /// Its number.
+        version: i64,
+    },
+    /// The file knows migrations that this build does not.
+    #[error("the ledger was written by a newer build: it has migration {version}, which this build does not know")]
+    Newer {
+        /// Its number.
+        version: i64,
+    },
+    /// A migration was not finished.
+    #[error("the ledger cannot be migrated: {0}")]
+    Migration(String),
+    /// The file cannot be used.
+    #[error("the ledger {path:?} cannot be opened: {reason}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        reason: String,
+    },
+}
+
+/// The one writer and the readers.
+pub(super) struct Pools {
+    pub(super) writer: SqlitePool,
+    pub(super) readers: SqlitePool,
+    /// The deadline for a connection.
+    pub(super) acquire_timeout: Duration,
+    pub(super) path: PathBuf,
+}
+
+/// Open the file at `settings.url`, created and migrated as needed.
+pub(super) async fn open(settings: &Settings) -> Result<Pools, OpenError> {
+    let path = path_of(&settings.url)?;
+    create_folder_of(&path)?;
+    let options = options(&path, settings.busy_timeout);
+    // A batch waits for another process's lock at most this long, so a connection is free again soon after.
+    let acquire_timeout = settings.busy_timeout + settings.slow_error;
+    let writer = pool(1, options.clone(), acquire_timeout).await.map_err(|error| refused(&path, error))?;
+    MIGRATIONS.run(&writer).await.map_err(|error| not_migrated(&path, error))?;
+    let reading = options.pragma("query_only", "ON");
+    let readers = pool(READERS, reading, acquire_timeout).await.map_err(|error| refused(&path, error))?;
+    Ok(Pools { writer, readers, acquire_timeout, path })
+}
+
+fn path_of(url: &str) -> Result<PathBuf, OpenError> {
+    let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
+    match path {
+        Some(path) if !path.is_empty() && path != ":memory:" => Ok(PathBuf::from(path)),
+        _ => Err(OpenError::Url { url: url.to_owned() }),
+    }
+}
+
+fn create_folder_of(path: &Path) -> Result<(), OpenError> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    std::fs::create_dir_all(folder)
+        .map_err(|error| OpenError::Folder { folder: folder.to_owned(), error: Arc::new(error) })
+}
+
+fn options(path: &Path, busy_timeout: Duration) -> SqliteConnectOptions {
+    let durable = !sabotage::on(Sabotage::LedgerNotDurable);
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .page_size(PAGE_BYTES)
+        .busy_timeout(busy_timeout)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(if durable { SqliteSynchronous::Full } else { SqliteSynchronous::Off })
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .disable_statement_logging()
+}
+
+/// Connections live as long as the process, and each is refused unless it is durable. The first is made without the
+/// pool, which would try again until its deadline and then not say why.
+async fn pool(size: u32, options: SqliteConnectOptions, acquire_timeout: Duration) -> Result<SqlitePool, sqlx::Error> {
+    let mut first = options.connect().await?;
+    check_durable(&mut first).await?;
+    first.close().await?;
+    SqlitePoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(acquire_timeout)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .test_before_acquire(false)
+        .after_connect(|connection, _| -> BoxFuture<'_, Result<(), sqlx::Error>> {
+            Box::pin(check_durable(connection))
+        })
+        .connect_with(options)
+        .await
+}
+
+async fn check_durable(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await?;
+    let journal_mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
+    let settings = [("synchronous", "2", synchronous.to_string()), ("journal_mode", "wal", journal_mode)];
+    match settings.into_iter().find(|(_, wanted, found)| wanted != found) {
+        Some((pragma, wanted, found)) => {
+            Err(sqlx::Error::Configuration(Box::new(OpenError::NotDurable { pragma, wanted, found })))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What an error means to whoever wants to open the file.
+pub(super) fn refused(path: &Path, error: sqlx::Error) -> OpenError {
+    let reason = error.to_string();
+    match error {
+        sqlx::Error::Configuration(error) if error.is::<OpenError>() => {
+            *error.downcast().expect("its type was asked a line above")
+        }
+        _ => OpenError::File { path: path.to_owned(), reason },
+    }
+}
+
+fn not_migrated(path: &Path, error: MigrateError) -> OpenError {
+    match error {
+        MigrateError::VersionMismatch(version) => OpenError::MigrationEdited { version },
+        MigrateError::VersionMissing(version) => OpenError::Newer { version },
+        MigrateError::Execute(error) => refused(path, error),
+        other => OpenError::Migration(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(path: &Path) -> Settings {
+        Settings {
+            enabled: true,
+            url: format!("sqlite:{}", path.display()),
+            window: Duration::from_secs(3600),
+            rejected_window: Duration::from_secs(3600),
+            retention_interval: Duration::from_secs(60),
+            retention_batch: 100,
+            batch_max_entries: 100,
+            slow_warn: Duration::from_secs(1),
+            slow_error: Duration::from_secs(1),
+            busy_timeout: Duration::from_millis(10),
+        }
+    }
+
+    async fn refusal(settings: &Settings) -> OpenError {
+        open(settings).await.err().expect("it is refused")
+    }
+
+    #[tokio::test]
+    async fn an_edited_migration_is_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let settings = settings(&folder.path().join("ledger.db"));
+        let pools = open(&settings).await.expect("a new file");
+        let edit = "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1";
+        sqlx::query(edit).execute(&pools.writer).await.expect("the table is there");
+        assert!(matches!(refusal(&settings).await, OpenError::MigrationEdited { version: 1 }));
+    }
+
+    #[tokio::test]
+    async fn a_file_of_a_newer_build_is_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let settings = settings(&folder.path().join("ledger.db"));
+        let pools = open(&settings).await.expect("a new file");
+        let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                     VALUES (999, 'from the future', 1, x'00', 0)";
+        sqlx::query(newer).execute(&pools.writer).await.expect("the table is there");
+        assert!(matches!(refusal(&settings).await, OpenError::Newer { version: 999 }));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_database_is_refused_with_its_path() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("ledger.db");
+        std::fs::write(&path, "a letter to the ledger, long enough to be taken for a header".repeat(9))
+            .expect("written");
+        let error = refusal(&settings(&path)).await;
+        assert!(matches!(error, OpenError::File { .. }), "{error}");
+        assert!(error.to_string().contains("ledger.db"));
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_made_is_named() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("state"), "a file").expect("written");
+        let error = refusal(&settings(&folder.path().join("state/deeper/ledger.db"))).await;
+        assert!(matches!(&error, OpenError::Folder { folder, .. } if folder.ends_with("state/deeper")), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_would_lose_answers_with_the_power_is_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("ledger.db");
+        for synchronous in [SqliteSynchronous::Off, SqliteSynchronous::Normal] {
+            let weak = options(&path, Duration::ZERO).synchronous(synchronous);
+            let error = refused(&path, pool(1, weak, Duration::from_secs(1)).await.expect_err("it is refused"));
+            assert!(matches!(error, OpenError::NotDurable { pragma: "synchronous", .. }), "{error}");
+        }
+        let rollback = options(&path, Duration::ZERO).journal_mode(SqliteJournalMode::Memory);
+        let error = refused(&path, pool(1, rollback, Duration::from_secs(1)).await.expect_err("it is refused"));
+        assert!(matches!(error, OpenError::NotDurable { pragma: "journal_mode", .. }), "{error}");
+    }
+
+    #[cfg(feature = "sabotage")]
+    #[tokio::test]
+    async fn the_sabotage_of_durability_is_caught_at_start() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        sabotage::choose(Some(Sabotage::LedgerNotDurable));
+        let error = refusal(&settings(&folder.path().join("ledger.db"))).await;
+        sabotage::choose(None);
+        assert!(matches!(error, OpenError::NotDurable { pragma: "synchronous", wanted: "2", .. }), "{error}");
+    }
+
+    #[test]
+    fn a_url_names_a_file_with_or_without_slashes() {
+        for (url, path) in [
+            ("sqlite:state/ledger.db", "state/ledger.db"),
+            ("sqlite://state/ledger.db", "state/ledger.db"),
+            ("sqlite:/var/lib/gk/ledger.db", "/var/lib/gk/ledger.db"),
+            ("sqlite:///var/lib/gk/ledger.db", "/var/lib/gk/ledger.db"),
+        ] {
+            assert_eq!(path_of(url).expect("a file"), Path::new(path));
+        }
+    }
+
+    #[test]
+    fn a_url_without_a_file_is_refused_with_its_text() {
+        for url in ["", "sqlite:", "sqlite://", "sqlite::memory:", "postgres://localhost/gk", "ledger.db"] {
+            let error = path_of(url).expect_err("no file is named");
+            assert!(error.to_string().contains(&format!("{url:?}")), "{error}");
+        }
+    }
+}

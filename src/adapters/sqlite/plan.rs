@@ -1,0 +1,163 @@
+//! Sorts a batch into steps that one statement each can do.
+//!
+//! A step holds entries of one kind and a key at most once, so one set-based statement does what its entries would have
+//! done one after the other. An entry joins the latest step of its kind if its key occurs in no step from there on, else
+//! it starts a new step at the end. So entries of one key keep their order, and only entries of different keys change
+//! places: each touches its own row only and all read the same time, so nobody can tell. `Vanished` and
+//! `RepairPublished` touch rows of any key and let nothing pass.
+
+use std::collections::HashMap;
+
+use crate::domain::identity::DedupeKey;
+use crate::pipeline::dedupe::ledger::Entry;
+
+/// What one statement does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Claim,
+    TakeOver,
+    Lease,
+    Release,
+    Answer,
+    Verdict,
+    Published,
+    Vanished,
+    RepairPublished,
+}
+
+/// Entries of one kind, by their place in the batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) kind: Kind,
+    pub(super) entries: Vec<usize>,
+}
+
+impl Kind {
+    fn of(entry: &Entry) -> Self {
+        match entry {
+            Entry::Claim(_) => Self::Claim,
+            Entry::TakeOver { .. } => Self::TakeOver,
+            Entry::Lease { .. } => Self::Lease,
+            Entry::Release { .. } => Self::Release,
+            Entry::Answer { .. } => Self::Answer,
+            Entry::Verdict { .. } => Self::Verdict,
+            Entry::Published { .. } => Self::Published,
+            Entry::Vanished { .. } => Self::Vanished,
+            Entry::RepairPublished { .. } => Self::RepairPublished,
+        }
+    }
+}
+
+/// The key an entry speaks of; none for those that speak of a range.
+pub(super) fn key_of(entry: &Entry) -> Option<DedupeKey> {
+    match entry {
+        Entry::Claim(claim) | Entry::TakeOver { claim, .. } => Some(claim.key),
+        Entry::Lease { key, .. }
+        | Entry::Release { key, .. }
+        | Entry::Answer { key, .. }
+        | Entry::Verdict { key, .. }
+        | Entry::Published { key, .. } => Some(*key),
+        Entry::Vanished { .. } | Entry::RepairPublished { .. } => None,
+    }
+}
+
+/// The steps of a batch, in the order in which they are to be done.
+pub(super) fn steps(entries: &[Entry]) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    // Where an entry may go at the earliest: per key behind its last step, per kind into its latest step.
+    let mut after_key: HashMap<DedupeKey, usize> = HashMap::with_capacity(entries.len());
+    let mut latest: HashMap<Kind, usize> = HashMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let kind = Kind::of(entry);
+        let Some(key) = key_of(entry) else {
+            steps.push(Step { kind, entries: vec![index] });
+            latest.clear();
+            continue;
+        };
+        let earliest = after_key.get(&key).copied().unwrap_or(0);
+        let step = match latest.get(&kind) {
+            Some(step) if *step >= earliest => *step,
+            _ => {
+                steps.push(Step { kind, entries: Vec::new() });
+                steps.len() - 1
+            }
+        };
+        steps[step].entries.push(index);
+        latest.insert(kind, step);
+        after_key.insert(key, step + 1);
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::clock::Timestamp;
+    use crate::domain::position::Position;
+
+    fn entry(kind: u8, key: u8) -> Entry {
+        let (key, owner) = (DedupeKey([key; 32]), Position { topic_id: "t".into(), partition: 0, offset: 0 });
+        match kind {
+            0 => Entry::Lease { key, owner, lasts: std::time::Duration::ZERO },
+            1 => Entry::Release { key, owner },
+            2 => Entry::Published { key, owner, at: Timestamp(0) },
+            _ => Entry::Vanished { topic_id: "t".into(), partition: 0, from: 0, to: 1 },
+        }
+    }
+
+    fn plan(entries: &[(u8, u8)]) -> Vec<(Kind, Vec<usize>)> {
+        let entries: Vec<Entry> = entries.iter().map(|(kind, key)| entry(*kind, *key)).collect();
+        steps(&entries).into_iter().map(|step| (step.kind, step.entries)).collect()
+    }
+
+    #[test]
+    fn a_mixed_batch_of_many_keys_becomes_one_step_a_kind() {
+        let planned = plan(&[(0, 1), (1, 2), (0, 3), (2, 4), (1, 5)]);
+        assert_eq!(
+            planned,
+            [(Kind::Lease, vec![0, 2]), (Kind::Release, vec![1, 4]), (Kind::Published, vec![3])].to_vec()
+        );
+    }
+
+    #[test]
+    fn a_key_that_comes_twice_is_never_twice_in_a_step_nor_overtaken_by_itself() {
+        assert_eq!(plan(&[(0, 1), (0, 1)]), [(Kind::Lease, vec![0]), (Kind::Lease, vec![1])].to_vec());
+        let planned = plan(&[(0, 1), (1, 2), (1, 1), (0, 1), (0, 2), (0, 3)]);
+        assert_eq!(
+            planned,
+            [(Kind::Lease, vec![0]), (Kind::Release, vec![1, 2]), (Kind::Lease, vec![3, 4, 5])].to_vec()
+        );
+    }
+
+    #[test]
+    fn nothing_passes_an_entry_that_speaks_of_a_range() {
+        let planned = plan(&[(0, 1), (3, 0), (0, 2)]);
+        assert_eq!(planned, [(Kind::Lease, vec![0]), (Kind::Vanished, vec![1]), (Kind::Lease, vec![2])].to_vec());
+    }
+
+    proptest! {
+        #[test]
+        fn every_entry_is_done_once_and_in_the_order_of_its_key(batch in prop::collection::vec((0..4_u8, 0..4_u8), 0..40)) {
+            let entries: Vec<Entry> = batch.iter().map(|(kind, key)| entry(*kind, *key)).collect();
+            let planned = steps(&entries);
+            let order: Vec<usize> = planned.iter().flat_map(|step| step.entries.iter().copied()).collect();
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            prop_assert_eq!(sorted, (0..entries.len()).collect::<Vec<_>>());
+            for (place, later) in order.iter().enumerate() {
+                for earlier in &order[..place] {
+                    let (one, other) = (key_of(&entries[*earlier]), key_of(&entries[*later]));
+                    let independent = one != other && one.is_some() && other.is_some();
+                    prop_assert!(independent || earlier < later, "{} before {}", earlier, later);
+                }
+            }
+            for step in planned {
+                let keys: Vec<_> = step.entries.iter().map(|index| key_of(&entries[*index])).collect();
+                let distinct: std::collections::HashSet<_> = keys.iter().collect();
+                prop_assert_eq!(keys.len(), distinct.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Does one step of a plan: one statement for all its entries, and what each came to.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteQueryResult;
+
+use super::pace::Pace;
+use super::plan::{Kind, Step, key_of};
+use super::rows::{self, Holder};
+use super::statements::{self, Statement};
+use crate::domain::clock::Timestamp;
+use crate::domain::feedback::FeedbackStatus;
+use crate::domain::identity::{DedupeKey, hex};
+use crate::domain::position::Position;
+use crate::pipeline::dedupe::ledger::{Claim, Entry, Outcome};
+
+/// Writes the steps of one batch, inside its transaction and at one time.
+pub(super) struct Scribe<'a> {
+    pub(super) connection: &'a mut SqliteConnection,
+    pub(super) me: &'a Holder,
+    pub(super) now: Timestamp,
+    pub(super) pace: Pace,
+}
+
+impl Scribe<'_> {
+    /// The outcomes of the step's entries, in its order.
+    pub(super) async fn write(&mut self, step: &Step, batch: &[Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
+        if matches!(step.kind, Kind::Vanished | Kind::RepairPublished) {
+            return self.write_range(step, batch).await;
+        }
+        let entries = || step.entries.iter().map(|index| &batch[*index]);
+        let changed = self.write_set(step.kind, &set(entries(), self.now)).await?;
+        if changed == step.entries.len() as u64
+            && let Some(outcomes) = entries().map(usual_outcome).collect()
+        {
+            return Ok(outcomes);
+        }
+        let held =
+            self.pace.watch(statements::READ.name, rows::read(&mut *self.connection, entries().filter_map(key_of)));
+        let held = held.await?;
+        let row_of = |entry| key_of(entry).and_then(|key| held.get(&key));
+        let outcomes: Option<Vec<Outcome>> =
+            entries().map(|entry| rows::outcome(entry, row_of(entry), self.me, self.now)).collect();
+        outcomes.ok_or_else(|| sqlx::Error::Decode("a row is not there right after it was written".into()))
+    }
+
+    /// How many rows the set changed.
+    async fn write_set(&mut self, kind: Kind, json: &str) -> Result<u64, sqlx::Error> {
+        match kind {
+            Kind::Claim => self.run(&statements::CLAIM, json).await,
+            Kind::TakeOver => {
+                let changed = self.run(&statements::TAKE_OVER, json).await?;
+                // Where the old row is gone (forgotten meanwhile) there is nothing to take over: a plain claim.
+                self.run(&statements::CLAIM, json).await?;
+                Ok(changed)
+            }
+            Kind::Lease => {
+                beat(&mut *self.connection, self.me, self.now, self.pace).await?;
+                self.run_for(&statements::LEASE, json).await
+            }
+            Kind::Release => self.run_for(&statements::RELEASE, json).await,
+            Kind::Answer => self.run(&statements::ANSWER, json).await,
+            Kind::Verdict => self.run(&statements::VERDICT, json).await,
+            Kind::Published => self.run(&statements::PUBLISHED, json).await,
+            Kind::Vanished | Kind::RepairPublished => unreachable!("ranges are written one by one"),
+        }
+    }
+
+    async fn run(&mut self, statement: &Statement, json: &str) -> Result<u64, sqlx::Error> {
+        let query = sqlx::query(statement.sql).bind(json);
+        Ok(self.pace.watch(statement.name, query.execute(&mut *self.connection)).await?.rows_affected())
+    }
+
+    /// The same for a statement that asks who we are and what time it is.
+    async fn run_for(&mut self, statement: &Statement, json: &str) -> Result<u64, sqlx::Error> {
+        let query = sqlx::query(statement.sql).bind(json).bind(&self.me.instance).bind(self.me.incarnation);
+        let query = query.bind(self.now.0);
+        Ok(self.pace.watch(statement.name, query.execute(&mut *self.connection)).await?.rows_affected())
+    }
+
+    async fn write_range(&mut self, step: &Step, batch: &[Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
+        let mut outcomes = Vec::with_capacity(step.entries.len());
+        for index in &step.entries {
+            outcomes.push(Outcome::Changed(self.write_one_range(&batch[*index]).await?.rows_affected()));
+        }
+        Ok(outcomes)
+    }
+
+    async fn write_one_range(&mut self, entry: &Entry) -> Result<SqliteQueryResult, sqlx::Error> {
+        let (name, query) = match entry {
+            Entry::Vanished { topic_id, partition, from, to } => {
+                let query = sqlx::query(statements::VANISHED.sql).bind(topic_id).bind(partition);
+                (statements::VANISHED.name, query.bind(bound(*from)).bind(bound(*to)))
+            }
+            Entry::RepairPublished { topic_id, partition, to, unfinished, at } => {
+                let query = sqlx::query(statements::REPAIR_PUBLISHED.sql).bind(topic_id).bind(partition);
+                (statements::REPAIR_PUBLISHED.name, query.bind(bound(*to)).bind(written(unfinished)).bind(at.0))
+            }
+            _ => unreachable!("only ranges are planned as ranges"),
+        };
+        self.pace.watch(name, query.execute(&mut *self.connection)).await
+    }
+}
+
+/// An end of a range as SQLite can hold it: no log counts further than signed numbers do.
+fn bound(offset: u64) -> i64 {
+    i64::try_from(offset).unwrap_or(i64::MAX)
+}
+
+/// The outcome of an entry whose row was changed by it; `None`: only the row can tell.
+fn usual_outcome(entry: &Entry) -> Option<Outcome> {
+    match entry {
+        // A later hop may have changed the row instead of having inserted it.
+        Entry::Claim(claim) => (claim.hop == 0).then(|| Outcome::Row(Arc::new(rows::inserted_by(claim)))),
+        Entry::Lease { .. } => Some(Outcome::LeaseGranted),
+        Entry::Answer { answer, .. } => Some(Outcome::Saved(Arc::clone(answer))),
+        Entry::Verdict { verdict, .. } => Some(Outcome::Reached(Arc::clone(verdict))),
+        Entry::Release { .. } | Entry::Published { .. } => Some(Outcome::Done),
+        Entry::TakeOver { .. } | Entry::Vanished { .. } | Entry::RepairPublished { .. } => None,
+    }
+}
+
+/// The parameter of a set: an array a line, its elements in the order in which the statements count them.
+fn set<'a>(entries: impl Iterator<Item = &'a Entry>, now: Timestamp) -> String {
+    let lines: Vec<Line> = entries.map(|entry| line(entry, now)).collect();
+    written(&lines)
+}
+
+/// Written as an array; the statements count its elements. The first four are key, topic, partition and offset.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Line<'a> {
+    Claim(String, &'a str, u32, u64, u32, u8, String, &'a str, &'a str, i64),
+    TakeOver(String, &'a str, u32, u64, u32, u8, String, &'a str, &'a str, i64, &'a str, u32, u64),
+    Owner(String, &'a str, u32, u64),
+    Time(String, &'a str, u32, u64, i64),
+    Text(String, &'a str, u32, u64, String, Option<i64>),
+}
+
+fn line(entry: &Entry, now: Timestamp) -> Line<'_> {
+    match entry {
+        Entry::Claim(Claim { key, position: p, hop, body, tenant_id, event_id, at }) => {
+            let hash = hex(&body.sha256);
+            Line::Claim(
+                key.to_hex(),
+                &p.topic_id,
+                p.partition,
+                p.offset,
+                *hop,
+                body.form,
+                hash,
+                tenant_id,
+                event_id,
+                at.0,
+            )
+        }
+        Entry::TakeOver { claim: Claim { key, position: p, hop, body, tenant_id, event_id, at }, from } => {
+            Line::TakeOver(
+                key.to_hex(),
+                &p.topic_id,
+                p.partition,
+                p.offset,
+                *hop,
+                body.form,
+                hex(&body.sha256),
+                tenant_id,
+                event_id,
+                at.0,
+                &from.topic_id,
+                from.partition,
+                from.offset,
+            )
+        }
+        Entry::Lease { key, owner, lasts } => timed(*key, owner, now.after(*lasts)),
+        Entry::Release { key, owner } => Line::Owner(key.to_hex(), &owner.topic_id, owner.partition, owner.offset),
+        Entry::Published { key, owner, at } => timed(*key, owner, *at),
+        Entry::Answer { key, owner, answer, at } => text(*key, owner, written(answer), Some(*at)),
+        Entry::Verdict { key, owner, verdict } => {
+            let rejected_at = (verdict.status == FeedbackStatus::Rejected).then_some(verdict.processed_at);
+            text(*key, owner, written(verdict), rejected_at)
+        }
+        Entry::Vanished { .. } | Entry::RepairPublished { .. } => unreachable!("ranges are written one by one"),
+    }
+}
+
+fn timed(key: DedupeKey, owner: &Position, time: Timestamp) -> Line<'_> {
+    Line::Time(key.to_hex(), &owner.topic_id, owner.partition, owner.offset, time.0)
+}
+
+fn text(key: DedupeKey, owner: &Position, text: String, time: Option<Timestamp>) -> Line<'_> {
+    Line::Text(key.to_hex(), &owner.topic_id, owner.partition, owner.offset, text, time.map(|time| time.0))
+}
+
+fn written(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("the ledger's values have text keys only, so they can be written as JSON")
+}
+
+/// Says that this instance is alive, in this incarnation.
+pub(super) async fn beat(
+    connection: &mut SqliteConnection,
+    me: &Holder,
+    now: Timestamp,
+    pace: Pace,
+) -> Result<(), sqlx::Error> {
+    let query = sqlx::query(statements::HEARTBEAT.sql).bind(&me.instance).bind(me.incarnation).bind(now.0);
+    pace.watch(statements::HEARTBEAT.name, query.execute(connection)).await.map(drop)
+}

@@ -1,0 +1,679 @@
+//! What every ledger promises: one suite, run over each of them, and random batches on which they must agree.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use gatekeeper::adapters::memory::ledger::{Fault, MemoryLedger, Moment, Rows};
+use gatekeeper::adapters::sqlite::SqliteLedger;
+use gatekeeper::domain::answer::{Answer, Findings, Versions};
+use gatekeeper::domain::bytes::Bytes;
+use gatekeeper::domain::clock::{Clock, Timestamp};
+use gatekeeper::domain::feedback::FeedbackStatus;
+use gatekeeper::domain::identity::{BodyHash, DedupeKey};
+use gatekeeper::domain::position::Position;
+use gatekeeper::domain::reason_code::ReasonCode;
+use gatekeeper::domain::verdict::{SavedDecision, Verdict};
+use gatekeeper::pipeline::dedupe::ledger::{Claim, Entry, Ledger, LedgerError, Outcome, Row};
+use gatekeeper::settings;
+use proptest::prelude::*;
+
+/// Wall-clock time that a test moves.
+#[derive(Default)]
+struct HandClock(AtomicI64);
+
+impl HandClock {
+    fn pass(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+enum Store {
+    Sqlite(tempfile::TempDir),
+    Memory(Rows),
+}
+
+/// A store and the time in which it stands. Handles opened on it are the processes that use it.
+struct World {
+    store: Store,
+    clock: Arc<HandClock>,
+}
+
+impl World {
+    fn of_sqlite() -> Self {
+        let store = Store::Sqlite(tempfile::tempdir().expect("a temporary folder"));
+        Self { store, clock: Arc::default() }
+    }
+
+    fn of_memory() -> Self {
+        Self { store: Store::Memory(Rows::default()), clock: Arc::default() }
+    }
+
+    async fn process(&self, instance: &str, incarnation: u64, predecessor_is_dead: bool) -> Arc<dyn Ledger> {
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        match &self.store {
+            Store::Sqlite(folder) => {
+                let settings = settings(folder.path());
+                let ledger = SqliteLedger::open(&settings, instance, incarnation, predecessor_is_dead, clock);
+                Arc::new(ledger.await.expect("the file can be opened"))
+            }
+            Store::Memory(rows) => {
+                Arc::new(MemoryLedger::open(rows.clone(), instance, incarnation, predecessor_is_dead, clock))
+            }
+        }
+    }
+
+    async fn ledger(&self) -> Arc<dyn Ledger> {
+        self.process("gk-1", 1, true).await
+    }
+}
+
+fn settings(folder: &std::path::Path) -> settings::ledger::Ledger {
+    settings::ledger::Ledger {
+        enabled: true,
+        url: format!("sqlite:{}", folder.join("state/ledger.db").display()),
+        window: Duration::from_secs(72 * 3600),
+        rejected_window: Duration::from_secs(30 * 24 * 3600),
+        retention_interval: Duration::from_secs(60),
+        retention_batch: 1_000,
+        batch_max_entries: 500,
+        slow_warn: Duration::from_secs(1),
+        slow_error: Duration::from_secs(5),
+        busy_timeout: Duration::from_secs(5),
+    }
+}
+
+fn key(number: u8) -> DedupeKey {
+    DedupeKey([number; 32])
+}
+
+fn at(offset: u64) -> Position {
+    Position { topic_id: "events".into(), partition: 0, offset }
+}
+
+fn claim(number: u8, offset: u64) -> Claim {
+    Claim {
+        key: key(number),
+        position: at(offset),
+        hop: 0,
+        body: BodyHash { form: 1, sha256: [number; 32] },
+        tenant_id: "acme \"quoted\" ☂".into(),
+        event_id: format!("event-{number}").into(),
+        at: Timestamp(i64::try_from(offset).expect("small")),
+    }
+}
+
+fn answer(text: &str) -> Arc<Answer> {
+    Arc::new(Answer {
+        predicted: None,
+        usage: None,
+        degraded: Some(ReasonCode::BreakerOpen),
+        tried: vec![],
+        findings: Findings { pii_types: vec![text.into(), "\u{0}\\\"'☂".into()], ..Findings::default() },
+        versions: Versions::default(),
+        answered_at: Timestamp(7),
+    })
+}
+
+fn verdict(status: FeedbackStatus, text: &str, processed_at: i64) -> Arc<Verdict> {
+    Arc::new(Verdict {
+        status,
+        code: ReasonCode::Decided,
+        reason: Some(text.into()),
+        violations: vec![],
+        decision: Some(SavedDecision { id: "d-1".into(), version: 1, bytes: Bytes(vec![0, 255, 10]) }),
+        first_decision_id: None,
+        first_seen_at: None,
+        superseded_by_event_id: None,
+        processed_at: Timestamp(processed_at),
+        latency_ms: 3,
+    })
+}
+
+fn accepted(text: &str) -> Arc<Verdict> {
+    verdict(FeedbackStatus::Accepted, text, 8)
+}
+
+fn rejected(processed_at: i64) -> Arc<Verdict> {
+    verdict(FeedbackStatus::Rejected, "invalid", processed_at)
+}
+
+// Entries about the event `number` as its copy at `offset` says them.
+
+fn take_over(number: u8, offset: u64, from: u64) -> Entry {
+    Entry::TakeOver { claim: claim(number, offset), from: at(from) }
+}
+
+fn lease(number: u8, offset: u64, millis: u64) -> Entry {
+    Entry::Lease { key: key(number), owner: at(offset), lasts: Duration::from_millis(millis) }
+}
+
+fn release(number: u8, offset: u64) -> Entry {
+    Entry::Release { key: key(number), owner: at(offset) }
+}
+
+fn answered(number: u8, offset: u64, text: &str) -> Entry {
+    Entry::Answer { key: key(number), owner: at(offset), answer: answer(text), at: Timestamp(7) }
+}
+
+fn reached(number: u8, offset: u64, verdict: Arc<Verdict>) -> Entry {
+    Entry::Verdict { key: key(number), owner: at(offset), verdict }
+}
+
+fn published(number: u8, offset: u64, time: i64) -> Entry {
+    Entry::Published { key: key(number), owner: at(offset), at: Timestamp(time) }
+}
+
+fn vanished(from: u64, to: u64) -> Entry {
+    Entry::Vanished { topic_id: "events".into(), partition: 0, from, to }
+}
+
+fn repair(to: u64, unfinished: &[u64]) -> Entry {
+    let unfinished = unfinished.to_vec();
+    Entry::RepairPublished { topic_id: "events".into(), partition: 0, to, unfinished, at: Timestamp(99) }
+}
+
+async fn commit(ledger: &Arc<dyn Ledger>, entries: Vec<Entry>) -> Vec<Outcome> {
+    ledger.commit(entries).await.expect("nothing is wrong with the store")
+}
+
+async fn one(ledger: &Arc<dyn Ledger>, entry: Entry) -> Outcome {
+    commit(ledger, vec![entry]).await.pop().expect("one outcome an entry")
+}
+
+async fn row(ledger: &Arc<dyn Ledger>, number: u8) -> Row {
+    find(ledger, number).await.expect("the row is there")
+}
+
+async fn find(ledger: &Arc<dyn Ledger>, number: u8) -> Option<Row> {
+    ledger.find(key(number)).await.expect("nothing is wrong with the store")
+}
+
+fn owner_in(outcome: &Outcome) -> u64 {
+    match outcome {
+        Outcome::Row(row) => row.owner.offset,
+        other => panic!("a row was expected: {other:?}"),
+    }
+}
+
+async fn an_empty_batch_is_nothing(world: World) {
+    assert_eq!(commit(&world.ledger().await, vec![]).await, vec![]);
+}
+
+async fn the_first_claim_wins_and_is_told_to_the_second(world: World) {
+    let ledger = world.ledger().await;
+    let first = one(&ledger, Entry::Claim(claim(1, 20))).await;
+    let second = one(&ledger, Entry::Claim(claim(1, 10))).await;
+    assert_eq!(first, second);
+    let expected = Row {
+        key: key(1),
+        owner: at(20),
+        hop: 0,
+        body: claim(1, 20).body,
+        first_seen_at: Timestamp(20),
+        answer: None,
+        answered_at: None,
+        verdict: None,
+        published_at: None,
+        vanished: false,
+        rejected: false,
+    };
+    assert_eq!(first, Outcome::Row(Arc::new(expected.clone())));
+    assert_eq!(row(&ledger, 1).await, expected);
+    assert_eq!(find(&ledger, 2).await, None);
+}
+
+async fn copies_within_one_batch_see_each_other_in_order(world: World) {
+    let ledger = world.ledger().await;
+    let outcomes = commit(
+        &ledger,
+        vec![
+            Entry::Claim(claim(1, 10)),
+            Entry::Claim(claim(2, 11)),
+            Entry::Claim(claim(1, 12)),
+            answered(1, 12, "not mine"),
+            answered(1, 10, "mine"),
+            Entry::Claim(claim(1, 13)),
+            lease(2, 11, 10),
+            lease(1, 10, 10),
+        ],
+    )
+    .await;
+    assert_eq!(owner_in(&outcomes[2]), 10);
+    assert!(matches!(&outcomes[2], Outcome::Row(row) if row.answer.is_none()), "the answer came later");
+    assert_eq!(outcomes[3], Outcome::NotOwner);
+    assert_eq!(outcomes[4], Outcome::Saved(answer("mine")));
+    assert!(matches!(&outcomes[5], Outcome::Row(row) if row.answer == Some(answer("mine"))));
+    assert_eq!(outcomes[6..], [Outcome::LeaseGranted, Outcome::LeasePointless]);
+}
+
+async fn the_same_batch_again_changes_nothing(world: World) {
+    let ledger = world.ledger().await;
+    let batch = vec![
+        Entry::Claim(claim(1, 10)),
+        lease(1, 10, 50),
+        answered(1, 10, "a"),
+        reached(1, 10, accepted("v")),
+        published(1, 10, 30),
+        Entry::Claim(claim(2, 11)),
+        lease(2, 11, 50),
+        vanished(11, 12),
+    ];
+    let first = commit(&ledger, batch.clone()).await;
+    let (one, two) = (row(&ledger, 1).await, row(&ledger, 2).await);
+    let again = commit(&ledger, batch).await;
+    assert_eq!((one, two), (row(&ledger, 1).await, row(&ledger, 2).await));
+    assert_eq!(first[2..5], again[2..5]);
+    assert_eq!(first[6..], again[6..]);
+}
+
+async fn a_later_hop_moves_the_hop_of_its_own_row_only(world: World) {
+    let ledger = world.ledger().await;
+    one(&ledger, Entry::Claim(claim(1, 10))).await;
+    one(&ledger, Entry::Claim(Claim { hop: 2, ..claim(1, 11) })).await;
+    assert_eq!(row(&ledger, 1).await.hop, 0, "another copy's hop says nothing about the owner's");
+    let outcome = one(&ledger, Entry::Claim(Claim { hop: 2, ..claim(1, 10) })).await;
+    assert!(matches!(outcome, Outcome::Row(row) if row.hop == 2));
+    one(&ledger, Entry::Claim(Claim { hop: 1, ..claim(1, 10) })).await;
+    assert_eq!(row(&ledger, 1).await.hop, 2, "an earlier hop does not move it back");
+}
+
+async fn a_takeover_is_won_once_and_its_loser_reads_the_winner(world: World) {
+    let ledger = world.ledger().await;
+    commit(&ledger, vec![Entry::Claim(claim(1, 10)), answered(1, 10, "a"), reached(1, 10, rejected(8))]).await;
+    let mended = Claim { body: BodyHash { form: 1, sha256: [77; 32] }, ..claim(1, 20) };
+    let winner = one(&ledger, Entry::TakeOver { claim: mended.clone(), from: at(10) }).await;
+    let loser = one(&ledger, take_over(1, 21, 10)).await;
+    assert_eq!(winner, loser);
+    let expected = Row {
+        owner: at(20),
+        hop: 0,
+        body: mended.body,
+        first_seen_at: Timestamp(10),
+        answer: None,
+        answered_at: None,
+        verdict: None,
+        published_at: None,
+        vanished: false,
+        rejected: true,
+        key: key(1),
+    };
+    assert_eq!(row(&ledger, 1).await, expected);
+    let old_owner = commit(&ledger, vec![answered(1, 10, "b"), published(1, 10, 9), reached(1, 10, accepted("b"))]);
+    assert_eq!(old_owner.await, vec![Outcome::NotOwner; 3]);
+    assert_eq!(row(&ledger, 1).await, expected);
+}
+
+async fn two_takeovers_in_one_batch_have_one_winner(world: World) {
+    let ledger = world.ledger().await;
+    commit(&ledger, vec![Entry::Claim(claim(1, 10)), reached(1, 10, rejected(8))]).await;
+    let outcomes = commit(&ledger, vec![take_over(1, 20, 10), take_over(1, 21, 10)]).await;
+    assert_eq!(outcomes.iter().map(owner_in).collect::<Vec<_>>(), [20, 20]);
+}
+
+async fn a_row_that_is_neither_rejected_nor_vanished_is_not_taken_over(world: World) {
+    let ledger = world.ledger().await;
+    commit(&ledger, vec![Entry::Claim(claim(1, 10)), Entry::Claim(claim(2, 11)), Entry::Claim(claim(3, 12))]).await;
+    commit(&ledger, vec![reached(2, 11, accepted("v")), vanished(12, 13), published(3, 12, 9)]).await;
+    let outcomes = commit(&ledger, vec![take_over(1, 20, 10), take_over(2, 21, 11), take_over(3, 22, 12)]).await;
+    assert_eq!(outcomes.iter().map(owner_in).collect::<Vec<_>>(), [10, 11, 12]);
+}
+
+async fn a_takeover_from_a_forgotten_row_is_a_claim(world: World) {
+    let ledger = world.ledger().await;
+    assert_eq!(owner_in(&one(&ledger, take_over(1, 20, 10)).await), 20);
+    assert_eq!(row(&ledger, 1).await.first_seen_at, Timestamp(20));
+}
+
+async fn a_redriven_event_that_was_accepted_is_not_taken_over_again(world: World) {
+    let ledger = world.ledger().await;
+    commit(&ledger, vec![Entry::Claim(claim(1, 10)), reached(1, 10, rejected(8)), published(1, 10, 9)]).await;
+    commit(&ledger, vec![take_over(1, 20, 10), reached(1, 20, accepted("v"))]).await;
+    assert_eq!(owner_in(&one(&ledger, take_over(1, 21, 20)).await), 20);
+    assert!(row(&ledger, 1).await.rejected, "that it was rejected once stays known");
+}
+
+async fn one_process_calls_at_a_time(world: World) {
+    let (one_process, other) = (world.process("gk-1", 1, false).await, world.process("gk-2", 1, false).await);
+    one(&one_process, Entry::Claim(claim(1, 10))).await;
+    assert_eq!(one(&one_process, lease(1, 10, 100)).await, Outcome::LeaseGranted);
+    world.clock.pass(40);
+    let held = Outcome::LeaseHeld { remaining: Duration::from_millis(60) };
+    assert_eq!(one(&other, lease(1, 10, 100)).await, held);
+    assert_eq!(one(&one_process, lease(1, 10, 100)).await, Outcome::LeaseGranted, "its holder renews it");
+    world.clock.pass(99);
+    assert_eq!(one(&other, lease(1, 10, 5)).await, Outcome::LeaseHeld { remaining: Duration::from_millis(1) });
+    world.clock.pass(1);
+    assert_eq!(one(&other, lease(1, 10, 100)).await, Outcome::LeaseGranted, "it ran out");
+    assert!(matches!(one(&one_process, lease(1, 10, 5)).await, Outcome::LeaseHeld { .. }));
+}
+
+async fn leases_in_one_batch_are_granted_and_held_row_by_row(world: World) {
+    let (one_process, other) = (world.process("gk-1", 1, false).await, world.process("gk-2", 1, false).await);
+    commit(&one_process, vec![Entry::Claim(claim(1, 10)), Entry::Claim(claim(2, 11)), lease(1, 10, 100)]).await;
+    let outcomes = commit(&other, vec![lease(1, 10, 9), lease(2, 11, 9), lease(3, 12, 9), lease(2, 99, 9)]).await;
+    let held = Outcome::LeaseHeld { remaining: Duration::from_millis(100) };
+    assert_eq!(outcomes, [held, Outcome::LeaseGranted, Outcome::LeasePointless, Outcome::LeasePointless]);
+}
+
+async fn a_released_lease_is_free_at_once_but_only_its_holder_can_release_it(world: World) {
+    let (one_process, other) = (world.process("gk-1", 1, false).await, world.process("gk-2", 1, false).await);
+    commit(&one_process, vec![Entry::Claim(claim(1, 10)), lease(1, 10, 100)]).await;
+    assert_eq!(one(&other, release(1, 10)).await, Outcome::Done);
+    assert!(matches!(one(&other, lease(1, 10, 9)).await, Outcome::LeaseHeld { .. }));
+    assert_eq!(one(&one_process, release(1, 99)).await, Outcome::NotOwner);
+    assert_eq!(one(&one_process, release(2, 10)).await, Outcome::NotOwner);
+    assert_eq!(one(&one_process, release(1, 10)).await, Outcome::Done);
+    assert_eq!(one(&other, lease(1, 10, 9)).await, Outcome::LeaseGranted);
+}
+
+async fn a_lease_is_pointless_once_there_is_an_answer_or_a_verdict(world: World) {
+    let ledger = world.ledger().await;
+    commit(&ledger, vec![Entry::Claim(claim(1, 10)), Entry::Claim(claim(2, 11)), lease(1, 10, 100)]).await;
+    commit(&ledger, vec![answered(1, 10, "a"), reached(2, 11, accepted("v"))]).await;
+    let other = world.process("gk-2", 1, false).await;
+    assert_eq!(commit(&other, vec![lease(1, 10, 9), lease(2, 11, 9)]).await, vec![Outcome::LeasePointless; 2]);
+}
+
+async fn a_successor_inherits_the_leases_of_a_dead_predecessor_and_of_nobody_else(world: World) {
+    let (old, neighbour) = (world.process("gk-1", 1, false).await, world.process("gk-2", 1, false).await);
+    commit(&old, vec![Entry::Claim(claim(1, 10)), Entry::Claim(claim(2, 11)), lease(1, 10, 100)]).await;
+    one(&neighbour, lease(2, 11, 100)).await;
+    let unsure = world.process("gk-1", 2, false).await;
+    assert!(matches!(one(&unsure, lease(1, 10, 9)).await, Outcome::LeaseHeld { .. }), "another life is another caller");
+    let successor = world.process("gk-1", 3, true).await;
+    let outcomes = commit(&successor, vec![lease(1, 10, 9), lease(2, 11, 9)]).await;
+    assert_eq!(outcomes[0], Outcome::LeaseGranted);
+    assert!(matches!(outcomes[1], Outcome::LeaseHeld { .. }));
+}
+
+async fn the_first_answer_wins_and_is_read_back(world: World) {
+    let ledger = world.ledger().await;
+    commit(&ledger, vec![Entry::Claim(claim(1, 10)), Entry::Claim(claim(2, 11))]).await;
+    assert_eq!(one(&ledger, answered(1, 10, "first")).await, Outcome::Saved(answer("first")));
+    let batch =
+        vec![answered(1, 10, "second"), answered(2, 11, "other"), answered(3, 12, "none"), answered(2, 99, "x")];
+    let outcomes = commit(&ledger, batch).await;
+    let saved = |text| Outcome::Saved(answer(text));
+    assert_eq!(outcomes, [saved("first"), saved("other"), Outcome::NotOwner, Outcome::NotOwner]);
+    let row = row(&ledger, 1).await;
+    assert_eq!((row.answer, row.answered_at), (Some(answer("first")), Some(Timestamp(7))));
+}
+
+async fn the_first_verdict_wins_and_is_read_back(world: World) {
+    let ledger = world.ledger().await;
+    commit(&ledger, vec![Entry::Claim(claim(1, 10)), Entry::Claim(claim(2, 11))]).await;
+    assert_eq!(one(&ledger, reached(1, 10, accepted("first"))).await, Outcome::Reached(accepted("first")));
+    let batch = vec![reached(1, 10, rejected(9)), reached(2, 11, rejected(9)), reached(3, 12, rejected(9))];
+    let outcomes = commit(&ledger, batch).await;
+    assert_eq!(outcomes, [Outcome::Reached(accepted("first")), Outcome::Reached(rejected(9)), Outcome::NotOwner]);
+    assert!(!row(&ledger, 1).await.rejected, "a verdict that came too late leaves no trace");
+    assert!(row(&ledger, 2).await.rejected);
+}
+
+async fn the_first_published_mark_stays(world: World) {
+    let ledger = world.ledger().await;
+    commit(&ledger, vec![Entry::Claim(claim(1, 10)), reached(1, 10, accepted("v"))]).await;
+    let outcomes = commit(&ledger, vec![published(1, 10, 30), published(1, 10, 40), published(1, 11, 30)]).await;
+    assert_eq!(outcomes, [Outcome::Done, Outcome::Done, Outcome::NotOwner]);
+    assert_eq!(row(&ledger, 1).await.published_at, Some(Timestamp(30)));
+}
+
+async fn what_may_never_come_again_vanishes_unless_it_was_published(world: World) {
+    let ledger = world.ledger().await;
+    let mut batch: Vec<Entry> = (0..5).map(|number| Entry::Claim(claim(number, 10 + u64::from(number)))).collect();
+    batch.push(Entry::Claim(Claim { position: Position { partition: 1, ..at(12) }, ..claim(8, 12) }));
+    batch.push(Entry::Claim(Claim { position: Position { topic_id: "old".into(), ..at(12) }, ..claim(9, 12) }));
+    batch.extend([reached(3, 13, accepted("v")), published(3, 13, 20)]);
+    commit(&ledger, batch).await;
+    assert_eq!(one(&ledger, vanished(11, 14)).await, Outcome::Changed(2));
+    let mut gone = Vec::new();
+    for number in [0, 1, 2, 3, 4, 8, 9] {
+        if row(&ledger, number).await.vanished {
+            gone.push(number);
+        }
+    }
+    assert_eq!(gone, [1, 2]);
+    assert_eq!(one(&ledger, vanished(0, u64::MAX)).await, Outcome::Changed(4), "the end may lie beyond every log");
+    assert_eq!(owner_in(&one(&ledger, take_over(1, 20, 11)).await), 20);
+    assert!(!row(&ledger, 1).await.vanished);
+}
+
+async fn marks_are_repaired_only_where_a_finished_offset_proves_a_published_verdict(world: World) {
+    let ledger = world.ledger().await;
+    let mut batch: Vec<Entry> = (0..7).map(|number| Entry::Claim(claim(number, 10 + u64::from(number)))).collect();
+    let judged = [0, 1, 2, 4, 5, 6];
+    batch.extend(judged.map(|number| reached(number, 10 + u64::from(number), accepted("v"))));
+    batch.push(published(0, 10, 20));
+    batch.push(vanished(14, 15));
+    batch.push(Entry::Claim(Claim { hop: 1, ..claim(5, 15) }));
+    commit(&ledger, batch).await;
+    assert_eq!(one(&ledger, repair(16, &[12])).await, Outcome::Changed(1));
+    let mut marks = Vec::new();
+    for number in 0..7 {
+        marks.push(row(&ledger, number).await.published_at.map(|at| at.0));
+    }
+    let unfinished = None;
+    let without_verdict = None;
+    let vanished = None;
+    let went_on_in_a_deferred_copy = None;
+    let beyond = None;
+    assert_eq!(marks, [Some(20), Some(99), unfinished, without_verdict, vanished, went_on_in_a_deferred_copy, beyond]);
+}
+
+async fn rows_are_forgotten_by_their_fate_not_by_their_age(world: World) {
+    let ledger = world.ledger().await;
+    let mut batch: Vec<Entry> = (0..6).map(|number| Entry::Claim(claim(number, u64::from(number)))).collect();
+    batch.extend([reached(1, 1, accepted("v")), published(1, 1, 10)]);
+    batch.extend([reached(2, 2, accepted("v")), published(2, 2, 20)]);
+    batch.extend([reached(3, 3, accepted("v"))]);
+    batch.extend([reached(4, 4, rejected(5)), published(4, 4, 10)]);
+    batch.extend([reached(5, 5, rejected(6)), published(5, 5, 10), take_over(5, 9, 5)]);
+    batch.extend([reached(5, 9, accepted("v")), published(5, 9, 11)]);
+    commit(&ledger, batch).await;
+    let forget = async |published_before, rejected_after, limit| {
+        let gone = ledger.forget(Timestamp(published_before), Timestamp(rejected_after), limit).await;
+        gone.expect("nothing is wrong with the store")
+    };
+    let left = async || {
+        let mut left = Vec::new();
+        for number in 0..6 {
+            if find(&ledger, number).await.is_some() {
+                left.push(number);
+            }
+        }
+        left
+    };
+    assert_eq!(forget(20, 4, 100).await, 1, "published long enough ago and never rejected");
+    assert_eq!(left().await, [0, 2, 3, 4, 5]);
+    assert_eq!(forget(20, 5, 100).await, 1, "its dead letter is gone too");
+    assert_eq!(left().await, [0, 2, 3, 5]);
+    assert_eq!(forget(1_000, 1_000, 1).await, 1, "no more than asked for, the oldest first");
+    assert_eq!(left().await, [0, 2, 3]);
+    assert_eq!(forget(1_000, 1_000, 100).await, 1);
+    assert_eq!(left().await, [0, 3], "what is not published is never forgotten");
+}
+
+async fn what_was_committed_is_there_after_a_restart(world: World) {
+    let ledger = world.ledger().await;
+    let batch = vec![
+        Entry::Claim(claim(1, 10)),
+        answered(1, 10, "a"),
+        reached(1, 10, rejected(8)),
+        published(1, 10, 30),
+        Entry::Claim(claim(2, 11)),
+        vanished(11, 12),
+    ];
+    commit(&ledger, batch).await;
+    let before = (row(&ledger, 1).await, row(&ledger, 2).await);
+    drop(ledger);
+    let ledger = world.process("gk-1", 2, true).await;
+    assert_eq!((row(&ledger, 1).await, row(&ledger, 2).await), before);
+}
+
+async fn two_processes_that_claim_at_once_agree_on_one_owner(world: World) {
+    let (one_process, other) = (world.process("gk-1", 1, false).await, world.process("gk-2", 1, false).await);
+    let claims = |offset: u64| (0..50).map(|number| Entry::Claim(claim(number, offset))).collect::<Vec<_>>();
+    let (one_says, other_says) = tokio::join!(commit(&one_process, claims(1)), commit(&other, claims(2)));
+    assert_eq!(one_says, other_says);
+}
+
+/// Each promise as a test of each ledger.
+macro_rules! promises {
+    ($($promise:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $promise() { super::$promise(super::World::of_sqlite()).await; })*
+        }
+        mod memory {
+            $(#[tokio::test] async fn $promise() { super::$promise(super::World::of_memory()).await; })*
+        }
+    };
+}
+
+promises! {
+    an_empty_batch_is_nothing
+    the_first_claim_wins_and_is_told_to_the_second
+    copies_within_one_batch_see_each_other_in_order
+    the_same_batch_again_changes_nothing
+    a_later_hop_moves_the_hop_of_its_own_row_only
+    a_takeover_is_won_once_and_its_loser_reads_the_winner
+    two_takeovers_in_one_batch_have_one_winner
+    a_row_that_is_neither_rejected_nor_vanished_is_not_taken_over
+    a_takeover_from_a_forgotten_row_is_a_claim
+    a_redriven_event_that_was_accepted_is_not_taken_over_again
+    one_process_calls_at_a_time
+    leases_in_one_batch_are_granted_and_held_row_by_row
+    a_released_lease_is_free_at_once_but_only_its_holder_can_release_it
+    a_lease_is_pointless_once_there_is_an_answer_or_a_verdict
+    a_successor_inherits_the_leases_of_a_dead_predecessor_and_of_nobody_else
+    the_first_answer_wins_and_is_read_back
+    the_first_verdict_wins_and_is_read_back
+    the_first_published_mark_stays
+    what_may_never_come_again_vanishes_unless_it_was_published
+    marks_are_repaired_only_where_a_finished_offset_proves_a_published_verdict
+    rows_are_forgotten_by_their_fate_not_by_their_age
+    what_was_committed_is_there_after_a_restart
+    two_processes_that_claim_at_once_agree_on_one_owner
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_before_applying_leaves_nothing_and_one_after_it_leaves_everything() {
+    let world = World::of_memory();
+    let Store::Memory(rows) = &world.store else { unreachable!("it was made so") };
+    for (fails_at, is_there) in [(Moment::BeforeApply, false), (Moment::AfterApply, true)] {
+        let fault =
+            move |moment: Moment, _: &[Entry]| Fault { delay: Duration::from_secs(5), fails: moment == fails_at };
+        let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
+        let faulty = MemoryLedger::open(rows.clone(), "gk-1", 1, true, clock).with_faults(Arc::new(fault));
+        let started = tokio::time::Instant::now();
+        let error = faulty.commit(vec![Entry::Claim(claim(1, 10))]).await.expect_err("a fault was planned");
+        assert!(matches!(error, LedgerError::Unavailable(_)));
+        assert!(started.elapsed() >= Duration::from_secs(5));
+        assert_eq!(find(&world.ledger().await, 1).await.is_some(), is_there);
+    }
+}
+
+fn any_entry() -> impl Strategy<Value = Entry> {
+    let status = prop::sample::select(vec![FeedbackStatus::Accepted, FeedbackStatus::Rejected]);
+    // Few keys, offsets and times, so that entries meet.
+    (0..9_u8, 0..4_u8, 0..4_u64, 0..4_u64, 0..30_i64, status).prop_map(|(kind, number, offset, other, time, status)| {
+        let text = ["a", "b"][usize::from(time % 2 == 0)];
+        let hop = if time > 25 { 1 } else { 0 };
+        match kind {
+            0 => Entry::Claim(Claim { hop, at: Timestamp(time), ..claim(number, offset) }),
+            1 => take_over(number, offset, other),
+            2 => lease(number, offset, time.unsigned_abs()),
+            3 => release(number, offset),
+            4 => answered(number, offset, text),
+            5 => reached(number, offset, verdict(status, text, time)),
+            6 => published(number, offset, time),
+            7 => vanished(offset, offset + other),
+            _ => repair(offset, &[other]),
+        }
+    })
+}
+
+/// What happens next.
+#[derive(Debug, Clone)]
+enum Happening {
+    /// One of two processes commits.
+    Batch {
+        process: usize,
+        entries: Vec<Entry>,
+    },
+    TimePasses(i64),
+    Forget {
+        published_before: i64,
+        rejected_after: i64,
+        limit: u32,
+    },
+    Restart {
+        process: usize,
+        predecessor_is_dead: bool,
+    },
+}
+
+fn any_happening() -> impl Strategy<Value = Happening> {
+    let batch = (0..2_usize, prop::collection::vec(any_entry(), 1..25));
+    prop_oneof![
+        8 => batch.prop_map(|(process, entries)| Happening::Batch { process, entries }),
+        2 => (0..20_i64).prop_map(Happening::TimePasses),
+        1 => (0..30_i64, 0..30_i64, 10..20_u32).prop_map(|(published_before, rejected_after, limit)| {
+            Happening::Forget { published_before, rejected_after, limit }
+        }),
+        1 => (0..2_usize, any::<bool>())
+            .prop_map(|(process, predecessor_is_dead)| Happening::Restart { process, predecessor_is_dead }),
+    ]
+}
+
+/// Everything that can be seen of a world in which these things happen.
+async fn history(world: World, happenings: &[Happening]) -> Vec<String> {
+    let names = ["gk-1", "gk-2"];
+    let mut processes = [world.process(names[0], 1, true).await, world.process(names[1], 1, true).await];
+    let mut seen = Vec::new();
+    for (time, happening) in (2..).zip(happenings) {
+        match happening {
+            Happening::Batch { process, entries } => {
+                let outcomes = commit(&processes[*process], entries.clone()).await;
+                assert_eq!(outcomes.len(), entries.len());
+                seen.extend(outcomes.iter().map(|outcome| format!("{outcome:?}")));
+            }
+            Happening::TimePasses(millis) => world.clock.pass(*millis),
+            Happening::Forget { published_before, rejected_after, limit } => {
+                let (before, after) = (Timestamp(*published_before), Timestamp(*rejected_after));
+                seen.push(format!("{:?}", processes[0].forget(before, after, *limit).await.expect("it is there")));
+            }
+            Happening::Restart { process, predecessor_is_dead } => {
+                processes[*process] = world.process(names[*process], time, *predecessor_is_dead).await;
+            }
+        }
+    }
+    for number in 0..4 {
+        seen.push(format!("{:?}", find(&processes[0], number).await));
+    }
+    seen
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime can be made").block_on(future)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sqlite_and_memory_cannot_be_told_apart(happenings in prop::collection::vec(any_happening(), 1..25)) {
+        let (in_file, in_memory) = run(async {
+            (history(World::of_sqlite(), &happenings).await, history(World::of_memory(), &happenings).await)
+        });
+        prop_assert_eq!(in_file, in_memory);
+    }
+}

@@ -1,0 +1,3 @@
+//! Integration tests, one binary so that it is linked once.
+
+mod ledger_contract;
