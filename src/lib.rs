@@ -23,6 +23,8 @@ pub mod telemetry;
 
 pub mod pipeline;
 
+pub mod operations;
+
 pub mod adapters;
 
 pub mod failpoints;

@@ -1,0 +1,3 @@
+//! WHAT AN OPERATOR MAY DO: command line, API and console all call this.
+
+pub mod log_browser;

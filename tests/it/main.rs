@@ -1,0 +1,3 @@
+//! Integration tests, one binary: it links once.
+
+mod log_contract;
