@@ -24,6 +24,8 @@ pub mod telemetry;
 pub mod operations;
 pub mod pipeline;
 
+pub mod operations;
+
 pub mod adapters;
 
 pub mod failpoints;

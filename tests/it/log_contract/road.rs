@@ -1,0 +1,142 @@
+//! A road that only listens: remembers the records it was given, and fails on anything it did not expect.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use gatekeeper::domain::position::Partition;
+use gatekeeper::domain::record::Record;
+use gatekeeper::pipeline::log::{Assignment, Burst, BurstPosition, Epoch, Errand, Happening, LogPort, PublishOutcome};
+
+/// Longer than anything here takes; reached only by a test that fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The road's side of a log under test.
+pub struct Road {
+    port: LogPort,
+    /// As last assigned.
+    pub epoch: Epoch,
+    seen: BTreeMap<Partition, Vec<Record>>,
+    ends: BTreeMap<Partition, u64>,
+    answers: Vec<(u64, PublishOutcome)>,
+}
+
+/// A burst of no records that moves these positions.
+pub fn burst(number: u64, road: &Road, positions: &[(Partition, u64, &str)]) -> Burst {
+    let position = |&(partition, base, metadata): &(Partition, u64, &str)| {
+        // Unique per burst, as the codec's are.
+        BurstPosition { partition, base, metadata: metadata.to_owned() }
+    };
+    Burst { number, epoch: road.epoch, records: Vec::new(), positions: positions.iter().map(position).collect() }
+}
+
+impl Road {
+    pub fn of(port: LogPort) -> Self {
+        let (seen, ends) = Default::default();
+        Self { port, epoch: Epoch::default(), seen, ends, answers: Vec::new() }
+    }
+
+    /// With its first happening, the assignment, behind it.
+    pub async fn assigned(port: LogPort) -> Self {
+        let mut road = Self::of(port);
+        let first = road.next().await;
+        assert!(matches!(first, Happening::Assigned { .. }), "{first:?} before an assignment");
+        road
+    }
+
+    pub fn send(&self, errand: Errand) {
+        self.port.errands.send(errand).expect("the log takes errands");
+    }
+
+    /// What happens next, noted.
+    pub async fn next(&mut self) -> Happening {
+        self.listen().await.expect("the log goes on")
+    }
+
+    /// What happens next, noted; `None` when the log has ended.
+    pub async fn listen(&mut self) -> Option<Happening> {
+        let happening = tokio::time::timeout(PATIENCE, self.port.happenings.recv()).await;
+        let happening = happening.expect("something happens")?;
+        match &happening {
+            Happening::Assigned { epoch, .. } => self.epoch = *epoch,
+            Happening::Records { epoch, partition, records } => {
+                assert_eq!(*epoch, self.epoch);
+                assert!(!records.is_empty(), "a batch has records");
+                let seen = self.seen.entry(*partition).or_default();
+                if let (Some(last), Some(first)) = (seen.last(), records.first()) {
+                    assert_eq!(first.offset, last.offset + 1, "{partition}: in order, once");
+                }
+                seen.extend(records.iter().cloned());
+            }
+            Happening::CaughtUp { epoch, partition, end } => {
+                assert_eq!(*epoch, self.epoch);
+                self.ends.insert(*partition, *end);
+            }
+            Happening::Published { burst, outcome } => self.answers.push((*burst, outcome.clone())),
+            // A busy machine can be silent for a while.
+            Happening::Away { .. } => {}
+            Happening::Failed { .. } | Happening::Revoking { .. } | Happening::Lost { .. } => {}
+        }
+        Some(happening)
+    }
+
+    /// Records of a partition so far.
+    pub fn seen(&self, partition: Partition) -> &[Record] {
+        self.seen.get(&partition).map_or(&[], Vec::as_slice)
+    }
+
+    pub async fn read_to(&mut self, partition: Partition, end: u64) {
+        while self.seen(partition).last().is_none_or(|last| last.offset + 1 < end) {
+            self.go_on().await;
+        }
+    }
+
+    pub async fn caught_up(&mut self, partition: Partition, end: u64) {
+        while self.ends.get(&partition) != Some(&end) {
+            self.go_on().await;
+        }
+    }
+
+    async fn go_on(&mut self) {
+        let happening = self.next().await;
+        assert!(!matches!(happening, Happening::Failed { .. }), "{happening:?}");
+    }
+
+    /// The first happening must assign this partition among others.
+    pub async fn assignment_of(&mut self, partition: Partition) -> Assignment {
+        let first = self.next().await;
+        let Happening::Assigned { partitions, .. } = first else { panic!("{first:?} before an assignment") };
+        partitions.into_iter().find(|assignment| assignment.partition == partition).expect("it is assigned")
+    }
+
+    /// Publish and wait for the answer.
+    pub async fn publish(&mut self, burst: Burst) -> PublishOutcome {
+        let number = burst.number;
+        self.send(Errand::Publish(burst));
+        loop {
+            self.go_on().await;
+            if let Some((answered, outcome)) = self.answers.pop() {
+                assert_eq!(answered, number);
+                return outcome;
+            }
+        }
+    }
+
+    /// Wait for the log to say that it cannot go on, and to end.
+    pub async fn failed(&mut self) -> String {
+        loop {
+            if let Happening::Failed { reason } = self.next().await {
+                assert!(self.listen().await.is_none(), "nothing comes after a failure");
+                return reason;
+            }
+        }
+    }
+
+    /// Stop, and wait for the end; answers that were still outstanding come back.
+    pub async fn stop(mut self) -> Vec<PublishOutcome> {
+        self.send(Errand::Stop);
+        while let Some(happening) = self.listen().await {
+            assert!(!matches!(happening, Happening::Failed { .. }), "{happening:?}");
+        }
+        self.answers.into_iter().map(|(_, outcome)| outcome).collect()
+    }
+}
