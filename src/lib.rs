@@ -24,6 +24,7 @@ pub mod telemetry;
 pub mod pipeline;
 
 pub mod adapters;
+pub mod http;
 
 pub mod failpoints;
 pub mod sabotage;
