@@ -27,6 +27,7 @@ pub mod pipeline;
 pub mod operations;
 
 pub mod adapters;
+pub mod http;
 
 pub mod failpoints;
 pub mod sabotage;

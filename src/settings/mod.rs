@@ -1,22 +1,30 @@
 //! KNOBS: every setting, one small file a section.
 //!
 //! `config/default.toml` *is* the defaults and documents each key; the structs here only give them types. Layers, where
-//! a value came from and rules across sections live in [`load`] and [`check`].
+//! a value came from and rules across sections live in [`mod@load`], [`layers`] and [`mod@check`]. Nothing here knows who
+//! uses a setting.
 
 pub mod check;
 pub mod http;
+pub mod layers;
 pub mod ledger;
 pub mod load;
 pub mod log;
 pub mod models;
 pub mod pipeline;
+pub mod problem;
+pub mod ranges;
 pub mod schemas;
 pub mod secret;
+pub mod secret_sources;
+pub mod secrets;
 pub mod telemetry;
 pub mod tenants;
 pub mod topics;
 pub mod triage;
+mod typing;
 
+pub use load::{LoadOptions, Loaded, load};
 use serde::Deserialize;
 
 /// All of it.
@@ -41,8 +49,34 @@ pub struct Settings {
     pub triage: triage::Triage,
     /// Whose events.
     pub tenants: tenants::Tenants,
+    /// Rules for the secrets in here.
+    pub secrets: secrets::Secrets,
     /// Metrics and health.
     pub http: http::Http,
     /// Logs.
     pub telemetry: telemetry::Telemetry,
+}
+
+/// The chain as it is asked: models that cannot be asked are left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActiveChain {
+    /// In order.
+    pub asked: Vec<String>,
+    /// Remote models without an api_key. The first model that is asked is then the configured one: its answers are not
+    /// "degraded".
+    pub left_out: Vec<String>,
+}
+
+impl Settings {
+    /// Which models of `triage.chain` are asked. Whoever builds the chain says at info level which are left out.
+    #[must_use]
+    pub fn active_chain(&self) -> ActiveChain {
+        let has_key = |name: &&String| match self.models.get(*name) {
+            Some(models::Model::Openai(model)) => model.api_key.is_some(),
+            Some(models::Model::Local(_)) => true,
+            None => false,
+        };
+        let (asked, left_out): (Vec<_>, Vec<_>) = self.triage.chain.iter().partition(has_key);
+        ActiveChain { asked: asked.into_iter().cloned().collect(), left_out: left_out.into_iter().cloned().collect() }
+    }
 }

@@ -1,7 +1,13 @@
 //! `tenants.*`: whose events are decided, and under which policy.
+//!
+//! [`load_book`] reads the folder of tenants; [`rules`] says what a policy must be to be taken.
+
+mod files;
+pub mod rules;
 
 use std::path::PathBuf;
 
+pub use files::{TenantProblem, TenantsError, load_book};
 use serde::Deserialize;
 
 /// Tenants.

@@ -1,0 +1,131 @@
+//! The smallest and largest value of every number and duration, in one table each.
+//!
+//! Everything that is bounded by a setting is only bounded if the setting is. Upper ends are where a value stops being
+//! a choice and becomes a slip of the finger; durations end at ten years, far below where adding them to a clock
+//! overflows.
+
+use std::time::Duration;
+
+use super::Settings;
+use super::check::Violation;
+use super::layers::KeyPath;
+use super::models::Model;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+const YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+const GIBIBYTE: u64 = 1 << 30;
+
+/// Every number and duration out of its range.
+#[must_use]
+pub fn check(settings: &Settings) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    for (key, value, min, max) in numbers(settings) {
+        if !(min..=max).contains(&value) {
+            broken.push(Violation::new(&[key], format!("must be from {min} to {max}")));
+        }
+    }
+    for (key, value, min, max) in durations(settings) {
+        if !(min..=max).contains(&value) {
+            broken.push(outside(KeyPath::dotted(key), min, max));
+        }
+    }
+    for (name, model) in &settings.models {
+        of_model(&KeyPath::dotted("models").join(name), model, &mut broken);
+    }
+    broken
+}
+
+fn outside(key: KeyPath, min: Duration, max: Duration) -> Violation {
+    let text = |duration| humantime_serde::re::humantime::format_duration(duration).to_string();
+    Violation { keys: vec![key], message: format!("must be from {} to {}", text(min), text(max)) }
+}
+
+fn numbers(settings: &Settings) -> Vec<(&'static str, u64, u64, u64)> {
+    let (log, ledger, pipeline) = (&settings.log.embedded, &settings.ledger, &settings.pipeline);
+    let (retry, breaker) = (&settings.triage.retry, &settings.triage.breaker);
+    let size = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    vec![
+        ("log.embedded.partitions", log.partitions.into(), 1, 1_024),
+        ("log.embedded.batch_max_records", size(log.batch_max_records), 1, 100_000),
+        ("log.embedded.batch_max_bytes", size(log.batch_max_bytes), 1_024, GIBIBYTE),
+        ("schemas.max_payload_bytes", size(settings.schemas.max_payload_bytes), 1_024, GIBIBYTE / 8),
+        ("ledger.retention_batch", ledger.retention_batch.into(), 1, 100_000),
+        ("ledger.batch_max_entries", size(ledger.batch_max_entries), 1, 10_000),
+        ("pipeline.max_in_flight", size(pipeline.max_in_flight), 1, 100_000),
+        ("pipeline.max_on_road", size(pipeline.max_on_road), 1, 1_000_000),
+        ("pipeline.max_waiting_per_tenant", size(pipeline.max_waiting_per_tenant), 1, 1_000_000),
+        ("pipeline.burst_max_records", size(pipeline.burst_max_records), 1, 100_000),
+        ("pipeline.metadata_max_chars", size(pipeline.metadata_max_chars), 256, 4_096),
+        ("pipeline.metadata_pause_percent", pipeline.metadata_pause_percent.into(), 10, 95),
+        ("pipeline.log_queue", size(pipeline.log_queue), 1, 65_536),
+        ("triage.max_prompt_chars", size(settings.triage.max_prompt_chars), 200, 200_000),
+        ("triage.retry.max_attempts", retry.max_attempts.into(), 1, 10),
+        ("triage.retry.budget_percent", retry.budget_percent.into(), 0, 100),
+        ("triage.breaker.consecutive_failures", breaker.consecutive_failures.into(), 1, 10_000),
+        ("triage.breaker.failure_percent", breaker.failure_percent.into(), 1, 100),
+        ("triage.breaker.min_calls", breaker.min_calls.into(), 1, 100_000),
+        ("triage.breaker.probes", breaker.probes.into(), 1, 100),
+        ("secrets.min_length", size(settings.secrets.min_length), 0, 1_024),
+    ]
+}
+
+fn durations(settings: &Settings) -> Vec<(&'static str, Duration, Duration, Duration)> {
+    let (log, ledger, pipeline) = (&settings.log.embedded, &settings.ledger, &settings.pipeline);
+    let (retry, breaker) = (&settings.triage.retry, &settings.triage.breaker);
+    vec![
+        ("log.embedded.poll_interval", log.poll_interval, MILLISECOND, 10 * SECOND),
+        ("log.embedded.retention", log.retention, SECOND, YEARS),
+        ("log.embedded.retention_interval", log.retention_interval, SECOND, 24 * HOUR),
+        ("log.embedded.busy_timeout", log.busy_timeout, MILLISECOND, 60 * SECOND),
+        ("ledger.window", ledger.window, SECOND, YEARS),
+        ("ledger.rejected_window", ledger.rejected_window, SECOND, YEARS),
+        ("ledger.retention_interval", ledger.retention_interval, SECOND, 24 * HOUR),
+        ("ledger.slow_warn", ledger.slow_warn, MILLISECOND, HOUR),
+        ("ledger.slow_error", ledger.slow_error, MILLISECOND, HOUR),
+        ("ledger.busy_timeout", ledger.busy_timeout, MILLISECOND, 60 * SECOND),
+        ("pipeline.burst_interval", pipeline.burst_interval, MILLISECOND, 5 * SECOND),
+        ("pipeline.retry_pause", pipeline.retry_pause, MILLISECOND, 60 * SECOND),
+        ("pipeline.away_limit", pipeline.away_limit, 10 * MILLISECOND, 60 * SECOND),
+        ("pipeline.away_hold", pipeline.away_hold, MILLISECOND, 60 * SECOND),
+        ("pipeline.drain_deadline", pipeline.drain_deadline, Duration::ZERO, HOUR),
+        ("triage.retry.base", retry.base, MILLISECOND, HOUR),
+        ("triage.retry.cap", retry.cap, MILLISECOND, HOUR),
+        ("triage.retry.max_retry_after", retry.max_retry_after, Duration::ZERO, HOUR),
+        ("triage.breaker.window", breaker.window, SECOND, HOUR),
+        ("triage.breaker.open_for", breaker.open_for, MILLISECOND, 24 * HOUR),
+    ]
+}
+
+fn of_model(at: &KeyPath, model: &Model, broken: &mut Vec<Violation>) {
+    match model {
+        Model::Local(local) => {
+            if !(0.0..=1.0).contains(&local.min_known_share) {
+                let keys = vec![at.join("min_known_share")];
+                broken.push(Violation { keys, message: "must be from 0 to 1".to_owned() });
+            }
+        }
+        Model::Openai(model) => {
+            let timeouts = at.join("timeouts");
+            let limits = [
+                ("connect", model.timeouts.connect),
+                ("first_byte", model.timeouts.first_byte),
+                ("total", model.timeouts.total),
+            ];
+            for (name, value) in limits {
+                if !(MILLISECOND..=HOUR).contains(&value) {
+                    broken.push(outside(timeouts.join(name), MILLISECOND, HOUR));
+                }
+            }
+            let mut number = |name: &str, fits: bool, range: &str| {
+                if !fits {
+                    broken.push(Violation { keys: vec![at.join(name)], message: format!("must be from {range}") });
+                }
+            };
+            number("max_body_bytes", (1_024..=1 << 30).contains(&model.max_body_bytes), "1024 to 1073741824");
+            let tokens = model.max_completion_tokens;
+            number("max_completion_tokens", (16..=100_000).contains(&tokens), "16 to 100000");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The folder of tenants: one TOML file each, taken as a whole or refused as a whole.
+//!
+//! All problems of all files are reported at once. Nothing of a folder with a problem is taken: a tenant that vanishes
+//! because of a slip in its file would have its events rejected.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_path_to_error::Segment;
+use toml::{Table, Value};
+
+use super::super::load::line_of;
+use super::{Tenants, UnknownTenant, rules};
+use crate::domain::tenant::{Tenant, TenantBook};
+
+/// The id of the policy for tenants without a file, and the stem of the file that may hold it.
+const DEFAULT_ID: &str = "default";
+
+/// A longer file is not a policy but a mistake; thousands of categories fit.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Why there are no tenants. The operator's to mend, as [`super::super::problem::SettingsError`] is.
+#[derive(Debug, thiserror::Error)]
+pub enum TenantsError {
+    /// The folder cannot be read.
+    #[error("cannot read the tenants in {path} (tenants.directory): {source}")]
+    Unreadable {
+        /// Which folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Everything that is wrong in the files.
+    #[error("{} problems in the files of tenants:{}", .0.len(), list(.0))]
+    Invalid(Vec<TenantProblem>),
+}
+
+impl TenantsError {
+    /// The process's exit code: EX_CONFIG of sysexits.h.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        78
+    }
+}
+
+/// One thing that is wrong in one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantProblem {
+    /// Which file.
+    pub file: PathBuf,
+    /// Which key, `taxonomy.categories[2].name`; empty: the file as a whole.
+    pub key: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl fmt::Display for TenantProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if !self.key.is_empty() {
+            write!(f, ", `{}`", self.key)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+fn list(problems: &[TenantProblem]) -> String {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+}
+
+/// Read all tenants. With `tenants.unknown = "default"`, those without a file run under the policy of `default.toml` in
+/// the folder, or under the built-in one.
+///
+/// # Errors
+/// When the folder cannot be read or any file is wrong.
+pub fn load_book(tenants: &Tenants) -> Result<TenantBook, TenantsError> {
+    let mut known = Vec::new();
+    let mut problems = Vec::new();
+    for file in files(tenants.directory.as_deref())? {
+        match read(&file) {
+            Ok(tenant) => known.push(tenant),
+            Err(found) => problems.extend(found),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(TenantsError::Invalid(problems));
+    }
+    let for_unknown = match tenants.unknown {
+        UnknownTenant::Reject => None,
+        UnknownTenant::Default => {
+            let own = known.iter().find(|tenant| tenant.id == DEFAULT_ID).cloned();
+            Some(own.unwrap_or_else(built_in_policy))
+        }
+    };
+    Ok(TenantBook::new(known, for_unknown))
+}
+
+fn built_in_policy() -> Tenant {
+    let only_id = Table::from_iter([("id".to_owned(), Value::from(DEFAULT_ID))]);
+    only_id.try_into().expect("every key of a tenant but its id has a default")
+}
+
+/// The TOML files of the folder in the order of their names; hidden ones are editors' and mounts' own.
+fn files(directory: Option<&Path>) -> Result<Vec<PathBuf>, TenantsError> {
+    let Some(directory) = directory else { return Ok(Vec::new()) };
+    let unreadable = |source| TenantsError::Unreadable { path: directory.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if path.extension().is_some_and(|extension| extension == "toml") && !hidden {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read(file: &Path) -> Result<Tenant, Vec<TenantProblem>> {
+    let problem = |key: String, message: String| TenantProblem { file: file.to_owned(), key, message };
+    let whole = |message: String| vec![problem(String::new(), message)];
+    let length = std::fs::metadata(file).map_err(|error| whole(error.to_string()))?.len();
+    if length > MAX_FILE_BYTES {
+        return Err(whole(format!("has {length} bytes, at most {MAX_FILE_BYTES} are read")));
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| whole(error.to_string()))?;
+    let table: Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| whole(format!("line {}: {}", line_of(&text, &error), error.message())))?;
+
+    let raw = Value::Table(table);
+    let tenant: Tenant = serde_path_to_error::deserialize(raw.clone()).map_err(|error| {
+        let message = error.inner().message().to_owned();
+        vec![problem(path_text(error.path()), message)]
+    })?;
+    let mut broken = rules::check(&tenant);
+    broken.extend(rules::unknown_symbols(&raw));
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    if tenant.id != stem {
+        broken.push(rules::Broken::new("id", format!("is {:?}, but the file is named {stem}.toml", tenant.id)));
+    }
+    if broken.is_empty() {
+        Ok(tenant)
+    } else {
+        Err(broken.into_iter().map(|rule| problem(rule.key, rule.message)).collect())
+    }
+}
+
+fn path_text(path: &serde_path_to_error::Path) -> String {
+    let mut text = String::new();
+    for segment in path.iter() {
+        match segment {
+            Segment::Map { key } | Segment::Enum { variant: key } => {
+                text.push_str(if text.is_empty() { "" } else { "." });
+                text.push_str(key);
+            }
+            Segment::Seq { index } => text.push_str(&format!("[{index}]")),
+            Segment::Unknown => break,
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).expect("written");
+        }
+        folder
+    }
+
+    fn book(files: &[(&str, &str)], unknown: UnknownTenant) -> Result<TenantBook, TenantsError> {
+        let folder = folder(files);
+        load_book(&Tenants { directory: Some(folder.path().to_owned()), unknown })
+    }
+
+    /// Key and message of every problem.
+    fn problems(files: &[(&str, &str)]) -> Vec<(String, String)> {
+        match book(files, UnknownTenant::Reject).expect_err("wrong on purpose") {
+            TenantsError::Invalid(problems) => problems.into_iter().map(|p| (p.key, p.message)).collect(),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn the_tenants_that_ship_as_examples_are_right() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/tenants");
+        let book = load_book(&Tenants { directory: Some(directory), unknown: UnknownTenant::Reject }).expect("right");
+        let ids: Vec<_> = book.known().map(|tenant| tenant.id.as_str()).collect();
+        assert_eq!(ids, ["acme", "globex"]);
+    }
+
+    #[test]
+    fn the_built_in_policy_keeps_its_own_rules() {
+        assert_eq!(rules::check(&built_in_policy()), []);
+    }
+
+    #[test]
+    fn an_unknown_tenant_is_nobody_or_runs_under_the_default_policy_or_that_of_its_file() {
+        let found = |files: &[(&str, &str)], unknown| {
+            let book = book(files, unknown).expect("right");
+            book.find("nobody").map(|tenant| tenant.version.clone())
+        };
+        let own = [("default.toml", "id = 'default'\nversion = '7'")];
+        assert_eq!(found(&own, UnknownTenant::Reject), None);
+        assert_eq!(found(&[], UnknownTenant::Default).as_deref(), Some("1"));
+        assert_eq!(found(&own, UnknownTenant::Default).as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn only_toml_files_that_are_not_hidden_are_tenants() {
+        let files =
+            [("a.toml", "id = 'a'"), (".b.toml", "broken ="), ("README.md", "broken ="), ("a.toml~", "broken =")];
+        assert_eq!(book(&files, UnknownTenant::Reject).expect("right").known().count(), 1);
+        let nothing = load_book(&Tenants { directory: None, unknown: UnknownTenant::Reject }).expect("right");
+        assert_eq!(nothing.known().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_or_file_that_cannot_be_read_is_named() {
+        let gone = Tenants { directory: Some("/no/such/folder".into()), unknown: UnknownTenant::Reject };
+        assert!(load_book(&gone).expect_err("gone").to_string().contains("/no/such/folder"));
+        let found = problems(&[("a.toml", "id = 'a'\nversion =")]);
+        assert!(found[0].1.starts_with("line 2"), "{found:?}");
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_types_name_their_place() {
+        for (text, key) in [
+            ("colour = 1", "colour"),
+            ("limits = { wait = 1 }", "limits.wait"),
+            ("limits = { weight = 'x' }", "limits.weight"),
+            ("limits = { weight = -1 }", "limits.weight"),
+            ("decide_by = 'soon'", "decide_by"),
+            (
+                "taxonomy = { version = '1', categories = [{ name = 'a', description = 'b', q = 1 }] }",
+                "taxonomy.categories[0].q",
+            ),
+        ] {
+            assert_eq!(problems(&[("a.toml", &format!("id = 'a'\n{text}"))])[0].0, key, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_problems_of_all_files_are_reported_together() {
+        let found = problems(&[("a.toml", "id = 'b'\nversion = ''"), ("c.toml", "x = 1"), ("d.toml", "id = 'd'")]);
+        assert_eq!(found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["version", "id", "x"]);
+    }
+}

@@ -1,0 +1,49 @@
+//! One struct per happening: `record()` logs and counts it, at the one place where both are said.
+//!
+//! What an operator has to see is `info` and above; what happens per event is `debug`, or a busy hour fills a disk.
+
+mod events;
+mod ledger;
+mod models;
+mod process;
+mod publishing;
+mod reading;
+mod road;
+
+pub use events::{AnswerReused, CallsReattached, EventSettled, RecordDroppedUnsettled};
+pub use ledger::{LedgerAvailable, LedgerBatchCommitted, LedgerUnavailable};
+pub use models::{BreakerChanged, BreakerState, CallOutcome, ModelAnswered, ModelCalled};
+pub use process::{Draining, Stopped};
+pub use publishing::{BurstCommitted, BurstFailed, BurstFailure, FrontierWidened};
+pub use reading::{
+    AwayNoticed, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason, ReadingPaused, ReadingResumed,
+    RecordsRead,
+};
+pub use road::{Fill, RoadGauges};
+
+/// Whole numbers as Prometheus has them: exact up to 2^53, which no gauge of ours reaches.
+#[expect(clippy::cast_precision_loss, reason = "see above")]
+fn gauge(value: usize) -> f64 {
+    value as f64
+}
+
+fn count(value: usize) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
+}
+
+/// Partitions as one field of a log line.
+fn listed(partitions: &[crate::domain::position::Partition]) -> String {
+    partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::telemetry::recorder;
+
+    /// What these happenings recorded, without help and types.
+    pub(super) fn recorded(act: impl FnOnce()) -> Vec<String> {
+        let (recorder, handle) = recorder::local();
+        metrics::with_local_recorder(&recorder, act);
+        handle.render().lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned).collect()
+    }
+}

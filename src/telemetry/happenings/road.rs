@@ -1,0 +1,43 @@
+//! How full the road is: every bounded thing with its bound, so that an alert is a ratio and repeats no setting.
+
+use metrics::gauge;
+
+use super::gauge;
+use crate::telemetry::metric_names as names;
+
+/// How full something bounded is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fill {
+    /// At this moment.
+    pub now: usize,
+    /// At most.
+    pub max: usize,
+}
+
+/// The road's counts at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RoadGauges {
+    /// Records from read to committed.
+    pub on_road: Fill,
+    /// Events in triage.
+    pub in_flight: Fill,
+    /// Events waiting in the fullest queue of a tenant.
+    pub waiting: Fill,
+    /// Results that no burst has committed yet.
+    pub unpublished: Fill,
+}
+
+impl RoadGauges {
+    /// Set them; too frequent to log.
+    pub fn record(&self) {
+        for (now, max, fill) in [
+            (names::ON_ROAD, names::ON_ROAD_MAX, self.on_road),
+            (names::IN_FLIGHT, names::IN_FLIGHT_MAX, self.in_flight),
+            (names::WAITING, names::WAITING_MAX, self.waiting),
+            (names::UNPUBLISHED, names::UNPUBLISHED_MAX, self.unpublished),
+        ] {
+            gauge!(now).set(gauge(fill.now));
+            gauge!(max).set(gauge(fill.max));
+        }
+    }
+}

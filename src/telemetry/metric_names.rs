@@ -1,0 +1,104 @@
+//! Every metric there is, with its unit and its help: alerts, dashboards and the README use these names.
+//!
+//! Counters end in `_total`; times are seconds; what is bounded by a setting has its bound beside it as `_max`.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// How a metric behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Goes up.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counted in buckets.
+    Histogram,
+}
+
+macro_rules! metric_names {
+    ($($kind:ident $name:ident = $text:literal, $unit:ident, $help:literal;)*) => {
+        $(#[doc = $help] pub const $name: &str = $text;)*
+
+        /// All of them: kind, name, unit, help.
+        pub const ALL: &[(Kind, &str, Unit, &str)] = &[$((Kind::$kind, $name, Unit::$unit, $help),)*];
+    };
+}
+
+metric_names! {
+    Counter RECORDS_READ = "gatekeeper_records_read_total", Count, "Records read, by topic.";
+    Counter RECORDS_READ_BYTES = "gatekeeper_records_read_bytes_total", Bytes, "Bytes of values read, by topic.";
+    Counter EVENTS_SETTLED = "gatekeeper_events_settled_total", Count, "Records that reached their terminal, by status and reason code.";
+    Counter TENANT_EVENTS_SETTLED = "gatekeeper_tenant_events_settled_total", Count, "Records that reached their terminal, by tenant and status.";
+    Histogram EVENT_LATENCY = "gatekeeper_event_latency_seconds", Seconds, "From a record's timestamp to its terminal, by status.";
+    Counter ANSWERS_REUSED = "gatekeeper_answers_reused_total", Count, "Saved answers used again instead of a paid call.";
+    Counter CALLS_REATTACHED = "gatekeeper_calls_reattached_total", Count, "Running calls picked up again when their partition came back.";
+    Counter DROPPED_UNSETTLED = "gatekeeper_records_dropped_unsettled_total", Count, "Records dropped without a terminal: a defect; the frontier holds until a restart.";
+
+    Counter BURSTS = "gatekeeper_bursts_total", Count, "Bursts, by outcome: committed, refused, not_committed.";
+    Counter BURST_RESULTS = "gatekeeper_burst_results_total", Count, "Results in committed bursts.";
+    Histogram BURST_DURATION = "gatekeeper_burst_duration_seconds", Seconds, "From the errand to the confirmed commit.";
+    Gauge FRONTIER_WIDTH = "gatekeeper_frontier_width", Count, "Finished records above the lowest unfinished one, by partition.";
+    Gauge FRONTIER_METADATA = "gatekeeper_frontier_metadata_chars", Count, "Length of the commit's metadata, by partition.";
+    Gauge FRONTIER_METADATA_MAX = "gatekeeper_frontier_metadata_chars_max", Count, "Most it may have (pipeline.metadata_max_chars).";
+
+    Counter LEDGER_BATCHES = "gatekeeper_ledger_batches_total", Count, "Ledger batches, by outcome: committed, failed.";
+    Counter LEDGER_ENTRIES = "gatekeeper_ledger_entries_total", Count, "Entries in committed ledger batches.";
+    Histogram LEDGER_DURATION = "gatekeeper_ledger_batch_duration_seconds", Seconds, "One ledger batch, from asking to committed.";
+    Gauge LEDGER_HOLDING = "gatekeeper_ledger_holding_seconds", Seconds, "For how long the road has been holding because the ledger is away; 0: it is there.";
+
+    Counter MODEL_CALLS = "gatekeeper_model_calls_total", Count, "Attempts at models, by model and outcome.";
+    Histogram MODEL_CALL_DURATION = "gatekeeper_model_call_duration_seconds", Seconds, "One attempt, by model and outcome.";
+    Counter MODEL_TOKENS = "gatekeeper_model_tokens_total", Count, "Tokens billed, by model and direction (input, output).";
+    Counter MODEL_COST = "gatekeeper_model_cost_micros_total", Count, "Cost in millionths of the tenant's currency, by model and currency.";
+    Counter TENANT_TOKENS = "gatekeeper_tenant_tokens_total", Count, "Tokens billed, by tenant and direction (input, output).";
+    Counter TENANT_COST = "gatekeeper_tenant_cost_micros_total", Count, "Cost in millionths of the tenant's currency, by tenant and currency.";
+    Gauge BREAKER_STATE = "gatekeeper_breaker_state", Count, "0 closed, 1 half open, 2 open, by model.";
+    Counter BREAKER_CHANGES = "gatekeeper_breaker_changes_total", Count, "Changes of a breaker, by model and the state it changed to.";
+
+    Counter READING_PAUSES = "gatekeeper_reading_pauses_total", Count, "Times reading was paused, by reason.";
+    Gauge PARTITIONS_PAUSED = "gatekeeper_partitions_paused", Count, "Partitions whose reading is paused, by reason.";
+    Gauge PARTITIONS_OWNED = "gatekeeper_partitions_owned", Count, "Partitions this instance owns.";
+    Counter PARTITION_CHANGES = "gatekeeper_partition_changes_total", Count, "Partitions that were assigned, revoked or lost.";
+    Counter AWAY = "gatekeeper_away_total", Count, "Times nobody listened to the log for longer than pipeline.away_limit.";
+    Histogram AWAY_DURATION = "gatekeeper_away_duration_seconds", Seconds, "For how long nobody listened to the log.";
+
+    Gauge ON_ROAD = "gatekeeper_on_road", Count, "Records on the road, from read to committed.";
+    Gauge ON_ROAD_MAX = "gatekeeper_on_road_max", Count, "Most there may be (pipeline.max_on_road).";
+    Gauge IN_FLIGHT = "gatekeeper_in_flight", Count, "Events in triage.";
+    Gauge IN_FLIGHT_MAX = "gatekeeper_in_flight_max", Count, "Most there may be (pipeline.max_in_flight).";
+    Gauge WAITING = "gatekeeper_waiting", Count, "Events waiting for admission, in the fullest queue of a tenant.";
+    Gauge WAITING_MAX = "gatekeeper_waiting_max", Count, "Most one tenant may have waiting (pipeline.max_waiting_per_tenant).";
+    Gauge UNPUBLISHED = "gatekeeper_unpublished", Count, "Results in memory that no burst has committed yet.";
+    Gauge UNPUBLISHED_MAX = "gatekeeper_unpublished_max", Count, "Most one burst carries (pipeline.burst_max_records).";
+
+    Gauge DRAINING = "gatekeeper_draining", Count, "1 while the process ends: running calls finish, nothing new begins.";
+}
+
+/// Tell the installed recorder units and help of all of them.
+pub fn describe_all() {
+    for &(kind, name, unit, help) in ALL {
+        match kind {
+            Kind::Counter => describe_counter!(name, unit, help),
+            Kind::Gauge => describe_gauge!(name, unit, help),
+            Kind::Histogram => describe_histogram!(name, unit, help),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_conventions_that_promtool_checks() {
+        let mut seen = std::collections::BTreeSet::new();
+        for &(kind, name, unit, help) in ALL {
+            assert!(seen.insert(name), "{name} is there twice");
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            assert_eq!(kind == Kind::Counter, name.ends_with("_total"), "{name}");
+            assert_eq!(unit == Unit::Seconds, name.ends_with("_seconds"), "{name}");
+            assert!(kind != Kind::Histogram || name.ends_with("_seconds"), "{name} has no buckets (recorder.rs)");
+            assert!(help.ends_with('.'), "{name}");
+        }
+    }
+}
