@@ -25,5 +25,7 @@ pub mod pipeline;
 
 pub mod adapters;
 
+pub mod app;
+
 pub mod failpoints;
 pub mod sabotage;

@@ -232,7 +232,7 @@ mod tests {
         for text in [
             "order 4111111111111112",
             "version 1.2.3, 300.1.1.1",
-            "DE00 3704 0044 0532 0130 00 at 12:30:45",
+            "DE00 ABCD EFGH IJKL MNOP at 12:30:45",
             "std::fmt::Display, 10:15, ticket 20231",
             "2024-05-17 and 99.95 EUR",
         ] {

@@ -175,9 +175,9 @@ async fn a_reply_a_millisecond_too_late_is_no_reply() {
     let late = |limit: Duration| Act::SayAfter(limit + Duration::from_millis(1), Ok(good_reply()));
     let hard = card("gpt", true).hard_deadline;
     for (decide_within, script, code) in [
-        (hard / 2, [late(hard / 2)], Code::DeadlineExceeded),
-        (hard + Duration::from_secs(1), [late(hard)], Code::ProviderTimeout),
-        (hard / 2, [Act::Hang], Code::DeadlineExceeded),
+        (hard / 2, vec![late(hard / 2)], Code::DeadlineExceeded),
+        (hard + Duration::from_secs(1), vec![late(hard), Act::Hang], Code::ProviderTimeout),
+        (hard / 2, vec![Act::Hang], Code::DeadlineExceeded),
     ] {
         let (gpt, leases) = (remote(script), FakeLeases::default());
         let guard = guard(&[&gpt]);
@@ -194,7 +194,8 @@ async fn while_the_last_remote_breaker_is_open_an_event_holds_and_its_own_probe_
     let (gpt, local) = (remote(failing()), local());
     let guard = guard(&[&gpt, &local]);
     answered(&guard, &FakeLeases::default()).await;
-    let (second, _) = answered(&guard, &FakeLeases::default()).await;
+    let patient = Job { decide_by: Instant::now() + DECIDE_WITHIN * 2, ..job() };
+    let Triaged::Answered(second, _) = guard.triage(patient, &FakeLeases::default()).await else { panic!("answered") };
     assert_eq!(gpt.calls(), 6, "five failures tripped it, the probe came when its time had passed");
     assert_eq!((second.degraded, guard.breakers()[0].1), (None, BreakerState::Closed));
 }

@@ -1,0 +1,3 @@
+//! THE ONLY PLACE THAT KNOWS EVERYTHING: wiring and commands.
+
+pub mod simulator;
