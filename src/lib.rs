@@ -21,13 +21,15 @@ pub mod domain;
 pub mod settings;
 pub mod telemetry;
 
-pub mod operations;
 pub mod pipeline;
 
 pub mod operations;
 
 pub mod adapters;
 pub mod http;
+
+pub mod app;
+pub mod cli;
 
 pub mod failpoints;
 pub mod sabotage;

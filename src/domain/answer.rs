@@ -14,7 +14,8 @@ use super::reason_code::ReasonCode;
 pub struct Answer {
     /// What was predicted; `None`: no model could, people decide.
     pub predicted: Option<Predicted>,
-    /// Who answered; `None` with `predicted: None`.
+    /// Who answered; with `predicted: None` the model that was paid last without a usable answer, so that no cost is
+    /// lost; `None`: nothing was billed.
     pub usage: Option<Usage>,
     /// Why the first model of the chain did not answer; `None`: it did.
     pub degraded: Option<ReasonCode>,

@@ -1,0 +1,111 @@
+//! The bodies: what is asked, and what a completion looks like when it is one.
+//!
+//! Lenient where servers differ (numbers that are missing, fields that are new), strict where it matters: without
+//! `choices[0].message` it is not a completion. The message's content is not looked into here.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::MAX_PLAUSIBLE_TOKENS;
+use crate::pipeline::triage::model::{CallError, Content, Prompt, RateHints, Reply};
+
+/// The request body. The ticket is in the user role, never in the system's. No temperature: reasoning models refuse any.
+pub(super) fn request(model: &str, prompt: &Prompt, max_completion_tokens: u32) -> Value {
+    json!({
+        "model": model,
+        "messages": [
+            {"role": "system", "content": prompt.system},
+            {"role": "user", "content": prompt.user},
+        ],
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "triage", "strict": true, "schema": *prompt.schema},
+        },
+        "max_completion_tokens": max_completion_tokens,
+        "stream": false,
+    })
+}
+
+/// A completion, as far as we read it.
+#[derive(Deserialize)]
+pub(super) struct Completion {
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    model: Option<String>,
+    choices: Vec<Choice>,
+    #[serde(default)]
+    usage: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    message: Message,
+    #[serde(default)]
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    #[serde(default)]
+    content: Option<String>,
+    #[serde(default)]
+    refusal: Option<String>,
+}
+
+/// A provider's words in our records are short.
+const MAX_NAME_CHARS: usize = 200;
+
+impl Completion {
+    /// The reply of the first choice.
+    pub fn into_reply(self, prompt: &Prompt, rate: RateHints, latency: Duration) -> Result<Reply, CallError> {
+        let choice = self.choices.into_iter().next();
+        let Choice { message, finish_reason } =
+            choice.ok_or_else(|| CallError::Garbled("a completion without a choice".to_owned()))?;
+        let content = match (message.content, message.refusal) {
+            (None, Some(refusal)) => Content::Refusal(refusal),
+            (Some(content), Some(refusal)) if content.is_empty() => Content::Refusal(refusal),
+            // A tool call has neither: an empty answer, which no parser accepts.
+            (content, _) => Content::Text(content.unwrap_or_default()),
+        };
+        let words = match &content {
+            Content::Text(text) | Content::Refusal(text) => text.len() as u64,
+            Content::Scores { .. } => 0,
+        };
+        let tokens = |field: &str, estimate: u64| {
+            let said = self.usage.as_ref().and_then(|usage| usage.get(field)).and_then(Value::as_u64);
+            said.filter(|tokens| *tokens <= MAX_PLAUSIBLE_TOKENS).unwrap_or(estimate)
+        };
+        let short = |text: Option<String>| text.map(|text| text.chars().take(MAX_NAME_CHARS).collect());
+        Ok(Reply {
+            input_tokens: tokens("prompt_tokens", prompt.estimated_tokens.into()),
+            output_tokens: tokens("completion_tokens", words.div_ceil(4)),
+            content,
+            response_id: short(self.id),
+            response_model: short(self.model),
+            finish_reason: short(finish_reason),
+            rate,
+            latency,
+        })
+    }
+}
+
+/// Whether an error body says that the account's quota is used up: by its code or type, never by its words.
+pub(super) fn says_quota(body: &[u8]) -> bool {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
+    let error = &body["error"];
+    ["code", "type"].iter().any(|field| {
+        matches!(
+            error[field].as_str(),
+            Some("insufficient_quota" | "billing_hard_limit_reached" | "billing_not_active")
+        )
+    })
+}
+
+/// Whether an error body says that the prompt was filtered.
+pub(super) fn says_filtered(body: &[u8]) -> bool {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
+    matches!(body["error"]["code"].as_str(), Some("content_filter" | "content_policy_violation"))
+}

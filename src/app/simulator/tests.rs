@@ -1,0 +1,293 @@
+//! Every provider fault over a real connection, against the real adapter and the real guard: the class of the error, the
+//! reason code, the number of calls. The number is the provider's count, not ours.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::adapters::openai::OpenAiModel;
+use crate::domain::answer::{Abstention, Answer};
+use crate::domain::clock::SystemClock;
+use crate::domain::identity::DedupeKey;
+use crate::domain::reason_code::ReasonCode as Code;
+use crate::pipeline::triage::breaker::BreakerChange;
+use crate::pipeline::triage::guard::{Guard, Job, Triaged};
+use crate::pipeline::triage::model::{CallError, Content, Model, Question, Reply};
+use crate::pipeline::triage::prompt::Prompts;
+use crate::pipeline::triage::testing::{FakeLeases, event, position, settings, tenant};
+use crate::settings::models::{OpenAi, Price, Timeouts};
+use crate::settings::secret::Secret;
+
+const LONG: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(250);
+
+/// A provider, and one model that asks it.
+struct Bench {
+    model: Arc<OpenAiModel>,
+    ledger: tempfile::NamedTempFile,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn model(address: SocketAddr, timeouts: Timeouts) -> Arc<OpenAiModel> {
+    let settings = OpenAi {
+        base_url: format!("http://{address}/v1"),
+        api_key: Some(Secret::new("sk-simulated")),
+        model: "simulated".to_owned(),
+        provider: "simulator".to_owned(),
+        timeouts,
+        max_body_bytes: 1 << 20,
+        max_completion_tokens: 600,
+        price: Price { input_micros_per_1k: 150, output_micros_per_1k: 600 },
+    };
+    Arc::new(OpenAiModel::new("sim", &settings).expect("the settings are right"))
+}
+
+async fn bench(control: Value, timeouts: Timeouts) -> Bench {
+    let ledger = tempfile::NamedTempFile::new().expect("a temporary file");
+    let simulator = Simulator::bind(SimulatorConfig {
+        bind: (Ipv4Addr::LOCALHOST, 0).into(),
+        ledger: Some(ledger.path().to_owned()),
+        control: serde_json::from_value(control).expect("a valid behaviour"),
+        seed: 1,
+    });
+    let simulator = simulator.await.expect("a free port");
+    let model = model(simulator.address().expect("bound"), timeouts);
+    let server = tokio::spawn(async move { simulator.run().await.expect("the test ends first") });
+    Bench { model, ledger, server }
+}
+
+fn lines(ledger: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(ledger).expect("the ledger is there");
+    text.lines().map(|line| serde_json::from_str(line).expect("a whole line")).collect()
+}
+
+fn calls(ledger: &Path) -> usize {
+    lines(ledger).iter().filter(|line| line["what"] == "start").count()
+}
+
+fn prompts() -> Arc<Prompts> {
+    Arc::new(Prompts::load(None, 4_000).expect("the shipped templates are right"))
+}
+
+async fn ask(model: &OpenAiModel) -> Result<Reply, CallError> {
+    let (event, prompts) = (event("Charged twice", "I was charged twice, refund me"), prompts());
+    let prompt = prompts.render(&prompts.frame(&tenant().taxonomy), &event).prompt;
+    let question = Question {
+        call_id: "direct.1".to_owned(),
+        tenant: Arc::new(tenant()),
+        event: Arc::new(event),
+        prompt: Some(Arc::new(prompt)),
+    };
+    model.ask(question).await
+}
+
+async fn triage(model: Arc<OpenAiModel>) -> (Answer, u64) {
+    let mut settings = settings();
+    (settings.retry.base, settings.retry.cap) = (Duration::from_millis(1), Duration::from_millis(2));
+    let deaf: Arc<dyn Fn(BreakerChange) + Send + Sync> = Arc::new(|_| {});
+    let guard = Guard::new(vec![model], &settings, prompts(), Arc::new(SystemClock), 1, deaf);
+    let event = event("Charged twice", "I was charged twice, refund me");
+    let job = Job {
+        key: DedupeKey::of_event(&event),
+        event: Arc::new(event),
+        tenant: Arc::new(tenant()),
+        owner: position(),
+        decide_by: tokio::time::Instant::now() + LONG,
+    };
+    match guard.triage(job, &FakeLeases::default()).await {
+        Triaged::Answered(answer, tokens) => (answer, tokens),
+        other => panic!("wanted an answer, got {other:?}"),
+    }
+}
+
+/// The class of a result, without the words.
+fn class(result: &Result<Reply, CallError>) -> String {
+    let wait = |after: &Option<Duration>| after.map_or("-".to_owned(), |after| after.as_secs().to_string());
+    match result {
+        Ok(Reply { content: Content::Refusal(_), .. }) => "refusal".to_owned(),
+        Ok(_) => "reply".to_owned(),
+        Err(CallError::Connection(_)) => "connection".to_owned(),
+        Err(CallError::Timeout { phase, .. }) => format!("timeout {phase}"),
+        Err(CallError::RateLimited { retry_after }) => format!("rate limited {}", wait(retry_after)),
+        Err(CallError::Quota) => "quota".to_owned(),
+        Err(CallError::Auth { status }) => format!("auth {status}"),
+        Err(CallError::Request { status }) => format!("request {status}"),
+        Err(CallError::Server { status, retry_after }) => format!("server {status} {}", wait(retry_after)),
+        Err(CallError::Filtered) => "filtered".to_owned(),
+        Err(CallError::Garbled(_)) => "garbled".to_owned(),
+    }
+}
+
+/// Behaviour, class of one call, reason code of the triage, calls made for it.
+fn faults() -> Vec<(Value, &'static str, Option<Code>, usize)> {
+    let mode = |mode: &str| json!({"mode": mode});
+    let limited = |after: &str| json!({"mode": "rate_limit", "retry_after": after});
+    let (error, invalid, filtered) =
+        (Some(Code::ProviderError), Some(Code::OutputInvalid), Some(Code::ContentFiltered));
+    vec![
+        (mode("ok"), "reply", None, 1),
+        (mode("outage_500"), "server 500 -", error, 3),
+        (mode("outage_503"), "server 503 -", error, 3),
+        (json!({"mode": "outage_503", "retry_after": "30"}), "server 503 30", error, 1),
+        (json!({"mode": "outage_500", "calls": 1}), "server 500 -", None, 1),
+        (mode("rate_limit"), "rate limited -", error, 3),
+        (limited("0"), "rate limited 0", error, 3),
+        (limited("1"), "rate limited 1", error, 3),
+        (limited("30"), "rate limited 30", error, 1),
+        (limited("86400"), "rate limited 86400", error, 1),
+        (limited("Sun, 06 Nov 1994 08:49:37 GMT"), "rate limited 0", error, 3),
+        (limited("soon"), "rate limited -", error, 3),
+        (mode("quota"), "quota", Some(Code::ProviderQuota), 1),
+        (mode("auth"), "auth 401", Some(Code::ProviderAuth), 1),
+        (mode("forbidden"), "auth 403", Some(Code::ProviderAuth), 1),
+        (mode("not_found"), "request 404", error, 1),
+        (mode("bad_request"), "request 400", error, 1),
+        (mode("too_large"), "request 413", error, 1),
+        (mode("prompt_filter"), "filtered", filtered, 1),
+        (mode("redirect"), "server 302 -", error, 3),
+        (mode("hang"), "timeout first_byte", Some(Code::ProviderTimeout), 3),
+        (mode("slow_body"), "timeout total", Some(Code::ProviderTimeout), 3),
+        (mode("stall_body"), "timeout total", Some(Code::ProviderTimeout), 3),
+        (mode("reset_body"), "connection", error, 3),
+        (mode("garbage"), "garbled", error, 3),
+        (mode("empty"), "garbled", error, 3),
+        (mode("truncated"), "garbled", error, 3),
+        (mode("bad_utf8"), "garbled", error, 3),
+        (mode("oversize"), "garbled", error, 3),
+        (mode("bomb"), "garbled", error, 3),
+        (mode("wrong_shape"), "reply", invalid, 2),
+        (mode("extra_field"), "reply", invalid, 2),
+        (mode("duplicate_key"), "reply", invalid, 2),
+        (mode("not_a_number"), "reply", invalid, 2),
+        (mode("huge_number"), "reply", invalid, 2),
+        (mode("length"), "reply", invalid, 2),
+        (mode("tool_call"), "reply", invalid, 2),
+        (mode("refuse"), "refusal", filtered, 1),
+        (mode("content_filter"), "reply", filtered, 1),
+        (mode("unknown_label"), "reply", None, 1),
+        (mode("overconfident"), "reply", None, 1),
+        (mode("no_usage"), "reply", None, 1),
+        (mode("negative_usage"), "reply", None, 1),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_has_its_class_its_code_and_its_number_of_calls() {
+    let check = |(control, expected, code, expected_calls): (Value, &'static str, Option<Code>, usize)| async move {
+        let timeouts = match control["mode"].as_str() {
+            Some("hang") => Timeouts { connect: LONG, first_byte: SHORT, total: LONG },
+            Some("slow_body" | "stall_body") => Timeouts { connect: LONG, first_byte: LONG, total: SHORT },
+            _ => Timeouts { connect: LONG, first_byte: LONG, total: LONG },
+        };
+        let bench = bench(control.clone(), timeouts).await;
+        let one = ask(&bench.model).await;
+        assert_eq!(class(&one), expected, "{control}");
+        let (answer, _) = triage(Arc::clone(&bench.model)).await;
+        assert_eq!(answer.degraded, code, "{control}: {:?}", answer.tried);
+        assert_eq!(calls(bench.ledger.path()) - 1, expected_calls, "{control}");
+        assert_eq!(answer.predicted.is_some(), code.is_none(), "{control}");
+    };
+    // Boxed one by one: a closure's future of this size in a stream is more than the compiler likes to see.
+    stream::iter(faults()).for_each_concurrent(8, |fault| check(fault).boxed()).await;
+}
+
+#[tokio::test]
+async fn the_cost_is_what_the_provider_billed_and_every_call_carries_its_name() {
+    for (mode, calls) in [("ok", 1), ("wrong_shape", 2), ("refuse", 1)] {
+        let bench = bench(json!({"mode": mode}), Timeouts::default()).await;
+        let (answer, tokens) = triage(Arc::clone(&bench.model)).await;
+        let lines = lines(bench.ledger.path());
+        let ends: Vec<&Value> = lines.iter().filter(|line| line["what"] == "end").map(|line| &line["end"]).collect();
+        let sum = |field: &str| ends.iter().filter_map(|end| end[field].as_u64()).sum::<u64>();
+        let (prompt, completion) = (sum("prompt_tokens"), sum("completion_tokens"));
+        assert_eq!((ends.len(), tokens), (calls, prompt + completion), "{mode}");
+        let usage = answer.usage.expect("something was billed");
+        assert_eq!(usage.cost_micros, (prompt * 150 + completion * 600).div_ceil(1_000), "{mode}");
+        assert_eq!(usage.response_id.as_deref(), ends.last().and_then(|end| end["response_id"].as_str()));
+        let key = DedupeKey::of_event(&event("", "")).to_hex();
+        for (number, line) in lines.iter().filter(|line| line["what"] == "start").enumerate() {
+            assert_eq!(line["call_id"], format!("{key}.{}", number + 1));
+        }
+    }
+}
+
+#[tokio::test]
+async fn impossible_values_are_softened_and_missing_usage_is_estimated() {
+    let answer = |mode: &str| {
+        let mode = mode.to_owned();
+        async move {
+            let bench = bench(json!({"mode": mode}), Timeouts::default()).await;
+            triage(Arc::clone(&bench.model)).await
+        }
+    };
+    let predicted = answer("unknown_label").await.0.predicted.expect("answered");
+    assert_eq!((predicted.category, predicted.abstained), (None, Some(Abstention::UnknownLabel)));
+    let predicted = answer("overconfident").await.0.predicted.expect("answered");
+    assert_eq!(predicted.category.map(|category| category.confidence), Some(0.0));
+    let predicted = answer("ok").await.0.predicted.expect("answered");
+    assert_eq!(predicted.category.map(|category| category.value).as_deref(), Some("billing_payment"));
+    for mode in ["no_usage", "negative_usage"] {
+        let (answer, tokens) = answer(mode).await;
+        assert!(tokens > 500 && answer.usage.is_some_and(|usage| usage.cost_micros > 0), "{mode}: {tokens}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_listening_is_a_connection_error_and_nobody_accepting_a_timeout() {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let timeouts = Timeouts { connect: LONG, first_byte: SHORT, total: LONG };
+    assert_eq!(class(&ask(&model(address, timeouts)).await), "timeout first_byte");
+    drop(listener);
+    assert_eq!(class(&ask(&model(address, timeouts)).await), "connection");
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_is_seen_in_the_ledger() {
+    let bench = bench(json!({"latency": {"fixed": {"ms": 60_000}}}), Timeouts::default()).await;
+    let cut = tokio::time::timeout(SHORT, ask(&bench.model)).await;
+    assert!(cut.is_err());
+    let ended = async {
+        while !lines(bench.ledger.path()).iter().any(|line| line["what"] == "end") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONG, ended).await.expect("the end is written");
+    let lines = lines(bench.ledger.path());
+    assert_eq!((&lines[1]["end"]["client_gone"], &lines[1]["end"]["status"]), (&json!(true), &json!(0)));
+}
+
+#[tokio::test]
+async fn behaviour_changes_while_it_runs() {
+    let bench = bench(json!({}), Timeouts::default()).await;
+    assert_eq!(class(&ask(&bench.model).await), "reply");
+    let url = bench.model.card().request_model.clone();
+    assert_eq!(url, "simulated");
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_by_name() {
+    for (url, key, wrong) in [
+        ("ftp://host/v1", "k", "base_url"),
+        ("https://user:pw@host/v1", "k", "base_url"),
+        ("not a url", "k", "base_url"),
+        ("https://host/v1", "", "api_key"),
+        ("https://host/v1", "with\nnewline", "api_key"),
+    ] {
+        let settings = json!({"base_url": url, "api_key": key, "model": "m"});
+        let settings: OpenAi = serde_json::from_value(settings).expect("the right types");
+        let error = OpenAiModel::new("gpt", &settings).err().expect("must be refused").to_string();
+        assert!(error.contains(&format!("models.gpt.{wrong}")), "{error}");
+        assert!(!error.contains("pw"), "{error}");
+    }
+}

@@ -1,0 +1,242 @@
+//! The attempts at one remote model for one event: permit, lease, call, and what the result means.
+//!
+//! Order matters. The permit comes before the lease, because a breaker that is open must not cost the ledger a write;
+//! the lease comes before the call, because two instances must not pay for one event; the lease is kept when there is an
+//! answer (saving it ends the lease) and released at every other end, also when this future is dropped.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rand_chacha::ChaCha8Rng;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use super::answer::{self, Invalid};
+use super::breaker::{Admit, Breaker, Outcome, Permit};
+use super::call_errors::meaning;
+use super::guard::{Job, LeaseReply, Leases, Triaged};
+use super::model::{CallError, Model, Prompt, Question, Reply};
+use super::prompt::repair;
+use super::retry::{RetryBudget, wait_before_next};
+use super::spent::Spent;
+use crate::domain::answer::Predicted;
+use crate::domain::reason_code::ReasonCode;
+use crate::failpoints;
+use crate::settings::triage::Retry;
+
+/// The lease outlives the call it covers by this much, so that a slow ledger does not eat into the call's own time.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// A remote model and what guards it.
+pub(super) struct Guarded {
+    pub model: Arc<dyn Model>,
+    pub breaker: Breaker,
+    pub budget: Mutex<RetryBudget>,
+}
+
+/// How the attempts ended.
+pub(super) enum End {
+    /// With a prediction.
+    Answered(Box<Predicted>),
+    /// Without: on to the next model.
+    Failed(Failure),
+    /// This event is not ours to ask about any more.
+    Left(Triaged),
+}
+
+/// Why a model did not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub code: ReasonCode,
+    pub detail: String,
+}
+
+/// What to do after one call.
+enum Next {
+    End(End),
+    Again(Failure, Duration),
+}
+
+/// One event at one model.
+pub(super) struct Attempts<'a> {
+    pub guarded: &'a Guarded,
+    pub job: &'a Job,
+    pub leases: &'a dyn Leases,
+    pub retry: &'a Retry,
+    pub chance: &'a Mutex<ChaCha8Rng>,
+    /// Wait for an open breaker: there is no other remote model left to ask.
+    pub may_hold: bool,
+    pub prompt: Arc<Prompt>,
+    pub spent: &'a mut Spent,
+    /// Calls made to this model.
+    pub made: u32,
+    pub repaired: bool,
+    pub last: Option<Failure>,
+}
+
+impl<'a> Attempts<'a> {
+    /// Until there is an answer or nothing more to try.
+    pub async fn run(&mut self) -> End {
+        loop {
+            let permit = match self.permit().await {
+                Ok(permit) => permit,
+                Err(failure) => return End::Failed(failure),
+            };
+            let lease = match self.lease().await {
+                Ok(lease) => lease,
+                Err(left) => {
+                    permit.settle(Outcome::Neither);
+                    return End::Left(left);
+                }
+            };
+            match self.call(permit, lease).await {
+                Next::End(end) => return end,
+                Next::Again(failure, wait) => {
+                    self.last = Some(failure);
+                    sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    /// Ask the breaker, and wait for it if there is nobody else to ask: until its time has passed, or until it changes.
+    async fn permit(&self) -> Result<Permit, Failure> {
+        let mut held = false;
+        let mut changed = self.guarded.breaker.watch();
+        loop {
+            changed.mark_unchanged();
+            let now = Instant::now();
+            if now >= self.job.decide_by {
+                return Err(self.last.clone().unwrap_or_else(|| if held { breaker_open() } else { deadline_passed() }));
+            }
+            let wake = match self.guarded.breaker.admit(now) {
+                Admit::Go(permit) => return Ok(permit),
+                Admit::Stopped(code) => {
+                    return Err(Failure { code, detail: "the model is stopped until it is reset".to_owned() });
+                }
+                Admit::OpenUntil(_) | Admit::Probing if !self.may_hold => {
+                    return Err(self.last.clone().unwrap_or_else(breaker_open));
+                }
+                Admit::OpenUntil(until) => until.min(self.job.decide_by),
+                Admit::Probing => self.job.decide_by,
+            };
+            held = true;
+            tokio::select! {
+                () = sleep_until(wake) => {}
+                _ = changed.changed() => {}
+            }
+        }
+    }
+
+    async fn lease(&self) -> Result<Lease<'a>, Triaged> {
+        let lasts = self.guarded.model.card().hard_deadline + LEASE_MARGIN;
+        // Measured from before the ledger was asked: by our clock the lease never ends later than by the ledger's.
+        let until = Instant::now() + lasts;
+        match self.leases.acquire(self.job.key, &self.job.owner, lasts).await {
+            LeaseReply::Granted => Ok(Lease { leases: self.leases, job: self.job, until, keep: false }),
+            LeaseReply::HeldElsewhere(remaining) => Err(Triaged::HeldElsewhere(remaining)),
+            LeaseReply::Pointless => Err(Triaged::Pointless),
+            LeaseReply::Gone => Err(Triaged::Gone),
+        }
+    }
+
+    async fn call(&mut self, permit: Permit, mut lease: Lease<'_>) -> Next {
+        self.made += 1;
+        self.spent.calls += 1;
+        if self.made == 1 {
+            self.budget(RetryBudget::earn);
+        }
+        let card = self.guarded.model.card();
+        let question = Question {
+            call_id: format!("{}.{}", self.job.key, self.spent.calls),
+            tenant: Arc::clone(&self.job.tenant),
+            event: Arc::clone(&self.job.event),
+            prompt: Some(Arc::clone(&self.prompt)),
+        };
+        let own_limit = (Instant::now() + card.hard_deadline).min(lease.until);
+        failpoints::hit("request_sent");
+        match timeout_at(own_limit.min(self.job.decide_by), self.guarded.model.ask(question)).await {
+            Ok(Ok(reply)) => {
+                failpoints::hit("reply_received");
+                self.spent.bill(card, &reply, self.made);
+                // Whatever it says, the provider works.
+                permit.settle(Outcome::Success);
+                let next = self.read(&reply);
+                lease.keep = matches!(next, Next::End(End::Answered(_)));
+                next
+            }
+            Ok(Err(error)) => self.failed(permit, &error),
+            Err(_) if own_limit <= self.job.decide_by => {
+                self.failed(permit, &CallError::Timeout { phase: "total", after: card.hard_deadline })
+            }
+            Err(_) => {
+                permit.settle(Outcome::CutShort);
+                Next::End(End::Failed(self.last.clone().unwrap_or_else(deadline_passed)))
+            }
+        }
+    }
+
+    fn read(&mut self, reply: &Reply) -> Next {
+        let give_up = |code, detail: String| Next::End(End::Failed(Failure { code, detail }));
+        if reply.finish_reason.as_deref() == Some("content_filter") {
+            return give_up(ReasonCode::ContentFiltered, CallError::Filtered.to_string());
+        }
+        match answer::parse(&reply.content, reply.finish_reason.as_deref(), &self.job.tenant.taxonomy) {
+            Ok(predicted) => {
+                failpoints::hit("answer_checked");
+                Next::End(End::Answered(Box::new(predicted)))
+            }
+            Err(Invalid::Refusal) => give_up(ReasonCode::ContentFiltered, Invalid::Refusal.to_string()),
+            Err(invalid) if self.repaired || self.made >= self.retry.max_attempts => {
+                give_up(ReasonCode::OutputInvalid, format!("the answer is not usable: {invalid}"))
+            }
+            Err(invalid) => {
+                self.repaired = true;
+                let what = invalid.to_string();
+                self.prompt = Arc::new(repair(&self.prompt, &what));
+                Next::Again(Failure { code: ReasonCode::OutputInvalid, detail: what }, Duration::ZERO)
+            }
+        }
+    }
+
+    fn failed(&self, permit: Permit, error: &CallError) -> Next {
+        let meaning = meaning(error);
+        permit.settle(meaning.health);
+        let failure = Failure { code: meaning.code, detail: error.to_string() };
+        let wait = meaning.again.and_then(|retry_after| {
+            let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
+            wait_before_next(self.retry, self.made, retry_after, &mut *chance)
+        });
+        match wait.filter(|wait| Instant::now() + *wait < self.job.decide_by) {
+            Some(wait) if self.budget(RetryBudget::spend) => Next::Again(failure, wait),
+            _ => Next::End(End::Failed(failure)),
+        }
+    }
+
+    fn budget<T>(&self, act: impl FnOnce(&mut RetryBudget) -> T) -> T {
+        act(&mut self.guarded.budget.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn breaker_open() -> Failure {
+    Failure { code: ReasonCode::BreakerOpen, detail: "the breaker is open".to_owned() }
+}
+
+fn deadline_passed() -> Failure {
+    Failure { code: ReasonCode::DeadlineExceeded, detail: "no reply before the decision was due".to_owned() }
+}
+
+/// The right to call for this event, given back unless an answer takes its place.
+struct Lease<'a> {
+    leases: &'a dyn Leases,
+    job: &'a Job,
+    until: Instant,
+    keep: bool,
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        if !self.keep {
+            self.leases.release(self.job.key, &self.job.owner);
+        }
+    }
+}

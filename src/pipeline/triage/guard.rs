@@ -1,0 +1,279 @@
+//! The walk down the chain of models, to an answer or to nobody's.
+//!
+//! The first model that answers wins; `degraded` says why it was not the first of the chain. After the last model come
+//! people: an answer without a prediction, never an error. What a decision may do with either is policy, elsewhere.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use tokio::time::Instant;
+
+use super::answer;
+use super::attempts::{Attempts, End, Failure, Guarded};
+use super::breaker::{Breaker, BreakerState, Listener};
+use super::call_errors::meaning;
+use super::known::{Known, KnownTenants};
+use super::model::{Model, ModelCard, Question};
+use super::prompt::{Prompts, Rendered, estimated_tokens};
+use super::retry::RetryBudget;
+use super::spent::Spent;
+use crate::domain::answer::{Answer, Predicted, Tried};
+use crate::domain::clock::Clock;
+use crate::domain::event::SupportEvent;
+use crate::domain::identity::DedupeKey;
+use crate::domain::position::Position;
+use crate::domain::tenant::Tenant;
+use crate::settings::triage::{Retry, Triage};
+
+/// What the completion of a triage takes, roughly; settled with what it really took.
+const COMPLETION_TOKENS: u32 = 300;
+
+/// One event to triage.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The event.
+    pub event: Arc<SupportEvent>,
+    /// Under whose policy.
+    pub tenant: Arc<Tenant>,
+    /// Which event it is.
+    pub key: DedupeKey,
+    /// Which copy of it owns the claim.
+    pub owner: Position,
+    /// Remote models may be asked, and waited for, until then.
+    pub decide_by: Instant,
+}
+
+/// Who may call for an event. The road answers from the ledger.
+pub trait Leases: Send + Sync {
+    /// Before each attempt at a remote model: nobody else calls for this event while it lasts.
+    fn acquire(&self, key: DedupeKey, owner: &Position, lasts: Duration) -> BoxFuture<'_, LeaseReply>;
+
+    /// A call ended without an answer.
+    fn release(&self, key: DedupeKey, owner: &Position);
+}
+
+/// What the ledger says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseReply {
+    /// Call.
+    Granted,
+    /// Somebody else is calling, for this much longer at most.
+    HeldElsewhere(Duration),
+    /// There is an answer, a verdict or another owner: nothing to call for.
+    Pointless,
+    /// The road is going away: give up without an answer.
+    Gone,
+}
+
+/// How triage ended.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "an answer is the rule; the others are rare and short-lived")]
+pub enum Triaged {
+    /// With an answer (maybe nobody's), and all tokens that were billed on the way.
+    Answered(Answer, u64),
+    /// Somebody else is calling for this event, for this much longer at most.
+    HeldElsewhere(Duration),
+    /// The ledger knows more than we do: read the row again.
+    Pointless,
+    /// The road is going away.
+    Gone,
+}
+
+enum Seat {
+    Remote(Guarded),
+    Local(Arc<dyn Model>),
+}
+
+/// The chain and its guards.
+pub struct Guard {
+    chain: Vec<Seat>,
+    cards: Vec<ModelCard>,
+    retry: Retry,
+    prompts: Arc<Prompts>,
+    known: KnownTenants,
+    clock: Arc<dyn Clock>,
+    chance: Mutex<ChaCha8Rng>,
+    max_prompt_chars: usize,
+    /// Tokens of the largest frame that was rendered so far.
+    frame_tokens: AtomicU32,
+}
+
+impl Guard {
+    /// A guard over these models, in the order they are asked. `seed` is all its chance.
+    #[must_use]
+    pub fn new(
+        models: Vec<Arc<dyn Model>>,
+        settings: &Triage,
+        prompts: Arc<Prompts>,
+        clock: Arc<dyn Clock>,
+        seed: u64,
+        on_breaker_change: Listener,
+    ) -> Self {
+        let cards = models.iter().map(|model| model.card().clone()).collect();
+        let seat = |model: Arc<dyn Model>| match model.card().remote {
+            false => Seat::Local(model),
+            true => Seat::Remote(Guarded {
+                breaker: Breaker::new(&model.card().name, settings.breaker, Arc::clone(&on_breaker_change)),
+                budget: Mutex::new(RetryBudget::new(settings.retry.budget_percent)),
+                model,
+            }),
+        };
+        Self {
+            chain: models.into_iter().map(seat).collect(),
+            cards,
+            retry: settings.retry,
+            prompts,
+            known: KnownTenants::default(),
+            clock,
+            chance: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
+            max_prompt_chars: settings.max_prompt_chars,
+            frame_tokens: AtomicU32::new(0),
+        }
+    }
+
+    /// Ask down the chain. Everything that was called when this future is dropped is given back.
+    pub async fn triage(&self, job: Job, leases: &dyn Leases) -> Triaged {
+        let known = self.known.of(&job.tenant, &self.prompts, &self.cards);
+        let mut spent = Spent::default();
+        let mut tried = Vec::new();
+        let mut rendered: Option<Rendered> = None;
+        for (place, seat) in self.chain.iter().enumerate() {
+            let (end, attempts) = match seat {
+                Seat::Local(model) => (ask_local(&**model, &job, &mut spent).await, 1),
+                Seat::Remote(guarded) => {
+                    let rendered = rendered.get_or_insert_with(|| self.render(&known, &job.event));
+                    let mut attempts = Attempts {
+                        guarded,
+                        job: &job,
+                        leases,
+                        retry: &self.retry,
+                        chance: &self.chance,
+                        may_hold: !self.chain[place + 1..].iter().any(|seat| matches!(seat, Seat::Remote(_))),
+                        prompt: Arc::new(rendered.prompt.clone()),
+                        spent: &mut spent,
+                        made: 0,
+                        repaired: false,
+                        last: None,
+                    };
+                    (attempts.run().await, attempts.made)
+                }
+            };
+            match end {
+                End::Answered(predicted) => {
+                    return self.answered(&known, Some(*predicted), tried, rendered, spent);
+                }
+                End::Failed(Failure { code, detail }) => {
+                    tried.push(Tried { model: self.cards[place].name.clone(), code, attempts, detail });
+                }
+                End::Left(left) => return left,
+            }
+        }
+        self.answered(&known, None, tried, rendered, spent)
+    }
+
+    fn render(&self, known: &Known, event: &SupportEvent) -> Rendered {
+        let frame = known.frame(&self.prompts);
+        self.frame_tokens.fetch_max(frame.estimated_tokens, Ordering::Relaxed);
+        self.prompts.render(frame, event)
+    }
+
+    fn answered(
+        &self,
+        known: &Known,
+        mut predicted: Option<Predicted>,
+        tried: Vec<Tried>,
+        rendered: Option<Rendered>,
+        spent: Spent,
+    ) -> Triaged {
+        if let (Some(predicted), Some(rendered)) = (&mut predicted, &rendered) {
+            for text in [&mut predicted.summary, &mut predicted.reply, &mut predicted.rationale].into_iter().flatten() {
+                *text = rendered.redactor.restore(text);
+            }
+        }
+        let tokens = spent.tokens();
+        let answer = Answer {
+            degraded: tried.first().map(|first| first.code),
+            usage: spent.usage(),
+            predicted,
+            tried,
+            findings: rendered.map(|rendered| rendered.findings).unwrap_or_default(),
+            versions: known.versions.clone(),
+            answered_at: self.clock.now(),
+        };
+        Triaged::Answered(answer, tokens)
+    }
+
+    /// Hash of policy, taxonomy, prompt and chain: what a decision depends on besides the event.
+    #[must_use]
+    pub fn fingerprint(&self, tenant: &Tenant) -> String {
+        self.known.of(tenant, &self.prompts, &self.cards).versions.fingerprint.clone()
+    }
+
+    /// Tokens to reserve before the first model is asked, roughly; 0 if it costs none.
+    #[must_use]
+    pub fn estimated_tokens(&self, event: &SupportEvent) -> u32 {
+        if !self.first_is_remote() {
+            return 0;
+        }
+        let body = event.message.as_ref().map_or(0, |message| message.body.len().min(self.max_prompt_chars));
+        let ticket = u32::try_from(body / 4).unwrap_or(u32::MAX);
+        let subject = event.ticket.subject.as_deref().map_or(0, estimated_tokens);
+        let frame = self.frame_tokens.load(Ordering::Relaxed);
+        frame.saturating_add(ticket).saturating_add(subject).saturating_add(COMPLETION_TOKENS)
+    }
+
+    /// Whether the first model of the chain costs money.
+    #[must_use]
+    pub fn first_is_remote(&self) -> bool {
+        matches!(self.chain.first(), Some(Seat::Remote(_)))
+    }
+
+    /// Every breaker's model and state.
+    #[must_use]
+    pub fn breakers(&self) -> Vec<(String, BreakerState)> {
+        let now = Instant::now();
+        self.guarded().map(|(name, breaker)| (name.to_owned(), breaker.state(now))).collect()
+    }
+
+    /// Close the breaker of this model; false: there is none.
+    pub fn reset_breaker(&self, model: &str) -> bool {
+        self.guarded().filter(|(name, _)| *name == model).map(|(_, breaker)| breaker.reset()).count() > 0
+    }
+
+    fn guarded(&self) -> impl Iterator<Item = (&str, &Breaker)> {
+        self.chain.iter().filter_map(|seat| match seat {
+            Seat::Remote(guarded) => Some((guarded.model.card().name.as_str(), &guarded.breaker)),
+            Seat::Local(_) => None,
+        })
+    }
+}
+
+/// A model in this process: no prompt, no lease, no breaker, no name for the call.
+async fn ask_local(model: &dyn Model, job: &Job, spent: &mut Spent) -> End {
+    let question = Question {
+        call_id: String::new(),
+        tenant: Arc::clone(&job.tenant),
+        event: Arc::clone(&job.event),
+        prompt: None,
+    };
+    match model.ask(question).await {
+        Ok(reply) => {
+            spent.bill(model.card(), &reply, 1);
+            match answer::parse(&reply.content, reply.finish_reason.as_deref(), &job.tenant.taxonomy) {
+                Ok(predicted) => End::Answered(Box::new(predicted)),
+                Err(invalid) => End::Failed(Failure {
+                    code: crate::domain::reason_code::ReasonCode::OutputInvalid,
+                    detail: invalid.to_string(),
+                }),
+            }
+        }
+        Err(error) => End::Failed(Failure { code: meaning(&error).code, detail: error.to_string() }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,297 @@
+//! The guard over scripted models, on a clock that is moved.
+
+use std::time::Duration;
+
+use super::super::answer::tests::good;
+use super::super::breaker::BreakerChange;
+use super::super::model::{CallError, Content, Reply};
+use super::super::testing::{Act, FakeLeases, Scripted, card, event, good_reply, position, reply, settings, tenant};
+use super::*;
+use crate::domain::answer::Abstention;
+use crate::domain::clock::{SystemClock, Timestamp};
+use crate::domain::reason_code::ReasonCode as Code;
+
+const DECIDE_WITHIN: Duration = Duration::from_secs(60);
+const SERVER: CallError = CallError::Server { status: 500, retry_after: None };
+
+fn guard(models: &[&Arc<Scripted>]) -> Guard {
+    let models = models.iter().map(|model| Arc::clone(*model) as Arc<dyn Model>).collect();
+    let prompts = Arc::new(Prompts::load(None, 4_000).expect("the shipped templates are right"));
+    let deaf: Listener = Arc::new(|_: BreakerChange| {});
+    Guard::new(models, &settings(), prompts, Arc::new(SystemClock), 1, deaf)
+}
+
+fn remote(script: impl IntoIterator<Item = Act>) -> Arc<Scripted> {
+    Arc::new(Scripted::new(card("gpt", true), script))
+}
+
+fn second(script: impl IntoIterator<Item = Act>) -> Arc<Scripted> {
+    Arc::new(Scripted::new(card("other", true), script))
+}
+
+fn local() -> Arc<Scripted> {
+    let scores =
+        Content::Scores { categories: vec![("billing_payment".to_owned(), 0.8)], language: None, abstained: None };
+    let free = Reply { input_tokens: 0, output_tokens: 0, ..reply(scores) };
+    Arc::new(Scripted::new(card("local", false), [Act::Say(Ok(free))]))
+}
+
+fn job() -> Job {
+    let event = event("Charged twice", "My card 4111 1111 1111 1111 was charged twice, mail jane@acme.example");
+    Job {
+        key: DedupeKey::of_event(&event),
+        event: Arc::new(event),
+        tenant: Arc::new(tenant()),
+        owner: position(),
+        decide_by: Instant::now() + DECIDE_WITHIN,
+    }
+}
+
+async fn answered(guard: &Guard, leases: &FakeLeases) -> (Answer, u64) {
+    match guard.triage(job(), leases).await {
+        Triaged::Answered(answer, tokens) => (answer, tokens),
+        other => panic!("wanted an answer, got {other:?}"),
+    }
+}
+
+fn fail(error: CallError) -> Act {
+    Act::Say(Err(error))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_models_answer_is_not_degraded_and_its_lease_is_left_to_the_save() {
+    let (gpt, leases) = (remote([]), FakeLeases::default());
+    let (answer, tokens) = answered(&guard(&[&gpt]), &leases).await;
+    assert_eq!((answer.degraded, answer.tried.len(), tokens), (None, 0, 1_100));
+    let usage = answer.usage.expect("somebody answered");
+    assert_eq!((usage.attempts, usage.cost_micros), (1, 210));
+    assert_eq!(leases.counts(), (1, 0));
+    let asked = gpt.asked.lock().expect("not poisoned");
+    assert_eq!(asked[0].call_id, format!("{}.1", job().key));
+    let prompt = asked[0].prompt.as_ref().expect("remote models get a prompt");
+    assert!(!prompt.user.contains("4111") && !prompt.user.contains("jane"), "{}", prompt.user);
+    assert_eq!(answer.findings.pii_types, ["card", "email"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn placeholders_come_back_in_what_people_read() {
+    let mut said = good();
+    said["summary"] = "[EMAIL_1] paid twice with [CARD_1].".into();
+    let gpt = remote([Act::Say(Ok(reply(Content::Text(said.to_string()))))]);
+    let (answer, _) = answered(&guard(&[&gpt]), &FakeLeases::default()).await;
+    let summary = answer.predicted.expect("answered").summary;
+    assert_eq!(summary.as_deref(), Some("jane@acme.example paid twice with [CARD_1]."));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_attempt_has_its_lease_for_the_hard_deadline_and_each_failure_gives_it_back() {
+    let (gpt, leases) = (remote([fail(SERVER), fail(SERVER)]), FakeLeases::default());
+    let (answer, _) = answered(&guard(&[&gpt]), &leases).await;
+    assert_eq!(answer.usage.map(|usage| usage.attempts), Some(3));
+    assert_eq!(leases.counts(), (3, 2));
+    assert!(leases.granted.lock().expect("not poisoned").iter().all(|lasts| *lasts >= card("gpt", true).hard_deadline));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_models_answer_is_degraded_by_the_first_failure_and_the_cost_is_the_sum() {
+    let bad = || Act::Say(Ok(reply(Content::Text("no".to_owned()))));
+    let (gpt, other, leases) = (remote([bad(), bad()]), second([fail(SERVER)]), FakeLeases::default());
+    let (answer, tokens) = answered(&guard(&[&gpt, &other]), &leases).await;
+    assert_eq!(answer.degraded, Some(Code::OutputInvalid));
+    assert_eq!((answer.tried[0].model.as_str(), answer.tried[0].attempts), ("gpt", 2));
+    let usage = answer.usage.expect("somebody answered");
+    assert_eq!((usage.model.as_str(), usage.attempts, usage.cost_micros, tokens), ("other", 2, 630, 3_300));
+    let ids: Vec<String> =
+        other.asked.lock().expect("not poisoned").iter().map(|asked| asked.call_id.clone()).collect();
+    assert!(ids[0].ends_with(".3") && ids[1].ends_with(".4"), "call ids are unique for the event: {ids:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_repair_says_what_was_wrong_and_keeps_the_system_prompt() {
+    let gpt = remote([Act::Say(Ok(reply(Content::Text("no".to_owned()))))]);
+    let (answer, _) = answered(&guard(&[&gpt]), &FakeLeases::default()).await;
+    assert_eq!((answer.degraded, gpt.calls()), (None, 2));
+    let asked = gpt.asked.lock().expect("not poisoned");
+    let prompts: Vec<_> = asked.iter().filter_map(|question| question.prompt.as_ref()).collect();
+    assert_eq!(prompts[0].system, prompts[1].system);
+    assert!(prompts[1].user.starts_with(&prompts[0].user) && prompts[1].user.contains("not one JSON object"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_any_model_people_decide_and_what_was_paid_is_not_lost() {
+    let refusal = reply(Content::Refusal("I cannot".to_owned()));
+    let (gpt, leases) = (remote([Act::Say(Ok(refusal))]), FakeLeases::default());
+    let (answer, tokens) = answered(&guard(&[&gpt]), &leases).await;
+    assert_eq!((answer.predicted, answer.degraded, tokens), (None, Some(Code::ContentFiltered), 1_100));
+    assert_eq!(answer.usage.map(|usage| usage.cost_micros), Some(210));
+    assert_eq!((leases.counts(), gpt.calls()), ((1, 1), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn permanent_failures_move_on_at_once_and_refused_credentials_stop_the_model() {
+    for (error, code) in [
+        (CallError::Request { status: 400 }, Code::ProviderError),
+        (CallError::Filtered, Code::ContentFiltered),
+        (CallError::Auth { status: 401 }, Code::ProviderAuth),
+        (CallError::Quota, Code::ProviderQuota),
+    ] {
+        let stops = matches!(error, CallError::Auth { .. } | CallError::Quota);
+        let (gpt, local) = (remote([fail(error)]), local());
+        let guard = guard(&[&gpt, &local]);
+        let began = Instant::now();
+        let (answer, _) = answered(&guard, &FakeLeases::default()).await;
+        assert_eq!((answer.degraded, gpt.calls(), began.elapsed()), (Some(code), 1, Duration::ZERO));
+        assert_eq!(guard.breakers()[0].1, if stops { BreakerState::Stopped(code) } else { BreakerState::Closed });
+        let (answer, _) = answered(&guard, &FakeLeases::default()).await;
+        assert_eq!(answer.degraded, stops.then_some(code), "a stopped model is not asked again");
+        assert!(guard.reset_breaker("gpt") && !guard.reset_breaker("nobody"));
+        assert_eq!(answered(&guard, &FakeLeases::default()).await.0.degraded, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_is_waited_for_but_neither_past_its_cap_nor_past_the_deadline() {
+    let limited = |seconds| fail(CallError::RateLimited { retry_after: Some(Duration::from_secs(seconds)) });
+    for (seconds, calls) in [(30, 2), (61, 1), (59, 2), (86_400, 1)] {
+        let gpt = remote([limited(seconds)]);
+        let guard = guard(&[&gpt]);
+        let began = Instant::now();
+        let job = Job { decide_by: began + Duration::from_secs(62), ..job() };
+        let Triaged::Answered(answer, _) = guard.triage(job, &FakeLeases::default()).await else { panic!("answered") };
+        assert_eq!((gpt.calls(), answer.predicted.is_some()), (calls, calls == 2), "{seconds}");
+        assert!(calls == 1 || began.elapsed() >= Duration::from_secs(seconds));
+    }
+    let gpt = remote([limited(50)]);
+    let job = Job { decide_by: Instant::now() + Duration::from_secs(40), ..job() };
+    let began = Instant::now();
+    let Triaged::Answered(answer, _) = guard(&[&gpt]).triage(job, &FakeLeases::default()).await else {
+        panic!("answered")
+    };
+    assert_eq!((answer.degraded, began.elapsed()), (Some(Code::ProviderError), Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_a_millisecond_too_late_is_no_reply() {
+    let late = |limit: Duration| Act::SayAfter(limit + Duration::from_millis(1), Ok(good_reply()));
+    let hard = card("gpt", true).hard_deadline;
+    for (decide_within, script, code) in [
+        (hard / 2, vec![late(hard / 2)], Code::DeadlineExceeded),
+        (hard + Duration::from_secs(1), vec![late(hard), Act::Hang], Code::ProviderTimeout),
+        (hard / 2, vec![Act::Hang], Code::DeadlineExceeded),
+    ] {
+        let (gpt, leases) = (remote(script), FakeLeases::default());
+        let guard = guard(&[&gpt]);
+        let job = Job { decide_by: Instant::now() + decide_within, ..job() };
+        let Triaged::Answered(answer, tokens) = guard.triage(job, &leases).await else { panic!("answered") };
+        assert_eq!((answer.predicted.is_none(), answer.degraded, tokens), (true, Some(code), 0));
+        assert_eq!(leases.counts().0, leases.counts().1 as usize, "every lease was given back");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_last_remote_breaker_is_open_an_event_holds_and_its_own_probe_frees_it() {
+    let failing = || (0..5).map(|_| fail(SERVER));
+    let (gpt, local) = (remote(failing()), local());
+    let guard = guard(&[&gpt, &local]);
+    answered(&guard, &FakeLeases::default()).await;
+    let patient = Job { decide_by: Instant::now() + DECIDE_WITHIN * 2, ..job() };
+    let Triaged::Answered(second, _) = guard.triage(patient, &FakeLeases::default()).await else { panic!("answered") };
+    assert_eq!(gpt.calls(), 6, "five failures tripped it, the probe came when its time had passed");
+    assert_eq!((second.degraded, guard.breakers()[0].1), (None, BreakerState::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_due_before_the_breaker_closes_goes_down_the_chain() {
+    let (gpt, local) = (remote((0..6).map(|_| fail(SERVER))), local());
+    let guard = guard(&[&gpt, &local]);
+    answered(&guard, &FakeLeases::default()).await;
+    let short = |seconds| Job { decide_by: Instant::now() + Duration::from_secs(seconds), ..job() };
+    guard.triage(short(5), &FakeLeases::default()).await;
+    let began = Instant::now();
+    let Triaged::Answered(answer, _) = guard.triage(short(10), &FakeLeases::default()).await else {
+        panic!("answered")
+    };
+    assert_eq!((answer.degraded, began.elapsed()), (Some(Code::BreakerOpen), Duration::from_secs(10)));
+    assert_eq!((answer.tried[0].attempts, answer.usage.map(|usage| usage.model)), (0, Some("local".to_owned())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_breaker_is_not_held_for_while_another_remote_model_is_left() {
+    let (gpt, other) = (remote((0..5).map(|_| fail(SERVER))), second([]));
+    let guard = guard(&[&gpt, &other]);
+    answered(&guard, &FakeLeases::default()).await;
+    answered(&guard, &FakeLeases::default()).await;
+    let began = Instant::now();
+    let (answer, _) = answered(&guard, &FakeLeases::default()).await;
+    assert_eq!((answer.degraded, began.elapsed()), (Some(Code::BreakerOpen), Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_event_probes_and_the_others_follow_when_it_comes_back() {
+    let probe = Act::SayAfter(Duration::from_secs(3), Ok(good_reply()));
+    let gpt = remote((0..5).map(|_| fail(SERVER)).chain([probe]));
+    let guard = Arc::new(guard(&[&gpt]));
+    answered(&guard, &FakeLeases::default()).await;
+    let held: Vec<_> = (0..20)
+        .map(|_| {
+            let guard = Arc::clone(&guard);
+            let job = Job { decide_by: Instant::now() + DECIDE_WITHIN * 2, ..job() };
+            tokio::spawn(async move { guard.triage(job, &FakeLeases::default()).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(gpt.calls(), 6, "exactly one probe");
+    for task in held {
+        assert!(matches!(task.await, Ok(Triaged::Answered(Answer { predicted: Some(_), .. }, _))));
+    }
+    assert_eq!(gpt.calls(), 25);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_ledger_says_ends_it_without_a_call_and_without_a_mark_on_the_breaker() {
+    for (refusal, left) in [
+        (LeaseReply::HeldElsewhere(Duration::from_secs(9)), Triaged::HeldElsewhere(Duration::from_secs(9))),
+        (LeaseReply::Pointless, Triaged::Pointless),
+        (LeaseReply::Gone, Triaged::Gone),
+    ] {
+        let gpt = remote([]);
+        let leases = FakeLeases { refusal: Some(refusal), ..FakeLeases::default() };
+        let guard = guard(&[&gpt]);
+        for _ in 0..6 {
+            assert_eq!(guard.triage(job(), &leases).await, left);
+        }
+        assert_eq!((gpt.calls(), leases.counts(), guard.breakers()[0].1), (0, (0, 0), BreakerState::Closed));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_call_gives_its_lease_back() {
+    let (gpt, leases) = (remote([Act::Hang]), FakeLeases::default());
+    let guard = guard(&[&gpt]);
+    let dropped = tokio::time::timeout(Duration::from_secs(1), guard.triage(job(), &leases)).await;
+    assert!(dropped.is_err());
+    assert_eq!(leases.counts(), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_local_model_takes_no_lease_and_may_abstain() {
+    let scores = Content::Scores { categories: vec![], language: None, abstained: Some(Abstention::NoText) };
+    let local = Arc::new(Scripted::new(card("local", false), [Act::Say(Ok(reply(scores)))]));
+    let (guard, leases) = (guard(&[&local]), FakeLeases::default());
+    let (answer, _) = answered(&guard, &leases).await;
+    assert_eq!(answer.predicted.and_then(|predicted| predicted.abstained), Some(Abstention::NoText));
+    assert_eq!((leases.counts(), answer.degraded), ((0, 0), None));
+    assert_eq!((guard.first_is_remote(), guard.estimated_tokens(&job().event)), (false, 0));
+    assert!(answer.answered_at > Timestamp(0) && answer.versions.fingerprint == guard.fingerprint(&tenant()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_of_many_events_stay_within_the_budget() {
+    let limited = || fail(CallError::RateLimited { retry_after: None });
+    let gpt = remote((0..10_000).map(|_| limited()));
+    let guard = guard(&[&gpt]);
+    for _ in 0..200 {
+        answered(&guard, &FakeLeases::default()).await;
+    }
+    assert!((200..=200 + 20 + 10).contains(&gpt.calls()), "{}", gpt.calls());
+}

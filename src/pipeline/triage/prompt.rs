@@ -1,0 +1,322 @@
+//! What a remote model is told: versioned templates, the ticket as data, and the schema of the answer.
+//!
+//! - The system prompt and the schema depend on the taxonomy only, byte for byte, so that providers can cache them; the
+//!   ticket stands last, in the user role, between fences that its text cannot forge.
+//! - Invisible characters are stripped and personal data is replaced *before* the text is cut, so that no half of an
+//!   address survives at the edge.
+//! - The version is a hash of the templates and of what else shapes a prompt; it is in every decision.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use minijinja::{Environment, UndefinedBehavior, Value, context};
+use serde_json::json;
+
+use super::answer::{LANGUAGE_CHARS, NONE_OF_THESE, SENTIMENTS};
+use super::model::Prompt;
+use super::redact::Redactor;
+use super::text::{cut, visible};
+use super::{injection, model};
+use crate::domain::answer::Findings;
+use crate::domain::event::SupportEvent;
+use crate::domain::identity::{hash_parts, hex};
+use crate::domain::taxonomy::Taxonomy;
+
+const FENCES: [&str; 2] = ["<<<TICKET", "TICKET>>>"];
+const MAX_SUBJECT_CHARS: usize = 300;
+const MAX_EARLIER_MESSAGES: usize = 3;
+const MAX_EARLIER_CHARS: usize = 500;
+
+/// The templates, checked.
+pub struct Prompts {
+    environment: Environment<'static>,
+    version: String,
+    max_chars: usize,
+}
+
+/// Why the templates cannot be used; found at start, never on the road.
+#[derive(Debug, thiserror::Error)]
+pub enum PromptError {
+    /// It is not there.
+    #[error("cannot read the prompt template {path}: {source}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It does not parse, or names a value that there is not.
+    #[error("the prompt template {name} is wrong: {source}")]
+    Template {
+        /// Which one.
+        name: &'static str,
+        /// What minijinja says.
+        source: minijinja::Error,
+    },
+    /// Without fences the model cannot tell our words from a stranger's.
+    #[error("the prompt template ticket.txt must put the ticket between the lines <<<TICKET and TICKET>>>")]
+    NoFences,
+}
+
+/// What is the same for every ticket of a taxonomy.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// The system prompt.
+    pub system: String,
+    /// The answer's schema.
+    pub schema: Arc<serde_json::Value>,
+    /// Prompt tokens it takes, roughly.
+    pub estimated_tokens: u32,
+}
+
+/// A ticket, ready to leave, and what was found in it.
+pub struct Rendered {
+    /// What leaves.
+    pub prompt: Prompt,
+    /// What was found.
+    pub findings: Findings,
+    /// Puts originals back.
+    pub redactor: Redactor,
+}
+
+impl Prompts {
+    /// From a folder with `system.txt` and `ticket.txt`, or the ones that ship with the product.
+    pub fn load(folder: Option<&Path>, max_chars: usize) -> Result<Self, PromptError> {
+        let read = |name: &str, shipped: &str| match folder.map(|folder| folder.join(name)) {
+            Some(path) => std::fs::read_to_string(&path).map_err(|source| PromptError::Unreadable { path, source }),
+            None => Ok(shipped.to_owned()),
+        };
+        Self::new(
+            read("system.txt", include_str!("../../../config/prompts/system.txt"))?,
+            read("ticket.txt", include_str!("../../../config/prompts/ticket.txt"))?,
+            max_chars,
+        )
+    }
+
+    fn new(system: String, ticket: String, max_chars: usize) -> Result<Self, PromptError> {
+        if !FENCES.iter().all(|fence| ticket.lines().any(|line| line == *fence)) {
+            return Err(PromptError::NoFences);
+        }
+        let version = hex(&hash_parts(&[&system, &ticket, &max_chars.to_string()]))[..16].to_owned();
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        for (name, source) in [("system.txt", system), ("ticket.txt", ticket)] {
+            environment.add_template_owned(name, source).map_err(|source| PromptError::Template { name, source })?;
+        }
+        let prompts = Self { environment, version, max_chars };
+        // A template that names an unknown value fails when it is rendered: here, not with the first ticket.
+        prompts.try_system(&crate::domain::tenant::generic_taxonomy())?;
+        prompts.try_ticket("email", "subject", &["earlier".to_owned()], "body")?;
+        Ok(prompts)
+    }
+
+    /// Hash of the templates and of the longest text.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The part that every ticket of this taxonomy shares.
+    #[must_use]
+    pub fn frame(&self, taxonomy: &Taxonomy) -> Frame {
+        let system = self.try_system(taxonomy).expect("rendered once at start with values of the same types");
+        let schema = schema(taxonomy);
+        let estimated_tokens = estimated_tokens(&system).saturating_add(estimated_tokens(&schema.to_string()));
+        Frame { system, schema: Arc::new(schema), estimated_tokens }
+    }
+
+    /// One ticket in its frame. Nothing of the event but what this returns may leave the process.
+    #[must_use]
+    pub fn render(&self, frame: &Frame, event: &SupportEvent) -> Rendered {
+        let mut redactor = Redactor::default();
+        let mut prepare = |text: &str, max_chars| {
+            let text = unfence(&redactor.redact(&visible(text)));
+            cut(&text, max_chars).to_owned()
+        };
+        let subject = event.ticket.subject.as_deref().unwrap_or_default();
+        let subject = prepare(subject, MAX_SUBJECT_CHARS).replace('\n', " ");
+        let earlier: Vec<_> = event.history.iter().filter(|message| message.is_public).collect();
+        let earlier = &earlier[earlier.len().saturating_sub(MAX_EARLIER_MESSAGES)..];
+        let history: Vec<String> = earlier.iter().map(|message| prepare(&message.body, MAX_EARLIER_CHARS)).collect();
+        let body = event.message.as_ref().map_or("", |message| message.body.as_str());
+        let body = prepare(body, self.max_chars);
+        let channel = format!("{:?}", event.ticket.channel).to_lowercase();
+        let user = self
+            .try_ticket(&channel, &subject, &history, &body)
+            .expect("rendered once at start with values of the same types");
+        let findings = Findings {
+            pii_types: redactor.kinds(),
+            redactions: redactor.replaced(),
+            injection_suspected: injection::suspected(&user),
+        };
+        let estimated_tokens = frame.estimated_tokens.saturating_add(estimated_tokens(&user));
+        let prompt = Prompt { system: frame.system.clone(), user, schema: Arc::clone(&frame.schema), estimated_tokens };
+        Rendered { prompt, findings, redactor }
+    }
+
+    fn try_system(&self, taxonomy: &Taxonomy) -> Result<String, PromptError> {
+        let label = |label: &crate::domain::taxonomy::Label| {
+            context! { name => label.name.as_str(), description => label.description.as_str() }
+        };
+        let categories: Vec<Value> = taxonomy.categories.iter().map(label).collect();
+        self.fill("system.txt", context! { categories })
+    }
+
+    fn try_ticket(&self, channel: &str, subject: &str, history: &[String], body: &str) -> Result<String, PromptError> {
+        let history: Vec<Value> = history.iter().map(|text| Value::from(text.as_str())).collect();
+        self.fill("ticket.txt", context! { channel, subject, history, body })
+    }
+
+    fn fill(&self, name: &'static str, values: Value) -> Result<String, PromptError> {
+        let template = self.environment.get_template(name);
+        template.and_then(|template| template.render(values)).map_err(|source| PromptError::Template { name, source })
+    }
+}
+
+/// The same question once more, with what was wrong with the answer, in our words only.
+#[must_use]
+pub fn repair(prompt: &model::Prompt, what_was_wrong: &str) -> Prompt {
+    let user = format!(
+        "{}\n\nYour last answer could not be used: {what_was_wrong}. Answer again, with one JSON object of the schema \
+         and nothing else; keep summary, reply and rationale short.",
+        prompt.user
+    );
+    Prompt { user, ..prompt.clone() }
+}
+
+/// A token is about four characters of English; other scripts take more, and settlement corrects it.
+#[must_use]
+pub fn estimated_tokens(text: &str) -> u32 {
+    u32::try_from(text.len().div_ceil(4)).unwrap_or(u32::MAX)
+}
+
+/// Runs of angle brackets are shortened to two, so that no ticket can write a fence.
+fn unfence(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut last, mut run) = ('\0', 0);
+    for c in text.chars() {
+        run = if c == last { run + 1 } else { 1 };
+        last = c;
+        if !(matches!(c, '<' | '>') && run > 2) {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Strict JSON schema of the answer: closed sets, every property required, nothing else allowed.
+#[must_use]
+pub fn schema(taxonomy: &Taxonomy) -> serde_json::Value {
+    let labels = taxonomy.categories.iter().map(|label| label.name.as_str()).chain([NONE_OF_THESE]);
+    let meanings: Vec<String> =
+        taxonomy.categories.iter().map(|label| format!("{}: {}", label.name, label.description)).collect();
+    let confidence = json!({"type": "number", "description": "probability of being right, 0 to 1"});
+    let level = json!({"type": "string", "enum": ["low", "medium", "high"]});
+    let text = |description: &str| json!({"type": "string", "description": description});
+    let properties = json!({
+        "category": {
+            "type": "string",
+            "enum": labels.collect::<Vec<_>>(),
+            "description": format!("{}; {NONE_OF_THESE}: nothing fits", meanings.join("; ")),
+        },
+        "category_confidence": confidence,
+        "impact": level,
+        "impact_confidence": confidence,
+        "urgency": level,
+        "urgency_confidence": confidence,
+        "sentiment": {"type": "string", "enum": SENTIMENTS},
+        "sentiment_confidence": confidence,
+        "language": text(&format!("ISO 639-1, {LANGUAGE_CHARS} small letters")),
+        "language_confidence": confidence,
+        "summary": text("one or two sentences for the person who takes over"),
+        "reply": {"type": ["string", "null"], "description": "a draft in the ticket's language, or null"},
+        "rationale": text("one sentence on the category"),
+    });
+    let required: Vec<&String> = properties.as_object().into_iter().flat_map(serde_json::Map::keys).collect();
+    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testing::event;
+    use super::*;
+    use crate::domain::tenant::generic_taxonomy;
+
+    fn prompts(max_chars: usize) -> Prompts {
+        Prompts::load(None, max_chars).expect("the shipped templates are right")
+    }
+
+    fn rendered(prompts: &Prompts, subject: &str, body: &str) -> Rendered {
+        prompts.render(&prompts.frame(&generic_taxonomy()), &event(subject, body))
+    }
+
+    #[test]
+    fn templates_without_fences_or_with_unknown_values_are_refused_at_start() {
+        let error = |system: &str, ticket: &str| {
+            Prompts::new(system.to_owned(), ticket.to_owned(), 10).err().expect("must be refused").to_string()
+        };
+        assert!(error("x", "{{ body }}").contains("<<<TICKET"));
+        assert!(error("{{ nobody }}", "<<<TICKET\n{{ body }}\nTICKET>>>").contains("system.txt"));
+        assert!(error("x", "<<<TICKET\n{{ nobody }}\nTICKET>>>").contains("ticket.txt"));
+        assert!(error("{% if", "<<<TICKET\nTICKET>>>").contains("system.txt"));
+    }
+
+    #[test]
+    fn the_system_prompt_is_the_same_for_every_ticket_and_holds_none_of_it() {
+        let prompts = prompts(1_000);
+        let (one, two) = (rendered(&prompts, "a", "canary-1"), rendered(&prompts, "b", "{{ categories }} canary-2"));
+        assert_eq!(one.prompt.system, two.prompt.system);
+        assert!(!two.prompt.system.contains("canary"));
+        assert!(two.prompt.user.contains("{{ categories }} canary-2"), "ticket text is never a template");
+        for label in &generic_taxonomy().categories {
+            assert!(one.prompt.system.contains(&format!("- {}: {}", label.name, label.description)));
+        }
+    }
+
+    #[test]
+    fn personal_data_does_not_leave_not_even_half_of_it_at_the_cut() {
+        let prompts = prompts(12);
+        let out = rendered(&prompts, "jane@acme.example", "0123456789jane@acme.example");
+        assert!(!out.prompt.user.contains("jane"), "{}", out.prompt.user);
+        assert_eq!((out.findings.pii_types, out.findings.redactions), (vec!["email".to_owned()], 2));
+    }
+
+    #[test]
+    fn internal_notes_do_not_leave_and_only_the_last_messages_do() {
+        let prompts = prompts(1_000);
+        let mut event = event("s", "now");
+        let message = event.message.clone().expect("the event has one");
+        for number in 0..5 {
+            let mut earlier = message.clone();
+            earlier.body = format!("earlier-{number}");
+            earlier.is_public = number != 4;
+            event.history.push(earlier);
+        }
+        let user = prompts.render(&prompts.frame(&generic_taxonomy()), &event).prompt.user;
+        let seen: Vec<bool> = (0..5).map(|number| user.contains(&format!("earlier-{number}"))).collect();
+        assert_eq!(seen, [false, true, true, true, false]);
+    }
+
+    #[test]
+    fn the_schema_is_closed() {
+        let schema = schema(&generic_taxonomy());
+        assert_eq!(schema["additionalProperties"], false);
+        assert_eq!(
+            schema["required"].as_array().map(Vec::len),
+            schema["properties"].as_object().map(serde_json::Map::len)
+        );
+        assert_eq!(schema["properties"]["category"]["enum"].as_array().map(Vec::len), Some(9));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_can_forge_a_fence(subject in "[<>TICKE\\n ]{0,40}", body in "(<<<TICKET|TICKET>>>|\u{200B}|<|>|\\n|x){0,12}") {
+            let user = rendered(&prompts(1_000), &subject, &body).prompt.user;
+            for fence in FENCES {
+                prop_assert_eq!(user.matches(fence).count(), 1, "{}", user);
+            }
+        }
+    }
+}
