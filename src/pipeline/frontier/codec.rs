@@ -149,10 +149,12 @@ pub(super) const fn chars(bytes: usize) -> usize {
 }
 
 fn not_this_version(text: &str) -> Result<Metadata, CodecError> {
-    if let Some((version, _)) = text.strip_prefix(FAMILY).and_then(|rest| rest.split_once('.')) {
-        if (1..=3).contains(&version.len()) && version.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(CodecError::UnknownVersion { prefix: format!("{FAMILY}{version}.") });
-        }
+    let is_version =
+        |version: &str| (1..=3).contains(&version.len()) && version.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some((version, _)) = text.strip_prefix(FAMILY).and_then(|rest| rest.split_once('.'))
+        && is_version(version)
+    {
+        return Err(CodecError::UnknownVersion { prefix: format!("{FAMILY}{version}.") });
     }
     let sealed = text.get(PREFIX.len()..).filter(|_| text.len() <= MAX_CHARS);
     match sealed.map(unseal) {
