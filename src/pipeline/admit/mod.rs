@@ -1,1 +1,295 @@
-//! Who may ask a model next: token buckets and fairness.
+//! Who may ask a model next.
+//!
+//! ```text
+//!             offer                     place                     next
+//!  a ticket  ------>  its tenant's  ------------>  fair queue   ------>  a call
+//!                     own queue       may go       by turns                |
+//!                        |                            ^                    | settle: refund or debt
+//!                        |  over its limits           |                    v
+//!                        +------------->  asleep  ----+             its tenant's buckets
+//! ```
+//!
+//! Every tenant has a queue (first in, first out, bounded) and buckets of requests and tokens. Tenants that wait and may
+//! go take turns, charged in tokens; tenants over their limits sleep until the moment they may. A tenant that has nothing
+//! waiting, nothing running and full buckets is forgotten.
+//!
+//! Pure, and nothing is searched: each word costs the logarithm of the number of tenants. Not here: limits of the
+//! provider (its permit is held before [`Admission::next`] is asked), money, deferral of what does not find room.
+//!
+//! The invariant: a tenant stands in exactly one of the fair queue (something waits and may go now), the sleepers
+//! (something waits, over its limits), the idle ones (nothing waits or runs), or nowhere (something runs, nothing waits).
+
+mod agenda;
+pub mod fair_queue;
+pub mod quota;
+pub mod token_bucket;
+
+#[cfg(test)]
+mod fairness_tests;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::domain::tenant::Limits;
+use agenda::Agenda;
+use fair_queue::FairQueue;
+use quota::Quota;
+use token_bucket::Verdict;
+
+/// An idle tenant is remembered at least this long, so that one that comes and goes is not built anew each time and
+/// keeps its place in the turns.
+const REMEMBERED: Duration = Duration::from_secs(10);
+
+/// Everything that waits for a model.
+#[derive(Debug)]
+pub struct Admission<T> {
+    max_waiting_per_tenant: usize,
+    /// By number; numbers are used again.
+    tenants: Vec<Option<Box<Tenant<T>>>>,
+    unused: Vec<usize>,
+    /// Only looked up, never walked: its order is random.
+    numbers: HashMap<Arc<str>, usize>,
+    turns: FairQueue,
+    /// Until when.
+    asleep: Agenda<Instant>,
+    /// When to forget.
+    idle: Agenda<Instant>,
+    waiting: usize,
+}
+
+#[derive(Debug)]
+struct Tenant<T> {
+    id: Arc<str>,
+    quota: Quota,
+    queue: VecDeque<Waiting<T>>,
+    /// Calls that went and were not settled.
+    running: u32,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    item: T,
+    tokens: u32,
+}
+
+/// This tenant has as many waiting as it may have; here is the item back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the tenant has as many waiting as it may have")]
+pub struct Full<T>(pub T);
+
+/// What comes next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next<T> {
+    /// This one may go. It must be settled, however it ends.
+    Go {
+        /// What was offered.
+        item: T,
+        /// Whose it is.
+        tenant: Arc<str>,
+        /// Taken from its tenant's bucket.
+        reserved_tokens: u32,
+    },
+    /// All that wait are over their limits; the first of them may go then.
+    WaitUntil(Instant),
+    /// Nothing waits.
+    Empty,
+}
+
+/// A tenant's state, for gauges.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Level<'a> {
+    /// Which.
+    pub tenant: &'a str,
+    /// Items that wait.
+    pub waiting: usize,
+    /// Calls that are not settled.
+    pub running: u32,
+    /// Requests left; `None`: unlimited.
+    pub requests: Option<f64>,
+    /// Tokens left, negative in debt; `None`: unlimited.
+    pub tokens: Option<f64>,
+}
+
+impl<T> Admission<T> {
+    /// Nothing waits; of each tenant at most so much may, and at least one.
+    #[must_use]
+    pub fn new(max_waiting_per_tenant: usize) -> Self {
+        Self {
+            max_waiting_per_tenant: max_waiting_per_tenant.max(1),
+            tenants: Vec::new(),
+            unused: Vec::new(),
+            numbers: HashMap::new(),
+            turns: FairQueue::default(),
+            asleep: Agenda::default(),
+            idle: Agenda::default(),
+            waiting: 0,
+        }
+    }
+
+    /// Let it wait behind its tenant's others, under these limits from now on.
+    pub fn offer(
+        &mut self,
+        now: Instant,
+        tenant: &Arc<str>,
+        limits: Limits,
+        item: T,
+        estimated_tokens: u32,
+    ) -> Result<(), Full<T>> {
+        self.forget_idle(now);
+        let max_waiting = self.max_waiting_per_tenant;
+        let number = self.number_of(now, tenant, limits);
+        let state = self.tenant_mut(number);
+        if state.queue.len() >= max_waiting {
+            return Err(Full(item));
+        }
+        state.queue.push_back(Waiting { item, tokens: estimated_tokens });
+        let is_head = state.queue.len() == 1;
+        self.waiting += 1;
+        if is_head {
+            self.place(now, number);
+        }
+        Ok(())
+    }
+
+    /// Whose call goes now.
+    pub fn next(&mut self, now: Instant) -> Next<T> {
+        self.forget_idle(now);
+        while let Some((_, number)) = self.asleep.first().filter(|(until, _)| *until <= now) {
+            self.place(now, number);
+        }
+        let Some(number) = self.turns.first() else {
+            return self.asleep.first().map_or(Next::Empty, |(until, _)| Next::WaitUntil(until));
+        };
+        let state = self.tenant_mut(number);
+        let Waiting { item, tokens } = state.queue.pop_front().expect("who has a turn has something waiting");
+        // It may: that was checked when it joined, and since then its levels have only risen.
+        state.quota.charge(now, tokens);
+        state.running += 1;
+        let (tenant, weight) = (Arc::clone(&state.id), state.quota.limits().weight);
+        self.waiting -= 1;
+        self.turns.go(number, tokens, weight);
+        self.place(now, number);
+        Next::Go { item, tenant, reserved_tokens: tokens }
+    }
+
+    /// A call that went has ended and used so many tokens.
+    pub fn settle(&mut self, now: Instant, tenant: &str, reserved_tokens: u32, used_tokens: u32) {
+        let Some(&number) = self.numbers.get(tenant) else { return };
+        let state = self.tenant_mut(number);
+        state.running = state.running.saturating_sub(1);
+        state.quota.settle(now, reserved_tokens, used_tokens);
+        self.place(now, number);
+    }
+
+    /// The tenant's limits have changed; also said with every offer. A tenant that is not known has nothing to change.
+    pub fn set_limits(&mut self, now: Instant, tenant: &str, limits: Limits) {
+        let Some(&number) = self.numbers.get(tenant) else { return };
+        let state = self.tenant_mut(number);
+        if *state.quota.limits() != limits {
+            state.quota.set_limits(now, limits);
+            self.place(now, number);
+        }
+    }
+
+    /// Take out everything that waits and answers the description, in order within each tenant.
+    pub fn remove_if(&mut self, now: Instant, mut unwanted: impl FnMut(&T) -> bool) -> Vec<T> {
+        let mut removed = Vec::new();
+        for number in 0..self.tenants.len() {
+            let Some(state) = &mut self.tenants[number] else { continue };
+            let before = removed.len();
+            for _ in 0..state.queue.len() {
+                match state.queue.pop_front() {
+                    Some(waiting) if unwanted(&waiting.item) => removed.push(waiting.item),
+                    kept => state.queue.extend(kept),
+                }
+            }
+            if removed.len() > before {
+                self.place(now, number);
+            }
+        }
+        self.waiting -= removed.len();
+        removed
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// How many of this tenant wait.
+    #[must_use]
+    pub fn waiting_of(&self, tenant: &str) -> usize {
+        self.numbers.get(tenant).and_then(|number| self.tenants[*number].as_ref()).map_or(0, |state| state.queue.len())
+    }
+
+    /// How many tenants are remembered.
+    #[must_use]
+    pub fn tenants(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Every tenant that is remembered.
+    pub fn levels(&self, now: Instant) -> impl Iterator<Item = Level<'_>> {
+        self.tenants.iter().flatten().map(move |state| {
+            let (requests, tokens) = state.quota.levels(now);
+            Level { tenant: &state.id, waiting: state.queue.len(), running: state.running, requests, tokens }
+        })
+    }
+
+    /// Put a tenant where it belongs, after anything about it has changed.
+    fn place(&mut self, now: Instant, number: usize) {
+        let state = self.tenants[number].as_ref().expect("a number in use");
+        let (mut in_turn, mut asleep_until, mut forget_at) = (false, None, None);
+        match state.queue.front() {
+            Some(head) => match state.quota.check(now, head.tokens) {
+                Verdict::Granted => in_turn = true,
+                Verdict::Wait(wait) => asleep_until = Some(now + wait),
+            },
+            None if state.running == 0 => forget_at = Some(now + state.quota.full_in(now).max(REMEMBERED)),
+            None => {}
+        }
+        if in_turn {
+            self.turns.join(number)
+        } else {
+            self.turns.leave(number)
+        }
+        self.asleep.put(number, asleep_until);
+        self.idle.put(number, forget_at);
+    }
+
+    fn number_of(&mut self, now: Instant, tenant: &Arc<str>, limits: Limits) -> usize {
+        if let Some(&number) = self.numbers.get(tenant) {
+            self.set_limits(now, tenant, limits);
+            return number;
+        }
+        let number = self.unused.pop().unwrap_or_else(|| {
+            self.tenants.push(None);
+            self.tenants.len() - 1
+        });
+        let quota = Quota::full(now, limits);
+        self.tenants[number] =
+            Some(Box::new(Tenant { id: Arc::clone(tenant), quota, queue: VecDeque::new(), running: 0 }));
+        self.numbers.insert(Arc::clone(tenant), number);
+        number
+    }
+
+    fn tenant_mut(&mut self, number: usize) -> &mut Tenant<T> {
+        self.tenants[number].as_mut().expect("a number in use")
+    }
+
+    fn forget_idle(&mut self, now: Instant) {
+        while let Some((_, number)) = self.idle.first().filter(|(at, _)| *at <= now) {
+            self.idle.remove(number);
+            self.turns.forget(number);
+            let state = self.tenants[number].take().expect("an idle tenant is in use");
+            self.numbers.remove(&state.id);
+            self.unused.push(number);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What one tenant may ask of remote models: a bucket of requests and a bucket of tokens, both or one or none.
+//!
+//! A bucket holds one minute's worth: a tenant that was quiet may spend its minute at once.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::token_bucket::{TokenBucket, Verdict};
+use crate::domain::tenant::Limits;
+
+/// The buckets of one tenant, as its limits want them.
+#[derive(Debug, Clone)]
+pub struct Quota {
+    limits: Limits,
+    requests: Option<TokenBucket>,
+    tokens: Option<TokenBucket>,
+}
+
+impl Quota {
+    /// Full buckets.
+    #[must_use]
+    pub fn full(now: Instant, limits: Limits) -> Self {
+        let full = |limit: Option<u32>| limit.map(|per_minute| TokenBucket::full(now, per_minute, per_minute));
+        Self { limits, requests: full(limits.requests_per_minute), tokens: full(limits.tokens_per_minute) }
+    }
+
+    /// The limits it was made for.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Other limits from now on; what is saved up and what is owed stay in proportion.
+    pub fn set_limits(&mut self, now: Instant, limits: Limits) {
+        let change = |bucket: &mut Option<TokenBucket>, limit: Option<u32>| match (bucket.as_mut(), limit) {
+            (Some(bucket), Some(per_minute)) => bucket.set_rate(now, per_minute, per_minute),
+            (_, limit) => *bucket = limit.map(|per_minute| TokenBucket::full(now, per_minute, per_minute)),
+        };
+        change(&mut self.requests, limits.requests_per_minute);
+        change(&mut self.tokens, limits.tokens_per_minute);
+        self.limits = limits;
+    }
+
+    /// Whether one request of so many tokens may go.
+    #[must_use]
+    pub fn check(&self, now: Instant, tokens: u32) -> Verdict {
+        let wait = |bucket: &Option<TokenBucket>, cost| match bucket.as_ref().map(|bucket| bucket.check(now, cost)) {
+            None | Some(Verdict::Granted) => Duration::ZERO,
+            Some(Verdict::Wait(wait)) => wait,
+        };
+        match wait(&self.requests, 1).max(wait(&self.tokens, tokens)) {
+            Duration::ZERO => Verdict::Granted,
+            wait => Verdict::Wait(wait),
+        }
+    }
+
+    /// One request of so many tokens goes; whether it may was [checked](Self::check) before.
+    pub fn charge(&mut self, now: Instant, tokens: u32) {
+        for (bucket, cost) in [(&mut self.requests, 1), (&mut self.tokens, tokens)] {
+            if let Some(bucket) = bucket {
+                bucket.charge(now, cost);
+            }
+        }
+    }
+
+    /// A request used other than it reserved.
+    pub fn settle(&mut self, now: Instant, reserved: u32, used: u32) {
+        if let Some(tokens) = &mut self.tokens {
+            tokens.settle(now, reserved, used);
+        }
+    }
+
+    /// How long until nothing of its past is left in it.
+    #[must_use]
+    pub fn full_in(&self, now: Instant) -> Duration {
+        self.requests.iter().chain(&self.tokens).map(|bucket| bucket.full_in(now)).max().unwrap_or_default()
+    }
+
+    /// Requests and tokens that are left; `None`: unlimited.
+    #[must_use]
+    pub fn levels(&self, now: Instant) -> (Option<f64>, Option<f64>) {
+        let level = |bucket: &Option<TokenBucket>| bucket.as_ref().map(|bucket| bucket.level(now));
+        (level(&self.requests), level(&self.tokens))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(requests: Option<u32>, tokens: Option<u32>) -> Limits {
+        Limits { requests_per_minute: requests, tokens_per_minute: tokens, weight: 1 }
+    }
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    fn take(quota: &mut Quota, now: Instant, tokens: u32) -> Verdict {
+        let verdict = quota.check(now, tokens);
+        if verdict == Verdict::Granted {
+            quota.charge(now, tokens);
+        }
+        verdict
+    }
+
+    #[test]
+    fn a_request_goes_only_if_both_buckets_grant_it() {
+        let now = Instant::now();
+        let mut quota = Quota::full(now, limits(Some(60), Some(60)));
+        assert_eq!(take(&mut quota, now, 60), Verdict::Granted);
+        assert_eq!(take(&mut quota, now, 10), Verdict::Wait(seconds(10)));
+        assert_eq!(quota.levels(now), (Some(59.0), Some(0.0)));
+    }
+
+    #[test]
+    fn the_longer_wait_counts() {
+        let now = Instant::now();
+        let mut quota = Quota::full(now, limits(Some(1), Some(60)));
+        assert_eq!(take(&mut quota, now, 60), Verdict::Granted);
+        assert_eq!(take(&mut quota, now, 30), Verdict::Wait(seconds(60)));
+        quota.settle(now, 0, 60);
+        assert_eq!(take(&mut quota, now, 30), Verdict::Wait(seconds(90)));
+        assert_eq!(quota.full_in(now), seconds(120));
+    }
+
+    #[test]
+    fn limits_come_and_go_while_it_runs() {
+        let now = Instant::now();
+        let mut quota = Quota::full(now, limits(None, None));
+        assert_eq!(take(&mut quota, now, u32::MAX), Verdict::Granted);
+        assert_eq!(quota.levels(now), (None, None));
+        quota.set_limits(now, limits(Some(2), None));
+        assert_eq!((take(&mut quota, now, 9), take(&mut quota, now, 9)), (Verdict::Granted, Verdict::Granted));
+        assert_eq!(take(&mut quota, now, 9), Verdict::Wait(seconds(30)));
+        quota.set_limits(now, limits(Some(60), None));
+        assert_eq!(take(&mut quota, now, 9), Verdict::Wait(seconds(1)), "an empty bucket stays empty");
+        quota.set_limits(now, limits(None, None));
+        assert_eq!(take(&mut quota, now, 9), Verdict::Granted);
+    }
+}
