@@ -207,6 +207,11 @@ fn about(rest: &mut Rest<'_>) -> Result<About, Refusal> {
     if !(2..=MAX_LABELS).contains(&about.labels.len()) {
         return Err(Refusal::Header(format!("{} labels", about.labels.len())));
     }
+    // It goes into every decision's request_model.
+    let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !(1..=64).contains(&about.name.len()) || !about.name.bytes().all(in_name) {
+        return Err(Refusal::Header("the name is not 1 to 64 of A-Z a-z 0-9 . _ -".to_owned()));
+    }
     let mut sorted: Vec<_> = about.labels.iter().collect();
     sorted.sort_unstable();
     sorted.dedup();
@@ -357,6 +362,10 @@ mod tests {
             header(|labels| labels.extend((0..999).map(|label| label.to_string()))),
             Refusal::Header("1002 labels".to_owned())
         );
+        for name in ["", "a b", "a\u{1b}[2J", &"a".repeat(65)] {
+            let refused = refusal(&bytes(|weights| weights.about.name = name.to_owned()));
+            assert!(matches!(&refused, Refusal::Header(why) if why.starts_with("the name")), "{refused}");
+        }
         let mut long = bytes(|_| ());
         long[10..14].copy_from_slice(&u32::MAX.to_le_bytes());
         assert_eq!(refusal(&sign(long)), Refusal::Header("4294967295 bytes are too long".to_owned()));

@@ -82,10 +82,10 @@ pub(super) fn learn(lesson: &Lesson, progress: &mut dyn FnMut(Progress)) -> Resu
     let mut weights = Weights::round(about, &linear, &vocabulary.known());
     let total = held_out.len() as u64;
     let mut scored = Vec::with_capacity(held_out.len());
-    for (done, row) in (1..).zip(&held_out) {
+    for (done, row) in (1_u64..).zip(&held_out) {
         extractor.read(&row.text);
         scored.push(Scored { truth: labels[&*row.label], scores: weights.scores(extractor.features()) });
-        if done % ROWS_PER_PROGRESS == 0 || done == total {
+        if done.is_multiple_of(ROWS_PER_PROGRESS) || done == total {
             progress(Progress { step: Step::Measuring, done, total });
         }
     }

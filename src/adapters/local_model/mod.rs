@@ -239,6 +239,19 @@ mod tests {
     }
 
     #[test]
+    fn an_event_has_the_very_features_that_its_words_had_in_training() {
+        let model = LocalModel::generic("local", &settings(None));
+        let words = "I can't find invoice #4711, PLEASE re\u{200b}send it";
+        let mut trained = features::Extractor::default();
+        trained.read(words);
+        let mut asked: Vec<f64> = scores(ask(&model, event(None, Some(words)))).0.into_iter().map(|(_, p)| p).collect();
+        let mut expected = model.weights.probabilities(trained.features());
+        asked.sort_by(f64::total_cmp);
+        expected.sort_by(f64::total_cmp);
+        assert_eq!(asked, expected);
+    }
+
+    #[test]
     fn a_long_subject_does_not_push_the_newest_message_out_of_what_is_read() {
         let model = LocalModel::generic("local", &settings(None));
         let padding = "hello ".repeat(50_000);

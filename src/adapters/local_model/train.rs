@@ -107,7 +107,7 @@ pub fn fit(corpus: &Corpus, labels: usize, seed: u64, progress: &mut dyn FnMut(u
         order.shuffle(&mut chance);
         for &row in &order {
             descent.step(corpus.features(row), corpus.lengths[row], corpus.labels[row], &importance);
-            if descent.done % STEPS_PER_PROGRESS == 0 {
+            if descent.done.is_multiple_of(STEPS_PER_PROGRESS) {
                 progress(descent.done as u64, steps as u64);
             }
         }

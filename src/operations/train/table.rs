@@ -54,7 +54,7 @@ pub(super) fn read(
             Some(_) => return Err(too_big(file, MAX_ROWS as u64 + 1, MAX_ROWS as u64, "rows")),
             None => table.skipped += 1,
         }
-        if table.rows.len() % ROWS_PER_PROGRESS == 0 {
+        if table.rows.len().is_multiple_of(ROWS_PER_PROGRESS) {
             progress(Progress { step: Step::Reading, done: reader.position().byte(), total });
         }
     }
