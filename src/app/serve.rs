@@ -94,7 +94,7 @@ fn ops_events(
             attributes: [("why".to_owned(), change.why.to_string())].into(),
             processor: processor.clone(),
         };
-        crate::telemetry::happenings::BreakerChanged::from_change(&change).record();
+        crate::telemetry::happenings::BreakerChanged { model: &change.model, from: label(change.from), to: label(change.to), reason: &change.why.to_string() }.record();
         // A road that is gone needs no news.
         to_road.send(publisher.ops_event(&event, 0)).ok();
     })

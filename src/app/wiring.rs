@@ -74,7 +74,6 @@ impl Parts {
             format!("{}/{}", self.settings.instance, env!("CARGO_PKG_VERSION")),
             self.settings.log.group_id.clone(),
             OUR_SOURCE.to_owned(),
-            self.settings.topics.events.clone(),
         )
     }
 

@@ -71,7 +71,7 @@ pub async fn read(
     // Positions first: whatever was committed by then must be in what is read afterwards.
     for position in browser.positions(group).await?.into_iter().filter(|p| p.partition.topic == TopicRole::Events) {
         let finished = match codec::decode(&position.metadata) {
-            Ok(codec::Metadata::Ours(decoded)) => decoded.finished(position.offset).collect(),
+            Ok(codec::Metadata::Ours(decoded)) => decoded.finished().collect(),
             Ok(codec::Metadata::Empty | codec::Metadata::Foreign) => Default::default(),
             Err(why) => {
                 return Err(ReadError::Metadata { partition: position.partition, why: why.to_string() });

@@ -2,3 +2,4 @@
 
 pub mod arrival;
 pub mod ledger;
+pub mod no_ledger;

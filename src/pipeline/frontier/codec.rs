@@ -67,6 +67,13 @@ pub struct Decoded {
     pub unfinished: Vec<u64>,
 }
 
+impl Decoded {
+    /// Offsets at or above `base` that are finished.
+    pub fn finished(&self) -> impl Iterator<Item = u64> + '_ {
+        (self.base..self.end).filter(|offset| self.unfinished.binary_search(offset).is_err())
+    }
+}
+
 /// A set that does not fit: commit other results, or wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{offsets} unfinished offsets take {chars} characters: allowed are {MAX_OFFSETS} in {max_chars}")]

@@ -149,7 +149,7 @@ impl Road {
         self.asking -= 1;
         let Some(call) = self.calls.get(&key) else { return };
         let billed = match &triaged {
-            Triaged::Answered(_, billed) => *billed,
+            Triaged::Answered(_, billed) => u32::try_from(*billed).unwrap_or(u32::MAX),
             Triaged::HeldElsewhere(_) | Triaged::Pointless | Triaged::Gone => 0,
         };
         self.admission.settle(now, &call.tenant, call.reserved_tokens, billed);

@@ -15,7 +15,6 @@ use super::item::{Content, EventItem, Item, ItemId, Plan};
 use super::standing::standing;
 use super::{Purpose, Road};
 use crate::domain::answer::Answer;
-use crate::domain::bytes::Bytes;
 use crate::domain::decision::{Mode, Origin};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::reason_code::ReasonCode;
@@ -135,7 +134,7 @@ impl Road {
         verdict.decision = Some(SavedDecision {
             id: decision.decision_id.clone(),
             version: decision.decision_version,
-            bytes: Bytes(bytes.to_vec()),
+            bytes,
         });
         verdict
     }

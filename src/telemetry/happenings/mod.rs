@@ -16,7 +16,7 @@ pub use models::{BreakerChanged, BreakerState, CallOutcome, ModelAnswered, Model
 pub use process::{Draining, Stopped};
 pub use publishing::{BurstCommitted, BurstFailed, BurstFailure, FrontierWidened};
 pub use reading::{
-    AwayNoticed, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason, ReadingPaused, ReadingResumed,
+    AwayNoticed, PartitionStopped, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason, ReadingPaused, ReadingResumed,
     RecordsRead,
 };
 pub use road::{Fill, RoadGauges};

@@ -135,6 +135,23 @@ ownership_changed! {
     PartitionsLost, "lost", warn, "partitions lost"
 }
 
+/// A partition's committed metadata cannot be trusted: it is not read until a person has looked.
+#[derive(Debug, Clone, Copy)]
+pub struct PartitionStopped<'a> {
+    /// Which.
+    pub partition: Partition,
+    /// What is wrong with it.
+    pub reason: &'a str,
+}
+
+impl PartitionStopped<'_> {
+    /// Log and count it.
+    pub fn record(&self) {
+        counter!(names::PARTITION_CHANGES, "change" => "stopped").increment(1);
+        error!(partition = %self.partition, reason = self.reason, "partition stopped: its committed metadata is damaged");
+    }
+}
+
 /// Nobody listened to the log for too long: paid calls wait for a sign that the partitions are still ours.
 #[derive(Debug, Clone, Copy)]
 pub struct AwayNoticed {
