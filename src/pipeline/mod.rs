@@ -8,4 +8,5 @@ pub mod ingest;
 pub mod lane;
 pub mod log;
 pub mod publish;
+pub mod schema_set;
 pub mod triage;
