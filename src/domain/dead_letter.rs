@@ -52,7 +52,9 @@ pub struct DeadLetter {
     pub value_sha256: Option<String>,
 }
 
+/// A header of the original record; `Header` in the schema.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Header")]
 pub struct DeadLetterHeader {
     pub name: String,
     #[serde(default)]

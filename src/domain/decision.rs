@@ -123,6 +123,7 @@ pub enum DecidedBy {
     Unknown,
 }
 
+/// One predicted field: the value, how sure, and what a consumer may do with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
     pub value: String,
@@ -161,12 +162,14 @@ pub enum Automation {
     Unknown,
 }
 
+/// A value that came close.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alternative {
     pub value: String,
     pub confidence: f64,
 }
 
+/// Where the ticket should go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Routing {
     pub queue: Prediction,
@@ -178,6 +181,7 @@ pub struct Routing {
     pub assignee_id: Option<String>,
 }
 
+/// Something named in the text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entity {
     pub name: String,
@@ -203,6 +207,7 @@ pub enum EntitySource {
     Unknown,
 }
 
+/// How much could go wrong if the decision acted by itself; 0..1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Risk {
     pub score: f64,
@@ -210,6 +215,7 @@ pub struct Risk {
     pub factors: Vec<String>,
 }
 
+/// What was found in the text, and what it kept the decision from doing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Safety {
     #[serde(default)]
@@ -230,6 +236,7 @@ pub struct Safety {
     pub blocked_by: Vec<String>,
 }
 
+/// A draft for a person to send, or to throw away.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SuggestedReply {
     pub body: String,
@@ -243,6 +250,7 @@ pub struct SuggestedReply {
     pub steps_json: Option<String>,
 }
 
+/// What a draft rests on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Citation {
     pub source_id: String,
@@ -255,6 +263,7 @@ pub struct Citation {
     pub excerpt: Option<String>,
 }
 
+/// Everything a person needs to take over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Handoff {
     #[serde(default)]
@@ -285,6 +294,7 @@ pub enum EscalationType {
     Unknown,
 }
 
+/// How close a promise is to being broken.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SlaRisk {
     #[serde(default)]
@@ -293,6 +303,7 @@ pub struct SlaRisk {
     pub clock: String,
 }
 
+/// Tickets that speak of the same thing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Related {
     #[serde(default)]
@@ -305,6 +316,7 @@ pub struct Related {
     pub similar_ticket_ids: Vec<String>,
 }
 
+/// Under which rules the decision was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyRef {
     pub policy_id: String,
@@ -317,6 +329,7 @@ pub struct PolicyRef {
     pub variant: Option<String>,
 }
 
+/// What the model was asked and what it cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelUsage {
     /// gen_ai.provider.name
@@ -336,6 +349,7 @@ pub struct ModelUsage {
     pub finish_reason: Option<String>,
 }
 
+/// A position in the log as other people's tools name it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
     pub topic: String,

@@ -3,8 +3,10 @@
 //! Field for field the Avro record of `schemas/`; JSON has the same shape.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::clock::Timestamp;
 
@@ -55,7 +57,7 @@ pub struct SupportEvent {
     #[serde(default)]
     pub changes: Vec<FieldChange>,
     /// user_level, system, product, plan ...
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each_key_once")]
     pub context: BTreeMap<String, String>,
     #[serde(default)]
     pub merged_into_ticket_id: Option<String>,
@@ -79,6 +81,7 @@ pub enum EventType {
     Unknown,
 }
 
+/// Which of several events, when upstream split one update.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChangeSet {
     pub id: String,
@@ -86,10 +89,10 @@ pub struct ChangeSet {
     pub total: i32,
 }
 
+/// Who did it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Actor {
-    #[serde(default)]
-    #[serde(rename = "type")]
+    #[serde(default, rename = "type")]
     pub kind: ActorType,
     #[serde(default)]
     pub id: Option<String>,
@@ -115,6 +118,7 @@ pub enum ActorType {
     Unknown,
 }
 
+/// The ticket as it stood right after the event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TicketSnapshot {
     #[serde(default)]
@@ -123,8 +127,7 @@ pub struct TicketSnapshot {
     pub subject: Option<String>,
     #[serde(default)]
     pub status: TicketStatus,
-    #[serde(default)]
-    #[serde(rename = "type")]
+    #[serde(default, rename = "type")]
     pub kind: Option<TicketType>,
     #[serde(default)]
     pub priority: Option<Priority>,
@@ -148,7 +151,7 @@ pub struct TicketSnapshot {
     pub form_id: Option<String>,
     #[serde(default)]
     pub tags: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each_key_once")]
     pub custom_fields: BTreeMap<String, String>,
     #[serde(default)]
     pub created_at: Option<Timestamp>,
@@ -235,6 +238,7 @@ pub enum Channel {
     Unknown,
 }
 
+/// What was promised to the customer, and by when.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SlaClock {
     #[serde(default)]
@@ -247,6 +251,7 @@ pub struct SlaClock {
     pub paused: bool,
 }
 
+/// One message of the conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     pub message_id: String,
@@ -283,6 +288,7 @@ pub enum AutoSubmitted {
     Unknown,
 }
 
+/// A file beside a message; its bytes stay where they are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attachment {
     pub filename: String,
@@ -293,6 +299,7 @@ pub struct Attachment {
     pub dataref: Option<String>,
 }
 
+/// One field before and after.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FieldChange {
     pub field: String,
@@ -300,6 +307,39 @@ pub struct FieldChange {
     pub previous: Option<String>,
     #[serde(default)]
     pub current: Option<String>,
+}
+
+macro_rules! written_as_in_the_schema {
+    ($($set:ty),*) => {
+        $(impl fmt::Display for $set {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.serialize(f)
+            }
+        })*
+    };
+}
+
+written_as_in_the_schema!(EventType, ActorType, TicketStatus, TicketType, Priority, Level, Channel, AutoSubmitted);
+
+/// A map that names a key twice means two things, and two readers would pick differently: it is refused.
+fn each_key_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    struct EachKeyOnce;
+    impl<'de> Visitor<'de> for EachKeyOnce {
+        type Value = BTreeMap<String, String>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map of text to text")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some((key, value)) = access.next_entry()? {
+                if map.insert(key, value).is_some() {
+                    return Err(de::Error::custom("a key stands twice in a map"));
+                }
+            }
+            Ok(map)
+        }
+    }
+    deserializer.deserialize_map(EachKeyOnce)
 }
 
 fn yes() -> bool {

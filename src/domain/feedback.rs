@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::clock::Timestamp;
 use super::decision::Origin;
 
-/// Output record. Topic support.feedback.v1, key = tenant_id|ticket_id (or event_id when unreadable).
+/// Output record. Topic support.feedback.v1, key = tenant_id|ticket_id (the record's original key when it could
+/// not be read).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventFeedback {
     /// null when the record could not be read
@@ -74,6 +75,7 @@ pub enum FeedbackStatus {
     Unknown,
 }
 
+/// The limit that made an event wait.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LimitState {
     /// tenant or provider
@@ -85,6 +87,7 @@ pub struct LimitState {
     pub refills_at: Timestamp,
 }
 
+/// One thing that is wrong with an event; `message` never quotes the ticket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Violation {
     pub path: String,

@@ -58,6 +58,7 @@ pub enum FeedbackKind {
     Unknown,
 }
 
+/// A field that a person set otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FieldOverride {
     pub field: String,

@@ -4,6 +4,7 @@
 //! `schemas/`; beside them the words the road uses between its stages (position, identity, tenant, answer, verdict).
 
 pub mod answer;
+pub mod body_hash;
 pub mod bytes;
 pub mod clock;
 pub mod dead_letter;
@@ -17,6 +18,8 @@ pub mod position;
 pub mod reason_code;
 pub mod record;
 pub mod review;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod taxonomy;
 pub mod tenant;
 pub mod verdict;

@@ -68,6 +68,7 @@ pub enum JoinStatus {
     Unknown,
 }
 
+/// A predicted field against what people made of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FieldReview {
     pub field: String,

@@ -1,1 +1,158 @@
-//! Decode, envelope, validate.
+//! From bytes to an event that can be trusted, or to the reason why not.
+//!
+//! In this order, and the first that fails names the code: size, decoding, envelope, validation, tenant. Nothing here
+//! remembers anything: the same record under the same settings reads the same, for ever.
+//!
+//! An event is an [`Arrival`] as soon as it can be told apart from all others, even if it is rejected; a record in which
+//! no identity can be trusted is [`Ingested::Unreadable`]. What happens to either is not decided here, and no reason or
+//! message ever quotes what a customer wrote.
+
+mod envelope;
+mod validate;
+
+use std::sync::Arc;
+
+use self::validate::Findings;
+use crate::domain::event::SupportEvent;
+use crate::domain::feedback::Violation;
+use crate::domain::identity::{BodyHash, DedupeKey};
+use crate::domain::reason_code::ReasonCode;
+use crate::domain::record::Record;
+use crate::domain::tenant::{Tenant, TenantBook};
+use crate::pipeline::schema_set::{SchemaSet, schema_id};
+
+/// Reads records of the events topic.
+pub struct Ingest {
+    schemas: Arc<SchemaSet>,
+    tenants: Arc<TenantBook>,
+    max_payload_bytes: usize,
+    reject_foreign_keys: bool,
+}
+
+/// What a record turned out to be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ingested {
+    /// An event with an identity.
+    Event(Arrival),
+    /// No identity could be established.
+    Unreadable(Rejection),
+}
+
+/// An event as it entered the road.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrival {
+    /// The event.
+    pub event: Arc<SupportEvent>,
+    /// Which event it is.
+    pub key: DedupeKey,
+    /// What it says.
+    pub body: BodyHash,
+    /// Under whose policy; none if the tenant is unknown.
+    pub tenant: Option<Arc<Tenant>>,
+    /// Why it goes no further, if so.
+    pub rejection: Option<Rejection>,
+    /// The record's key is not `tenant|ticket`: its order among the ticket's other events cannot be promised.
+    pub foreign_key: bool,
+}
+
+/// Why a record goes no further.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rejection {
+    /// The code.
+    pub code: ReasonCode,
+    /// The same in words.
+    pub reason: String,
+    /// Each thing that is wrong, where there is more to say than the reason.
+    pub violations: Vec<Violation>,
+    /// The schema id in the value's frame, if it has one.
+    pub schema_id: Option<u32>,
+}
+
+impl Ingest {
+    /// A larger value than `max_payload_bytes` is not even decoded. With `reject_foreign_keys` a record whose key is not
+    /// `tenant|ticket` is rejected instead of marked.
+    #[must_use]
+    pub fn new(
+        schemas: Arc<SchemaSet>,
+        tenants: Arc<TenantBook>,
+        max_payload_bytes: usize,
+        reject_foreign_keys: bool,
+    ) -> Self {
+        Self { schemas, tenants, max_payload_bytes, reject_foreign_keys }
+    }
+
+    /// Reads one record.
+    #[must_use]
+    pub fn read(&self, record: &Record) -> Ingested {
+        let value = record.value.as_deref().unwrap_or_default();
+        let schema_id = schema_id(value);
+        let reject = |code, reason: String, violations| Rejection { code, reason, violations, schema_id };
+
+        if let Err((code, reason)) = self.check_size(record) {
+            return Ingested::Unreadable(reject(code, reason, Vec::new()));
+        }
+        let event = match self.schemas.read::<SupportEvent>("SupportEvent", value) {
+            Ok(event) => event,
+            Err(error) => return Ingested::Unreadable(reject(error.code(), error.to_string(), Vec::new())),
+        };
+        let Findings { violations, has_identity } = validate::check(&event);
+        if !has_identity {
+            let reason = counted("the event cannot be told apart from others", &violations);
+            return Ingested::Unreadable(reject(ReasonCode::ValidationFailed, reason, violations));
+        }
+
+        let foreign_key = !envelope::key_is_of(record, &event);
+        let mismatches = envelope::mismatches(record, &event, self.reject_foreign_keys);
+        let tenant = self.tenants.find(&event.tenant_id).cloned();
+        let rejection = if !mismatches.is_empty() {
+            let reason = counted("envelope and body disagree", &mismatches);
+            Some(reject(ReasonCode::EnvelopeMismatch, reason, mismatches))
+        } else if !violations.is_empty() {
+            let reason = counted("the event breaks the contract", &violations);
+            Some(reject(ReasonCode::ValidationFailed, reason, violations))
+        } else {
+            closed_door(tenant.as_deref(), &event).map(|(code, reason)| reject(code, reason, Vec::new()))
+        };
+        Ingested::Event(Arrival {
+            key: DedupeKey::of_event(&event),
+            body: BodyHash::of_event(&event),
+            event: Arc::new(event),
+            tenant,
+            rejection,
+            foreign_key,
+        })
+    }
+
+    fn check_size(&self, record: &Record) -> Result<(), (ReasonCode, String)> {
+        match record.value.as_ref().map(|value| value.len()) {
+            None => Err((ReasonCode::DecodeFailed, "the record has no value (a tombstone)".to_owned())),
+            Some(bytes) if bytes > self.max_payload_bytes => {
+                let reason = format!("the value has {bytes} bytes, {} are allowed", self.max_payload_bytes);
+                Err((ReasonCode::PayloadTooLarge, reason))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+fn closed_door(tenant: Option<&Tenant>, event: &SupportEvent) -> Option<(ReasonCode, String)> {
+    match tenant {
+        None => Some((ReasonCode::TenantUnknown, format!("no tenant \"{}\" is configured", event.tenant_id))),
+        Some(tenant) if !tenant.enabled => {
+            Some((ReasonCode::TenantDisabled, format!("tenant \"{}\" is disabled", event.tenant_id)))
+        }
+        Some(_) => None,
+    }
+}
+
+/// `what: path (CODE) and 3 more`.
+fn counted(what: &str, violations: &[Violation]) -> String {
+    match violations {
+        [] => what.to_owned(),
+        [one] => format!("{what}: {} ({})", one.path, one.code),
+        [first, rest @ ..] => format!("{what}: {} ({}) and {} more", first.path, first.code, rest.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

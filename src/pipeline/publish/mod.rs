@@ -1,1 +1,214 @@
-//! What goes out.
+//! From verdicts to records: what goes out, and in which words.
+//!
+//! A terminal becomes a decision (if there is one), its feedback, and a dead letter (if it was rejected), all for the
+//! partition number of the record they stem from. The same verdict on the same record gives the same bytes, always: a
+//! redelivery may publish again what was saved, and a reader cannot tell.
+//!
+//! Sending is the log's business; whether something may be sent is the frontier's.
+
+mod dead_letters;
+mod headers;
+mod partitioner;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use self::dead_letters::MAX_DEAD_LETTER_BYTES;
+use self::headers::Headers;
+pub use self::partitioner::partition_for;
+use crate::domain::bytes::Bytes;
+use crate::domain::clock::Timestamp;
+use crate::domain::decision::{Origin, TriageDecision};
+use crate::domain::event::SupportEvent;
+use crate::domain::feedback::{EventFeedback, FeedbackStatus};
+use crate::domain::identity::{NAMESPACE, hash_parts};
+use crate::domain::ops_event::OpsEvent;
+use crate::domain::position::TopicRole;
+use crate::domain::record::{OutRecord, Payload, Record};
+use crate::domain::verdict::Verdict;
+use crate::pipeline::schema_set::{SchemaSet, encoding_of};
+use crate::settings::schemas::Encoding;
+
+/// Writes what the road has to say.
+pub struct Publisher {
+    schemas: Arc<SchemaSet>,
+    encoding: Encoding,
+    processor: String,
+    consumer_group: String,
+    source: String,
+    max_dead_letter_bytes: usize,
+}
+
+/// The record that outputs stem from.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// Name of its topic; for a deferred copy the origin's.
+    pub topic: &'a str,
+    /// Its partition.
+    pub partition: u32,
+    /// The record; for a deferred copy with the origin's offset.
+    pub record: &'a Record,
+    /// The event in it, if one could be read.
+    pub event: Option<&'a SupportEvent>,
+    /// The schema id in its frame.
+    pub schema_id: Option<u32>,
+}
+
+impl Source<'_> {
+    fn origin(&self) -> Origin {
+        // Kafka's own partitions and offsets are signed; nothing larger can come from it.
+        Origin {
+            topic: self.topic.to_owned(),
+            partition: i32::try_from(self.partition).unwrap_or(i32::MAX),
+            offset: i64::try_from(self.record.offset).unwrap_or(i64::MAX),
+            timestamp: self.record.timestamp,
+        }
+    }
+
+    /// `topic-partition-offset`: the dead letter's id, and the origin that stands on every output.
+    fn position(&self) -> String {
+        format!("{}-{}-{}", self.topic, self.partition, self.record.offset)
+    }
+
+    /// `tenant|ticket`, or what the record had, when nobody can tell.
+    fn key(&self) -> Option<Payload> {
+        self.event.map(key_of).or_else(|| self.record.key.clone())
+    }
+}
+
+fn key_of(event: &SupportEvent) -> Payload {
+    format!("{}|{}", event.tenant_id, event.ticket_id).into()
+}
+
+impl Publisher {
+    /// `processor` names this instance and version in every record, `source` is the CloudEvents source of our outputs.
+    #[must_use]
+    pub fn new(
+        schemas: Arc<SchemaSet>,
+        encoding: Encoding,
+        processor: String,
+        consumer_group: String,
+        source: String,
+    ) -> Self {
+        let max_dead_letter_bytes = MAX_DEAD_LETTER_BYTES;
+        Self { schemas, encoding, processor, consumer_group, source, max_dead_letter_bytes }
+    }
+
+    /// A decision's value, byte for byte as it goes out: this is what is saved before anything is published.
+    #[must_use]
+    pub fn encode_decision(&self, decision: &TriageDecision) -> Bytes {
+        Bytes(self.encode("TriageDecision", decision))
+    }
+
+    /// How a record ended, in the order in which readers should see it.
+    #[must_use]
+    pub fn terminal(&self, source: &Source<'_>, verdict: &Verdict) -> Vec<OutRecord> {
+        let about = Headers::about(source);
+        let output = |topic, key: Option<Payload>, record, id: &str, value: Payload| {
+            // A saved decision may be older than the setting: its bytes say in what they are written.
+            let mut headers = self.envelope(record, id, verdict.processed_at, encoding_of(&value));
+            headers.partition_key(key.as_deref());
+            headers.extend(&about);
+            OutRecord { topic, partition: source.partition, key, value: Some(value), headers: headers.done() }
+        };
+        let mut records = Vec::with_capacity(2);
+        if let Some(decision) = &verdict.decision {
+            let value = Payload::copy_from_slice(&decision.bytes.0);
+            records.push(output(TopicRole::Decisions, source.key(), "TriageDecision", &decision.id, value));
+        }
+        let value = self.encode("EventFeedback", &self.feedback(source, verdict));
+        let id = feedback_id(source);
+        records.push(output(TopicRole::Feedback, source.key(), "EventFeedback", &id, value.into()));
+        if verdict.status == FeedbackStatus::Rejected {
+            let value = self.dead_letter(source, verdict);
+            let key = source.record.key.clone();
+            records.push(output(TopicRole::DeadLetters, key, "DeadLetter", &source.position(), value.into()));
+        }
+        records
+    }
+
+    /// What operators want to know; not part of any burst, and in no order with it.
+    #[must_use]
+    pub fn ops_event(&self, event: &OpsEvent, partition: u32) -> OutRecord {
+        let key: Option<Payload> = event.tenant_id.clone().map(Into::into);
+        let mut headers = self.envelope("OpsEvent", &event.ops_event_id, event.at, self.encoding);
+        headers.partition_key(key.as_deref());
+        OutRecord {
+            topic: TopicRole::Ops,
+            partition,
+            key,
+            value: Some(self.encode("OpsEvent", event).into()),
+            headers: headers.done(),
+        }
+    }
+
+    /// An event on its way in, from our own publishers. Its envelope speaks for the event's source, not for us.
+    #[must_use]
+    pub fn event(&self, event: &SupportEvent, partition: u32) -> OutRecord {
+        let key = key_of(event);
+        let mut headers =
+            Headers::new("SupportEvent", &event.event_id, &event.source, event.occurred_at, self.encoding);
+        headers.text("ce_subject", &event.ticket_id);
+        headers.partition_key(Some(&key));
+        for (name, value) in [("ce_correlationid", &event.correlation_id), ("ce_causationid", &event.causation_id)] {
+            if let Some(value) = value {
+                headers.text(name, value);
+            }
+        }
+        OutRecord {
+            topic: TopicRole::Events,
+            partition,
+            key: Some(key),
+            value: Some(self.encode("SupportEvent", event).into()),
+            headers: headers.done(),
+        }
+    }
+
+    fn feedback(&self, source: &Source<'_>, verdict: &Verdict) -> EventFeedback {
+        let event = source.event;
+        let decision = verdict.decision.as_ref();
+        EventFeedback {
+            event_id: event.map(|event| event.event_id.clone()),
+            event_source: event.map(|event| event.source.clone()),
+            idempotency_key: event.and_then(|event| event.idempotency_key.clone()),
+            tenant_id: event.map(|event| event.tenant_id.clone()),
+            ticket_id: event.map(|event| event.ticket_id.clone()),
+            status: verdict.status,
+            terminal: true,
+            reason_code: verdict.code.as_str().to_owned(),
+            reason: verdict.reason.clone(),
+            decision_id: decision.map(|decision| decision.id.clone()).or_else(|| verdict.first_decision_id.clone()),
+            decision_version: decision.map(|decision| decision.version),
+            first_seen_at: verdict.first_seen_at,
+            superseded_by_event_id: verdict.superseded_by_event_id.clone(),
+            retry_at: None,
+            attempt: 1,
+            limit: None,
+            violations: verdict.violations.clone(),
+            dead_lettered: verdict.status == FeedbackStatus::Rejected,
+            origin: source.origin(),
+            processed_at: verdict.processed_at,
+            latency_ms: verdict.latency_ms,
+            processor: self.processor.clone(),
+        }
+    }
+
+    fn envelope(&self, record: &str, id: &str, time: Timestamp, encoding: Encoding) -> Headers {
+        Headers::new(record, id, &self.source, time, encoding)
+    }
+
+    fn encode<T: Serialize>(&self, record: &str, value: &T) -> Vec<u8> {
+        self.schemas.write(record, value, self.encoding)
+    }
+}
+
+/// One terminal a record, so its id is the record's position.
+fn feedback_id(source: &Source<'_>) -> String {
+    let parts = [source.topic, &source.partition.to_string(), &source.record.offset.to_string(), "feedback"];
+    Uuid::new_v5(&NAMESPACE, &hash_parts(&parts)).to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! What is kept of a record that was rejected: everything, untouched, with the reason.
+
+use sha2::{Digest, Sha256};
+
+use super::{Publisher, Source};
+use crate::domain::bytes::Bytes;
+use crate::domain::dead_letter::{DeadLetter, DeadLetterHeader, Stage};
+use crate::domain::identity::hex;
+use crate::domain::reason_code::ReasonCode;
+use crate::domain::record::Payload;
+use crate::domain::verdict::Verdict;
+
+/// Below a broker's usual limit of 1 MiB for a record, with room for key, headers and framing.
+pub(super) const MAX_DEAD_LETTER_BYTES: usize = 1_000_000;
+
+/// Whether sending the same bytes again can end otherwise.
+///
+/// It can once somebody has changed what stood against them: a tenant is added or enabled, a schema id is made known, a
+/// newer build reads more, a rule was loosened, a publisher's envelope is no longer compared. It cannot when the bytes
+/// themselves are the reason: a value too large stays too large (and may not even be here), and a second meaning under a
+/// used key stays a conflict for as long as the first one is remembered.
+pub(super) fn is_replayable(code: ReasonCode) -> bool {
+    !matches!(code, ReasonCode::IdempotencyConflict | ReasonCode::PayloadTooLarge)
+}
+
+fn stage_of(code: ReasonCode) -> Stage {
+    match code {
+        ReasonCode::IdempotencyConflict => Stage::Dedupe,
+        _ => Stage::Ingest,
+    }
+}
+
+impl Publisher {
+    /// The dead letter's value: without the parts that would make the record too large for the log.
+    pub(super) fn dead_letter(&self, source: &Source<'_>, verdict: &Verdict) -> Vec<u8> {
+        let room = self.max_dead_letter_bytes.saturating_sub(source.record.key.as_ref().map_or(0, Payload::len));
+        let mut letter = self.whole_dead_letter(source, verdict);
+        let whole = self.encode("DeadLetter", &letter);
+        if whole.len() <= room {
+            return whole;
+        }
+        letter.value_sha256 = source.record.value.as_deref().map(|value| hex(&Sha256::digest(value)));
+        letter.value = None;
+        let without_value = self.encode("DeadLetter", &letter);
+        if without_value.len() <= room {
+            return without_value;
+        }
+        letter.headers.clear();
+        letter.key = None; // it is still the key of the dead letter's own record
+        self.encode("DeadLetter", &letter)
+    }
+
+    fn whole_dead_letter(&self, source: &Source<'_>, verdict: &Verdict) -> DeadLetter {
+        let bytes = |payload: &Payload| Bytes(payload.to_vec());
+        let record = source.record;
+        let origin = source.origin();
+        DeadLetter {
+            dead_letter_id: source.position(),
+            origin_topic: origin.topic,
+            origin_partition: origin.partition,
+            origin_offset: origin.offset,
+            origin_timestamp: origin.timestamp,
+            key: record.key.as_ref().map(bytes),
+            value: record.value.as_ref().map(bytes),
+            headers: record
+                .headers
+                .iter()
+                .map(|header| DeadLetterHeader {
+                    name: header.name.to_string(),
+                    value: header.value.as_ref().map(bytes),
+                })
+                .collect(),
+            schema_id: source.schema_id.map(u32::cast_signed),
+            event_id: source.event.map(|event| event.event_id.clone()),
+            event_source: source.event.map(|event| event.source.clone()),
+            tenant_id: source.event.map(|event| event.tenant_id.clone()),
+            ticket_id: source.event.map(|event| event.ticket_id.clone()),
+            stage: stage_of(verdict.code),
+            reason_code: verdict.code.as_str().to_owned(),
+            reason: verdict.reason.clone().unwrap_or_else(|| verdict.code.as_str().to_owned()),
+            detail: detail_of(verdict),
+            attempts: 1,
+            first_failed_at: verdict.processed_at,
+            last_failed_at: verdict.processed_at,
+            replayable: is_replayable(verdict.code),
+            replay_count: 0,
+            consumer_group: self.consumer_group.clone(),
+            processor: self.processor.clone(),
+            value_sha256: None,
+        }
+    }
+}
+
+/// One line for each violation.
+fn detail_of(verdict: &Verdict) -> Option<String> {
+    let lines: Vec<String> = verdict
+        .violations
+        .iter()
+        .map(|violation| format!("{}: {} ({})", violation.path, violation.message, violation.code))
+        .collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}

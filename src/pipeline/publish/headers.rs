@@ -1,0 +1,75 @@
+//! The envelope of what goes out: CloudEvents 1.0 in Kafka's binary mode, the trace, and our own marks.
+
+use super::Source;
+use crate::domain::clock::Timestamp;
+use crate::domain::identity::{BodyHash, DedupeKey, hex};
+use crate::domain::record::Header;
+use crate::settings::schemas::Encoding;
+
+/// Longer values stay in the body only: a header floods every reader, and a rejected event may hold anything.
+const MAX_HEADER_BYTES: usize = 512;
+
+/// Headers in the order in which they are written.
+pub(super) struct Headers(Vec<Header>);
+
+impl Headers {
+    /// What every record of ours says about itself. `record` is the name of its schema.
+    pub(super) fn new(record: &str, id: &str, source: &str, time: Timestamp, encoding: Encoding) -> Self {
+        let mut headers = Self(Vec::with_capacity(16));
+        headers.text("ce_specversion", "1.0");
+        headers.text("ce_id", id);
+        headers.text("ce_source", source);
+        headers.text("ce_type", &format!("io.aigatekeeper.v1.{record}"));
+        headers.text("ce_time", &time.to_string());
+        headers.text(
+            "content-type",
+            match encoding {
+                Encoding::Avro => "application/avro",
+                Encoding::Json => "application/json",
+            },
+        );
+        headers
+    }
+
+    /// What the outputs of one record have in common: where they come from, what caused them, and what the ledger would
+    /// need to be rebuilt. A chain of causes that nobody named yet is named after its first event.
+    pub(super) fn about(source: &Source<'_>) -> Self {
+        let mut headers = Self(Vec::with_capacity(8));
+        headers.text("gk-origin", &source.position());
+        for name in ["traceparent", "tracestate"] {
+            if let Some(Ok(value)) = source.record.header(name).map(str::from_utf8) {
+                headers.text(name, value);
+            }
+        }
+        if let Some(event) = source.event {
+            let body = BodyHash::of_event(event);
+            headers.text("ce_subject", &event.ticket_id);
+            headers.text("ce_correlationid", event.correlation_id.as_deref().unwrap_or(&event.event_id));
+            headers.text("ce_causationid", &event.event_id);
+            headers.text("gk-dedupe-key", &DedupeKey::of_event(event).to_hex());
+            headers.text("gk-body-hash", &format!("{}:{}", body.form, hex(&body.sha256)));
+        }
+        headers
+    }
+
+    /// The record's key, where it is text.
+    pub(super) fn partition_key(&mut self, key: Option<&[u8]>) {
+        if let Some(Ok(key)) = key.map(str::from_utf8) {
+            self.text("ce_partitionkey", key);
+        }
+    }
+
+    pub(super) fn extend(&mut self, others: &Self) {
+        self.0.extend_from_slice(&others.0);
+    }
+
+    pub(super) fn text(&mut self, name: &str, value: &str) {
+        if value.len() <= MAX_HEADER_BYTES {
+            self.0.push(Header::text(name, value));
+        }
+    }
+
+    pub(super) fn done(self) -> Vec<Header> {
+        self.0
+    }
+}
