@@ -254,6 +254,9 @@ pub struct SimulateProviderArgs {
     /// Write the address that was taken into this file, once it listens.
     #[arg(long, value_name = "FILE")]
     pub ready: Option<PathBuf>,
+    /// All its chance: latencies, and which calls a share of misbehaviour hits.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
     /// Median latency in milliseconds.
     #[arg(long, default_value_t = 60)]
     pub p50_ms: u64,

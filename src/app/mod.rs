@@ -18,7 +18,7 @@ mod wiring;
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
-use crate::settings::load::SettingsError;
+use crate::settings::problem::SettingsError;
 
 /// `EX_CONFIG` of sysexits.h: the settings are wrong, trying again does not help.
 const EXIT_CONFIG: u8 = 78;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use super::shutdown;
 use super::wiring::{self, Parts};
@@ -13,14 +14,16 @@ use crate::cli::{ServeArgs, SettingsArgs};
 use crate::domain::clock::Clock;
 use crate::domain::ops_event::{OpsEvent, OpsKind};
 use crate::domain::record::OutRecord;
-use crate::http::health::{Health, State};
+use crate::http::{self, Health, State};
 use crate::pipeline::dedupe::ledger::Ledger;
 use crate::pipeline::publish::Publisher;
-use crate::pipeline::run_loop::{self, Ended, Outside};
-use crate::pipeline::triage::breaker::BreakerChange;
+use crate::pipeline::run_loop::{self, Outside};
+use crate::pipeline::triage::breaker::{self, BreakerChange};
+use crate::settings::http::Http;
 use crate::settings::ledger;
-use crate::telemetry::happenings::Stopped;
-use crate::telemetry::{logging, recorder};
+use crate::telemetry::happenings::{BreakerChanged, BreakerState};
+use crate::telemetry::logging;
+use crate::telemetry::recorder::{self, MetricsHandle};
 
 pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCode> {
     let loaded = wiring::settings(args)?;
@@ -33,16 +36,13 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
     let ledger = parts.ledger(incarnation, true).await?;
     let health = Health::new();
     for dependency in ["log", "ledger"] {
-        health.set(dependency, State::Up);
+        health.set(dependency, State::Up { latency: None });
     }
     let metrics = recorder::install()?;
     let (to_road, asides) = mpsc::unbounded_channel();
     let guard = parts.guard(ops_events(&parts, to_road))?;
     let stop = shutdown::listen()?;
-    let http = crate::http::start(&parts.settings.http, metrics, health.clone()).await?;
-    if let Some(address) = http.address() {
-        tracing::info!(%address, "metrics and health");
-    }
+    let http = listen(&parts.settings.http, metrics, health.clone()).await?;
     let retention = tokio::spawn(retention(ledger.clone(), parts.settings.ledger.clone(), parts.clock.clone()));
 
     let outside = Outside {
@@ -55,31 +55,68 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
         on_health: {
             let health = health.clone();
             Arc::new(move |dependency, state| {
-                health.set(dependency, state.map_or_else(|error| State::Down { error }, |()| State::Up));
+                health.set(
+                    dependency,
+                    state.map_or_else(|error| State::Down { error }, |()| State::Up { latency: None }),
+                );
             })
         },
     };
     let ended = run_loop::run(parts.fixtures(guard, incarnation), outside).await;
     retention.abort();
-    http.stop().await;
-    let ended = ended.context("the processor cannot go on")?;
-    Stopped { how: ended_in_words(ended) }.record();
+    health.end();
+    if let Some(http) = http {
+        http.stop().await;
+    }
+    ended.context("the processor cannot go on")?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn ended_in_words(ended: Ended) -> &'static str {
-    match ended {
-        Ended::Drained => "drained",
-        Ended::CutShort => "cut short: running calls were left, their events will be read again",
-        Ended::Idle => "idle: everything has its terminal",
+/// Metrics and health, while the processor runs.
+struct Listening {
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<Result<(), http::ServeError>>,
+    upkeep: JoinHandle<()>,
+}
+
+async fn listen(settings: &Http, metrics: MetricsHandle, health: Health) -> anyhow::Result<Option<Listening>> {
+    if !settings.enabled {
+        return Ok(None);
+    }
+    let listener = http::bind(settings.bind).await?;
+    tracing::info!(address = %listener.local_addr()?, "metrics and health");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let router = http::router(health, metrics.clone());
+    let server = tokio::spawn(http::serve(listener, router, async move {
+        // A sender that is gone means the same as its word.
+        stopped.await.ok();
+    }));
+    Ok(Some(Listening { stop, server, upkeep: tokio::spawn(metrics.run_upkeep()) }))
+}
+
+impl Listening {
+    async fn stop(self) {
+        self.upkeep.abort();
+        self.stop.send(()).ok();
+        match self.server.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the HTTP listener broke"),
+            Err(error) => tracing::warn!(%error, "the HTTP listener broke down"),
+        }
+    }
+}
+
+/// As the breaker's metrics name it: a stopped one lets nothing through either.
+fn label(state: breaker::BreakerState) -> BreakerState {
+    match state {
+        breaker::BreakerState::Closed => BreakerState::Closed,
+        breaker::BreakerState::HalfOpen => BreakerState::HalfOpen,
+        breaker::BreakerState::Open | breaker::BreakerState::Stopped(_) => BreakerState::Open,
     }
 }
 
 /// Changes of a breaker become records for operators.
-fn ops_events(
-    parts: &Parts,
-    to_road: mpsc::UnboundedSender<OutRecord>,
-) -> Arc<dyn Fn(BreakerChange) + Send + Sync> {
+fn ops_events(parts: &Parts, to_road: mpsc::UnboundedSender<OutRecord>) -> Arc<dyn Fn(BreakerChange) + Send + Sync> {
     let (publisher, clock): (Publisher, Arc<dyn Clock>) = (parts.publisher(), parts.clock.clone());
     let processor = parts.settings.instance.clone();
     Arc::new(move |change| {
@@ -94,7 +131,13 @@ fn ops_events(
             attributes: [("why".to_owned(), change.why.to_string())].into(),
             processor: processor.clone(),
         };
-        crate::telemetry::happenings::BreakerChanged { model: &change.model, from: label(change.from), to: label(change.to), reason: &change.why.to_string() }.record();
+        BreakerChanged {
+            model: &change.model,
+            from: label(change.from),
+            to: label(change.to),
+            reason: &change.why.to_string(),
+        }
+        .record();
         // A road that is gone needs no news.
         to_road.send(publisher.ops_event(&event, 0)).ok();
     })
@@ -106,7 +149,8 @@ async fn retention(ledger: Arc<dyn Ledger>, settings: ledger::Ledger, clock: Arc
     loop {
         tokio::time::sleep(settings.retention_interval).await;
         loop {
-            let gone = ledger.forget(before(settings.window), before(settings.rejected_window), settings.retention_batch);
+            let gone =
+                ledger.forget(before(settings.window), before(settings.rejected_window), settings.retention_batch);
             match gone.await {
                 Ok(gone) if gone >= u64::from(settings.retention_batch) => {}
                 Ok(_) => break,

@@ -61,7 +61,7 @@ impl Parts {
         Ok(Self {
             clock: Arc::new(SystemClock),
             schemas: Arc::new(SchemaSet::new(&settings.schemas)?),
-            tenants: Arc::new(tenants::load(&settings.tenants)?),
+            tenants: Arc::new(tenants::load_book(&settings.tenants)?),
             settings,
         })
     }
@@ -172,11 +172,12 @@ impl Parts {
 /// The models of the chain, in order; one without a key is left out.
 fn models(settings: &Settings) -> anyhow::Result<Vec<Arc<dyn Model>>> {
     let mut chain: Vec<Arc<dyn Model>> = Vec::new();
-    for name in &settings.triage.chain {
+    let active = settings.active_chain();
+    for name in active.left_out {
+        tracing::info!(model = %name, "left out of the chain: models.{name}.api_key is not set");
+    }
+    for name in &active.asked {
         match settings.models.get(name) {
-            Some(models::Model::Openai(openai)) if openai.api_key.is_none() => {
-                tracing::info!(model = %name, "left out of the chain: models.{name}.api_key is not set");
-            }
             Some(models::Model::Openai(openai)) => {
                 let model = OpenAiModel::new(name, openai);
                 chain.push(Arc::new(model.with_context(|| format!("models.{name} cannot be used"))?));

@@ -87,13 +87,7 @@ impl<I> Snapshot<I> {
         };
         // A log that is gone closes its happenings as well, and that ends the loop.
         errands.send(Errand::Publish(burst)).ok();
-        Sent {
-            number: self.number,
-            sent_at: now,
-            groups: self.groups,
-            asides: self.asides,
-            proposals: self.proposals,
-        }
+        Sent { number: self.number, sent_at: now, groups: self.groups, asides: self.asides, proposals: self.proposals }
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Schemas {
     pub ids: BTreeMap<String, u32>,
     /// A larger value is rejected as PAYLOAD_TOO_LARGE before it is decoded.
     pub max_payload_bytes: usize,
+    /// A record whose key is not `tenant|ticket` is rejected as ENVELOPE_MISMATCH.
+    pub reject_foreign_keys: bool,
 }
 
 /// The form of a value.

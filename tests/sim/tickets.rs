@@ -22,7 +22,13 @@ impl Upstream {
     }
 
     /// The next record: its key and what it says.
-    pub fn next(&mut self, chance: &mut ChaCha8Rng, avro: &Publisher, json: &Publisher, now: Timestamp) -> (String, Record) {
+    pub fn next(
+        &mut self,
+        chance: &mut ChaCha8Rng,
+        avro: &Publisher,
+        json: &Publisher,
+        now: Timestamp,
+    ) -> (String, Record) {
         let dice = chance.random_range(0..100);
         let event = match dice {
             0..10 if !self.written.is_empty() => self.written[chance.random_range(0..self.written.len())].clone(),
@@ -45,11 +51,8 @@ impl Upstream {
 
     fn fresh(&mut self, chance: &mut ChaCha8Rng, now: Timestamp) -> SupportEvent {
         self.next += 1;
-        let tenant = if chance.random_range(0..50) == 0 {
-            "nobody"
-        } else {
-            TENANTS[chance.random_range(0..TENANTS.len())]
-        };
+        let tenant =
+            if chance.random_range(0..50) == 0 { "nobody" } else { TENANTS[chance.random_range(0..TENANTS.len())] };
         let ticket = chance.random_range(0..self.tickets);
         // The same ids under different tenants are different events.
         let event_id = format!("event-{}", if chance.random_bool(0.2) { self.next / 2 } else { self.next });

@@ -158,7 +158,8 @@ impl World {
             largest_batch: chance.random_range(1..40),
             revoke_deadline: Duration::from_millis(chance.random_range(20..2_000)),
         };
-        let roles = [TopicRole::Events, TopicRole::Decisions, TopicRole::Feedback, TopicRole::DeadLetters, TopicRole::Ops];
+        let roles =
+            [TopicRole::Events, TopicRole::Decisions, TopicRole::Feedback, TopicRole::DeadLetters, TopicRole::Ops];
         let log = MemoryLog::new(&roles, PARTITIONS, ChaCha8Rng::seed_from_u64(seed ^ 0x10c), weather);
         let upstream = Upstream::new(chance.random_range(3..40));
         Self {

@@ -17,6 +17,7 @@ mod misbehaviour;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
@@ -30,8 +31,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use tokio::net::TcpListener;
 
-use self::control::{Control, Mode};
+use self::control::{Control, Latency, Mode};
 use self::ledger::Ledger;
+use crate::cli::SimulateProviderArgs;
 
 /// How to start it.
 #[derive(Debug, Clone)]
@@ -44,6 +46,30 @@ pub struct SimulatorConfig {
     pub control: Control,
     /// All its chance: latencies, and which calls a share of misbehaviour hits.
     pub seed: u64,
+}
+
+/// `simulate-provider`: serve until ended.
+///
+/// # Errors
+/// When the address or a file cannot be had.
+pub async fn run(args: SimulateProviderArgs) -> anyhow::Result<ExitCode> {
+    #[expect(clippy::cast_precision_loss, reason = "latencies are far below 2^53 milliseconds")]
+    let latency = Latency::Lognormal { p50_ms: args.p50_ms as f64, p99_ms: args.p99_ms as f64 };
+    let simulator = Simulator::bind(SimulatorConfig {
+        bind: args.bind,
+        ledger: Some(args.calls),
+        control: Control { latency, ..Control::default() },
+        seed: args.seed,
+    })
+    .await?;
+    if let Some(ready) = args.ready {
+        // Renamed into place: whoever waits for the file never reads half an address.
+        let half = ready.with_extension("half");
+        std::fs::write(&half, simulator.address()?.to_string()).context("cannot write the ready file")?;
+        std::fs::rename(&half, &ready).context("cannot write the ready file")?;
+    }
+    simulator.run().await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Listens.

@@ -124,7 +124,10 @@ fn terminals<'a>(
             report.find(Invariant::Complete, format!("a terminal for {}@{}, which does not exist", place.0, place.1));
         }
         if seen.partition != place.0 {
-            report.find(Invariant::Order, format!("the terminal of {}@{} went to partition {}", place.0, place.1, seen.partition));
+            report.find(
+                Invariant::Order,
+                format!("the terminal of {}@{} went to partition {}", place.0, place.1, seen.partition),
+            );
         }
         if terminals.insert(place, feedback).is_some() {
             report.twice += 1;
@@ -274,11 +277,8 @@ fn superseded(
     terminals: &BTreeMap<Place, &EventFeedback>,
     report: &mut Report,
 ) {
-    let decided: BTreeSet<(&str, &str)> = history
-        .decisions
-        .iter()
-        .map(|seen| (seen.record.tenant_id.as_str(), seen.record.event_id.as_str()))
-        .collect();
+    let decided: BTreeSet<(&str, &str)> =
+        history.decisions.iter().map(|seen| (seen.record.tenant_id.as_str(), seen.record.event_id.as_str())).collect();
     for (place, feedback) in terminals.iter().filter(|(_, f)| f.status == FeedbackStatus::Superseded) {
         let tenant = inputs.get(place).and_then(|event| event.as_ref()).map(|event| event.tenant_id.as_str());
         let by = feedback.superseded_by_event_id.as_deref();

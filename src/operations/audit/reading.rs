@@ -165,36 +165,45 @@ async fn answers(ledger: &dyn Ledger, history: &History) -> Result<HashMap<Strin
     Ok(answers)
 }
 
-/// A line of the provider's call ledger: one when a call begins, one when it ends.
+/// A line of the provider's call ledger: one when a call begins, one with `end` when it ends.
 #[derive(Debug, Deserialize)]
 struct CallLine {
+    /// Counts up within one process of the provider.
+    call: u64,
     call_id: String,
+    received_at: i64,
     #[serde(default)]
-    received_at: Option<i64>,
-    #[serde(default)]
-    finished_at: Option<i64>,
-    #[serde(default)]
-    status: Option<u16>,
+    end: Option<CallEnd>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CallEnd {
+    status: u16,
     #[serde(default)]
     response_id: Option<String>,
 }
 
-/// The provider's call ledger: JSON lines with `call_id` (`<dedupe key>.<attempt>`), `received_at` when a call begins,
-/// and `finished_at`, `status` and `response_id` when it ends.
+/// The provider's call ledger: JSON lines with `call`, `call_id` (`<dedupe key>.<attempt>`) and `received_at` when a call
+/// begins, and the same with `end: {status, response_id}` when it ends.
 pub fn read_calls(file: &Path) -> Result<Vec<ProviderCall>, ReadError> {
     let name = file.display().to_string();
     let fail = |line, why: String| ReadError::Calls { file: name.clone(), line, why };
     let text = std::fs::read_to_string(file).map_err(|error| fail(0, error.to_string()))?;
     let mut calls: Vec<ProviderCall> = Vec::new();
-    let mut open: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut open: HashMap<u64, usize> = HashMap::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let line: CallLine = serde_json::from_str(line).map_err(|error| fail(index + 1, error.to_string()))?;
-        if let Some(started_at) = line.received_at.filter(|_| line.finished_at.is_none()) {
-            open.entry(line.call_id.clone()).or_default().push(calls.len());
-            let key = line.call_id.split('.').next().unwrap_or_default().to_owned();
-            calls.push(ProviderCall { key, started_at, answered: None });
-        } else if let Some(at) = open.get_mut(&line.call_id).and_then(Vec::pop) {
-            calls[at].answered = line.response_id.filter(|_| line.status == Some(200));
+        match line.end {
+            None => {
+                open.insert(line.call, calls.len());
+                let key = line.call_id.split('.').next().unwrap_or_default().to_owned();
+                calls.push(ProviderCall { key, started_at: line.received_at, answered: None });
+            }
+            Some(end) => {
+                if let Some(at) = open.remove(&line.call) {
+                    calls[at].answered = end.response_id.filter(|_| end.status == 200);
+                }
+            }
         }
     }
     Ok(calls)

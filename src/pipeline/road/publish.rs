@@ -155,12 +155,7 @@ impl Road {
     }
 
     fn tag(&self, number: u64) -> Tag {
-        Tag {
-            writer: self.fixtures.writer.clone(),
-            incarnation: self.fixtures.incarnation,
-            burst: number,
-            ledger: 0,
-        }
+        Tag { writer: self.fixtures.writer.clone(), incarnation: self.fixtures.incarnation, burst: number, ledger: 0 }
     }
 
     /// The log says how the burst ended.
@@ -183,7 +178,8 @@ impl Road {
                 self.send_again_later(sent.aborted(), now);
             }
             PublishOutcome::NotCommitted { reason } => {
-                BurstFailed { results: sent.results(), failure: BurstFailure::NotCommitted { reason: &reason } }.record();
+                BurstFailed { results: sent.results(), failure: BurstFailure::NotCommitted { reason: &reason } }
+                    .record();
                 self.send_again_later(sent.aborted(), now);
             }
         }
@@ -242,9 +238,7 @@ fn owned_row(item: &Item) -> Option<(crate::domain::identity::DedupeKey, crate::
     use crate::domain::reason_code::ReasonCode;
     let event = item.event()?;
     match &item.plan {
-        Plan::Publish(verdict)
-            if !matches!(verdict.code, ReasonCode::SameEvent | ReasonCode::IdempotencyConflict) =>
-        {
+        Plan::Publish(verdict) if !matches!(verdict.code, ReasonCode::SameEvent | ReasonCode::IdempotencyConflict) => {
             Some((event.claim.key, event.claim.position.clone()))
         }
         _ => None,

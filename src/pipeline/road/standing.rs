@@ -43,9 +43,7 @@ impl Road {
                 AnswerReused { tenant_id: &event.claim.tenant_id, event_id: &event.claim.event_id }.record();
                 Plan::Judge(answer)
             }
-            Arrival::Publish(verdict) => {
-                Plan::Publish(verdict)
-            }
+            Arrival::Publish(verdict) => Plan::Publish(verdict),
             Arrival::AlreadyPublished => Plan::FinishSilently,
             Arrival::Duplicate { first, first_seen_at, decision_id } => {
                 let mut verdict = self.verdict(item, FeedbackStatus::Duplicate, ReasonCode::SameEvent);

@@ -131,11 +131,8 @@ impl Road {
             owned_by_a_person,
         });
         let bytes = self.fixtures.publisher.encode_decision(&decision);
-        verdict.decision = Some(SavedDecision {
-            id: decision.decision_id.clone(),
-            version: decision.decision_version,
-            bytes,
-        });
+        verdict.decision =
+            Some(SavedDecision { id: decision.decision_id.clone(), version: decision.decision_version, bytes });
         verdict
     }
 
@@ -170,8 +167,7 @@ impl Road {
     /// Older events of the unit that still wanted a model are superseded by its newest one.
     fn supersede_older(&mut self, unit: &Unit<ItemId>) {
         let Some((&newest, older)) = unit.items.split_last() else { return };
-        let newest_id =
-            self.items.get(&newest).and_then(|item| item.event().map(|event| event.event.event_id.clone()));
+        let newest_id = self.items.get(&newest).and_then(|item| item.event().map(|event| event.event.event_id.clone()));
         for &id in older {
             let Some(item) = self.items.get(&id).filter(|item| matches!(item.plan, Plan::Ask)) else { continue };
             let mut verdict = self.verdict(item, FeedbackStatus::Superseded, ReasonCode::NewerEvent);
@@ -183,13 +179,7 @@ impl Road {
     }
 
     /// The ledger has answered a verdict.
-    pub(super) fn verdict_saved(
-        &mut self,
-        id: ItemId,
-        outcome: &Outcome,
-        concludes: Option<TicketKey>,
-        now: Instant,
-    ) {
+    pub(super) fn verdict_saved(&mut self, id: ItemId, outcome: &Outcome, concludes: Option<TicketKey>, now: Instant) {
         match outcome {
             Outcome::Reached(verdict) => {
                 if let Some(item) = self.items.get_mut(&id) {

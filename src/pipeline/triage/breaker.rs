@@ -87,6 +87,19 @@ pub enum Why {
     Reset,
 }
 
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failures => "failures",
+            Self::ProbeFailed => "a probe failed",
+            Self::TimePassed => "the open time has passed",
+            Self::ProbesSucceeded => "the probes succeeded",
+            Self::Refused => "credentials or quota refused",
+            Self::Reset => "reset by an operator",
+        })
+    }
+}
+
 /// May a call begin?
 #[derive(Debug)]
 pub enum Admit {

@@ -16,8 +16,8 @@ pub use models::{BreakerChanged, BreakerState, CallOutcome, ModelAnswered, Model
 pub use process::{Draining, Stopped};
 pub use publishing::{BurstCommitted, BurstFailed, BurstFailure, FrontierWidened};
 pub use reading::{
-    AwayNoticed, PartitionStopped, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason, ReadingPaused, ReadingResumed,
-    RecordsRead,
+    AwayNoticed, PartitionStopped, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason, ReadingPaused,
+    ReadingResumed, RecordsRead,
 };
 pub use road::{Fill, RoadGauges};
 

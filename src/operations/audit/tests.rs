@@ -1,0 +1,1 @@
+//! Bad histories, one an anomaly.
