@@ -1,6 +1,6 @@
 //! What the process says over HTTP: metrics and health.
 //!
-//! [`router`] has every route on one screen; each response carries the headers of [`security_headers`], each error the
+//! [`mod@router`] has every route on one screen; each response carries the headers of [`security_headers`], each error the
 //! shape of [`problem`]. There is no login yet, so it listens on loopback unless told otherwise. What does not belong
 //! here: adapters; what is known about a dependency is told to [`health::Health`] by whoever uses it.
 

@@ -20,7 +20,6 @@ struct Shared {
 }
 
 /// The routes.
-#[must_use]
 pub fn router(health: Health, metrics: MetricsHandle) -> Router {
     Router::new()
         .route("/metrics", get(metrics_page))

@@ -35,7 +35,8 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|source| ServeError::Bind { address, source })
 }
 
-/// Answer until `shutdown` is there; then take no more requests, and end when the open ones have, or after [`GRACE`].
+/// Answer until `shutdown` is there; then take no more requests, and end when the open ones have, or
+/// after two seconds.
 ///
 /// # Errors
 /// When the listener breaks.

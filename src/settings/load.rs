@@ -307,6 +307,9 @@ mod tests {
             "models.openai.api_key = 'sk-hidden-secret'\nmodels.openai.model = 5",
             "models.openai.api_key = 'hidden'",
         ];
+        // A secret of digits that lost its quotes: the type's own error would repeat it.
+        let digits = with_file("models.openai.api_key = 8642097531").expect_err("a number");
+        assert!(!format!("{digits} {digits:?}").contains("8642097531"), "{digits}");
         for text in wrong {
             let error = with_file(text).expect_err("wrong on purpose");
             for shown in [error.to_string(), format!("{error:?}")] {
