@@ -176,7 +176,7 @@ impl Publisher {
             tenant_id: event.map(|event| event.tenant_id.clone()),
             ticket_id: event.map(|event| event.ticket_id.clone()),
             status: verdict.status,
-            terminal: true,
+            terminal: verdict.status != FeedbackStatus::Deferred,
             reason_code: verdict.code.as_str().to_owned(),
             reason: verdict.reason.clone(),
             decision_id: decision.map(|decision| decision.id.clone()).or_else(|| verdict.first_decision_id.clone()),
