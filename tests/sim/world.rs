@@ -328,7 +328,8 @@ impl World {
                 fails: troubled && (moment == Moment::BeforeApply || chance.random_bool(0.3)),
             }
         };
-        Arc::new(MemoryLedger::open(&self.rows, name, self.incarnations, true, self.clock.clone(), Arc::new(faults)))
+        let ledger = MemoryLedger::open(self.rows.clone(), name, self.incarnations, true, self.clock.clone());
+        Arc::new(ledger.with_faults(Arc::new(faults)))
     }
 
     fn fixtures(&mut self, name: &str) -> Fixtures {
@@ -351,7 +352,7 @@ impl World {
             slowest,
         };
         let models: Vec<Arc<dyn Model>> = vec![Arc::new(provider(card("remote", true), Duration::from_secs(4)))];
-        let prompts = Arc::new(Prompts::shipped());
+        let prompts = Arc::new(Prompts::load(None, 4_000).expect("the shipped prompts"));
         let guard = Guard::new(
             models,
             &self.settings.triage,
@@ -392,7 +393,7 @@ impl World {
             history.dead_letters.extend(self.seen(partition(TopicRole::DeadLetters), "DeadLetter"));
             if let Some((base, metadata)) = self.log.position(partition(TopicRole::Events)) {
                 let finished = match codec::decode(&metadata) {
-                    Ok(codec::Metadata::Ours(decoded)) => decoded.finished(base).collect(),
+                    Ok(codec::Metadata::Ours(decoded)) => decoded.finished().collect(),
                     _ => Default::default(),
                 };
                 history.committed.insert(number, Committed { base, finished });
@@ -443,7 +444,6 @@ fn publisher(
         processor.to_owned(),
         settings.log.group_id.clone(),
         "/gatekeeper".to_owned(),
-        settings.topics.events.clone(),
     )
 }
 
@@ -461,7 +461,7 @@ fn settings(chance: &mut ChaCha8Rng) -> Settings {
         "models.openai.api_key=\"only-a-simulation-0000\"".to_owned(),
     ];
     let options = LoadOptions { profile: None, file: None, environment: Vec::new(), sets: sets.to_vec() };
-    load(options).expect("settings of the simulation").settings
+    load(&options).expect("settings of the simulation").settings
 }
 
 fn tenants(chance: &mut ChaCha8Rng) -> TenantBook {

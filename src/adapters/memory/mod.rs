@@ -1,3 +1,4 @@
 //! Ports in memory: for the simulation, and to compare the real ones with.
 
 pub mod ledger;
+pub mod log;
