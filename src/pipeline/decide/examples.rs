@@ -144,20 +144,28 @@ fn an_uncalibrated_model_or_field_selects_at_most() {
 
 #[test]
 fn what_was_not_decided_by_the_model_in_peace_is_recommended_at_most() {
-    let degrade = |scene: &mut Scene| scene.answer.degraded = Some(ReasonCode::BreakerOpen);
-    let inject = |scene: &mut Scene| scene.answer.findings.injection_suspected = true;
-    let take_over = |scene: &mut Scene| scene.owned_by_a_person = true;
-    let arrive_owned = |scene: &mut Scene| scene.event.ticket.human_owned = true;
-    let cases: [(&str, &dyn Fn(&mut Scene)); 4] = [
-        ("degraded", &degrade),
-        ("injection_suspected", &inject),
-        ("owned_by_a_person", &take_over),
-        ("owned_by_a_person", &arrive_owned),
+    let changes: [fn(&mut Scene) -> &'static str; 4] = [
+        |scene| {
+            scene.answer.degraded = Some(ReasonCode::BreakerOpen);
+            "degraded"
+        },
+        |scene| {
+            scene.answer.findings.injection_suspected = true;
+            "injection_suspected"
+        },
+        |scene| {
+            scene.owned_by_a_person = true;
+            "owned_by_a_person"
+        },
+        |scene| {
+            scene.event.ticket.human_owned = true;
+            "owned_by_a_person"
+        },
     ];
-    for (rule, change) in cases {
+    for change in changes {
         let mut scene = Scene::ordinary();
         scene.predicted().reply = Some("We will refund you.".to_owned());
-        change(&mut scene);
+        let rule = change(&mut scene);
         let decision = scene.decide();
         assert_eq!(automation(&decision.category), Automation::Recommend, "{rule}");
         assert_eq!(automation(&decision.priority), Automation::Recommend, "{rule}");

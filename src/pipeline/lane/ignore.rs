@@ -235,7 +235,7 @@ mod tests {
     fn notes_among_agents_and_public_answers_of_agents_are_left_alone() {
         let agent = ("/message/author/type", json!("AGENT"));
         assert_eq!(code(&[agent.clone(), ("/message/is_public", json!(false))]), Some(ReasonCode::InternalNote));
-        assert_eq!(code(&[agent.clone()]), Some(ReasonCode::NoRelevantChange));
+        assert_eq!(code(std::slice::from_ref(&agent)), Some(ReasonCode::NoRelevantChange));
         let phone_note = [agent, ("/message/is_public", json!(false)), ("/event_type", json!("TICKET_CREATED"))];
         assert_eq!(code(&phone_note), None, "a ticket opened after a call is a ticket");
     }
@@ -274,7 +274,7 @@ mod tests {
     fn without_anything_new_to_read_there_is_nothing_to_decide() {
         let nothing = Some(ReasonCode::NoRelevantChange);
         let blank = ("/message/body", json!(" \n"));
-        assert_eq!(code(&[blank.clone()]), nothing);
+        assert_eq!(code(std::slice::from_ref(&blank)), nothing);
         let screenshot = json!([{"filename": "error.png", "content_type": "image/png", "size_bytes": 9000}]);
         assert_eq!(code(&[blank.clone(), ("/message/attachments", screenshot)]), None, "a picture is worth a look");
         assert_eq!(code(&[blank, ("/event_type", json!("TICKET_CREATED"))]), None, "a person must see a new ticket");
