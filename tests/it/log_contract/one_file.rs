@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gatekeeper::adapters::embedded_log::{Access, Error};
+use gatekeeper::domain::position::Partition;
 use gatekeeper::operations::log_browser::{BrowseError, LogBrowser, Watermarks};
 use gatekeeper::pipeline::log::{Errand, Happening, PublishOutcome};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -279,4 +280,17 @@ async fn a_runtime_that_was_held_up_says_so_before_anything_else() {
             _ => {}
         }
     }
+}
+
+#[tokio::test]
+async fn a_runtime_that_was_held_up_says_so_though_nothing_new_was_written() {
+    let log = Embedded::start().await;
+    let mut road = Road::assigned(log.open_processor("group").await).await;
+    for topic in READS {
+        for number in 0..PARTITIONS {
+            road.caught_up(Partition { topic, number }, 0).await;
+        }
+    }
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert!(matches!(road.next().await, Happening::Away { .. }));
 }
