@@ -4,7 +4,9 @@
 //! do (a lock file, retention that knows groups) is tested beside its harness.
 
 mod embedded;
+mod one_file;
 mod road;
+mod speed;
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -21,7 +21,7 @@ use crate::domain::record::OutRecord;
 /// of it (ours, the binding, the pages) do not either.
 const SHEET_BYTES: usize = 4 << 20;
 
-/// A sheet is full with this many records: bounds the JSON to about 200 KB.
+/// A sheet is full with this many records: bounds the JSON to about 250 KB.
 const SHEET_RECORDS: usize = 4_096;
 
 /// Append in order, inside the caller's write transaction; the offsets come back in the same order.

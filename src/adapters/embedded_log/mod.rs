@@ -9,7 +9,7 @@
 //!    +---- happenings ---- | <-------------------------------------------------------------+
 //! ```
 //!
-//! - [`EmbeddedLog`] is the log for a processor, of which there is one at a time ([`lock`]).
+//! - [`EmbeddedLog`] is the log for a processor, of which there is one at a time (`lock.rs`).
 //! - [`EmbeddedBrowser`] is the log for everybody else, beside it.
 //!
 //! Exactly once rests on one thing: a burst's records and positions are one SQLite transaction, synced before it counts

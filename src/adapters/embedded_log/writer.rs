@@ -178,3 +178,159 @@ impl Writer {
 fn not_committed(error: Error) -> Result<PublishOutcome, Error> {
     if error.is_retryable() { Ok(PublishOutcome::NotCommitted { reason: error.to_string() }) } else { Err(error) }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Executor as _;
+
+    use super::*;
+    use crate::adapters::embedded_log::catalog::create_missing;
+    use crate::domain::clock::SystemClock;
+    use crate::domain::record::{OutRecord, Payload};
+    use crate::pipeline::log::BurstPosition;
+    use crate::settings::log::EmbeddedLog as Settings;
+    use crate::settings::topics::Topics;
+
+    const HERE: Partition = Partition { topic: TopicRole::Events, number: 0 };
+
+    struct Bench {
+        writer: Writer,
+        _folder: tempfile::TempDir,
+        _happenings: mpsc::Receiver<Happening>,
+    }
+
+    async fn bench() -> Bench {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = Settings {
+            path: folder.path().join("log.db"),
+            partitions: 1,
+            poll_interval: Duration::from_millis(5),
+            batch_max_records: 100,
+            batch_max_bytes: 1 << 20,
+            retention: Duration::from_secs(3_600),
+            retention_bytes: 0,
+            retention_interval: Duration::from_secs(3_600),
+            busy_timeout: Duration::from_millis(50),
+        };
+        let [events, human_feedback, decisions, feedback, decision_reviews, dead_letters, decisions_shadow, ops] =
+            TopicRole::FIXED.map(|role| role.key().to_owned());
+        let deferred = "deferred.{tier}".to_owned();
+        let topics = Topics {
+            events,
+            human_feedback,
+            decisions,
+            feedback,
+            decision_reviews,
+            dead_letters,
+            decisions_shadow,
+            ops,
+            deferred,
+        };
+        let file = LogFile::prepare(&settings).await.expect("a file");
+        let mut connection = file.writer().await.expect("it opens");
+        create_missing(&mut connection, &topics, 1, SystemClock.now()).await.expect("topics");
+        let catalog = Catalog::load(&mut connection, &topics).await.expect("a catalog");
+        let (happenings, _happenings) = mpsc::channel(8);
+        let writer = Writer {
+            file,
+            connection: Some(connection),
+            catalog,
+            group: "group".to_owned(),
+            reads: vec![TopicRole::Events],
+            clock: Arc::new(SystemClock),
+            happenings,
+            orders: watch::Sender::default(),
+            retention: Retention::new(&settings, "group", Vec::new()),
+        };
+        Bench { writer, _folder: folder, _happenings }
+    }
+
+    fn burst(number: u64, records: usize) -> Burst {
+        let record = OutRecord {
+            topic: TopicRole::Decisions,
+            partition: 0,
+            key: None,
+            value: Some(Payload::from(vec![7; 700])),
+            headers: Vec::new(),
+        };
+        let position = BurstPosition { partition: HERE, base: 0, metadata: format!("burst {number}") };
+        Burst { number, epoch: EPOCH, records: vec![record; records], positions: vec![position] }
+    }
+
+    async fn records(writer: &mut Writer) -> i64 {
+        let connection = writer.connection.as_mut().expect("a connection");
+        sqlx::query_scalar("SELECT count(*) FROM records").fetch_one(connection).await.expect("a count")
+    }
+
+    fn lost_reply() -> Error {
+        Error::from(sqlx::Error::WorkerCrashed)
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_not_committed_and_the_next_burst_may_be() {
+        let mut bench = bench().await;
+        let writer = &mut bench.writer;
+        let connection = writer.connection.as_mut().expect("a connection");
+        connection.execute("PRAGMA max_page_count = 40").await.expect("a limit of this connection");
+        let outcome = writer.publish(burst(1, 500)).await.expect("an answer");
+        let full = matches!(&outcome, PublishOutcome::NotCommitted { reason } if reason.contains("disk is full"));
+        assert!(full, "{outcome:?}");
+        assert!(writer.connection.is_none(), "the connection is not used again");
+        assert_eq!(writer.publish(burst(2, 500)).await.expect("an answer"), PublishOutcome::Committed);
+        assert_eq!(records(writer).await, 500);
+    }
+
+    #[tokio::test]
+    async fn a_commit_whose_reply_was_lost_is_found_to_be_committed() {
+        let mut bench = bench().await;
+        let writer = &mut bench.writer;
+        writer.publish(burst(1, 3)).await.expect("an answer");
+        let outcome = writer.resolve(&burst(1, 3), lost_reply()).await.expect("an answer");
+        assert_eq!(outcome, PublishOutcome::Committed);
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_did_not_happen_is_found_out_though_the_offset_is_the_same() {
+        let mut bench = bench().await;
+        let writer = &mut bench.writer;
+        writer.publish(burst(1, 3)).await.expect("an answer");
+        let outcome = writer.resolve(&burst(2, 3), lost_reply()).await.expect("an answer");
+        assert!(matches!(outcome, PublishOutcome::NotCommitted { .. }), "{outcome:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_cannot_be_asked_ends_the_processor_and_says_both_reasons() {
+        let mut bench = bench().await;
+        let writer = &mut bench.writer;
+        close(writer.connection.take().expect("a connection")).await;
+        std::fs::remove_file(writer.file.path()).expect("gone");
+        let unknown = writer.resolve(&burst(1, 3), lost_reply()).await.expect_err("nobody knows");
+        assert!(matches!(&unknown, Error::OutcomeUnknown { burst: 1, .. }), "{unknown}");
+        assert!(unknown.to_string().contains("cannot be opened"), "{unknown}");
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_ends_the_processor_instead_of_being_tried_for_ever() {
+        let mut bench = bench().await;
+        let writer = &mut bench.writer;
+        let connection = writer.connection.as_mut().expect("a connection");
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await.expect("all in the file");
+        close(writer.connection.take().expect("a connection")).await;
+        let length = std::fs::metadata(writer.file.path()).expect("a file").len() as usize;
+        let mut bytes = std::fs::read(writer.file.path()).expect("a file");
+        bytes[4_096..length].fill(0xA5);
+        std::fs::write(writer.file.path(), bytes).expect("damaged");
+        let error = writer.publish(burst(1, 3)).await.expect_err("damaged");
+        assert!(error.to_string().contains("damaged"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_may_only_be_read_ends_the_processor() {
+        let mut bench = bench().await;
+        let writer = &mut bench.writer;
+        close(writer.connection.take().expect("a connection")).await;
+        writer.connection = Some(writer.file.reader().await.expect("it opens"));
+        let error = writer.publish(burst(1, 3)).await.expect_err("read only");
+        assert!(error.to_string().contains("may only be read"), "{error}");
+    }
+}
