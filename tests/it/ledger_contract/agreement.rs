@@ -1,0 +1,110 @@
+//! Random histories of two processes, which every ledger must tell in the same words.
+
+use std::future::Future;
+
+use gatekeeper::domain::clock::Timestamp;
+use gatekeeper::domain::feedback::FeedbackStatus;
+use gatekeeper::pipeline::dedupe::ledger::{Claim, Entry};
+use proptest::prelude::*;
+
+use super::world::{
+    World, answered, claim, commit, find, lease, published, reached, release, repair, take_over, vanished, verdict,
+};
+
+fn any_entry() -> impl Strategy<Value = Entry> {
+    let status = prop::sample::select(vec![FeedbackStatus::Accepted, FeedbackStatus::Rejected]);
+    // Few keys, offsets and times, so that entries meet.
+    (0..9_u8, 0..4_u8, 0..4_u64, 0..4_u64, 0..30_i64, status).prop_map(|(kind, number, offset, other, time, status)| {
+        let text = ["a", "b"][usize::from(time % 2 == 0)];
+        let hop = if time > 25 { 1 } else { 0 };
+        match kind {
+            0 => Entry::Claim(Claim { hop, at: Timestamp(time), ..claim(number, offset) }),
+            1 => take_over(number, offset, other),
+            2 => lease(number, offset, time.unsigned_abs()),
+            3 => release(number, offset),
+            4 => answered(number, offset, text),
+            5 => reached(number, offset, verdict(status, text, time)),
+            6 => published(number, offset, time),
+            7 => vanished(offset, offset + other),
+            _ => repair(offset, &[other]),
+        }
+    })
+}
+
+/// What happens next.
+#[derive(Debug, Clone)]
+enum Happening {
+    /// One of two processes commits.
+    Batch {
+        process: usize,
+        entries: Vec<Entry>,
+    },
+    TimePasses(i64),
+    Forget {
+        published_before: i64,
+        rejected_after: i64,
+        limit: u32,
+    },
+    Restart {
+        process: usize,
+        predecessor_is_dead: bool,
+    },
+}
+
+fn any_happening() -> impl Strategy<Value = Happening> {
+    let batch = (0..2_usize, prop::collection::vec(any_entry(), 1..25));
+    prop_oneof![
+        8 => batch.prop_map(|(process, entries)| Happening::Batch { process, entries }),
+        2 => (0..20_i64).prop_map(Happening::TimePasses),
+        1 => (0..30_i64, 0..30_i64, 10..20_u32).prop_map(|(published_before, rejected_after, limit)| {
+            Happening::Forget { published_before, rejected_after, limit }
+        }),
+        1 => (0..2_usize, any::<bool>())
+            .prop_map(|(process, predecessor_is_dead)| Happening::Restart { process, predecessor_is_dead }),
+    ]
+}
+
+/// Everything that can be seen of a world in which these things happen.
+async fn history(world: World, happenings: &[Happening]) -> Vec<String> {
+    let names = ["gk-1", "gk-2"];
+    let mut processes = [world.process(names[0], 1, true).await, world.process(names[1], 1, true).await];
+    let mut seen = Vec::new();
+    for (time, happening) in (2..).zip(happenings) {
+        match happening {
+            Happening::Batch { process, entries } => {
+                let outcomes = commit(&processes[*process], entries.clone()).await;
+                assert_eq!(outcomes.len(), entries.len());
+                seen.extend(outcomes.iter().map(|outcome| format!("{outcome:?}")));
+            }
+            Happening::TimePasses(millis) => world.clock.pass(*millis),
+            Happening::Forget { published_before, rejected_after, limit } => {
+                let (before, after) = (Timestamp(*published_before), Timestamp(*rejected_after));
+                seen.push(format!("{:?}", processes[0].forget(before, after, *limit).await.expect("it is there")));
+            }
+            Happening::Restart { process, predecessor_is_dead } => {
+                processes[*process] = world.process(names[*process], time, *predecessor_is_dead).await;
+            }
+        }
+    }
+    for number in 0..4 {
+        seen.push(format!("{:?}", find(&processes[0], number).await));
+    }
+    seen
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime can be made").block_on(future)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sqlite_and_memory_cannot_be_told_apart(happenings in prop::collection::vec(any_happening(), 1..25)) {
+        let (in_file, in_memory) = run(async {
+            (history(World::of_sqlite(), &happenings).await, history(World::of_memory(), &happenings).await)
+        });
+        prop_assert_eq!(in_file, in_memory);
+    }
+}

@@ -1,0 +1,195 @@
+//! Stores to open ledgers on, and short words for what is said to them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use gatekeeper::adapters::memory::ledger::{MemoryLedger, Rows};
+use gatekeeper::adapters::sqlite::SqliteLedger;
+use gatekeeper::domain::answer::{Answer, Findings, Versions};
+use gatekeeper::domain::bytes::Bytes;
+use gatekeeper::domain::clock::{Clock, Timestamp};
+use gatekeeper::domain::feedback::FeedbackStatus;
+use gatekeeper::domain::identity::{BodyHash, DedupeKey};
+use gatekeeper::domain::position::Position;
+use gatekeeper::domain::reason_code::ReasonCode;
+use gatekeeper::domain::verdict::{SavedDecision, Verdict};
+use gatekeeper::pipeline::dedupe::ledger::{Claim, Entry, Ledger, Outcome, Row};
+use gatekeeper::settings;
+
+/// Wall-clock time that a test moves.
+#[derive(Default)]
+pub struct HandClock(AtomicI64);
+
+impl HandClock {
+    pub fn pass(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+pub enum Store {
+    Sqlite(tempfile::TempDir),
+    Memory(Rows),
+}
+
+/// A store and the time in which it stands. Handles opened on it are the processes that use it.
+pub struct World {
+    pub store: Store,
+    pub clock: Arc<HandClock>,
+}
+
+impl World {
+    pub fn of_sqlite() -> Self {
+        let store = Store::Sqlite(tempfile::tempdir().expect("a temporary folder"));
+        Self { store, clock: Arc::default() }
+    }
+
+    pub fn of_memory() -> Self {
+        Self { store: Store::Memory(Rows::default()), clock: Arc::default() }
+    }
+
+    pub async fn process(&self, instance: &str, incarnation: u64, predecessor_is_dead: bool) -> Arc<dyn Ledger> {
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        match &self.store {
+            Store::Sqlite(folder) => {
+                let settings = settings(folder.path());
+                let ledger = SqliteLedger::open(&settings, instance, incarnation, predecessor_is_dead, clock);
+                Arc::new(ledger.await.expect("the file can be opened"))
+            }
+            Store::Memory(rows) => {
+                Arc::new(MemoryLedger::open(rows.clone(), instance, incarnation, predecessor_is_dead, clock))
+            }
+        }
+    }
+
+    pub async fn ledger(&self) -> Arc<dyn Ledger> {
+        self.process("gk-1", 1, true).await
+    }
+}
+
+pub fn settings(folder: &std::path::Path) -> settings::ledger::Ledger {
+    settings::ledger::Ledger {
+        enabled: true,
+        url: format!("sqlite:{}", folder.join("state/ledger.db").display()),
+        window: Duration::from_secs(72 * 3600),
+        rejected_window: Duration::from_secs(30 * 24 * 3600),
+        retention_interval: Duration::from_secs(60),
+        retention_batch: 1_000,
+        batch_max_entries: 500,
+        slow_warn: Duration::from_secs(1),
+        slow_error: Duration::from_secs(5),
+        busy_timeout: Duration::from_secs(5),
+    }
+}
+
+pub fn key(number: u8) -> DedupeKey {
+    DedupeKey([number; 32])
+}
+
+pub fn at(offset: u64) -> Position {
+    Position { topic_id: "events".into(), partition: 0, offset }
+}
+
+pub fn claim(number: u8, offset: u64) -> Claim {
+    Claim {
+        key: key(number),
+        position: at(offset),
+        hop: 0,
+        body: BodyHash { form: 1, sha256: [number; 32] },
+        tenant_id: "acme \"quoted\" ☂".into(),
+        event_id: format!("event-{number}").into(),
+        at: Timestamp(i64::try_from(offset).expect("small")),
+    }
+}
+
+pub fn answer(text: &str) -> Arc<Answer> {
+    Arc::new(Answer {
+        predicted: None,
+        usage: None,
+        degraded: Some(ReasonCode::BreakerOpen),
+        tried: vec![],
+        findings: Findings { pii_types: vec![text.into(), "\u{0}\\\"'☂".into()], ..Findings::default() },
+        versions: Versions::default(),
+        answered_at: Timestamp(7),
+    })
+}
+
+pub fn verdict(status: FeedbackStatus, text: &str, processed_at: i64) -> Arc<Verdict> {
+    Arc::new(Verdict {
+        status,
+        code: ReasonCode::Decided,
+        reason: Some(text.into()),
+        violations: vec![],
+        decision: Some(SavedDecision { id: "d-1".into(), version: 1, bytes: Bytes(vec![0, 255, 10]) }),
+        first_decision_id: None,
+        first_seen_at: None,
+        superseded_by_event_id: None,
+        processed_at: Timestamp(processed_at),
+        latency_ms: 3,
+    })
+}
+
+pub fn accepted(text: &str) -> Arc<Verdict> {
+    verdict(FeedbackStatus::Accepted, text, 8)
+}
+
+pub fn rejected(processed_at: i64) -> Arc<Verdict> {
+    verdict(FeedbackStatus::Rejected, "invalid", processed_at)
+}
+
+// Entries about the event `number` as its copy at `offset` says them.
+
+pub fn take_over(number: u8, offset: u64, from: u64) -> Entry {
+    Entry::TakeOver { claim: claim(number, offset), from: at(from) }
+}
+
+pub fn lease(number: u8, offset: u64, millis: u64) -> Entry {
+    Entry::Lease { key: key(number), owner: at(offset), lasts: Duration::from_millis(millis) }
+}
+
+pub fn release(number: u8, offset: u64) -> Entry {
+    Entry::Release { key: key(number), owner: at(offset) }
+}
+
+pub fn answered(number: u8, offset: u64, text: &str) -> Entry {
+    Entry::Answer { key: key(number), owner: at(offset), answer: answer(text), at: Timestamp(7) }
+}
+
+pub fn reached(number: u8, offset: u64, verdict: Arc<Verdict>) -> Entry {
+    Entry::Verdict { key: key(number), owner: at(offset), verdict }
+}
+
+pub fn published(number: u8, offset: u64, time: i64) -> Entry {
+    Entry::Published { key: key(number), owner: at(offset), at: Timestamp(time) }
+}
+
+pub fn vanished(from: u64, to: u64) -> Entry {
+    Entry::Vanished { topic_id: "events".into(), partition: 0, from, to }
+}
+
+pub fn repair(to: u64, unfinished: &[u64]) -> Entry {
+    let unfinished = unfinished.to_vec();
+    Entry::RepairPublished { topic_id: "events".into(), partition: 0, to, unfinished, at: Timestamp(99) }
+}
+
+pub async fn commit(ledger: &Arc<dyn Ledger>, entries: Vec<Entry>) -> Vec<Outcome> {
+    ledger.commit(entries).await.expect("nothing is wrong with the store")
+}
+
+pub async fn one(ledger: &Arc<dyn Ledger>, entry: Entry) -> Outcome {
+    commit(ledger, vec![entry]).await.pop().expect("one outcome an entry")
+}
+
+pub async fn row(ledger: &Arc<dyn Ledger>, number: u8) -> Row {
+    find(ledger, number).await.expect("the row is there")
+}
+
+pub async fn find(ledger: &Arc<dyn Ledger>, number: u8) -> Option<Row> {
+    ledger.find(key(number)).await.expect("nothing is wrong with the store")
+}
