@@ -189,6 +189,8 @@ fn an_idle_tenant_is_forgotten_when_its_buckets_are_full_and_not_before() {
     assert_eq!((admission.next(much_later), admission.tenants()), (Next::Empty, 2), "their calls are still running");
     admission.settle(now, "a", 10, 10);
     admission.settle(now, "b", 10, 10);
+    let almost_forgotten = now + REMEMBERED - Duration::from_nanos(1);
+    assert_eq!((admission.next(almost_forgotten), admission.tenants()), (Next::Empty, 2));
     assert_eq!((admission.next(now + REMEMBERED), admission.tenants()), (Next::Empty, 1));
     let almost_full = now + seconds(30) - Duration::from_nanos(1);
     assert_eq!((admission.next(almost_full), admission.tenants()), (Next::Empty, 1));

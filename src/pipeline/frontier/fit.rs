@@ -191,6 +191,9 @@ mod tests {
                 prop_assert_eq!(&fitted.proposal, &frontier.propose(&finishing[..kept]));
                 let Ok(Metadata::Ours(decoded)) = decode(&fitted.metadata) else { panic!("not ours") };
                 prop_assert_eq!(decoded.unfinished, fitted.proposal.unfinished);
+                if let Some(one_more) = finishing.get(..=kept) {
+                    prop_assert!(encode(&frontier.propose(one_more), &tag(), max_chars).is_err(), "one more fits");
+                }
             }
         }
 
