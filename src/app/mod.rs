@@ -1,18 +1,18 @@
 //! THE ONLY PLACE THAT KNOWS EVERYTHING: one file a command, and the wiring they share.
 
 mod audit;
-// mod bench;
+mod bench;
 mod check_config;
-// mod demo;
-// mod explain;
+mod demo;
+mod explain;
 mod migrate;
-// mod publish;
+mod publish;
 mod serve;
 mod shutdown;
 pub mod simulator;
 mod topics;
-// mod train;
-// mod watch;
+mod train;
+mod watch;
 mod wiring;
 
 use std::process::ExitCode;
@@ -48,17 +48,16 @@ pub fn main(cli: Cli) -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let settings = &cli.settings;
     match cli.command {
-        // Command::Demo(args) => demo::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(settings, args).await,
-        // Command::Publish(args) => publish::run(settings, args).await,
-        // Command::Watch(args) => watch::run(settings, args).await,
+        Command::Publish(args) => publish::run(settings, args).await,
+        Command::Watch(args) => watch::run(settings, args).await,
         Command::Audit(args) => audit::run(settings, args).await,
-        // Command::Explain(args) => explain::run(settings, args).await,
+        Command::Explain(args) => explain::run(settings, args).await,
         Command::CheckConfig(args) => check_config::run(settings, args),
-        // Command::Train(args) => train::run(args),
-        // Command::Bench(args) => bench::run(settings, args).await,
+        Command::Train(args) => train::run(args),
+        Command::Bench(args) => bench::run(settings, args).await,
         Command::Topics(args) => topics::run(settings, args).await,
-        _ => anyhow::bail!("soon"),
         Command::Migrate => migrate::run(settings).await,
         Command::SimulateProvider(args) => simulator::run(args).await,
     }
