@@ -43,6 +43,7 @@ use super::log::{Epoch, Errand, Happening};
 use super::publish::Publisher;
 use super::tracked::Tracked;
 use super::triage::guard::Guard;
+use crate::domain::answer::Answer;
 use crate::domain::clock::Clock;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Partition;
@@ -78,6 +79,8 @@ pub(super) enum Purpose {
     Claim(ItemId),
     /// The answer to this event's call.
     Answer(DedupeKey),
+    /// The lease under which an unpaid answer is saved.
+    UnpaidAnswer(DedupeKey, Arc<Answer>),
     /// The verdict of this item; the last of a unit concludes it.
     Verdict { item: ItemId, concludes: Option<TicketKey> },
     /// A lease for a running call.
@@ -183,7 +186,6 @@ impl Road {
             Happening::Published { burst, outcome } => self.published(burst, outcome, now),
             Happening::Failed { reason } => self.failed = Some(reason),
         }
-        self.steer_reading();
     }
 
     /// What the ledger should write next, in one transaction.
@@ -210,6 +212,7 @@ impl Road {
             match purpose {
                 Purpose::Claim(item) => self.claimed(item, &outcome, now),
                 Purpose::Answer(key) => self.answer_saved(key, &outcome, now),
+                Purpose::UnpaidAnswer(key, answer) => self.unpaid_leased(key, answer, &outcome, now),
                 Purpose::Verdict { item, concludes } => self.verdict_saved(item, &outcome, concludes, now),
                 Purpose::Lease(request) => self.lease_answered(request, &outcome),
                 Purpose::Vanished(partition) => {
@@ -220,7 +223,6 @@ impl Road {
                 Purpose::Background => {}
             }
         }
-        self.steer_reading();
     }
 
     /// The ledger could not write a batch; the same one will be tried again.
@@ -229,7 +231,6 @@ impl Road {
         if !error.is_retryable() {
             self.failed = Some(error.to_string());
         }
-        self.steer_reading();
     }
 
     /// The moment at which something is due although nothing happens.
@@ -253,12 +254,12 @@ impl Road {
         }
         self.burst(now);
         self.let_go_if_done(now);
+        self.steer_reading();
     }
 
     /// Stop reading and starting; what runs may end.
     pub fn drain(&mut self) {
         self.draining = true;
-        self.steer_reading();
     }
 
     /// Nothing runs, nothing waits to be published, nothing waits to be written.
@@ -284,6 +285,11 @@ impl Road {
     /// Why the road cannot go on, if it cannot.
     pub fn failure(&mut self) -> Option<String> {
         self.failed.take()
+    }
+
+    pub fn dump(&self) -> String {
+        let items: Vec<_> = self.items.iter().map(|(id, item)| format!("{id:?} {} {} plan {} lane {:?} ev {:?}", item.partition(), item.offset(), match &item.plan { item::Plan::Unknown => "unknown".to_owned(), item::Plan::Ask => "ask".to_owned(), item::Plan::Judge(_) => "judge".to_owned(), item::Plan::Save(_) => "save".to_owned(), item::Plan::Publish(v) => format!("publish {:?}", v.superseded_by_event_id), item::Plan::FinishSilently => "silent".to_owned()}, item.ticket(), item.event().map(|e| e.claim.event_id.clone()))).collect();
+        format!("{} items {:#?} asking {} calls {:?} held {:?} pending {} ready {} inflight {} leaving {:?} away {:?} adm {} parts {:?}", self.fixtures.writer, items, self.asking, self.calls.len(), self.held, self.pending.len(), self.ready_results, self.in_flight.is_some(), self.leaving, self.away_until, self.admission.waiting(), self.partitions.iter().map(|(p,o)| (p.number, o.frontier.cursor(), o.frontier.end(), o.paused, o.caught_up, o.stopped, o.gaps_unmarked)).collect::<Vec<_>>())
     }
 
     /// How full everything is.
