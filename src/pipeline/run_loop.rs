@@ -135,7 +135,6 @@ impl Loop {
             if let Some(ended) = self.ending(now) {
                 return Ok(ended);
             }
-            if std::env::var("GK_DUMP").is_ok() && self.gauge_due <= now { eprintln!("{:?} {}", now, self.road.dump()); }
             self.gauge(now);
             self.wait_and_tell(now).await?;
         }

@@ -287,11 +287,6 @@ impl Road {
         self.failed.take()
     }
 
-    pub fn dump(&self) -> String {
-        let items: Vec<_> = self.items.iter().map(|(id, item)| format!("{id:?} {} {} plan {} lane {:?} ev {:?}", item.partition(), item.offset(), match &item.plan { item::Plan::Unknown => "unknown".to_owned(), item::Plan::Ask => "ask".to_owned(), item::Plan::Judge(_) => "judge".to_owned(), item::Plan::Save(_) => "save".to_owned(), item::Plan::Publish(v) => format!("publish {:?}", v.superseded_by_event_id), item::Plan::FinishSilently => "silent".to_owned()}, item.ticket(), item.event().map(|e| e.claim.event_id.clone()))).collect();
-        format!("{} items {:#?} asking {} calls {:?} held {:?} pending {} ready {} inflight {} leaving {:?} away {:?} adm {} parts {:?}", self.fixtures.writer, items, self.asking, self.calls.len(), self.held, self.pending.len(), self.ready_results, self.in_flight.is_some(), self.leaving, self.away_until, self.admission.waiting(), self.partitions.iter().map(|(p,o)| (p.number, o.frontier.cursor(), o.frontier.end(), o.paused, o.caught_up, o.stopped, o.gaps_unmarked)).collect::<Vec<_>>())
-    }
-
     /// How full everything is.
     #[must_use]
     pub fn gauges(&self) -> RoadGauges {

@@ -76,6 +76,9 @@ impl Road {
         for assignment in assignments {
             self.take_over(epoch, assignment);
         }
+        // A pause from before it was taken away may still be in force, or on its way: this comes after it.
+        let readable = partitions.iter().filter(|p| self.partitions.get(p).is_some_and(|owned| !owned.stopped));
+        self.errands.send(Errand::Resume(readable.copied().collect())).ok();
         PartitionsAssigned { partitions: &partitions, owned_now: self.partitions.len() }.record();
         // A fresh assignment is a sign of ownership.
         if self.away_until.is_some() {
