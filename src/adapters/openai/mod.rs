@@ -3,7 +3,7 @@
 //! One attempt per question and nothing hidden: no retries (the library's and the HTTP client's are off), no redirects,
 //! no proxy from the environment, no decompression (a bomb stays as small as it arrived), a capped body, three timeouts.
 //! Every failure is a [`CallError`] by its class; neither headers nor bodies are ever logged, here or by the library,
-//! which is only given bodies that were read and understood before ([`transport`]).
+//! which is only given bodies that were read and understood before (`transport`).
 //!
 //! Usage: a reply without usable token counts (missing, negative, absurd) is counted by estimate, because a free call
 //! would be a hole in the budget.

@@ -71,6 +71,10 @@ impl Transport {
             let (transport, call_id, heard) = (transport.clone(), call_id.clone(), Arc::clone(&heard));
             Box::pin(async move {
                 let mut request = request.build().await?;
+                // Shown as "Sensitive" wherever a layer below prints headers.
+                if let Some(key) = request.headers_mut().get_mut(http::header::AUTHORIZATION) {
+                    key.set_sensitive(true);
+                }
                 if let Some(call_id) = call_id {
                     request.headers_mut().insert(CALL_ID, call_id);
                 }

@@ -7,7 +7,7 @@
 //!  GET  /health                200
 //! ```
 //!
-//! Its [`ledger`] of calls is ground truth from outside the gatekeeper: what was really asked, answered and billed. It
+//! Its `ledger` of calls is ground truth from outside the gatekeeper: what was really asked, answered and billed. It
 //! imitates the wire, not the quality of a model.
 
 mod answers;

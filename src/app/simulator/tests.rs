@@ -27,6 +27,7 @@ const SHORT: Duration = Duration::from_millis(250);
 
 /// A provider, and one model that asks it.
 struct Bench {
+    address: SocketAddr,
     model: Arc<OpenAiModel>,
     ledger: tempfile::NamedTempFile,
     server: tokio::task::JoinHandle<()>,
@@ -61,9 +62,10 @@ async fn bench(control: Value, timeouts: Timeouts) -> Bench {
         seed: 1,
     });
     let simulator = simulator.await.expect("a free port");
-    let model = model(simulator.address().expect("bound"), timeouts);
+    let address = simulator.address().expect("bound");
+    let model = model(address, timeouts);
     let server = tokio::spawn(async move { simulator.run().await.expect("the test ends first") });
-    Bench { model, ledger, server }
+    Bench { address, model, ledger, server }
 }
 
 fn lines(ledger: &Path) -> Vec<Value> {
@@ -139,7 +141,7 @@ fn faults() -> Vec<(Value, &'static str, Option<Code>, usize)> {
         (mode("outage_500"), "server 500 -", error, 3),
         (mode("outage_503"), "server 503 -", error, 3),
         (json!({"mode": "outage_503", "retry_after": "30"}), "server 503 30", error, 1),
-        (json!({"mode": "outage_500", "calls": 1}), "server 500 -", None, 1),
+        (json!({"mode": "outage_500", "calls": 2}), "server 500 -", None, 2),
         (mode("rate_limit"), "rate limited -", error, 3),
         (limited("0"), "rate limited 0", error, 3),
         (limited("1"), "rate limited 1", error, 3),
@@ -271,8 +273,44 @@ async fn a_caller_who_hangs_up_is_seen_in_the_ledger() {
 async fn behaviour_changes_while_it_runs() {
     let bench = bench(json!({}), Timeouts::default()).await;
     assert_eq!(class(&ask(&bench.model).await), "reply");
-    let url = bench.model.card().request_model.clone();
-    assert_eq!(url, "simulated");
+    let control = format!("http://{}/control", bench.address);
+    let post = |body: Value| reqwest::Client::new().post(&control).json(&body).send();
+    let response = post(json!({"mode": "outage_500", "calls": 1})).await.expect("it listens");
+    assert_eq!(response.json::<Control>().await.expect("its behaviour").mode, Mode::Outage500);
+    assert_eq!(class(&ask(&bench.model).await), "server 500 -");
+    assert_eq!(class(&ask(&bench.model).await), "reply");
+    let refused = post(json!({"mode": "unheard_of"})).await.expect("it listens");
+    assert!(refused.status().is_client_error());
+}
+
+#[tokio::test]
+async fn neither_keys_nor_tickets_nor_replies_reach_the_log() {
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(move || writer.clone()).finish();
+    let _listening = tracing::subscriber::set_default(subscriber);
+    tracing::info!("the log is listening");
+    for mode in ["garbage", "truncated", "bad_utf8", "wrong_shape", "bad_request", "auth", "outage_503", "ok"] {
+        let bench = bench(json!({"mode": mode}), Timeouts::default()).await;
+        triage(Arc::clone(&bench.model)).await;
+    }
+    let text = String::from_utf8_lossy(&log.0.lock().expect("not poisoned")).into_owned();
+    assert!(text.contains("the log is listening"));
+    for canary in ["sk-simulated", "charged twice", "Bad gateway", "chat.completion", "bad schema", "incorrect API"] {
+        assert!(!text.contains(canary), "{canary} in {text}");
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ use super::{Proposal, varint};
 /// Kafka brokers take no more (`offset.metadata.max.bytes`).
 pub const MAX_CHARS: usize = 4096;
 
-/// The length of a writer that [`MAX_HEAD_BYTES`] counts on; settings should refuse a longer one.
+/// The longest writer that [`Frontier::fill`](super::Frontier::fill) counts on; settings should refuse a longer one.
 pub const MAX_WRITER_BYTES: usize = 128;
 
 /// The most bytes in front of the set: checksum, six numbers, the writer.

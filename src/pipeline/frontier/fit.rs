@@ -25,7 +25,7 @@ impl Frontier {
     /// strict order; panics as [`propose`](Self::propose) does.
     ///
     /// `None`: no number that was tried fits, not even no results at all. Wait for more to finish and read nothing
-    /// meanwhile: with everything finished there is nothing left to list. (Tried are all, at most [`PROBES`] numbers
+    /// meanwhile: with everything finished there is nothing left to list. (Tried are all, at most 16 numbers
     /// evenly spread down to none, and a bisection above the highest of them that fits; at most 16 results: every
     /// number.) Whoever leaves out more of the results asks again with the rest, since fewer may be longer.
     #[must_use]

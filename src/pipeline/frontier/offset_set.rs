@@ -50,7 +50,7 @@ pub enum SetError {
     /// An offset at or above the end.
     #[error("an offset lies outside the set's range")]
     OutOfRange,
-    /// More than [`MAX_OFFSETS`] offsets, or a bitmap that inflates to more than its range.
+    /// More offsets than a set may hold, or a bitmap that inflates to more than its range.
     #[error("the offset set is larger than allowed")]
     TooLarge,
 }

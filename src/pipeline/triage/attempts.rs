@@ -40,7 +40,7 @@ pub(super) enum End {
     /// Without: on to the next model.
     Failed(Failure),
     /// This event is not ours to ask about any more.
-    Left(Triaged),
+    Left(Box<Triaged>),
 }
 
 /// Why a model did not answer.
@@ -85,7 +85,7 @@ impl<'a> Attempts<'a> {
                 Ok(lease) => lease,
                 Err(left) => {
                     permit.settle(Outcome::Neither);
-                    return End::Left(left);
+                    return End::Left(Box::new(left));
                 }
             };
             match self.call(permit, lease).await {
@@ -120,7 +120,9 @@ impl<'a> Attempts<'a> {
                 Admit::Probing => self.job.decide_by,
             };
             held = true;
+            // Both ways lead to the same question; in order, so that a seeded run takes the same one again.
             tokio::select! {
+                biased;
                 () = sleep_until(wake) => {}
                 _ = changed.changed() => {}
             }

@@ -169,7 +169,7 @@ impl Guard {
                 End::Failed(Failure { code, detail }) => {
                     tried.push(Tried { model: self.cards[place].name.clone(), code, attempts, detail });
                 }
-                End::Left(left) => return left,
+                End::Left(left) => return *left,
             }
         }
         self.answered(&known, None, tried, rendered, spent)

@@ -177,7 +177,7 @@ fn luhn_checks(text: &str) -> bool {
             single => single,
         })
         .sum();
-    sum > 0 && sum % 10 == 0
+    sum > 0 && sum.is_multiple_of(10)
 }
 
 /// The longest beginning whose check digits are right (ISO 13616): the candidate may have run on into the next word.
