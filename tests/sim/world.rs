@@ -264,6 +264,7 @@ impl World {
     async fn finish(&mut self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(600);
         while Instant::now() < deadline {
+            assert!(self.instances.values().all(|instance| !instance.task.is_finished()), "an instance ended itself");
             let done = (0..PARTITIONS).all(|number| {
                 let partition = Partition { topic: TopicRole::Events, number };
                 let end = self.log.records(partition).len() as u64;

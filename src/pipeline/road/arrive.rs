@@ -31,7 +31,7 @@ impl Road {
             owned.caught_up = false;
             let read = owned.frontier.read(record.offset);
             let topic_id = owned.topic_id.clone();
-            self.mark_vanished(&topic_id, partition, &read.gaps);
+            self.mark_vanished(partition, &read.gaps);
             if read.fresh {
                 self.take_in(partition, topic_id, record, now);
             }
@@ -45,8 +45,7 @@ impl Road {
         }
         let gaps = owned.frontier.advance_to(end);
         owned.caught_up = true;
-        let topic_id = owned.topic_id.clone();
-        self.mark_vanished(&topic_id, partition, &gaps);
+        self.mark_vanished(partition, &gaps);
         // A saved SUPERSEDED may have waited for an event that cannot come any more.
         if !self.everything_is_read() {
             return;

@@ -124,7 +124,12 @@ impl Road {
         }
         let item = self.items.get(&id)?;
         let event = item.event()?;
-        if !matches!(item.plan, Plan::Ask) || self.calls.contains_key(&event.claim.key) {
+        if !matches!(item.plan, Plan::Ask) {
+            return None;
+        }
+        if self.calls.contains_key(&event.claim.key) {
+            // A call of an owner that was taken over meanwhile; what it comes to stands in the row.
+            self.held.insert((now + LOOK_AGAIN, id));
             return None;
         }
         let tenant = event.tenant.clone()?;

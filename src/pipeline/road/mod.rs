@@ -82,6 +82,8 @@ pub(super) enum Purpose {
     Verdict { item: ItemId, concludes: Option<TicketKey> },
     /// A lease for a running call.
     Lease(LeaseRequest),
+    /// A gap's rows are marked before this partition is committed past it.
+    Vanished(Partition),
     /// Nobody waits for it.
     Background,
 }
@@ -210,6 +212,11 @@ impl Road {
                 Purpose::Answer(key) => self.answer_saved(key, &outcome, now),
                 Purpose::Verdict { item, concludes } => self.verdict_saved(item, &outcome, concludes, now),
                 Purpose::Lease(request) => self.lease_answered(request, &outcome),
+                Purpose::Vanished(partition) => {
+                    if let Some(owned) = self.partitions.get_mut(&partition) {
+                        owned.gaps_unmarked = owned.gaps_unmarked.saturating_sub(1);
+                    }
+                }
                 Purpose::Background => {}
             }
         }

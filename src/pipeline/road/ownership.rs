@@ -34,6 +34,8 @@ pub(super) struct Owned {
     pub paused: bool,
     /// Its metadata cannot be trusted: nothing of it is read or committed until a person has looked.
     pub stopped: bool,
+    /// Gaps whose rows the ledger has not marked yet; nothing is committed meanwhile.
+    pub gaps_unmarked: usize,
 }
 
 impl Owned {
@@ -82,12 +84,12 @@ impl Road {
             }
             Err(error) => (Frontier::fresh(base), Some(error.to_string())),
         };
+        let mut gaps = Gaps::default();
         if let Some(reason) = &stopped {
             PartitionStopped { partition, reason }.record();
             self.errands.send(Errand::Pause(vec![partition])).ok();
         } else {
-            let gaps = frontier.advance_to(log_start.max(base));
-            self.mark_vanished(&topic_id, partition, &gaps);
+            gaps = frontier.advance_to(log_start.max(base));
             self.repair_published(&topic_id, partition, &frontier);
         }
         self.partitions.insert(
@@ -99,8 +101,10 @@ impl Road {
                 caught_up: false,
                 paused: stopped.is_some(),
                 stopped: stopped.is_some(),
+                gaps_unmarked: 0,
             },
         );
+        self.mark_vanished(partition, &gaps);
     }
 
     /// A crash between a commit and its marks left rows unmarked: the restored frontier knows better.
@@ -116,15 +120,18 @@ impl Road {
         self.want(entry, Purpose::Background);
     }
 
-    pub(super) fn mark_vanished(&mut self, topic_id: &str, partition: Partition, gaps: &Gaps) {
+    /// Unpublished rows whose owner lies in a gap can never come again.
+    pub(super) fn mark_vanished(&mut self, partition: Partition, gaps: &Gaps) {
+        let Some(owned) = self.partitions.get_mut(&partition) else { return };
         for gap in gaps.ranges() {
+            owned.gaps_unmarked += 1;
             let entry = Entry::Vanished {
-                topic_id: topic_id.to_owned(),
+                topic_id: owned.topic_id.clone(),
                 partition: partition.number,
                 from: gap.start,
                 to: gap.end,
             };
-            self.want(entry, Purpose::Background);
+            self.pending.push_back(vec![(entry, Purpose::Vanished(partition))]);
         }
     }
 

@@ -49,6 +49,9 @@ impl Road {
 
     /// Whole groups from the front, as many as the settings allow and as the metadata of their partitions can express.
     fn snapshot(&mut self) -> Option<Snapshot<ItemId>> {
+        if self.partitions.values().any(|owned| owned.gaps_unmarked > 0) {
+            return None;
+        }
         let mut groups: Vec<Group<ItemId>> = Vec::new();
         let mut results = 0;
         while let Some(group) = self.ready.front() {
@@ -86,6 +89,7 @@ impl Road {
                 offsets.entry(item.partition()).or_default().push(item.offset());
             }
         }
+        offsets.values_mut().for_each(|offsets| offsets.sort_unstable());
         if offsets.is_empty()
             && let Some(partition) = self.partitions.iter().find(|(_, owned)| !owned.stopped).map(|(p, _)| *p)
         {
