@@ -206,6 +206,9 @@ pub struct TrainArgs {
     /// Train on at most this many rows; the rest is held out.
     #[arg(long)]
     pub limit: Option<usize>,
+    /// Language of the texts (ISO 639-1), others are abstained on; may repeat.
+    #[arg(long = "language", default_value = "en")]
+    pub languages: Vec<String>,
     /// A table or one JSON document.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
