@@ -1,6 +1,6 @@
 //! Reads a history from a live log, its ledger and the provider's call ledger.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -60,55 +60,69 @@ pub enum ReadError {
     },
 }
 
-/// Everything the log, and the ledger if there is one, have to say.
+/// Everything the log, and the ledger if there is one, have to say; also while a processor is writing.
+///
+/// ```text
+/// positions   cover what follows: whatever was finished by then has its outputs in it
+/// feedback    first of the outputs: who has a terminal there has decision and dead letter in what is read after
+/// decisions, dead letters
+/// positions   again: no output read before them goes beyond
+/// inputs      last: every output's origin is among them
+/// ```
 pub async fn read(
     browser: &dyn LogBrowser,
     ledger: Option<&dyn Ledger>,
     schemas: &SchemaSet,
     group: &str,
 ) -> Result<History, ReadError> {
-    let mut history = History::default();
-    // Positions first: whatever was committed by then must be in what is read afterwards.
-    for position in browser.positions(group).await?.into_iter().filter(|p| p.partition.topic == TopicRole::Events) {
-        let finished = match codec::decode(&position.metadata) {
-            Ok(codec::Metadata::Ours(decoded)) => decoded.finished().collect(),
-            Ok(codec::Metadata::Empty | codec::Metadata::Foreign) => Default::default(),
-            Err(why) => {
-                return Err(ReadError::Metadata { partition: position.partition, why: why.to_string() });
-            }
-        };
-        history.committed.insert(position.partition.number, Committed { base: position.offset, finished });
+    let topics = browser.topics().await?;
+    let partitions = |role| {
+        let of_role = topics.iter().filter(move |topic| topic.role == role);
+        of_role.flat_map(move |topic| (0..topic.partitions).map(move |number| Partition { topic: role, number }))
+    };
+    let mut history = History { committed: committed(browser, group).await?, ..History::default() };
+    for partition in partitions(TopicRole::Feedback) {
+        history.feedback.append(&mut ours(browser, partition, schemas, "EventFeedback").await?);
     }
-    for topic in browser.topics().await? {
-        for number in 0..topic.partitions {
-            let partition = Partition { topic: topic.role, number };
-            match topic.role {
-                TopicRole::Events => {
-                    each(browser, partition, |record| {
-                        let value = record.value.as_deref().unwrap_or_default();
-                        let event = schemas.read::<SupportEvent>("SupportEvent", value).ok();
-                        history.inputs.push(Seen { partition: number, offset: record.offset, record: event });
-                        Ok(())
-                    })
-                    .await?;
-                }
-                TopicRole::Decisions => {
-                    history.decisions.append(&mut ours(browser, partition, schemas, "TriageDecision").await?);
-                }
-                TopicRole::Feedback => {
-                    history.feedback.append(&mut ours(browser, partition, schemas, "EventFeedback").await?);
-                }
-                TopicRole::DeadLetters => {
-                    history.dead_letters.append(&mut ours(browser, partition, schemas, "DeadLetter").await?);
-                }
-                _ => {}
-            }
+    for partition in partitions(TopicRole::Decisions) {
+        history.decisions.append(&mut ours(browser, partition, schemas, "TriageDecision").await?);
+    }
+    for partition in partitions(TopicRole::DeadLetters) {
+        history.dead_letters.append(&mut ours(browser, partition, schemas, "DeadLetter").await?);
+    }
+    history.committed_after = Some(committed(browser, group).await?);
+    for partition in partitions(TopicRole::Events) {
+        let number = partition.number;
+        each(browser, partition, |record| {
+            let value = record.value.as_deref().unwrap_or_default();
+            let event = schemas.read::<SupportEvent>("SupportEvent", value).ok();
+            history.inputs.push(Seen { partition: number, offset: record.offset, record: event });
+            Ok(())
+        })
+        .await?;
+        // Retention may have been at work until now; what it took cannot be judged.
+        let log_start = browser.watermarks(partition).await?.log_start;
+        if log_start > 0 {
+            history.log_start.insert(number, log_start);
         }
     }
     if let Some(ledger) = ledger {
         history.answers = answers(ledger, &history).await?;
     }
     Ok(history)
+}
+
+async fn committed(browser: &dyn LogBrowser, group: &str) -> Result<BTreeMap<u32, Committed>, ReadError> {
+    let mut committed = BTreeMap::new();
+    for position in browser.positions(group).await?.into_iter().filter(|p| p.partition.topic == TopicRole::Events) {
+        let finished = match codec::decode(&position.metadata) {
+            Ok(codec::Metadata::Ours(decoded)) => decoded.finished().collect(),
+            Ok(codec::Metadata::Empty | codec::Metadata::Foreign) => Default::default(),
+            Err(why) => return Err(ReadError::Metadata { partition: position.partition, why: why.to_string() }),
+        };
+        committed.insert(position.partition.number, Committed { base: position.offset, finished });
+    }
+    Ok(committed)
 }
 
 async fn ours<T: DeserializeOwned>(
@@ -195,16 +209,23 @@ struct CallEnd {
 
 /// The provider's call ledger: JSON lines with `call`, `call_id` (`<dedupe key>.<attempt>`) and `received_at` when a call
 /// begins, and the same with `end: {status, response_id}` when it ends.
+///
+/// A last line without its line break is one that a crash cut short: what it was to say is not known, and it is left out.
 pub fn read_calls(file: &Path) -> Result<Vec<ProviderCall>, ReadError> {
     let name = file.display().to_string();
     let fail = |line, why: String| ReadError::Calls { file: name.clone(), line, why };
-    let text = std::fs::read_to_string(file).map_err(|error| fail(0, error.to_string()))?;
+    let bytes = std::fs::read(file).map_err(|error| fail(0, error.to_string()))?;
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
     let mut calls: Vec<ProviderCall> = Vec::new();
     let mut open: HashMap<u64, usize> = HashMap::new();
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let line: CallLine = serde_json::from_str(line).map_err(|error| fail(index + 1, error.to_string()))?;
+    for (index, line) in bytes[..whole].split(|byte| *byte == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let line: CallLine = serde_json::from_slice(line).map_err(|error| fail(index + 1, error.to_string()))?;
         match line.end {
             None => {
+                // A new process of the provider counts from the start; a number that comes again is another call.
                 open.insert(line.call, calls.len());
                 let key = line.call_id.split('.').next().unwrap_or_default().to_owned();
                 calls.push(ProviderCall { key, started_at: line.received_at, answered: None });
@@ -218,3 +239,6 @@ pub fn read_calls(file: &Path) -> Result<Vec<ProviderCall>, ReadError> {
     }
     Ok(calls)
 }
+
+#[cfg(test)]
+mod tests;

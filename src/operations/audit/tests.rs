@@ -1,1 +1,114 @@
-//! Bad histories, one an anomaly.
+//! The checker is tested first: bad histories, one an anomaly, are all flagged with the promise they break; good ones,
+//! made by construction, never are.
+
+mod anomalies;
+mod good;
+
+use proptest::prelude::*;
+
+use self::anomalies::{ANOMALIES, Pick, forget, place_of};
+use self::good::{Fate, Step, core, steps, written};
+use super::*;
+use crate::domain::feedback::FeedbackStatus;
+
+/// Every fate at least once, and whatever else chance brings.
+fn any_steps() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(steps(), 0..60).prop_map(|mut more| {
+        let mut all = core();
+        all.append(&mut more);
+        all
+    })
+}
+
+#[test]
+fn a_history_with_every_fate_is_green_and_counted() {
+    let report = check(&written(&core()));
+    assert!(report.is_green(), "{report}");
+    assert_eq!((report.records, report.terminals, report.open), (12, 11, 1));
+    assert_eq!((report.decisions, report.dead_letters), (5, 3));
+    assert_eq!((report.missing, report.twice, report.out_of_order, report.paid_twice), (0, 0, 0, 0));
+    assert_eq!((report.calls, report.calls_lost), (10, 5), "each of five was answered once before, and lost in a crash");
+}
+
+#[test]
+fn an_empty_history_is_green() {
+    let report = check(&History::default());
+    assert!(report.is_green() && report.open == 0, "{report}");
+}
+
+#[test]
+fn every_anomaly_is_flagged_as_the_promise_it_breaks_and_counted_once() {
+    let before = check(&written(&core()));
+    for anomaly in ANOMALIES {
+        let mut history = written(&core());
+        (anomaly.make)(&mut history, Pick(0));
+        let report = check(&history);
+        let found = report.findings.iter().any(|finding| finding.invariant == anomaly.breaks);
+        assert!(found, "{}: {:?} was not flagged in\n{report}", anomaly.name, anomaly.breaks);
+        let counted = (anomaly.counter)(&report) - (anomaly.counter)(&before);
+        assert_eq!(counted, anomaly.counts, "{}\n{report}", anomaly.name);
+    }
+}
+
+#[test]
+fn what_happens_while_the_log_is_read_is_not_held_against_it() {
+    let rest = written(&core());
+    let mut live = rest.clone();
+    live.committed_after = Some(rest.committed.clone());
+    // The last burst came between the two looks at the positions: all of it was read, or what is read last.
+    let last = rest.feedback.iter().rposition(|seen| seen.record.status == FeedbackStatus::Accepted);
+    let last = last.expect("the core has decisions");
+    forget(&mut live, place_of(&rest.feedback[last].record));
+    let whole = check(&live);
+    assert!(whole.is_green(), "all of the burst was read: {whole}");
+
+    live.feedback.remove(last);
+    let half = check(&live);
+    assert!(half.is_green(), "feedback is read first, so it may lack what decisions have: {half}");
+    assert_eq!(half.open, 2, "it may end, or not");
+
+    live.committed_after = None;
+    assert!(!check(&live).is_green(), "with nobody writing, the same is a torn burst");
+}
+
+#[test]
+fn what_retention_took_is_not_judged() {
+    let mut history = written(&core());
+    let base = history.committed[&0].base;
+    history.inputs.retain(|seen| seen.partition != 0 || seen.offset >= base);
+    assert!(!check(&history).is_green(), "outputs of inputs that never were");
+    history.log_start.insert(0, base);
+    let report = check(&history);
+    assert!(report.is_green(), "{report}");
+}
+
+#[test]
+fn findings_are_capped_and_all_counted() {
+    let steps: Vec<_> = (0..150).map(|_| Step { ticket: 0, fate: Fate::Ignored }).collect();
+    let mut history = written(&steps);
+    history.feedback.clear();
+    let report = check(&history);
+    assert_eq!((report.missing, report.violations, report.findings.len()), (150, 150, 100));
+    assert_eq!(report.to_json()["violations"], 150);
+}
+
+proptest! {
+    #[test]
+    fn good_histories_are_never_flagged(steps in any_steps()) {
+        let report = check(&written(&steps));
+        prop_assert!(report.is_green(), "{report}");
+    }
+
+    #[test]
+    fn one_anomaly_in_any_good_history_is_flagged(
+        steps in any_steps(),
+        anomaly in prop::sample::select(ANOMALIES),
+        pick in any::<usize>(),
+    ) {
+        let mut history = written(&steps);
+        (anomaly.make)(&mut history, Pick(pick));
+        let report = check(&history);
+        let found = report.findings.iter().any(|finding| finding.invariant == anomaly.breaks);
+        prop_assert!(found || report.violations > 100, "{}\n{report}", anomaly.name);
+    }
+}

@@ -1,0 +1,78 @@
+//! The provider's call ledger, as a provider, a crash and a mistaken operator leave it.
+
+use std::io::Write as _;
+
+use super::*;
+
+fn calls_in(bytes: &[u8]) -> Result<Vec<ProviderCall>, ReadError> {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(bytes).expect("a temporary file can be written");
+    read_calls(file.path())
+}
+
+fn begins(call: u64, key: &str, at: i64) -> String {
+    format!("{{\"call\":{call},\"call_id\":\"{key}.1\",\"received_at\":{at}}}\n")
+}
+
+fn ends(call: u64, key: &str, at: i64, status: u16, id: &str) -> String {
+    let end = format!("{{\"status\":{status},\"response_id\":{id}}}");
+    format!("{{\"call\":{call},\"call_id\":\"{key}.1\",\"received_at\":{at},\"end\":{end}}}\n")
+}
+
+fn call(key: &str, started_at: i64, answered: Option<&str>) -> ProviderCall {
+    ProviderCall { key: key.to_owned(), started_at, answered: answered.map(str::to_owned) }
+}
+
+#[test]
+fn a_call_is_answered_by_its_end_and_only_a_good_answer_counts() {
+    let text = [
+        begins(1, "aa", 10),
+        begins(2, "bb", 11),
+        "\n".to_owned(),
+        ends(2, "bb", 11, 500, "null"),
+        ends(1, "aa", 10, 200, "\"r-1\""),
+        begins(3, "cc", 12),
+    ]
+    .concat();
+    let expected = vec![call("aa", 10, Some("r-1")), call("bb", 11, None), call("cc", 12, None)];
+    assert_eq!(calls_in(text.as_bytes()).expect("a good file"), expected);
+}
+
+#[test]
+fn a_number_that_comes_again_after_a_restart_is_another_call() {
+    let text = [begins(1, "aa", 10), begins(1, "bb", 20), ends(1, "bb", 20, 200, "\"r-2\"")].concat();
+    assert_eq!(calls_in(text.as_bytes()).expect("a good file"), [call("aa", 10, None), call("bb", 20, Some("r-2"))]);
+}
+
+#[test]
+fn a_last_line_cut_short_anywhere_is_left_out() {
+    let whole = begins(1, "aa", 10);
+    let last = ends(1, "aa", 10, 200, "\"r-ü\"");
+    for cut in 0..last.len() {
+        let bytes = [whole.as_bytes(), &last.as_bytes()[..cut]].concat();
+        assert_eq!(calls_in(&bytes).expect("only the last line is cut"), [call("aa", 10, None)], "cut at {cut}");
+    }
+    let bytes = [whole, last].concat();
+    assert_eq!(calls_in(bytes.as_bytes()).expect("a good file"), [call("aa", 10, Some("r-ü"))]);
+}
+
+#[test]
+fn an_empty_file_is_a_ledger_of_no_calls() {
+    assert_eq!(calls_in(b"").expect("nothing is wrong with it"), []);
+}
+
+#[test]
+fn garbage_is_refused_with_its_line() {
+    let good = begins(1, "aa", 10);
+    for garbage in ["not json\n", "{\"call\":1}\n", "\u{0}\u{0}\n", "{\"call\":-1,\"call_id\":\"\",\"received_at\":0}\n"] {
+        let error = calls_in([good.as_str(), garbage].concat().as_bytes()).expect_err("garbage in the middle");
+        assert!(error.to_string().contains(":2: "), "{error}");
+    }
+    assert!(calls_in(b"\xff\xfe\n").is_err(), "bytes that are no text");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = read_calls(Path::new("/nowhere/calls.jsonl")).expect_err("there is no such file");
+    assert!(error.to_string().contains("/nowhere/calls.jsonl"), "{error}");
+}

@@ -1,0 +1,15 @@
+//! The rules, one file a promise. Each looks at the whole case and adds what it finds to the report.
+
+mod dead_letters;
+mod decisions;
+mod order;
+mod others;
+mod paid_once;
+mod terminals;
+
+pub(super) use self::dead_letters::dead_letters;
+pub(super) use self::decisions::decisions;
+pub(super) use self::order::order;
+pub(super) use self::others::others;
+pub(super) use self::paid_once::paid_once;
+pub(super) use self::terminals::terminals;
