@@ -18,7 +18,7 @@ use crate::domain::feedback::FeedbackStatus;
 use crate::domain::identity::DedupeKey;
 use crate::pipeline::dedupe::ledger::Ledger;
 
-const BURST: usize = 300;
+const BURST: usize = 270;
 
 /// More than anything here takes on a busy machine; on the way only, never slept.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,13 +40,8 @@ pub(super) async fn noise(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     stage.narrator.act(&format!("2. A noisy tenant: {BURST} tickets of stark at once, 80 of everybody behind them"));
     let mut tickets = script::burst(&stage.tickets, BURST);
     tickets.extend(stage.lines(121, 200));
-    let noisy: Vec<bool> = tickets.iter().map(script::Ticket::is_noise).collect();
     let places = stage.publish(tickets).await?;
-    let split = |wanted: bool| {
-        let of = places.iter().zip(&noisy).filter(move |(_, noisy)| **noisy == wanted);
-        of.map(|(place, _)| *place).collect::<Vec<Place>>()
-    };
-    let (noise, others) = (split(true), split(false));
+    let (noise, others) = stage.noise_and_others(&places);
     stage.wait_for(&others, PATIENCE).await?;
     let waiting = noise.len() - stage.ended(&noise);
     anyhow::ensure!(waiting > 0, "the noisy tenant was to wait for its limit, and did not");
@@ -67,8 +62,9 @@ pub(super) async fn outage(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let places = stage.publish(stage.lines(201, 260)).await?;
     stage.wait("the breaker opens", PATIENCE, |stage| changed_to(stage, changes, "open")).await?;
     stage.narrator.say("calls are held back; tickets wait for their model for 3 s (a minute by default)");
-    stage.wait_for(&places, PATIENCE).await?;
-    let degraded: Vec<&TriageDecision> = degraded(stage, &places).collect();
+    let (_, others) = stage.noise_and_others(&places);
+    stage.wait_for(&others, PATIENCE).await?;
+    let degraded: Vec<&TriageDecision> = degraded(stage, &others).collect();
     anyhow::ensure!(!degraded.is_empty(), "an outage was to degrade decisions, and none is");
     for decision in &degraded {
         anyhow::ensure!(decision.degraded_reason.is_some(), "{} does not say why", decision.event_id);
@@ -86,7 +82,8 @@ pub(super) async fn outage(stage: &mut Stage<'_>) -> anyhow::Result<()> {
         .say("the provider is well again; when its time has passed, the breaker lets one call through to see");
     let places = stage.publish(stage.lines(261, 270)).await?;
     stage.wait("the breaker closes", PATIENCE, |stage| changed_to(stage, changes, "closed")).await?;
-    stage.wait_for(&places, PATIENCE).await
+    let (_, others) = stage.noise_and_others(&places);
+    stage.wait_for(&others, PATIENCE).await
 }
 
 /// kill -9 in the middle of calls: what was saved is not paid again.
@@ -109,12 +106,14 @@ pub(super) async fn crash(stage: &mut Stage<'_>) -> anyhow::Result<()> {
         saved.len(),
     ));
     stage.restart_worker()?;
-    stage.wait_for(&places, PATIENCE).await?;
+    let (_, others) = stage.noise_and_others(&places);
+    stage.wait_for(&others, PATIENCE).await?;
     let again = asked_since(stage, killed_at)?;
     let paid_again = saved.iter().filter(|key| again.contains(&key.to_hex())).count();
     anyhow::ensure!(paid_again == 0, "{paid_again} saved answers were asked for again");
     stage.narrator.say(&format!(
-        "started again, all 50 have their terminal; {}",
+        "started again, all {} have their terminal; {}",
+        others.len(),
         stage.narrator.ink(Ink::Good, &format!("the {} saved answers were used, not paid again", saved.len())),
     ));
     Ok(())
