@@ -206,6 +206,9 @@ pub struct TrainArgs {
     /// Train on at most this many rows; the rest is held out.
     #[arg(long)]
     pub limit: Option<usize>,
+    /// Language of the texts (ISO 639-1), others are abstained on; may repeat.
+    #[arg(long = "language", default_value = "en")]
+    pub languages: Vec<String>,
     /// A table or one JSON document.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
@@ -229,6 +232,18 @@ pub struct BenchArgs {
     /// A table or one JSON document.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
+    /// Be the processor of one run, in a process of its own so that its memory and CPU time are its own.
+    #[arg(long, value_enum, hide = true, requires = "only")]
+    pub work: Option<BenchWork>,
+}
+
+/// What the processor of a run does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchWork {
+    /// Works off what is on the log, and ends.
+    Backlog,
+    /// Works until its standard input is closed.
+    Paced,
 }
 
 /// Flags of `topics`.

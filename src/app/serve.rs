@@ -22,8 +22,8 @@ use crate::pipeline::triage::breaker::{self, BreakerChange};
 use crate::settings::http::Http;
 use crate::settings::ledger;
 use crate::telemetry::happenings::{BreakerChanged, BreakerState};
-use crate::telemetry::logging;
 use crate::telemetry::recorder::{self, MetricsHandle};
+use crate::telemetry::{logging, tenant_labels};
 
 pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCode> {
     let loaded = wiring::settings(args)?;
@@ -36,9 +36,11 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
     let ledger = parts.ledger(incarnation, true).await?;
     let health = Health::new();
     for dependency in ["log", "ledger"] {
+        health.expect(dependency, true);
         health.set(dependency, State::Up { latency: None });
     }
     let metrics = recorder::install()?;
+    tenant_labels::reserve(parts.tenants.known().map(|tenant| tenant.id.as_str()));
     let (to_road, asides) = mpsc::unbounded_channel();
     let guard = parts.guard(ops_events(&parts, to_road))?;
     let stop = shutdown::listen()?;

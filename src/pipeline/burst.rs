@@ -21,6 +21,17 @@ pub struct Group<I> {
     pub results: Vec<(I, Vec<OutRecord>)>,
 }
 
+/// What a commit does to one partition.
+#[derive(Debug)]
+pub struct Move {
+    /// The assignment it was made under; a later one has a frontier of its own.
+    pub assigned: Epoch,
+    /// The frontier afterwards.
+    pub proposal: Proposal,
+    /// The same, encoded.
+    pub metadata: String,
+}
+
 /// Everything one transaction will carry, taken at one moment.
 #[derive(Debug)]
 pub struct Snapshot<I> {
@@ -32,8 +43,8 @@ pub struct Snapshot<I> {
     pub groups: Vec<Group<I>>,
     /// Records that belong to no result: what operators want to know.
     pub asides: Vec<OutRecord>,
-    /// Each touched partition's frontier after the commit, and its metadata string.
-    pub proposals: BTreeMap<Partition, (Proposal, String)>,
+    /// What it does to each partition it touches.
+    pub moves: BTreeMap<Partition, Move>,
 }
 
 /// On its way; waits for the log's word.
@@ -45,7 +56,7 @@ pub struct Sent<I> {
     pub sent_at: Instant,
     groups: Vec<Group<I>>,
     asides: Vec<OutRecord>,
-    proposals: BTreeMap<Partition, (Proposal, String)>,
+    moves: BTreeMap<Partition, Move>,
 }
 
 /// In the log.
@@ -53,8 +64,8 @@ pub struct Sent<I> {
 pub struct Committed<I> {
     /// What ended.
     pub groups: Vec<Group<I>>,
-    /// Where the frontiers stand now.
-    pub proposals: BTreeMap<Partition, (Proposal, String)>,
+    /// What that does to each partition it touches.
+    pub moves: BTreeMap<Partition, Move>,
 }
 
 /// Not in the log.
@@ -69,25 +80,25 @@ pub struct Aborted<I> {
 impl<I> Snapshot<I> {
     /// Hand it to the log.
     pub fn send(self, errands: &UnboundedSender<Errand>, now: Instant) -> Sent<I> {
-        debug_assert!(!self.proposals.is_empty(), "outputs without offsets are never committed");
+        debug_assert!(!self.moves.is_empty(), "outputs without offsets are never committed");
         let records = self.groups.iter().flat_map(|group| &group.results).flat_map(|(_, records)| records);
         let burst = Burst {
             number: self.number,
             epoch: self.epoch,
             records: records.chain(&self.asides).cloned().collect(),
             positions: self
-                .proposals
+                .moves
                 .iter()
-                .map(|(partition, (proposal, metadata))| BurstPosition {
+                .map(|(partition, step)| BurstPosition {
                     partition: *partition,
-                    base: proposal.base,
-                    metadata: metadata.clone(),
+                    base: step.proposal.base,
+                    metadata: step.metadata.clone(),
                 })
                 .collect(),
         };
         // A log that is gone closes its happenings as well, and that ends the loop.
         errands.send(Errand::Publish(burst)).ok();
-        Sent { number: self.number, sent_at: now, groups: self.groups, asides: self.asides, proposals: self.proposals }
+        Sent { number: self.number, sent_at: now, groups: self.groups, asides: self.asides, moves: self.moves }
     }
 }
 
@@ -99,12 +110,12 @@ impl<I> Sent<I> {
 
     /// Whether it commits a position of this partition.
     pub fn touches(&self, partition: Partition) -> bool {
-        self.proposals.contains_key(&partition)
+        self.moves.contains_key(&partition)
     }
 
     /// The log says it is in.
     pub fn committed(self) -> Committed<I> {
-        Committed { groups: self.groups, proposals: self.proposals }
+        Committed { groups: self.groups, moves: self.moves }
     }
 
     /// The log says it is not in.

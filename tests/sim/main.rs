@@ -90,9 +90,10 @@ mod sabotage {
 
     fn caught(sabotage: Sabotage) {
         choose(Some(sabotage));
+        // An instance that ends itself is caught as well: the assertions of the frontier are part of the net.
         let caught = super::seeds().find(|seed| {
-            let (report, _) = world::history(*seed);
-            !report.is_green() || report.open > 0
+            std::panic::catch_unwind(|| world::history(*seed))
+                .map_or(true, |(report, _)| !report.is_green() || report.open > 0)
         });
         choose(None);
         let seed = caught.unwrap_or_else(|| panic!("{sabotage:?} was not caught by any seed"));

@@ -192,6 +192,7 @@ mod tests {
             out: out.clone(),
             name: "own".to_owned(),
             seed: 1,
+            limit: None,
             languages: vec!["en".to_owned()],
             trained_at: Timestamp(0),
         };

@@ -133,18 +133,28 @@ async fn ours<T: DeserializeOwned>(
 ) -> Result<Vec<Seen<T>>, ReadError> {
     let mut seen = Vec::new();
     each(browser, partition, |record| {
-        let value = record.value.as_deref().unwrap_or_default();
-        let decoded = schemas.read::<T>(what, value).map_err(|why| ReadError::Unreadable {
-            partition,
-            offset: record.offset,
-            what,
-            why: why.to_string(),
-        })?;
+        let decoded = decode(schemas, partition, &record, what)?;
         seen.push(Seen { partition: partition.number, offset: record.offset, record: decoded });
         Ok(())
     })
     .await?;
     Ok(seen)
+}
+
+/// A record of ours; that it is readable was our own promise.
+pub(crate) fn decode<T: DeserializeOwned>(
+    schemas: &SchemaSet,
+    partition: Partition,
+    record: &Record,
+    what: &'static str,
+) -> Result<T, ReadError> {
+    let value = record.value.as_deref().unwrap_or_default();
+    schemas.read::<T>(what, value).map_err(|why| ReadError::Unreadable {
+        partition,
+        offset: record.offset,
+        what,
+        why: why.to_string(),
+    })
 }
 
 /// Every record of a partition, up to the end it had at the start.

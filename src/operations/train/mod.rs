@@ -8,6 +8,7 @@
 //! What is learnt is the learner's business ([`Learner`] is a port, `adapters::local_model` implements it); where the
 //! texts come from is this module's. Nothing here is asynchronous: a caller on a runtime uses a blocking thread.
 
+mod limit;
 mod report;
 mod table;
 
@@ -34,6 +35,8 @@ pub struct TrainOptions {
     pub name: String,
     /// The same seed and the same rows make the same weights.
     pub seed: u64,
+    /// Learn from at most this many rows; the rest is held out.
+    pub limit: Option<usize>,
     /// ISO 639-1 codes of the languages the texts are in; the model abstains on others.
     pub languages: Vec<String>,
     /// Goes into the weights.
@@ -243,7 +246,10 @@ pub fn run(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, TrainError> {
     check(options)?;
-    let table = table::read(&options.file, &options.text_column, &options.label_column, progress)?;
+    let mut table = table::read(&options.file, &options.text_column, &options.label_column, progress)?;
+    if let Some(limit) = options.limit {
+        limit::apply(&mut table.rows, limit, options.seed);
+    }
     let lesson = Lesson {
         name: options.name.clone(),
         seed: options.seed,

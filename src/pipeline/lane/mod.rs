@@ -22,7 +22,9 @@ pub enum Standing {
     Unknown,
     /// It has passed every check and needs a model: it may be superseded, and may supersede.
     Decidable,
-    /// Its end is known (duplicate, ignored, rejected, saved before), or it goes on from a saved answer.
+    /// It has a saved answer: it is judged by itself, superseded by nobody.
+    Answered,
+    /// Its end is known: duplicate, ignored, rejected, or saved before.
     Settled,
     /// A saved SUPERSEDED: it leaves with the event of this id.
     SupersededBy(String),
@@ -92,12 +94,11 @@ impl<I: Copy + Eq> Lanes<I> {
         }
         let reach = match &lane.queue.front()?.standing {
             Standing::Unknown => return None,
-            Standing::Settled => 1,
+            Standing::Settled | Standing::Answered => 1,
             Standing::SupersededBy(event_id) => {
                 let superseding_one = lane.queue.iter().skip(1).position(|w| *w.event_id == **event_id);
-                match superseding_one.map(|index| index + 2) {
-                    Some(reach) if lane.known_up_to(reach) => reach,
-                    Some(_) => return None,
+                match superseding_one {
+                    Some(index) => lane.settled_up_to(index + 2)?,
                     None if partition_is_read => 1,
                     None => return None,
                 }
@@ -192,8 +193,15 @@ impl<I: Copy + Eq> Lanes<I> {
 }
 
 impl<I> Lane<I> {
-    fn known_up_to(&self, reach: usize) -> bool {
-        self.queue.iter().take(reach).all(|waiting| waiting.standing != Standing::Unknown)
+    /// `reach` if everything up to there has its end, 1 if something there needs work of its own first, nothing if that
+    /// is not known yet.
+    fn settled_up_to(&self, reach: usize) -> Option<usize> {
+        let mut standings = self.queue.iter().take(reach).map(|waiting| &waiting.standing);
+        if standings.clone().any(|standing| *standing == Standing::Unknown) {
+            return None;
+        }
+        let settled = standings.all(|standing| matches!(standing, Standing::Settled | Standing::SupersededBy(_)));
+        Some(if settled { reach } else { 1 })
     }
 
     /// From the head to the newest decidable event, as far as everything in between is known and does not wait for
@@ -204,7 +212,7 @@ impl<I> Lane<I> {
             match waiting.standing {
                 Standing::Decidable => reach = index + 1,
                 Standing::Settled => {}
-                Standing::Unknown | Standing::SupersededBy(_) => break,
+                Standing::Unknown | Standing::Answered | Standing::SupersededBy(_) => break,
             }
         }
         reach
@@ -274,6 +282,22 @@ mod tests {
         assert_eq!(started(&mut lanes), None, "it is here, but the ledger has not answered");
         lanes.know(&ticket(), 2, Standing::Settled);
         assert_eq!(started(&mut lanes), Some(vec![0, 1, 2]));
+    }
+
+    #[test]
+    fn an_event_with_an_answer_is_neither_superseded_nor_passed_over() {
+        use Standing::{Answered, Decidable};
+        let mut lanes = lanes(true, &[Decidable, Answered, Decidable]);
+        assert_eq!(started(&mut lanes), Some(vec![0]));
+        lanes.finish(&ticket());
+        assert_eq!(started(&mut lanes), Some(vec![1]));
+    }
+
+    #[test]
+    fn a_saved_superseded_event_leaves_alone_when_something_in_between_needs_work() {
+        use Standing::{Answered, Settled, SupersededBy};
+        let mut lanes = lanes(true, &[SupersededBy("event-2".to_owned()), Answered, Settled]);
+        assert_eq!(started(&mut lanes), Some(vec![0]));
     }
 
     #[test]

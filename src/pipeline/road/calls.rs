@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::item::{ItemId, Plan};
 use super::{Purpose, Road};
+use crate::domain::answer::Answer;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
 use crate::domain::tenant::Limits;
@@ -22,6 +23,9 @@ use crate::telemetry::happenings::CallsReattached;
 
 /// Somebody else's call is looked at again after this long at most.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// From a granted lease to a saved answer is one ledger batch.
+const UNPAID_LEASE: Duration = Duration::from_secs(10);
 
 /// A call on its way, or an answer being saved.
 #[derive(Debug)]
@@ -159,25 +163,54 @@ impl Road {
         };
         self.admission.settle(now, &call.tenant, call.reserved_tokens, billed);
         match triaged {
-            Triaged::Answered(answer, _) => {
-                let entry = Entry::Answer {
-                    key,
-                    owner: call.owner.clone(),
-                    answer: Arc::new(answer),
-                    at: self.fixtures.clock.now(),
-                };
-                self.want(entry, Purpose::Answer(key));
+            Triaged::Answered(answer, 0) if self.fixtures.guard.first_is_remote() => {
+                self.save_unpaid(key, Arc::new(answer));
             }
-            Triaged::HeldElsewhere(remaining) => {
-                if let Some(id) = self.calls.remove(&key).and_then(|call| call.item) {
-                    self.held.insert((now + remaining.min(LOOK_AGAIN), id));
-                }
-            }
+            Triaged::Answered(answer, _) => self.save_answer(key, Arc::new(answer)),
+            Triaged::HeldElsewhere(remaining) => self.look_again(key, remaining, now),
             Triaged::Pointless | Triaged::Gone => {
                 if let Some(id) = self.calls.remove(&key).and_then(|call| call.item) {
                     self.claim_again(id);
                 }
             }
+        }
+    }
+
+    fn save_answer(&mut self, key: DedupeKey, answer: Arc<Answer>) {
+        let Some(call) = self.calls.get(&key) else { return };
+        let entry = Entry::Answer { key, owner: call.owner.clone(), answer, at: self.fixtures.clock.now() };
+        self.want(entry, Purpose::Answer(key));
+    }
+
+    /// A fallback that cost nothing must not end a call that somebody else is paying for at this moment: it takes the
+    /// lease before it is saved. Without an item that waits for it, it is worth nothing.
+    fn save_unpaid(&mut self, key: DedupeKey, answer: Arc<Answer>) {
+        let Some(call) = self.calls.get(&key) else { return };
+        if call.item.is_none() {
+            self.calls.remove(&key);
+            return;
+        }
+        let entry = Entry::Lease { key, owner: call.owner.clone(), lasts: UNPAID_LEASE };
+        self.want(entry, Purpose::UnpaidAnswer(key, answer));
+    }
+
+    /// The ledger has answered the lease of an unpaid answer.
+    pub(super) fn unpaid_leased(&mut self, key: DedupeKey, answer: Arc<Answer>, outcome: &Outcome, now: Instant) {
+        match outcome {
+            Outcome::LeaseGranted => self.save_answer(key, answer),
+            Outcome::LeaseHeld { remaining } => self.look_again(key, *remaining, now),
+            _ => {
+                if let Some(id) = self.calls.remove(&key).and_then(|call| call.item) {
+                    self.claim_again(id);
+                }
+            }
+        }
+    }
+
+    /// Somebody else is calling: see later what it came to.
+    fn look_again(&mut self, key: DedupeKey, remaining: Duration, now: Instant) {
+        if let Some(id) = self.calls.remove(&key).and_then(|call| call.item) {
+            self.held.insert((now + remaining.min(LOOK_AGAIN), id));
         }
     }
 

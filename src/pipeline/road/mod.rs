@@ -43,6 +43,7 @@ use super::log::{Epoch, Errand, Happening};
 use super::publish::Publisher;
 use super::tracked::Tracked;
 use super::triage::guard::Guard;
+use crate::domain::answer::Answer;
 use crate::domain::clock::Clock;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Partition;
@@ -78,6 +79,8 @@ pub(super) enum Purpose {
     Claim(ItemId),
     /// The answer to this event's call.
     Answer(DedupeKey),
+    /// The lease under which an unpaid answer is saved.
+    UnpaidAnswer(DedupeKey, Arc<Answer>),
     /// The verdict of this item; the last of a unit concludes it.
     Verdict { item: ItemId, concludes: Option<TicketKey> },
     /// A lease for a running call.
@@ -133,6 +136,8 @@ pub struct Road {
     reading_stopped: bool,
     draining: bool,
     failed: Option<String>,
+    /// What keeps part of the log from being read, not yet told to anybody.
+    complaints: Vec<String>,
 }
 
 impl Road {
@@ -168,6 +173,7 @@ impl Road {
             reading_stopped: false,
             draining: false,
             failed: None,
+            complaints: Vec::new(),
         }
     }
 
@@ -183,7 +189,6 @@ impl Road {
             Happening::Published { burst, outcome } => self.published(burst, outcome, now),
             Happening::Failed { reason } => self.failed = Some(reason),
         }
-        self.steer_reading();
     }
 
     /// What the ledger should write next, in one transaction.
@@ -210,6 +215,7 @@ impl Road {
             match purpose {
                 Purpose::Claim(item) => self.claimed(item, &outcome, now),
                 Purpose::Answer(key) => self.answer_saved(key, &outcome, now),
+                Purpose::UnpaidAnswer(key, answer) => self.unpaid_leased(key, answer, &outcome, now),
                 Purpose::Verdict { item, concludes } => self.verdict_saved(item, &outcome, concludes, now),
                 Purpose::Lease(request) => self.lease_answered(request, &outcome),
                 Purpose::Vanished(partition) => {
@@ -220,7 +226,6 @@ impl Road {
                 Purpose::Background => {}
             }
         }
-        self.steer_reading();
     }
 
     /// The ledger could not write a batch; the same one will be tried again.
@@ -229,7 +234,6 @@ impl Road {
         if !error.is_retryable() {
             self.failed = Some(error.to_string());
         }
-        self.steer_reading();
     }
 
     /// The moment at which something is due although nothing happens.
@@ -253,12 +257,12 @@ impl Road {
         }
         self.burst(now);
         self.let_go_if_done(now);
+        self.steer_reading();
     }
 
     /// Stop reading and starting; what runs may end.
     pub fn drain(&mut self) {
         self.draining = true;
-        self.steer_reading();
     }
 
     /// Nothing runs, nothing waits to be published, nothing waits to be written.
@@ -296,6 +300,11 @@ impl Road {
             waiting: Fill { now: self.admission.waiting(), max: settings.max_on_road },
             unpublished: Fill { now: self.ready_results, max: settings.max_on_road },
         }
+    }
+
+    /// What has come to keep part of the log from being read, told once.
+    pub fn complaint(&mut self) -> Option<String> {
+        (!self.complaints.is_empty()).then(|| std::mem::take(&mut self.complaints).join("; "))
     }
 
     /// Let the log go and give up what is not committed; it will be read again.

@@ -19,6 +19,10 @@ use crate::telemetry::happenings::{
     ReadingResumed,
 };
 
+/// One unfinished offset takes fewer characters than this, however far it is from the next: a partition with less than
+/// its share of them need not be measured.
+const CHARS_PER_GAP: usize = 16;
+
 /// A partition that is ours.
 #[derive(Debug)]
 pub(super) struct Owned {
@@ -39,6 +43,17 @@ pub(super) struct Owned {
 }
 
 impl Owned {
+    /// Whether its finished set nears the longest there may be. Few unfinished offsets never do, whatever their pattern,
+    /// and need not be measured.
+    fn is_wide(&self, share: f64, max_chars: usize) -> bool {
+        let few = max_chars / CHARS_PER_GAP;
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand characters")]
+        let limit = share * max_chars as f64 / codec::MAX_CHARS as f64;
+        // What a restored set lists must be read to be finished, and reading it makes the set no wider.
+        let reading_widens = self.frontier.cursor() >= self.frontier.end();
+        reading_widens && self.frontier.unfinished_count() > few && self.frontier.fill() >= limit
+    }
+
     pub(super) fn is_read(&self) -> bool {
         self.caught_up || self.stopped
     }
@@ -61,6 +76,9 @@ impl Road {
         for assignment in assignments {
             self.take_over(epoch, assignment);
         }
+        // A pause from before it was taken away may still be in force, or on its way: this comes after it.
+        let readable = partitions.iter().filter(|p| self.partitions.get(p).is_some_and(|owned| !owned.stopped));
+        self.errands.send(Errand::Resume(readable.copied().collect())).ok();
         PartitionsAssigned { partitions: &partitions, owned_now: self.partitions.len() }.record();
         // A fresh assignment is a sign of ownership.
         if self.away_until.is_some() {
@@ -87,6 +105,7 @@ impl Road {
         let mut gaps = Gaps::default();
         if let Some(reason) = &stopped {
             PartitionStopped { partition, reason }.record();
+            self.complaints.push(format!("{partition} is stopped: {reason}"));
             self.errands.send(Errand::Pause(vec![partition])).ok();
         } else {
             gaps = frontier.advance_to(log_start.max(base));
@@ -230,7 +249,7 @@ impl Road {
         let wide = f64::from(settings.metadata_pause_percent) / 100.0;
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for (partition, owned) in self.partitions.iter_mut().filter(|(_, owned)| !owned.stopped) {
-            let should_pause = self.reading_stopped || owned.frontier.fill() >= wide;
+            let should_pause = self.reading_stopped || owned.is_wide(wide, settings.metadata_max_chars);
             if should_pause != owned.paused {
                 owned.paused = should_pause;
                 if should_pause { &mut pause } else { &mut resume }.push(*partition);

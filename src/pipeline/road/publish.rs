@@ -9,9 +9,9 @@ use super::{Purpose, Road};
 use crate::domain::position::Partition;
 use crate::domain::record::OutRecord;
 use crate::failpoints;
-use crate::pipeline::burst::{Committed, Group, Snapshot};
+use crate::pipeline::burst::{Aborted, Committed, Group, Move, Snapshot};
 use crate::pipeline::dedupe::ledger::Entry;
-use crate::pipeline::frontier::{Proposal, codec::Tag};
+use crate::pipeline::frontier::codec::Tag;
 use crate::pipeline::log::PublishOutcome;
 use crate::telemetry::happenings::{BurstCommitted, BurstFailed, BurstFailure, FrontierWidened};
 
@@ -52,27 +52,34 @@ impl Road {
         if self.partitions.values().any(|owned| owned.gaps_unmarked > 0) {
             return None;
         }
+        let usual = self.fixtures.settings.burst_max_records;
+        // A few results may leave a longer list of unfinished offsets than many: when the usual number does not fit,
+        // everything that is ready is tried.
+        self.snapshot_of(usual).or_else(|| self.snapshot_of(usize::MAX))
+    }
+
+    fn snapshot_of(&mut self, max_results: usize) -> Option<Snapshot<ItemId>> {
         let mut groups: Vec<Group<ItemId>> = Vec::new();
         let mut results = 0;
         while let Some(group) = self.ready.front() {
-            if results > 0 && results + group.results.len() > self.fixtures.settings.burst_max_records {
+            if results > 0 && results + group.results.len() > max_results {
                 break;
             }
             results += group.results.len();
             groups.extend(self.ready.pop_front());
         }
         let number = self.next_burst;
-        let (groups, left_over, proposals) = self.fit(groups, number);
+        let (groups, left_over, moves) = self.fit(groups, number);
         for group in left_over.into_iter().rev() {
             self.ready.push_front(group);
         }
         self.ready_results = self.ready.iter().map(|group| group.results.len()).sum();
-        if proposals.is_empty() {
+        if moves.is_empty() {
             return None;
         }
         self.next_burst += 1;
         let asides = std::mem::take(&mut self.asides);
-        Some(Snapshot { number, epoch: self.epoch, groups, asides, proposals })
+        Some(Snapshot { number, epoch: self.epoch, groups, asides, moves })
     }
 
     /// Cut the list of groups until every partition's metadata fits: from the highest offsets down, and every later
@@ -82,7 +89,7 @@ impl Road {
         &self,
         groups: Vec<Group<ItemId>>,
         number: u64,
-    ) -> (Vec<Group<ItemId>>, Vec<Group<ItemId>>, BTreeMap<Partition, (Proposal, String)>) {
+    ) -> (Vec<Group<ItemId>>, Vec<Group<ItemId>>, BTreeMap<Partition, Move>) {
         let mut offsets: BTreeMap<Partition, Vec<u64>> = BTreeMap::new();
         for (id, _) in groups.iter().flat_map(|group| &group.results) {
             if let Some(item) = self.items.get(id) {
@@ -98,7 +105,7 @@ impl Road {
         }
         let mut limits: BTreeMap<Partition, Option<u64>> = BTreeMap::new();
         loop {
-            let mut proposals = BTreeMap::new();
+            let mut moves = BTreeMap::new();
             let mut cut = false;
             for (partition, offsets) in &offsets {
                 let limit = limits.get(partition).copied();
@@ -110,7 +117,8 @@ impl Road {
                 let Some(owned) = self.partitions.get(partition) else { continue };
                 match owned.frontier.fit(&allowed, &self.tag(number), self.fixtures.settings.metadata_max_chars) {
                     Some(fitted) if fitted.proposal.finishing.len() == allowed.len() => {
-                        proposals.insert(*partition, (fitted.proposal, fitted.metadata));
+                        let (proposal, metadata) = (fitted.proposal, fitted.metadata);
+                        moves.insert(*partition, Move { assigned: owned.epoch, proposal, metadata });
                     }
                     Some(fitted) => {
                         limits.insert(*partition, fitted.proposal.finishing.iter().max().copied());
@@ -124,7 +132,7 @@ impl Road {
             }
             if !cut {
                 let (kept, left) = self.split(groups, &limits);
-                return (kept, left, proposals);
+                return (kept, left, moves);
             }
             // A group that loses one of its results loses all of them, maybe below the limit of its partition.
             for group in &groups {
@@ -190,8 +198,9 @@ impl Road {
     }
 
     fn committed(&mut self, committed: Committed<ItemId>) {
-        for (partition, (proposal, metadata)) in &committed.proposals {
-            if let Some(owned) = self.partitions.get_mut(partition) {
+        for (partition, Move { assigned, proposal, metadata }) in &committed.moves {
+            // A partition that went and came back meanwhile was restored from what is committed.
+            if let Some(owned) = self.partitions.get_mut(partition).filter(|owned| owned.epoch == *assigned) {
                 owned.frontier.confirm(proposal);
                 FrontierWidened {
                     partition: *partition,
@@ -216,7 +225,7 @@ impl Road {
         }
     }
 
-    fn send_again_later(&mut self, aborted: crate::pipeline::burst::Aborted<ItemId>, now: Instant) {
+    fn send_again_later(&mut self, aborted: Aborted<ItemId>, now: Instant) {
         for group in aborted.groups.into_iter().rev() {
             // What belonged to a partition that is gone is its new owner's.
             if group.results.iter().all(|(id, _)| self.items.contains_key(id)) {

@@ -120,6 +120,7 @@ pub(super) fn standing(plan: &Plan) -> Standing {
             Some(event_id) => Standing::SupersededBy(event_id.clone()),
             None => Standing::Settled,
         },
-        Plan::Judge(_) | Plan::Save(_) | Plan::FinishSilently => Standing::Settled,
+        Plan::Judge(_) => Standing::Answered,
+        Plan::Save(_) | Plan::FinishSilently => Standing::Settled,
     }
 }

@@ -22,6 +22,7 @@ use crate::domain::answer::Predicted;
 use crate::domain::reason_code::ReasonCode;
 use crate::failpoints;
 use crate::settings::triage::Retry;
+use crate::telemetry::happenings::{CallOutcome, ModelCalled};
 
 /// The lease outlives the call it covers by this much, so that a slow ledger does not eat into the call's own time.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
@@ -154,9 +155,18 @@ impl<'a> Attempts<'a> {
             event: Arc::clone(&self.job.event),
             prompt: Some(Arc::clone(&self.prompt)),
         };
-        let own_limit = (Instant::now() + card.hard_deadline).min(lease.until);
+        let begun = Instant::now();
+        let own_limit = (begun + card.hard_deadline).min(lease.until);
         failpoints::hit("request_sent");
-        match timeout_at(own_limit.min(self.job.decide_by), self.guarded.model.ask(question)).await {
+        let called = timeout_at(own_limit.min(self.job.decide_by), self.guarded.model.ask(question)).await;
+        let outcome = match &called {
+            Ok(Ok(_)) => CallOutcome::Answered,
+            Ok(Err(error)) => meaning(error).label,
+            Err(_) if own_limit <= self.job.decide_by => CallOutcome::Timeout,
+            Err(_) => CallOutcome::Cancelled,
+        };
+        ModelCalled { model: &card.name, outcome, duration: begun.elapsed() }.record();
+        match called {
             Ok(Ok(reply)) => {
                 failpoints::hit("reply_received");
                 self.spent.bill(card, &reply, self.made);

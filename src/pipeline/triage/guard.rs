@@ -28,6 +28,7 @@ use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
 use crate::domain::tenant::Tenant;
 use crate::settings::triage::{Retry, Triage};
+use crate::telemetry::happenings::ModelAnswered;
 
 /// What the completion of a triage takes, roughly; settled with what it really took.
 const COMPLETION_TOKENS: u32 = 300;
@@ -164,7 +165,7 @@ impl Guard {
             };
             match end {
                 End::Answered(predicted) => {
-                    return self.answered(&known, Some(*predicted), tried, rendered, spent);
+                    return self.answered(&job, &known, Some(*predicted), tried, rendered, spent);
                 }
                 End::Failed(Failure { code, detail }) => {
                     tried.push(Tried { model: self.cards[place].name.clone(), code, attempts, detail });
@@ -172,7 +173,7 @@ impl Guard {
                 End::Left(left) => return *left,
             }
         }
-        self.answered(&known, None, tried, rendered, spent)
+        self.answered(&job, &known, None, tried, rendered, spent)
     }
 
     fn render(&self, known: &Known, event: &SupportEvent) -> Rendered {
@@ -183,6 +184,7 @@ impl Guard {
 
     fn answered(
         &self,
+        job: &Job,
         known: &Known,
         mut predicted: Option<Predicted>,
         tried: Vec<Tried>,
@@ -195,9 +197,21 @@ impl Guard {
             }
         }
         let tokens = spent.tokens();
+        let usage = spent.usage();
+        if let Some(usage) = &usage {
+            ModelAnswered {
+                model: &usage.model,
+                tenant_id: &job.event.tenant_id,
+                input_tokens: usage.input_tokens,
+                output_tokens: usage.output_tokens,
+                cost_micros: usage.cost_micros,
+                currency: &job.tenant.currency,
+            }
+            .record();
+        }
         let answer = Answer {
             degraded: tried.first().map(|first| first.code),
-            usage: spent.usage(),
+            usage,
             predicted,
             tried,
             findings: rendered.map(|rendered| rendered.findings).unwrap_or_default(),

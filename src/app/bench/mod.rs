@@ -1,0 +1,81 @@
+//! `bench`: throughput, latency and memory of this machine, with a model that is simulated.
+//!
+//! Each run has a folder of its own with a real log and a real ledger, and a process of its own for the processor, so
+//! that its peak memory and its CPU time are its own:
+//!
+//! ```text
+//! this process                                      child: the production run loop, simulated model
+//! backlog.rs  append all events, start the child -> worker.rs  work until idle, report memory and CPU
+//!             read when each terminal was written
+//! paced.rs    start the child, append evenly     -> worker.rs  work until standard input is closed
+//!             look for each terminal as it comes
+//! report.rs   figures beside their targets
+//! ```
+//!
+//! A backlog says how fast it goes, but its events have no latency worth the name: each waits for all before it. So
+//! latency comes from the paced run, at half the speed that the backlog was worked off with.
+
+mod backlog;
+mod ideal;
+mod latency;
+mod model;
+mod paced;
+mod place;
+mod report;
+mod scenario;
+mod terminals;
+mod tickets;
+mod usage;
+mod worker;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use self::place::Place;
+use self::report::Report;
+use self::scenario::{Run, SCENARIOS, Scenario};
+use crate::cli::{BenchArgs, BenchWork, Output, SettingsArgs};
+
+pub async fn run(settings: &SettingsArgs, args: BenchArgs) -> anyhow::Result<ExitCode> {
+    let chosen = chosen(args.only.as_deref())?;
+    if let Some(work) = args.work {
+        let scenario = chosen.first().context("a worker works for one run")?;
+        return worker::run(settings, &Run::new(scenario, &args), work).await;
+    }
+    let mut reports = Vec::new();
+    for scenario in chosen {
+        reports.push(measure(settings, &Run::new(scenario, &args)).await.with_context(|| scenario.name)?);
+    }
+    match args.output {
+        Output::Table => reports.iter().for_each(|report| println!("{report}")),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "runs": reports }))?),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn chosen(only: Option<&str>) -> anyhow::Result<Vec<&'static Scenario>> {
+    let chosen: Vec<_> = SCENARIOS.iter().filter(|scenario| only.is_none_or(|only| only == scenario.name)).collect();
+    let names: Vec<_> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+    anyhow::ensure!(!chosen.is_empty(), "there is no such run; there are {}", names.join(", "));
+    Ok(chosen)
+}
+
+async fn measure(settings: &SettingsArgs, run: &Run) -> anyhow::Result<Report> {
+    let place = Place::new(settings, run)?;
+    let worked = backlog::measure(&place, run).await?;
+    drop(place);
+    let place = Place::new(settings, run)?;
+    let added = paced::measure(&place, run, worked.steady_rate).await?;
+    Ok(report::report(run, &worked, &added, place.parts.settings.pipeline.burst_interval))
+}
+
+/// What a child is started for, as the hidden flag has it.
+impl BenchWork {
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Backlog => "backlog",
+            Self::Paced => "paced",
+        }
+    }
+}

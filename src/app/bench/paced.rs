@@ -1,0 +1,100 @@
+//! What we add to the latency of a call, for events that come evenly at half our speed.
+//!
+//! Added latency = terminal readable - input acknowledged - call. Every event has a ticket of its own, so none waits
+//! behind another of the same ticket, and that wait need not be taken off. The local model's calls are part of what is
+//! added: they are computed in our process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::place::{self, Place};
+use super::scenario::Run;
+use super::terminals::Terminals;
+use super::tickets::Tickets;
+use crate::cli::BenchWork;
+use crate::operations::log_browser::LogBrowser;
+
+/// Share of the steady rate.
+const PACE: f64 = 0.5;
+/// Long enough for a 99th percentile.
+const MAX_SECONDS: u64 = 10;
+/// Events of this first time are not counted: the processor starts meanwhile.
+const WARM_UP: Duration = Duration::from_secs(2);
+/// What has come due is appended this often.
+const APPEND_EVERY: Duration = Duration::from_millis(20);
+/// The reader looks this often: what it sees is late by half of it on average.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Beyond the last event's time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Milliseconds added to each event that was counted.
+pub async fn measure(place: &Place, run: &Run, steady_rate: f64) -> anyhow::Result<Vec<f64>> {
+    let rate = steady_rate * PACE;
+    let length = WARM_UP + Duration::from_secs(run.seconds.min(MAX_SECONDS));
+    let events = (rate * length.as_secs_f64()).ceil().max(1.0) as u64;
+    let warm_up = ((rate * WARM_UP.as_secs_f64()) as u64).min(events - 1);
+    eprintln!("{}: {events} events at {rate:.0} a second, for their latency", run.scenario.name);
+    let log = place.log().await?;
+    let partitions = place.parts.settings.log.embedded.partitions;
+    let mut child = place.start(run, BenchWork::Paced)?;
+    let tickets = Tickets::new(place.parts.publisher(), partitions)?;
+    let appending = append_evenly(place, &*log, &tickets, rate, events);
+    let looking = look(log.clone(), partitions, events, Instant::now() + length + PATIENCE);
+    let (acknowledged, readable) = tokio::try_join!(appending, looking)?;
+    drop(child.stdin.take());
+    place::ended(child).await?;
+
+    let draws = run.draws();
+    let added = (warm_up..events).zip(acknowledged.iter().zip(&readable).skip(warm_up as usize));
+    Ok(added
+        .map(|(event, (from, to))| {
+            let call = draws.latency(event).as_secs_f64();
+            (to.saturating_duration_since(*from).as_secs_f64() - call) * 1_000.0
+        })
+        .collect())
+}
+
+/// When the log had taken each event.
+async fn append_evenly(
+    place: &Place,
+    log: &dyn LogBrowser,
+    tickets: &Tickets,
+    rate: f64,
+    events: u64,
+) -> anyhow::Result<Vec<Instant>> {
+    let mut ticks = interval(APPEND_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let begun = Instant::now();
+    let mut acknowledged = Vec::with_capacity(events as usize);
+    while (acknowledged.len() as u64) < events {
+        ticks.tick().await;
+        let due = ((begun.elapsed().as_secs_f64() * rate) as u64).min(events);
+        let now = place.parts.clock.now();
+        // The number of the event is that of its ticket.
+        let records: Vec<_> = (acknowledged.len() as u64..due).map(|event| tickets.record(event, event, now)).collect();
+        if !records.is_empty() {
+            log.append(records).await.context("events cannot be appended")?;
+            acknowledged.resize(due as usize, Instant::now());
+        }
+    }
+    Ok(acknowledged)
+}
+
+/// When each event's terminal could be read.
+async fn look(log: Arc<dyn LogBrowser>, partitions: u32, events: u64, until: Instant) -> anyhow::Result<Vec<Instant>> {
+    let mut terminals = Terminals::new(log, partitions);
+    let mut readable: Vec<Option<Instant>> = vec![None; events as usize];
+    let mut missing = events;
+    while missing > 0 {
+        anyhow::ensure!(Instant::now() < until, "{missing} of {events} events have no terminal");
+        for end in terminals.read().await? {
+            let seen = readable.get_mut(end.event as usize).context("a terminal of an event we did not write")?;
+            missing -= u64::from(seen.replace(Instant::now()).is_none());
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    Ok(readable.into_iter().flatten().collect())
+}

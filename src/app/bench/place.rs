@@ -1,0 +1,100 @@
+//! A folder for one run, with its settings; it goes away with the run.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::process::{Child, Command};
+
+use super::scenario::Run;
+use super::usage::Worked;
+use crate::adapters::embedded_log::Access;
+use crate::app::wiring::{self, Parts};
+use crate::cli::{BenchWork, SettingsArgs};
+use crate::operations::log_browser::LogBrowser;
+
+/// High enough never to be reached: the buckets are asked, and let everybody through.
+const TENANT: &str = "id = 'default'\n[limits]\nrequests_per_minute = 100_000_000\ntokens_per_minute = 4_000_000_000\n";
+
+/// Where a run happens.
+pub struct Place {
+    folder: Folder,
+    settings: SettingsArgs,
+    /// Made of its settings.
+    pub parts: Parts,
+}
+
+impl Place {
+    /// A new one. What the command line says of settings holds here too, but for where things are.
+    pub fn new(settings: &SettingsArgs, run: &Run) -> anyhow::Result<Self> {
+        let folder = Folder::new()?;
+        let tenants = folder.0.join("tenants");
+        std::fs::create_dir(&tenants)?;
+        std::fs::write(tenants.join("default.toml"), TENANT)?;
+        let mut settings = settings.clone();
+        let text = |path: PathBuf| toml::Value::from(path.display().to_string()).to_string();
+        settings.sets.extend([
+            "log.kind = 'embedded'".to_owned(),
+            format!("log.embedded.path = {}", text(folder.0.join("log.db"))),
+            "ledger.enabled = true".to_owned(),
+            format!("ledger.url = {}", toml::Value::from(format!("sqlite:{}", folder.0.join("ledger.db").display()))),
+            format!("tenants.directory = {}", text(tenants)),
+            "tenants.unknown = 'default'".to_owned(),
+            format!("pipeline.max_in_flight = {}", run.in_flight),
+            // Every event is decided, as the ideal has it.
+            "pipeline.superseding = false".to_owned(),
+            "telemetry.log_filter = 'warn'".to_owned(),
+        ]);
+        let parts = Parts::new(wiring::settings(&settings)?.settings)?;
+        Ok(Self { folder, settings, parts })
+    }
+
+    /// Its log, with all topics.
+    pub async fn log(&self) -> anyhow::Result<Arc<dyn LogBrowser>> {
+        let browser = self.parts.browser(Access::Append).await?;
+        browser.create_topics().await?;
+        Ok(browser)
+    }
+
+    /// The processor, as a process of its own.
+    pub fn start(&self, run: &Run, work: BenchWork) -> anyhow::Result<Child> {
+        let mut command = Command::new(std::env::current_exe().context("this program's own path")?);
+        command.args(["bench", "--work", work.flag(), "--only", run.scenario.name]);
+        command.args(["--in-flight", &run.in_flight.to_string(), "--seed", &run.seed.to_string()]);
+        if let Some(profile) = &self.settings.profile {
+            command.args(["--profile", profile]);
+        }
+        if let Some(file) = &self.settings.config {
+            command.arg("--config").arg(file);
+        }
+        command.args(self.settings.sets.iter().flat_map(|set| ["--set", set]));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.spawn().with_context(|| format!("the processor cannot be started beside {}", self.folder.0.display()))
+    }
+}
+
+/// The child's last words, once it has ended.
+pub async fn ended(child: Child) -> anyhow::Result<Worked> {
+    let output = child.wait_with_output().await?;
+    anyhow::ensure!(output.status.success(), "the processor ended with {}", output.status);
+    serde_json::from_slice(&output.stdout).context("the processor's last words")
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("gatekeeper-bench-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&folder).with_context(|| format!("the folder {}", folder.display()))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            eprintln!("{} stays behind: {error}", self.0.display());
+        }
+    }
+}

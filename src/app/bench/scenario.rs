@@ -1,0 +1,98 @@
+//! Which runs there are.
+
+use std::time::Duration;
+
+use super::latency::Latency;
+use super::tickets::Draws;
+use crate::cli::BenchArgs;
+
+/// A kind of run.
+#[derive(Debug)]
+pub struct Scenario {
+    /// As `--only` names it.
+    pub name: &'static str,
+    /// Calls at once, unless the command line says otherwise.
+    in_flight: usize,
+    /// Of the simulated model; `None`: the generic model of this process answers.
+    pub latency: Option<Latency>,
+    /// What the design promises.
+    pub targets: Targets,
+}
+
+/// What the design promises of a run, beside what it promises of all.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Targets {
+    /// Events a second.
+    pub rate: Option<f64>,
+    /// Steady rate over Little's law.
+    pub of_little: Option<f64>,
+    /// The perfect scheduler's makespan over ours.
+    pub of_perfect: Option<f64>,
+    /// CPU seconds per 1,000 events.
+    pub cpu: Option<f64>,
+}
+
+const NO_TARGETS: Targets = Targets { rate: None, of_little: None, of_perfect: None, cpu: None };
+
+/// Every run, in order.
+pub const SCENARIOS: [Scenario; 4] = [
+    Scenario {
+        name: "instant",
+        in_flight: 256,
+        latency: Some(Latency::Instant),
+        targets: Targets { rate: Some(2_000.0), ..NO_TARGETS },
+    },
+    Scenario {
+        name: "lognormal",
+        in_flight: 256,
+        latency: Some(Latency::Lognormal { p50: 0.1, p99: 1.0 }),
+        targets: Targets { of_little: Some(0.97), cpu: Some(0.15), ..NO_TARGETS },
+    },
+    Scenario {
+        name: "two-point",
+        in_flight: 64,
+        latency: Some(Latency::TwoPoint {
+            fast: Duration::from_millis(20),
+            slow: Duration::from_secs(4),
+            slow_per_thousand: 10,
+        }),
+        targets: Targets { of_perfect: Some(0.95), cpu: Some(0.15), ..NO_TARGETS },
+    },
+    Scenario { name: "local", in_flight: 256, latency: None, targets: NO_TARGETS },
+];
+
+/// Events a second that a run without latency is expected to manage: how many it gets for its seconds.
+const EXPECTED_RATE: f64 = 2_000.0;
+
+/// A scenario with the numbers of this command line.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Its kind.
+    pub scenario: &'static Scenario,
+    /// Calls at once.
+    pub in_flight: usize,
+    /// Seconds of ideal time.
+    pub seconds: u64,
+    /// All chance.
+    pub seed: u64,
+}
+
+impl Run {
+    pub fn new(scenario: &'static Scenario, args: &BenchArgs) -> Self {
+        let in_flight = args.in_flight.unwrap_or(scenario.in_flight);
+        Self { scenario, in_flight, seconds: args.seconds, seed: args.seed }
+    }
+
+    /// As many as the ideal works off in the run's seconds.
+    pub fn events(&self) -> u64 {
+        let mean = self.scenario.latency.map_or(0.0, Latency::mean);
+        let rate = if mean > 0.0 { self.in_flight as f64 / mean } else { EXPECTED_RATE };
+        ((rate * self.seconds as f64) as u64).max(1)
+    }
+
+    /// Tickets are twenty times the calls in flight: enough that there is always a ready one, few enough that they wait
+    /// for each other.
+    pub fn draws(&self) -> Draws {
+        Draws { seed: self.seed, latency: self.scenario.latency, tickets: 20 * self.in_flight as u64 }
+    }
+}

@@ -1,0 +1,73 @@
+//! The child: the production run loop, and in the end what it took.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::{mpsc, watch};
+
+use super::model::{Simulated, Taken};
+use super::scenario::Run;
+use super::usage::{Worked, cpu_seconds, peak_rss};
+use crate::adapters::local_model::LocalModel;
+use crate::app::wiring::{self, Parts};
+use crate::cli::{BenchWork, SettingsArgs};
+use crate::pipeline::run_loop::{self, Outside, Stop};
+use crate::pipeline::triage::model::Model;
+use crate::settings::models::Local;
+use crate::telemetry::{logging, recorder};
+
+pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow::Result<ExitCode> {
+    let loaded = wiring::settings(settings)?;
+    logging::init(&loaded.settings.telemetry)?;
+    let parts = Parts::new(loaded.settings)?;
+    // Metrics cost something, so they are counted here as they are in life.
+    let metrics = recorder::install()?;
+    let upkeep = tokio::spawn(async move { metrics.run_upkeep().await });
+    let taken = Arc::new(Taken::default());
+    let guard = parts.guard_over(vec![model(run, taken.clone())], Arc::new(|_| {}))?;
+    let (stop, told) = watch::channel(Stop::No);
+    let listening = tokio::spawn(stop_at_end_of_input(stop, work));
+
+    let (started_at, cpu_before) = (parts.clock.now(), cpu_seconds()?);
+    let incarnation = started_at.0.unsigned_abs();
+    let log = parts.log().await?;
+    let ledger = parts.ledger(incarnation, true).await?;
+    let (_no_asides, asides) = mpsc::unbounded_channel();
+    let outside = Outside {
+        log,
+        ledger,
+        ledger_batch_max_entries: parts.settings.ledger.batch_max_entries,
+        asides,
+        stop: told,
+        until_idle: work == BenchWork::Backlog,
+        on_health: Arc::new(|_, _| {}),
+    };
+    run_loop::run(parts.fixtures(guard, incarnation), outside).await.context("the processor cannot go on")?;
+    let (calls, call_mean) = taken.so_far();
+    let worked =
+        Worked { started_at, peak_rss: peak_rss(), cpu_seconds: cpu_seconds()? - cpu_before, calls, call_mean };
+    listening.abort();
+    upkeep.abort();
+    println!("{}", serde_json::to_string(&worked)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn model(run: &Run, taken: Arc<Taken>) -> Arc<dyn Model> {
+    match run.scenario.latency {
+        Some(_) => Arc::new(Simulated::new(run.draws(), taken)),
+        None => Arc::new(LocalModel::generic("local", &Local { weights: None, min_known_share: 0.3 })),
+    }
+}
+
+/// The parent closes our standard input when it has seen enough, or is gone itself.
+async fn stop_at_end_of_input(stop: watch::Sender<Stop>, work: BenchWork) {
+    if work == BenchWork::Paced {
+        let mut nothing = Vec::new();
+        tokio::io::stdin().read_to_end(&mut nothing).await.ok();
+        stop.send(Stop::Drain).ok();
+    }
+    // The sender lives on, so that the loop does not mistake its end for another request.
+    stop.closed().await;
+}

@@ -1,0 +1,74 @@
+//! `demo`: the whole product on the embedded log, in one command and about half a minute.
+//!
+//! ```text
+//!  this process                      child processes of the same binary
+//!  publishes, follows, judges        simulate-provider   writes its own ledger of calls
+//!        |                           serve               reads the log, asks the provider; killed half way through
+//!        +---- one folder: log, ledger, call ledger, settings, tenants ----+
+//! ```
+//!
+//! What is told is what was read: decisions and feedback from the log, calls from the provider's own ledger. The exit code
+//! is 0 only if every act came to its end and the audit is green.
+//!
+//! All waiting is for a condition, with a deadline. No child outlives this process: each is killed when its handle goes
+//! away, which an error, a panic and a signal all bring about.
+
+mod acts;
+mod folder;
+mod follower;
+mod narrator;
+mod outcome;
+mod processes;
+mod provider;
+mod script;
+mod stage;
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::folder::Folder;
+use self::narrator::Narrator;
+use self::stage::Stage;
+use crate::cli::DemoArgs;
+
+/// What a shell expects of a command that was interrupted.
+const EXIT_INTERRUPTED: u8 = 130;
+
+pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
+    let narrator = Narrator::new();
+    let folder = Folder::new(args.keep.as_deref())?;
+    let ended = tokio::select! {
+        played = play(&folder, narrator) => played,
+        interrupted = interrupted() => interrupted.map(|()| ExitCode::from(EXIT_INTERRUPTED)),
+    };
+    if ended.is_err() {
+        folder.keep();
+        eprintln!("gatekeeper: what happened can be seen in {}", folder.root().display());
+    }
+    ended
+}
+
+async fn play(folder: &Folder, narrator: Narrator) -> anyhow::Result<ExitCode> {
+    let mut stage = Stage::set(folder, narrator).await?;
+    acts::morning(&mut stage).await?;
+    acts::noise(&mut stage).await?;
+    acts::outage(&mut stage).await?;
+    acts::crash(&mut stage).await?;
+    acts::again(&mut stage).await?;
+    acts::evening(&mut stage).await?;
+    outcome::judge(&stage).await
+}
+
+async fn interrupted() -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    eprintln!("gatekeeper: interrupted");
+    Ok(())
+}

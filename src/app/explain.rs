@@ -1,5 +1,0 @@
-//! explain
-
-pub async fn run(_: &crate::cli::SettingsArgs, _: crate::cli::ExplainArgs) -> anyhow::Result<std::process::ExitCode> {
-    anyhow::bail!("not built yet")
-}

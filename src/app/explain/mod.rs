@@ -1,0 +1,42 @@
+//! `explain`: why an event ended as it did.
+
+mod text;
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::wiring::{self, Parts};
+use crate::adapters::embedded_log::Access;
+use crate::cli::{ExplainArgs, Output, SettingsArgs};
+use crate::operations::explain::{self, Explanation, Question};
+
+pub async fn run(args: &SettingsArgs, explain: ExplainArgs) -> anyhow::Result<ExitCode> {
+    let parts = Parts::new(wiring::settings(args)?.settings)?;
+    let browser = parts.browser(Access::ReadOnly).await?;
+    let ledger = if parts.settings.ledger.enabled { Some(parts.ledger_to_read().await?) } else { None };
+    let question = Question { asked: explain.event, tenant: explain.tenant };
+    let explanation = explain::gather(&question, &*browser, ledger.as_deref(), &parts.schemas).await?;
+    match explain.output {
+        Output::Table => print!("{}", text::of(&explanation)),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&document(&explanation))?),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was gathered, each copy with its stages and what its code means.
+fn document(explanation: &Explanation) -> serde_json::Value {
+    let copies = explanation.copies.iter().map(|copy| {
+        let mut document = json!(copy);
+        document["stages"] = json!(explain::stages(explanation, copy));
+        document["page"] = json!(copy.terminal.as_ref().and_then(|terminal| explain::page(&terminal.reason_code)));
+        document
+    });
+    let copies: Vec<_> = copies.collect();
+    json!({
+        "event": explanation.event,
+        "copies": copies,
+        "decision": explanation.decision,
+        "ledger": explanation.ledger,
+    })
+}

@@ -1,0 +1,103 @@
+//! A line of the table.
+
+use crate::domain::decision::{Prediction, TriageDecision};
+use crate::domain::feedback::FeedbackStatus;
+use crate::operations::watch::Seen;
+
+/// Column and width; a longer value is cut, so that columns stay below each other.
+const COLUMNS: [(&str, usize); 11] = [
+    ("time", 12),
+    ("tenant", 12),
+    ("ticket", 16),
+    ("status", 10),
+    ("code", 19),
+    ("disposition", 13),
+    ("category", 26),
+    ("priority", 8),
+    ("queue", 16),
+    ("model", 18),
+    ("ms", 7),
+];
+
+const STATUS: usize = 3;
+const MS: usize = 10;
+
+pub(super) fn head() -> String {
+    aligned(COLUMNS.map(|(name, _)| name.to_owned())).join(" ").trim_end().to_owned()
+}
+
+pub(super) fn line(seen: &Seen, colour: bool) -> String {
+    let Seen { feedback, decision } = seen;
+    let decision = decision.as_ref();
+    let text = |value: Option<&str>| value.unwrap_or("-").to_owned();
+    let of = |get: fn(&TriageDecision) -> Option<&Prediction>| decision.and_then(get);
+    let category = of(|decision| decision.category.as_ref());
+    let time = feedback.processed_at.to_string();
+    let mut cells = aligned([
+        // HH:MM:SS.mmm of an RFC 3339 time.
+        time.get(11..23).unwrap_or(&time).to_owned(),
+        text(feedback.tenant_id.as_deref()),
+        text(feedback.ticket_id.as_deref()),
+        symbol(&feedback.status),
+        feedback.reason_code.clone(),
+        decision.map_or_else(|| "-".to_owned(), |decision| symbol(&decision.disposition)),
+        category.map_or_else(|| "-".to_owned(), |it| format!("{} {:.2}", it.value, it.confidence)),
+        text(of(|decision| decision.priority.as_ref()).map(|it| &*it.value)),
+        text(of(|decision| decision.routing.as_ref().map(|routing| &routing.queue)).map(|it| &*it.value)),
+        text(decision.and_then(|decision| decision.model.as_ref()).map(|model| &*model.request_model)),
+        feedback.latency_ms.to_string(),
+    ]);
+    if colour {
+        cells[STATUS] = format!("\x1b[{}m{}\x1b[0m", paint(feedback.status), cells[STATUS]);
+    }
+    cells.join(" ")
+}
+
+fn aligned(cells: [String; COLUMNS.len()]) -> [String; COLUMNS.len()] {
+    let mut column = 0;
+    cells.map(|cell| {
+        let width = COLUMNS[column].1;
+        // Ids come from outside: nothing in them may steer the terminal.
+        let cell: String = cell.chars().map(|char| if char.is_control() { '?' } else { char }).take(width).collect();
+        column += 1;
+        if column - 1 == MS { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+    })
+}
+
+fn paint(status: FeedbackStatus) -> u8 {
+    match status {
+        FeedbackStatus::Accepted => 32,
+        FeedbackStatus::Degraded => 33,
+        FeedbackStatus::Rejected => 31,
+        FeedbackStatus::Deferred => 36,
+        _ => 2,
+    }
+}
+
+fn symbol(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::samples;
+
+    #[test]
+    fn every_line_is_as_wide_as_every_other_and_nothing_steers_the_terminal() {
+        let mut feedback = samples::feedback();
+        feedback.ticket_id = Some("\x1b[2J".repeat(20));
+        let full = line(&Seen { feedback: feedback.clone(), decision: Some(samples::decision()) }, false);
+        feedback.tenant_id = None;
+        let empty = line(&Seen { feedback, decision: None }, false);
+        assert_eq!(full.chars().count(), empty.chars().count());
+        assert!(!full.contains('\x1b') && full.contains("?[2J"), "{full}");
+    }
+
+    #[test]
+    fn colour_is_put_around_the_status_only_when_it_is_wanted() {
+        let seen = Seen { feedback: samples::feedback(), decision: None };
+        assert!(line(&seen, true).contains("\x1b[0m"));
+        assert!(!line(&seen, false).contains('\x1b'));
+    }
+}

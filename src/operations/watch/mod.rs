@@ -1,0 +1,214 @@
+//! Follows feedback as it is published, each with the decision it speaks of.
+//!
+//! A decision and its feedback are committed together, in partitions of the same number and in the same order. So
+//! feedback leads, and decisions are read only as far as the feedback at hand needs them: whatever was waiting there is
+//! a page at most. Where a partition is followed from its end, the end of the decisions is looked up before the end of
+//! the feedback: a burst in between shows feedback without a past, never a decision that is missed.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use crate::domain::decision::TriageDecision;
+use crate::domain::feedback::{EventFeedback, FeedbackStatus};
+use crate::domain::position::{Partition, TopicRole};
+use crate::domain::record::Record;
+use crate::operations::audit::reading::{ReadError, decode};
+use crate::operations::log_browser::{BrowseError, LogBrowser, ReadLimit};
+use crate::pipeline::schema_set::SchemaSet;
+
+const PAGE: ReadLimit = ReadLimit { max_records: 500, max_bytes: 4 << 20 };
+
+/// What is wanted; everything, if nothing is said.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only this tenant.
+    pub tenant: Option<String>,
+    /// Only this ticket.
+    pub ticket: Option<String>,
+    /// Only this status.
+    pub status: Option<FeedbackStatus>,
+}
+
+impl Filter {
+    fn takes(&self, feedback: &EventFeedback) -> bool {
+        let same = |wanted: &Option<String>, is: &Option<String>| wanted.is_none() || wanted == is;
+        same(&self.tenant, &feedback.tenant_id)
+            && same(&self.ticket, &feedback.ticket_id)
+            && self.status.is_none_or(|status| status == feedback.status)
+    }
+}
+
+/// What became of one record.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Seen {
+    /// How it ended, or that it waits.
+    pub feedback: EventFeedback,
+    /// What was decided, where that was published with it.
+    pub decision: Option<TriageDecision>,
+}
+
+/// Where to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// With the oldest there is.
+    Beginning,
+    /// With what comes next.
+    End,
+}
+
+/// Follows a log.
+pub struct Watch<'a> {
+    browser: &'a dyn LogBrowser,
+    schemas: &'a SchemaSet,
+    filter: Filter,
+    from: From,
+    partitions: BTreeMap<u32, Followed>,
+}
+
+/// How far a partition was read.
+struct Followed {
+    feedback: u64,
+    decisions: u64,
+    /// Where the feedback ended at the start.
+    end: u64,
+    /// Decisions whose feedback comes later, by the offset of their event.
+    ahead: HashMap<i64, TriageDecision>,
+}
+
+impl<'a> Watch<'a> {
+    /// Looks where everything ends; a log without topics yet is followed once it has some.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn start(
+        browser: &'a dyn LogBrowser,
+        schemas: &'a SchemaSet,
+        filter: Filter,
+        from: From,
+    ) -> Result<Self, ReadError> {
+        let mut watch = Self { browser, schemas, filter, from, partitions: BTreeMap::new() };
+        watch.find_partitions().await?;
+        // Topics that are not there yet have no past.
+        watch.from = From::Beginning;
+        Ok(watch)
+    }
+
+    /// Whether everything was read that was there at the start.
+    #[must_use]
+    pub fn reached_its_end(&self) -> bool {
+        self.partitions.values().all(|followed| followed.feedback >= followed.end)
+    }
+
+    /// What has come since the last time, at most a page a partition.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn poll(&mut self) -> Result<Vec<Seen>, ReadError> {
+        if self.partitions.is_empty() {
+            self.find_partitions().await?;
+        }
+        let mut all = Vec::new();
+        for (&number, followed) in &mut self.partitions {
+            let partition = Partition { topic: TopicRole::Feedback, number };
+            let page = read(self.browser, partition, &mut followed.feedback).await?;
+            for record in page {
+                let feedback: EventFeedback = decode(self.schemas, partition, &record, "EventFeedback")?;
+                let decision = match feedback.status {
+                    FeedbackStatus::Accepted | FeedbackStatus::Degraded => {
+                        followed.decision(self.browser, self.schemas, number, feedback.origin.offset).await?
+                    }
+                    _ => None,
+                };
+                followed.feedback = record.offset + 1;
+                if self.filter.takes(&feedback) {
+                    all.push(Seen { feedback, decision });
+                }
+            }
+        }
+        // Partitions come one after the other, people read by time.
+        all.sort_by_key(|seen| seen.feedback.processed_at);
+        Ok(all)
+    }
+
+    async fn find_partitions(&mut self) -> Result<(), ReadError> {
+        let topics = self.browser.topics().await?;
+        let Some(topic) = topics.into_iter().find(|topic| topic.role == TopicRole::Feedback) else { return Ok(()) };
+        for number in 0..topic.partitions {
+            let decisions = self.browser.watermarks(Partition { topic: TopicRole::Decisions, number }).await?;
+            let feedback = self.browser.watermarks(Partition { topic: TopicRole::Feedback, number }).await?;
+            let (feedback_at, decisions_at) = match self.from {
+                From::Beginning => (feedback.log_start, decisions.log_start),
+                From::End => (feedback.end, decisions.end),
+            };
+            let followed =
+                Followed { feedback: feedback_at, decisions: decisions_at, end: feedback.end, ahead: HashMap::new() };
+            self.partitions.insert(number, followed);
+        }
+        Ok(())
+    }
+}
+
+impl Followed {
+    /// The decision about the event at `offset`, if it is still there.
+    async fn decision(
+        &mut self,
+        browser: &dyn LogBrowser,
+        schemas: &SchemaSet,
+        number: u32,
+        offset: i64,
+    ) -> Result<Option<TriageDecision>, ReadError> {
+        let partition = Partition { topic: TopicRole::Decisions, number };
+        loop {
+            if let Some(decision) = self.ahead.remove(&offset) {
+                return Ok(Some(decision));
+            }
+            let page = read(browser, partition, &mut self.decisions).await?;
+            if page.is_empty() {
+                return Ok(None);
+            }
+            for record in page {
+                let decision: TriageDecision = decode(schemas, partition, &record, "TriageDecision")?;
+                self.ahead.insert(decision.origin.offset, decision);
+                self.decisions = record.offset + 1;
+            }
+        }
+    }
+}
+
+/// A page from `next` on; where retention was faster, from what is left.
+async fn read(browser: &dyn LogBrowser, partition: Partition, next: &mut u64) -> Result<Vec<Record>, BrowseError> {
+    match browser.read(partition, *next, PAGE).await {
+        Err(BrowseError::OutOfRange { watermarks, .. }) if watermarks.log_start > *next => {
+            *next = watermarks.log_start;
+            browser.read(partition, *next, PAGE).await
+        }
+        page => page,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::samples;
+
+    #[test]
+    fn a_filter_takes_what_matches_every_wish() {
+        let mut feedback = samples::feedback();
+        feedback.tenant_id = Some("acme".to_owned());
+        feedback.ticket_id = Some("T-1".to_owned());
+        feedback.status = FeedbackStatus::Duplicate;
+        let filter = |tenant: &str, ticket: &str, status| Filter {
+            tenant: Some(tenant.to_owned()),
+            ticket: Some(ticket.to_owned()),
+            status: Some(status),
+        };
+        assert!(Filter::default().takes(&feedback));
+        assert!(filter("acme", "T-1", FeedbackStatus::Duplicate).takes(&feedback));
+        assert!(!filter("umbrella", "T-1", FeedbackStatus::Duplicate).takes(&feedback));
+        assert!(!filter("acme", "T-2", FeedbackStatus::Duplicate).takes(&feedback));
+        assert!(!filter("acme", "T-1", FeedbackStatus::Accepted).takes(&feedback));
+        feedback.tenant_id = None;
+        assert!(!filter("acme", "T-1", FeedbackStatus::Duplicate).takes(&feedback), "nobody's is not everybody's");
+    }
+}
