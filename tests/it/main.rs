@@ -1,6 +1,7 @@
 //! Integration tests, one binary so that it is linked once.
 
 mod bench;
+mod commands;
 mod ledger_contract;
 mod log_contract;
 mod story;

@@ -36,7 +36,7 @@ pub struct Events {
 enum Rows {
     Jsonl(Lines),
     Csv(CsvRows),
-    Avro(AvroRows),
+    Avro(Box<AvroRows>),
 }
 
 /// Opens a file and checks everything that can be checked before its first row.
@@ -59,7 +59,7 @@ pub fn open(options: &Options) -> Result<Events, PublishError> {
     let rows = match format {
         Format::Jsonl => Rows::Jsonl(Lines::new(Box::new(input))),
         Format::Csv => Rows::Csv(CsvRows::new(&file, Lines::new(Box::new(input)), &options.maps)?),
-        Format::Avro => Rows::Avro(AvroRows::new(&file, Box::new(input))?),
+        Format::Avro => Rows::Avro(Box::new(AvroRows::new(&file, Box::new(input))?)),
     };
     if let Rows::Csv(rows) = &rows
         && options.tenant.is_none()
