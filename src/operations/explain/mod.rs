@@ -1,6 +1,6 @@
 //! Why an event ended as it did: everything the log and the ledger still know about it, gathered and put in order.
 //!
-//! [`gather`] reads, [`stages`] tells the story and is pure. There is no index: topics are read through, which takes as
+//! [`gather()`] reads, [`stages()`] tells the story and is pure. There is no index: topics are read through, which takes as
 //! long as they are.
 
 mod caps;
