@@ -116,6 +116,8 @@ fn what_makes_a_whole_file_useless_is_said_before_its_first_row() {
 
 /// Somebody else's schema, with less in it than an event has.
 fn container(rows: i64) -> Vec<u8> {
+    use apache_avro::types::Value;
+
     let schema = Schema::parse_str(
         r#"{"type": "record", "name": "Ticket", "fields": [
             {"name": "ticket_id", "type": "string"},
@@ -128,12 +130,12 @@ fn container(rows: i64) -> Vec<u8> {
     .expect("a schema");
     let mut writer = Writer::new(&schema, Vec::new()).expect("memory");
     for row in 0..rows {
-        let value = serde_json::json!({
-            "ticket_id": format!("T-{row}"),
-            "occurred_at": 1_763_366_400_000_i64 + row,
-            "message": {"body": "Where is my parcel?"},
-        });
-        let value = apache_avro::types::Value::from(value).resolve(&schema).expect("it fits");
+        let text = vec![("body".to_owned(), Value::String("Where is my parcel?".to_owned()))];
+        let value = Value::Record(vec![
+            ("ticket_id".to_owned(), Value::String(format!("T-{row}"))),
+            ("occurred_at".to_owned(), Value::TimestampMillis(1_763_366_400_000 + row)),
+            ("message".to_owned(), Value::Union(1, Box::new(Value::Record(text)))),
+        ]);
         writer.append_value(value).expect("memory");
     }
     writer.into_inner().expect("memory")

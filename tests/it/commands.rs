@@ -1,0 +1,7 @@
+//! The commands that stand beside a processor, as an operator uses them: the real binary, real files, one folder a test.
+
+mod explain;
+mod place;
+mod publish;
+mod train;
+mod watch;

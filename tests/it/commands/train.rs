@@ -1,0 +1,46 @@
+use super::place::{Place, event, fixture};
+
+/// The fixture to learn from, and a variation of every eighth ticket to measure on.
+fn table() -> String {
+    let tickets = std::fs::read_to_string(fixture("tickets.csv")).expect("the fixture");
+    let mut table = String::from("text,category,split\n");
+    for (index, line) in tickets.lines().skip(1).enumerate() {
+        table += &format!("{line},train\n");
+        if index % 8 == 0 {
+            table += &format!("Hello! {line},test\n");
+        }
+    }
+    table
+}
+
+#[test]
+fn trained_weights_decide_and_name_themselves() {
+    let place = Place::new();
+    let (file, weights) =
+        (place.write("labelled.csv", table().as_bytes()), place.path("acme.gkw").display().to_string());
+    let report = place.json(&["train", &file, "--label", "category", "--out", &weights, "--name", "acme-own"]);
+    assert_eq!((&report["trained_rows"], &report["held_out_rows"]), (&64.into(), &8.into()), "{report}");
+
+    place.run(&["publish", "-"], &event("acme", "1", "I forgot my password and the reset mail never comes"));
+    let set = format!("models.local.weights={weights}");
+    place.good(&["serve", "--until-idle", "--set", &set]);
+    let seen = place.watched(&[]);
+    let model = seen[0]["decision"]["model"]["request_model"].as_str().expect("a model decided");
+    assert!(model.contains("acme-own"), "{}", seen[0]);
+}
+
+#[test]
+fn a_file_that_cannot_be_learnt_from_is_refused_and_nothing_is_installed() {
+    let place = Place::new();
+    let weights = place.path("acme.gkw");
+    let train = |name: &str| {
+        let args = ["train", &fixture(name), "--label", "category", "--out", &weights.display().to_string()];
+        let ended = place.run(&args, "");
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        ended.stderr
+    };
+    assert!(train("bad/missing_column.csv").contains("no column \"category\""));
+    assert!(train("bad/broken_line.csv").contains("line 4"));
+    assert!(train("tickets.csv").contains("rows"), "too few to hold some out");
+    assert!(!weights.exists());
+}
