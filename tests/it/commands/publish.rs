@@ -20,13 +20,15 @@ fn a_file_that_is_published_twice_is_decided_once() {
 #[test]
 fn bad_rows_are_reported_by_line_and_the_others_are_published() {
     let place = Place::new();
-    for (name, line) in [("broken_line.csv", 4), ("open_quote.csv", 3), ("not_utf8.csv", 3), ("broken_line.jsonl", 2)] {
+    for (name, line, published) in
+        [("broken_line.csv", 4, 3), ("open_quote.csv", 3, 2), ("not_utf8.csv", 3, 2), ("broken_line.jsonl", 2, 2)]
+    {
         let file = fixture(&format!("bad/{name}"));
         let ended = place.run(&["publish", &file, "--tenant", "acme", "--output", "json"], "");
         assert_eq!(ended.code, Some(1), "{ended:?}");
         assert!(ended.stderr.contains(&format!("{file}:{line}: ")), "{}", ended.stderr);
         let summary: serde_json::Value = serde_json::from_str(&ended.stdout).expect("one document");
-        assert_eq!((&summary["skipped"], &summary["published"]), (&1.into(), &2.into()), "{name}");
+        assert_eq!((&summary["skipped"], &summary["published"]), (&1.into(), &published.into()), "{name}");
     }
 }
 
