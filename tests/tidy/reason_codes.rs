@@ -127,5 +127,7 @@ fn a_test_that_is_gone_or_says_something_else_proves_nothing() {
 
 #[test]
 fn a_pair_that_is_not_in_the_table_is_found() {
-    assert!(violations(&[(Accepted, &[SameEvent])], &[]).iter().any(|found| found.starts_with("Accepted / SAME_EVENT")));
+    assert!(
+        violations(&[(Accepted, &[SameEvent])], &[]).iter().any(|found| found.starts_with("Accepted / SAME_EVENT"))
+    );
 }

@@ -139,7 +139,8 @@ fn is_word(token: &Token) -> bool {
 
 /// Not `impl Trait + use<'a>`, which captures and imports nothing.
 fn begins_use(tokens: &[Token], at: usize) -> bool {
-    tokens[at].text == "use" && tokens.get(at + 1).is_some_and(|next| is_word(next) || matches!(&*next.text, "{" | "::"))
+    tokens[at].text == "use"
+        && tokens.get(at + 1).is_some_and(|next| is_word(next) || matches!(&*next.text, "{" | "::"))
 }
 
 /// Every path of two segments or more, and every leaf of a `use`.

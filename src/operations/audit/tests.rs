@@ -27,7 +27,11 @@ fn a_history_with_every_fate_is_green_and_counted() {
     assert_eq!((report.records, report.terminals, report.open), (12, 11, 1));
     assert_eq!((report.decisions, report.dead_letters), (5, 3));
     assert_eq!((report.missing, report.twice, report.out_of_order, report.paid_twice), (0, 0, 0, 0));
-    assert_eq!((report.calls, report.calls_lost), (10, 5), "each of five was answered once before, and lost in a crash");
+    assert_eq!(
+        (report.calls, report.calls_lost),
+        (10, 5),
+        "each of five was answered once before, and lost in a crash"
+    );
 }
 
 #[test]

@@ -8,11 +8,10 @@ const RUNBOOK: &str = include_str!("../../domain/reason_codes.md");
 #[must_use]
 pub fn page(code: &str) -> Option<&'static str> {
     let known = ReasonCode::ALL.iter().find(|known| known.as_str() == code)?;
-    let section = RUNBOOK.split("\n## ").skip(1).find_map(|section| {
+    RUNBOOK.split("\n## ").skip(1).find_map(|section| {
         let (heading, text) = section.split_once('\n')?;
         (heading == known.as_str()).then_some(text.trim())
-    });
-    section
+    })
 }
 
 #[cfg(test)]

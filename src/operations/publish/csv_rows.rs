@@ -96,6 +96,9 @@ impl Quoting {
     }
 }
 
+/// A record's first line, and the record or what is wrong with it.
+type Numbered = (u64, Result<Vec<u8>, Flaw>);
+
 /// Lines put together to records.
 struct Records {
     lines: Lines,
@@ -105,7 +108,7 @@ struct Records {
 
 impl Records {
     /// The next record and its first line.
-    fn next(&mut self) -> io::Result<Option<(u64, Result<Vec<u8>, Flaw>)>> {
+    fn next(&mut self) -> io::Result<Option<Numbered>> {
         let first = loop {
             match self.line()? {
                 None => return Ok(None),

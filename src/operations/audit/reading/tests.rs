@@ -64,7 +64,9 @@ fn an_empty_file_is_a_ledger_of_no_calls() {
 #[test]
 fn garbage_is_refused_with_its_line() {
     let good = begins(1, "aa", 10);
-    for garbage in ["not json\n", "{\"call\":1}\n", "\u{0}\u{0}\n", "{\"call\":-1,\"call_id\":\"\",\"received_at\":0}\n"] {
+    for garbage in
+        ["not json\n", "{\"call\":1}\n", "\u{0}\u{0}\n", "{\"call\":-1,\"call_id\":\"\",\"received_at\":0}\n"]
+    {
         let error = calls_in([good.as_str(), garbage].concat().as_bytes()).expect_err("garbage in the middle");
         assert!(error.to_string().contains(":2: "), "{error}");
     }

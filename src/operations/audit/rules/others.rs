@@ -58,14 +58,7 @@ impl<'a> Known<'a> {
     }
 
     /// Not judged once the log has lost its beginning: the ledger remembers longer.
-    fn copy(
-        &self,
-        case: &Case<'_>,
-        place: Place,
-        event: &SupportEvent,
-        feedback: &EventFeedback,
-        report: &mut Report,
-    ) {
+    fn copy(&self, case: &Case<'_>, place: Place, event: &SupportEvent, feedback: &EventFeedback, report: &mut Report) {
         if !case.history.log_start.is_empty() {
             return;
         }

@@ -28,8 +28,9 @@ pub(in super::super) fn terminals(case: &Case<'_>, report: &mut Report) {
         match case.inputs.get(&place) {
             Some(event) => subject(feedback, *event, place, report),
             None if case.standing(place) == Standing::Gone => {}
-            None => report
-                .find(Invariant::Complete, format!("{at} is for {}@{}, which does not exist", place.0, place.1)),
+            None => {
+                report.find(Invariant::Complete, format!("{at} is for {}@{}, which does not exist", place.0, place.1))
+            }
         }
         if feedback.terminal && !named.insert(place) {
             report.twice += 1;

@@ -88,36 +88,66 @@ use FeedbackStatus::{Accepted, Duplicate, Ignored, Rejected, Superseded};
 use Invariant::{Atomic, Complete, Metadata, Order, PaidOnce, Provenance, Unique};
 
 pub(super) const ANOMALIES: &[Anomaly] = &[
-    counted("an ignored event without its terminal", Complete, |report| report.missing, |history, pick| {
-        remove_feedback(history, pick, Ignored);
-    }),
-    counted("a decided event without its terminal", Complete, |report| report.missing, |history, pick| {
-        remove_feedback(history, pick, Accepted);
-    }),
-    counted("two terminals", Unique, |report| report.twice, |history, pick| {
-        let again = pick.feedback(history, Ignored).clone();
-        push(&mut history.feedback, again.partition, again.record);
-    }),
-    counted("two terminals that differ", Unique, |report| report.twice, |history, pick| {
-        let mut again = pick.feedback(history, Ignored).clone();
-        again.record.reason_code = "TICKET_CLOSED".to_owned();
-        push(&mut history.feedback, again.partition, again.record);
-    }),
-    counted("two decisions under one version", Unique, |report| report.twice, |history, pick| {
-        let mut again = pick.decision(history).clone();
-        again.record.decision_id.push_str("-again");
-        push(&mut history.decisions, again.partition, again.record);
-    }),
-    counted("a copy that was decided once more", Unique, |report| report.twice, |history, pick| {
-        let copy = pick.feedback(history, Duplicate);
-        (copy.record.status, copy.record.reason_code) = (Accepted, "DECIDED".to_owned());
-        let copy = copy.clone();
-        let first = copy.record.decision_id.clone();
-        let is_first = |seen: &&Seen<TriageDecision>| Some(&seen.record.decision_id) == first.as_ref();
-        let mut decision = history.decisions.iter().find(is_first).expect("copies name their first").record.clone();
-        decision.origin = copy.record.origin.clone();
-        push(&mut history.decisions, copy.partition, decision);
-    }),
+    counted(
+        "an ignored event without its terminal",
+        Complete,
+        |report| report.missing,
+        |history, pick| {
+            remove_feedback(history, pick, Ignored);
+        },
+    ),
+    counted(
+        "a decided event without its terminal",
+        Complete,
+        |report| report.missing,
+        |history, pick| {
+            remove_feedback(history, pick, Accepted);
+        },
+    ),
+    counted(
+        "two terminals",
+        Unique,
+        |report| report.twice,
+        |history, pick| {
+            let again = pick.feedback(history, Ignored).clone();
+            push(&mut history.feedback, again.partition, again.record);
+        },
+    ),
+    counted(
+        "two terminals that differ",
+        Unique,
+        |report| report.twice,
+        |history, pick| {
+            let mut again = pick.feedback(history, Ignored).clone();
+            again.record.reason_code = "TICKET_CLOSED".to_owned();
+            push(&mut history.feedback, again.partition, again.record);
+        },
+    ),
+    counted(
+        "two decisions under one version",
+        Unique,
+        |report| report.twice,
+        |history, pick| {
+            let mut again = pick.decision(history).clone();
+            again.record.decision_id.push_str("-again");
+            push(&mut history.decisions, again.partition, again.record);
+        },
+    ),
+    counted(
+        "a copy that was decided once more",
+        Unique,
+        |report| report.twice,
+        |history, pick| {
+            let copy = pick.feedback(history, Duplicate);
+            (copy.record.status, copy.record.reason_code) = (Accepted, "DECIDED".to_owned());
+            let copy = copy.clone();
+            let first = copy.record.decision_id.clone();
+            let is_first = |seen: &&Seen<TriageDecision>| Some(&seen.record.decision_id) == first.as_ref();
+            let mut decision = history.decisions.iter().find(is_first).expect("copies name their first").record.clone();
+            decision.origin = copy.record.origin.clone();
+            push(&mut history.decisions, copy.partition, decision);
+        },
+    ),
     anomaly("a decision without a terminal", Atomic, |history, pick| remove_feedback(history, pick, Accepted)),
     anomaly("a decision of an event that is not finished", Atomic, |history, pick| {
         let (partition, offset) = pick.open(history);
@@ -126,10 +156,15 @@ pub(super) const ANOMALIES: &[Anomaly] = &[
         decision.origin.offset = i64::try_from(offset).expect("a small number");
         push(&mut history.decisions, partition, decision);
     }),
-    counted("a terminal without its decision", Complete, |report| report.missing, |history, pick| {
-        let index = pick.index(&history.decisions, |_| true);
-        history.decisions.remove(index);
-    }),
+    counted(
+        "a terminal without its decision",
+        Complete,
+        |report| report.missing,
+        |history, pick| {
+            let index = pick.index(&history.decisions, |_| true);
+            history.decisions.remove(index);
+        },
+    ),
     anomaly("an ignored event with a decision", Complete, |history, pick| {
         let origin = pick.feedback(history, Ignored).record.origin.clone();
         let mut decision = pick.decision(history).clone();
@@ -169,14 +204,19 @@ pub(super) const ANOMALIES: &[Anomaly] = &[
     anomaly("a dead letter from nowhere", Provenance, |history, pick| {
         pick.letter(history).record.origin_offset = -1;
     }),
-    counted("a ticket's decisions out of order", Order, |report| report.out_of_order, |history, _| {
-        // Tickets 0 and 3 have two decisions each in the core; ticket 0's are the last of partition 0.
-        let of_ticket = |seen: &Seen<TriageDecision>| seen.record.ticket_id == "ticket-0";
-        let first = history.decisions.iter().position(of_ticket).expect("ticket 0 is in the core");
-        let last = history.decisions.iter().rposition(of_ticket).expect("ticket 0 is in the core");
-        let moved = history.decisions.remove(first);
-        history.decisions.insert(last, moved);
-    }),
+    counted(
+        "a ticket's decisions out of order",
+        Order,
+        |report| report.out_of_order,
+        |history, _| {
+            // Tickets 0 and 3 have two decisions each in the core; ticket 0's are the last of partition 0.
+            let of_ticket = |seen: &Seen<TriageDecision>| seen.record.ticket_id == "ticket-0";
+            let first = history.decisions.iter().position(of_ticket).expect("ticket 0 is in the core");
+            let last = history.decisions.iter().rposition(of_ticket).expect("ticket 0 is in the core");
+            let moved = history.decisions.remove(first);
+            history.decisions.insert(last, moved);
+        },
+    ),
     anomaly("a decision in another partition", Order, |history, pick| other_partition(pick.decision(history))),
     anomaly("a terminal in another partition", Order, |history, pick| {
         other_partition(pick.feedback(history, Ignored));
@@ -222,14 +262,24 @@ pub(super) const ANOMALIES: &[Anomaly] = &[
         let place = place_of(&pick.feedback(history, Ignored).record);
         forget(history, place);
     }),
-    counted("a finished offset without output", Complete, |report| report.missing, |history, pick| {
-        let (partition, offset) = pick.open(history);
-        history.committed.get_mut(&partition).expect("every partition has a position").finished.insert(offset);
-    }),
-    counted("a commit over a hole", Complete, |report| report.missing, |history, _| {
-        // Partition 1 begins with the core's open event.
-        history.committed.get_mut(&1).expect("every partition has a position").base = 1;
-    }),
+    counted(
+        "a finished offset without output",
+        Complete,
+        |report| report.missing,
+        |history, pick| {
+            let (partition, offset) = pick.open(history);
+            history.committed.get_mut(&partition).expect("every partition has a position").finished.insert(offset);
+        },
+    ),
+    counted(
+        "a commit over a hole",
+        Complete,
+        |report| report.missing,
+        |history, _| {
+            // Partition 1 begins with the core's open event.
+            history.committed.get_mut(&1).expect("every partition has a position").base = 1;
+        },
+    ),
     anomaly("feedback and decision with different ids", Complete, |history, pick| {
         pick.feedback(history, Accepted).record.decision_id = Some("decision-of-nothing".to_owned());
     }),
@@ -248,12 +298,22 @@ pub(super) const ANOMALIES: &[Anomaly] = &[
         let seen = pick.feedback(history, Ignored);
         (seen.record.status, seen.record.reason_code) = (FeedbackStatus::Deferred, "BREAKER_OPEN".to_owned());
     }),
-    counted("a call after the answer was saved", PaidOnce, |report| report.paid_twice, |history, pick| {
-        let index = pick.index(&history.calls, |_| true);
-        history.calls[index].started_at = 3_001;
-    }),
-    counted("a call after the answer was saved, that failed", PaidOnce, |report| report.paid_twice, |history, pick| {
-        let index = pick.index(&history.calls, |_| true);
-        history.calls[index] = ProviderCall { started_at: 3_001, answered: None, ..history.calls[index].clone() };
-    }),
+    counted(
+        "a call after the answer was saved",
+        PaidOnce,
+        |report| report.paid_twice,
+        |history, pick| {
+            let index = pick.index(&history.calls, |_| true);
+            history.calls[index].started_at = 3_001;
+        },
+    ),
+    counted(
+        "a call after the answer was saved, that failed",
+        PaidOnce,
+        |report| report.paid_twice,
+        |history, pick| {
+            let index = pick.index(&history.calls, |_| true);
+            history.calls[index] = ProviderCall { started_at: 3_001, answered: None, ..history.calls[index].clone() };
+        },
+    ),
 ];

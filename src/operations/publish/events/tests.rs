@@ -133,7 +133,8 @@ fn container(rows: i64) -> Vec<u8> {
             "occurred_at": 1_763_366_400_000_i64 + row,
             "message": {"body": "Where is my parcel?"},
         });
-        let value = apache_avro::types::Value::from(value).resolve(&schema).expect("it fits");
+        let value =
+            apache_avro::types::Value::try_from(value).and_then(|value| value.resolve(&schema)).expect("it fits");
         writer.append_value(value).expect("memory");
     }
     writer.into_inner().expect("memory")
