@@ -11,6 +11,7 @@ use super::follower::Place;
 use super::narrator::Ink;
 use super::script;
 use super::stage::Stage;
+use crate::app::wiring::Parts;
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::{Automation, TriageDecision};
 use crate::domain::event::SupportEvent;
@@ -25,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Calls that must be under way when the worker is killed.
 const IN_THE_AIR: usize = 10;
+
+/// How often it is killed at most until there is something to show.
+const KILLS: usize = 8;
 
 /// Tickets come in and are decided.
 pub(super) async fn morning(stage: &mut Stage<'_>) -> anyhow::Result<()> {
@@ -119,8 +123,11 @@ pub(super) async fn crash(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Stop the worker for an instant, look, and kill it if there is something to lose; answered with the number of calls
-/// under way, and the events whose answer is saved without being published.
+/// Kill the worker when there is something to lose; answered with the number of calls under way, and the events whose
+/// answer is saved without being published.
+///
+/// A burst may come between the look and the kill. Only the dead hold still, so what counts is looked at afterwards; if
+/// nothing is left to be shown, the worker comes back and is killed another time.
 async fn kill_when_it_hurts(
     stage: &mut Stage<'_>,
     events: &[(Place, DedupeKey)],
@@ -128,22 +135,28 @@ async fn kill_when_it_hurts(
     // Under another name than the worker's: its leases are its own.
     let mut settings = stage.parts.settings.clone();
     settings.instance = "gatekeeper-demo-audience".to_owned();
-    let ledger = crate::app::wiring::Parts::new(settings)?.ledger_to_read().await?;
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        stage.worker.must_be_alive()?;
-        stage.worker.freeze()?;
+    let ledger = Parts::new(settings)?.ledger_to_read().await?;
+    for _ in 0..KILLS {
+        let deadline = Instant::now() + PATIENCE;
+        let in_the_air = loop {
+            stage.look().await?;
+            let in_the_air = stage.provider.calls()?.iter().filter(|call| !call.ended).count();
+            if in_the_air >= IN_THE_AIR && !saved_and_not_published(stage, &*ledger, events).await?.is_empty() {
+                break in_the_air;
+            }
+            stage.worker.must_be_alive()?;
+            anyhow::ensure!(Instant::now() < deadline, "no moment to kill the worker in came within {PATIENCE:?}");
+            sleep(Duration::from_millis(5)).await;
+        };
+        stage.worker.kill().await?;
         stage.look().await?;
-        let in_the_air = stage.provider.calls()?.iter().filter(|call| !call.ended).count();
         let saved = saved_and_not_published(stage, &*ledger, events).await?;
-        if in_the_air >= IN_THE_AIR && !saved.is_empty() {
-            stage.worker.kill().await?;
+        if !saved.is_empty() {
             return Ok((in_the_air, saved));
         }
-        stage.worker.thaw()?;
-        anyhow::ensure!(Instant::now() < deadline, "no moment to kill the worker in came within {PATIENCE:?}");
-        sleep(Duration::from_millis(10)).await;
+        stage.restart_worker()?;
     }
+    anyhow::bail!("{KILLS} times nothing was saved and unpublished when the worker was killed")
 }
 
 async fn saved_and_not_published(

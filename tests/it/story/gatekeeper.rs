@@ -118,7 +118,7 @@ impl Gatekeeper {
             fs::write(folder.path().join(format!("tenants/{id}.toml")), text).expect("the folder is there");
         };
         tenant("acme", "");
-        tenant("hurried", "decide_by = \"500ms\"");
+        tenant("hurried", "decide_by = \"1s\"");
         tenant("noisy", "[limits]\nrequests_per_minute = 30");
         tenant("closed", "enabled = false");
 
