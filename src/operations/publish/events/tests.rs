@@ -15,8 +15,11 @@ fn options(file: impl Into<PathBuf>) -> Options {
     Options { file: file.into(), format: None, tenant: Some("acme".to_owned()), source: None, maps: Vec::new() }
 }
 
-/// Texts of the good ones, lines and fields of the bad ones.
-fn read(name: &str) -> (Vec<String>, Vec<(u64, Option<String>, String)>) {
+/// Line, field, and what is wrong with it.
+type Bad = (u64, Option<String>, String);
+
+/// Texts of the good ones, and the bad ones.
+fn read(name: &str) -> (Vec<String>, Vec<Bad>) {
     let file = fixture(&format!("bad/{name}"));
     let (mut texts, mut bad) = (Vec::new(), Vec::new());
     for row in open(&options(&file)).unwrap_or_else(|error| panic!("{name}: {error}")) {
