@@ -12,7 +12,8 @@ use super::layers::KeyPath;
 use super::ledger::Ledger;
 use super::log::EmbeddedLog;
 use super::models::{Model, OpenAi};
-use super::problem::SettingsError;
+use super::naming::is_name;
+use super::problem::{SettingsError, Violation};
 use super::ranges;
 use super::schemas::{Encoding, Schemas};
 use super::tenants::UnknownTenant;
@@ -45,23 +46,6 @@ impl Profile {
     }
 }
 
-/// A rule that is broken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// The keys it speaks of; the first is the one to change.
-    pub keys: Vec<KeyPath>,
-    /// What is wrong, with what would be right.
-    pub message: String,
-}
-
-impl Violation {
-    /// A violation by dotted keys.
-    #[must_use]
-    pub fn new(keys: &[&str], message: impl Into<String>) -> Self {
-        Self { keys: keys.iter().map(|key| KeyPath::dotted(key)).collect(), message: message.into() }
-    }
-}
-
 /// Every rule that is broken.
 #[must_use]
 pub fn check(settings: &Settings, profile: Profile) -> Vec<Violation> {
@@ -77,13 +61,6 @@ pub fn check(settings: &Settings, profile: Profile) -> Vec<Violation> {
         production(settings, &mut broken);
     }
     broken
-}
-
-/// `[A-Za-z0-9._-]`, not empty, at most `max` characters.
-#[must_use]
-pub fn is_name(text: &str, max: usize) -> bool {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    !text.is_empty() && text.len() <= max && text.bytes().all(fits)
 }
 
 fn names(settings: &Settings, broken: &mut Vec<Violation>) {

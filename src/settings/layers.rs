@@ -183,6 +183,14 @@ fn insert(table: &mut Table, segments: &[String], value: Value) {
     }
 }
 
+/// `config/default.toml`: documents every key, and is the defaults.
+pub const DEFAULT: &str = include_str!("../../config/default.toml");
+
+/// The lowest layer.
+pub(super) fn defaults() -> Table {
+    DEFAULT.parse().expect("the defaults are compiled in and parsed by a test")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

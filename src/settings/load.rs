@@ -10,14 +10,12 @@ use toml::{Table, Value};
 
 use super::Settings;
 use super::check::{self, Profile};
-use super::layers::{KeyPath, Layer, Origin, Tree};
-use super::problem::{Problem, SettingsError, is_secret, shown};
+use super::layers::{KeyPath, Layer, Origin, Tree, defaults};
+use super::problem::{Problem, SettingsError, is_secret, line_of, shown};
 use super::secret_sources;
 use super::secrets::Secrets;
 use super::typing::{problem_at, typed};
 
-/// `config/default.toml`: documents every key, and is the defaults.
-pub const DEFAULT: &str = include_str!("../../config/default.toml");
 const DEVELOPMENT: &str = include_str!("../../config/development.toml");
 const PRODUCTION: &str = include_str!("../../config/production.toml");
 
@@ -85,10 +83,6 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, SettingsError> {
     Ok(Loaded { settings, profile, effective: effective(&tree) })
 }
 
-pub(super) fn defaults() -> Table {
-    DEFAULT.parse().expect("the defaults are compiled in and parsed by a test")
-}
-
 fn lay_all(profile: Profile, options: &LoadOptions, problems: &mut Vec<Problem>) -> Result<Tree, SettingsError> {
     let mut tree = Tree::default();
     tree.lay(defaults(), &Layer::Default);
@@ -135,12 +129,6 @@ fn read(path: &Path) -> Result<Table, SettingsError> {
         line: line_of(&text, &error),
         message: error.message().to_owned(),
     })
-}
-
-/// The line, from 1, at which TOML stops being TOML.
-pub(super) fn line_of(text: &str, error: &toml::de::Error) -> usize {
-    let start = error.span().map_or(0, |span| span.start);
-    1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count()
 }
 
 /// Put what is TOML as TOML, and anything else as text.
@@ -407,7 +395,7 @@ mod tests {
     #[test]
     fn every_key_of_the_defaults_has_a_comment_above_it() {
         let mut above = "";
-        for line in DEFAULT.lines() {
+        for line in crate::settings::layers::DEFAULT.lines() {
             let is_key = line.split_once(" = ").is_some_and(|(key, _)| !key.starts_with('#'));
             assert!(!is_key || above.starts_with('#'), "{line} is not documented");
             above = line;

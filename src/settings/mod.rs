@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod load;
 pub mod log;
 pub mod models;
+mod naming;
 pub mod pipeline;
 pub mod problem;
 pub mod ranges;

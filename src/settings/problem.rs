@@ -143,6 +143,29 @@ pub fn nearest<'a>(key: &KeyPath, known: impl IntoIterator<Item = &'a KeyPath>) 
         .map(|(_, candidate)| candidate.to_string())
 }
 
+/// A rule that is broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The keys it speaks of; the first is the one to change.
+    pub keys: Vec<KeyPath>,
+    /// What is wrong, with what would be right.
+    pub message: String,
+}
+
+impl Violation {
+    /// A violation by dotted keys.
+    #[must_use]
+    pub fn new(keys: &[&str], message: impl Into<String>) -> Self {
+        Self { keys: keys.iter().map(|key| KeyPath::dotted(key)).collect(), message: message.into() }
+    }
+}
+
+/// The line, from 1, at which TOML stops being TOML.
+pub(super) fn line_of(text: &str, error: &toml::de::Error) -> usize {
+    let start = error.span().map_or(0, |span| span.start);
+    1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use super::Settings;
-use super::check::Violation;
 use super::layers::KeyPath;
 use super::models::Model;
+use super::problem::Violation;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);

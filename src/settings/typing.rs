@@ -8,8 +8,7 @@ use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
 use super::Settings;
-use super::layers::{KeyPath, Layer, Origin, Tree};
-use super::load::defaults;
+use super::layers::{KeyPath, Layer, Origin, Tree, defaults};
 use super::models::{Local, Model, OpenAi};
 use super::problem::{Problem, is_secret, nearest, shown};
 

@@ -8,7 +8,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sqlx", &["adapters::postgres", "adapters::sqlite", "adapters::embedded_log"]),
     // telemetry::logging names the library's log target, no type of it.
     ("async_openai", &["adapters::openai", "telemetry::logging"]),
-    ("reqwest", &["adapters::openai"]),
+    // The demo tells its simulated provider how to behave, over HTTP like everybody else.
+    ("reqwest", &["adapters::openai", "app::demo"]),
     ("tower", &["adapters::openai"]),
     ("failsafe", &["pipeline::triage::breaker"]),
     // The simulated provider is a server of its own: a process beside the gatekeeper, not a part of its API.

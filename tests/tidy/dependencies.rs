@@ -1,7 +1,8 @@
 //! What we build on: where it comes from, under which licences, and that there is one of what there should be one of.
 //!
-//! Judged by what is really compiled for this machine (`cargo metadata`, offline). Known vulnerabilities are not checked
-//! here: the list of them is not on this machine.
+//! Judged by what is really compiled for this machine, tests included: `cargo tree` knows which, `cargo metadata` (which
+//! also lists what no feature asks for) knows more about each; both offline. Known vulnerabilities are not checked here,
+//! because their list is not at hand offline.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +34,6 @@ const BANNED: &[(&str, &str)] = &[
     ("openssl-sys", "a second TLS library"),
     ("native-tls", "a second TLS library"),
     ("chrono-tz", "times are UTC"),
-    ("lazy_static", "std has it"),
 ];
 
 /// Two versions of these are two worlds whose types, pools or registries do not meet.
@@ -64,20 +64,19 @@ pub fn resolved() -> Vec<Package> {
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("cargo names its host");
     let arguments = ["metadata", "--format-version", "1", "--offline", "--locked", "--filter-platform", host];
     let metadata: Value = serde_json::from_slice(&run(&cargo, &arguments)).expect("cargo writes JSON");
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let used: BTreeSet<String> =
-        list(&metadata["resolve"]["nodes"]).iter().map(|node| node["id"].to_string()).collect();
+    let tree = run(&cargo, &["tree", "--offline", "--locked", "--target", host, "--prefix", "none", "--format", "{p}"]);
+    let tree = String::from_utf8(tree).expect("cargo writes text");
+    // `name v1.2.3`, perhaps with more behind.
+    let name_and_version = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    let used: BTreeSet<String> = tree.lines().map(name_and_version).collect();
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    list(&metadata["packages"])
-        .iter()
-        .filter(|package| used.contains(&package["id"].to_string()))
-        .map(|package| Package {
-            name: text(&package["name"]).expect("a package has a name"),
-            version: text(&package["version"]).expect("a package has a version"),
-            licence: text(&package["license"]),
-            source: text(&package["source"]),
-        })
-        .collect()
+    let packages = metadata["packages"].as_array().into_iter().flatten().map(|package| Package {
+        name: text(&package["name"]).expect("a package has a name"),
+        version: text(&package["version"]).expect("a package has a version"),
+        licence: text(&package["license"]),
+        source: text(&package["source"]),
+    });
+    packages.filter(|package| used.contains(&format!("{} v{}", package.name, package.version))).collect()
 }
 
 pub fn violations(packages: &[Package]) -> Vec<String> {

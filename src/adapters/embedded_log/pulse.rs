@@ -120,6 +120,7 @@ mod tests {
     }
 
     #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "to block the runtime is the point")]
     async fn a_loop_that_was_held_up_hears_of_its_silence() {
         let limit = Duration::from_millis(20);
         let mut pulse = Pulse::new(limit);

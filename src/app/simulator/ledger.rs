@@ -77,6 +77,10 @@ impl Ledger {
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = file.write_all(&text) {
             tracing::error!(%error, "the call ledger cannot be written");
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "from the drop of a call there is no other way to end it all"
+            )]
             std::process::exit(1);
         }
     }

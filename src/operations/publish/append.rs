@@ -93,14 +93,7 @@ pub async fn append(
     let file = events.file().to_owned();
     let (sender, mut rows) = mpsc::channel(BATCH);
     // Not a task of the runtime: that would wait for a read of standard input which may never end.
-    let reader = thread::spawn(move || {
-        for row in events {
-            // Nobody listens any more: the limit is reached.
-            if sender.blocking_send(row).is_err() {
-                break;
-            }
-        }
-    });
+    let reader = thread::spawn(move || events.into_iter().all(|row| sender.blocking_send(row).is_ok()));
     let start = Instant::now();
     let mut summary = Summary::default();
     let mut batch = Vec::with_capacity(BATCH);

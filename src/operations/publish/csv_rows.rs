@@ -96,7 +96,7 @@ impl Quoting {
     }
 }
 
-/// The first line of a record, and the record or what is wrong with it.
+/// A record's first line, and the record or what is wrong with it.
 type Numbered = (u64, Result<Vec<u8>, Flaw>);
 
 /// Lines put together to records.

@@ -6,6 +6,7 @@ use apache_avro::Schema;
 use apache_avro::schema::Name;
 use serde_json::Value;
 
+use crate::domain::clock::Timestamp;
 use crate::pipeline::schema_set::RELEASED;
 
 /// What a text becomes.
@@ -107,7 +108,7 @@ impl Kind {
             Self::Time => trimmed
                 .parse::<i64>()
                 .ok()
-                .or_else(|| chrono::DateTime::parse_from_rfc3339(trimmed).ok().map(|time| time.timestamp_millis()))
+                .or_else(|| Timestamp::from_rfc3339(trimmed).map(|time| time.0))
                 .map(Value::from)
                 .ok_or_else(|| "neither milliseconds since 1970 nor a time such as 2025-11-17T08:00:00Z".to_owned()),
             Self::Texts => {

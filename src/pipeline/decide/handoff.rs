@@ -10,9 +10,10 @@ use crate::domain::event::{Priority, SupportEvent};
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::tenant::{HumanLane, TargetResponse};
 
+use super::field::Field;
 use super::predictions::spoken_language;
 use super::rule::Rule;
-use super::thresholds::{self, Field};
+use super::thresholds;
 use super::words::{self, symbol};
 use super::{Case, priority};
 

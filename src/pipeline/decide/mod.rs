@@ -18,6 +18,7 @@
 //! would close a ticket without a person on a model's word, and "resolved" is never self-awarded.
 
 mod distrust;
+mod field;
 mod handoff;
 mod human_lanes;
 mod predictions;
@@ -157,7 +158,7 @@ fn owned(case: &Case<'_>) -> bool {
 /// Too little text to judge, and a model that is not sure either: better one question than one guess. Without a label at
 /// all there is nothing to ask about, people decide.
 fn should_ask(event: &SupportEvent, predicted: &Predicted, tenant: &Tenant) -> bool {
-    let select = thresholds::of(tenant, thresholds::Field::Category).select;
+    let select = thresholds::of(tenant, field::Field::Category).select;
     let unsure = predicted.category.as_ref().is_some_and(|category| category.confidence < select);
     unsure && words::too_little_to_judge(event)
 }

@@ -5,9 +5,10 @@ use crate::domain::decision::{Alternative, Automation, Prediction, Routing};
 use crate::domain::event::{Level, SupportEvent};
 use crate::domain::tenant::Tenant;
 
+use super::field::Field;
 use super::priority::{self, Proposal};
 use super::rule::Rule;
-use super::thresholds::{self, Field, Judge};
+use super::thresholds::{self, Judge};
 use super::words::symbol;
 
 /// The judged fields.

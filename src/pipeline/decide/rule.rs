@@ -9,7 +9,7 @@ use crate::domain::decision::Automation;
 use crate::domain::tenant::HumanLane;
 
 use super::Case;
-use super::thresholds::Field;
+use super::field::Field;
 
 /// Why a value may do less than its confidence earned.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

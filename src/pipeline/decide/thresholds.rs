@@ -1,44 +1,11 @@
 //! How much a value may do: what its confidence earned, less what the rules take away.
 
-use std::fmt;
-
 use crate::domain::decision::{Alternative, Automation, Prediction};
 use crate::domain::event::Level;
 use crate::domain::tenant::{Tenant, Thresholds};
 
+use super::field::Field;
 use super::rule::Rule;
-
-/// A field with thresholds of its own; the names are those of `field_thresholds` and `calibrated_fields`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Field {
-    Category,
-    Sentiment,
-    Language,
-    Impact,
-    Urgency,
-    Priority,
-    Queue,
-}
-
-impl Field {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Category => "category",
-            Self::Sentiment => "sentiment",
-            Self::Language => "language",
-            Self::Impact => "impact",
-            Self::Urgency => "urgency",
-            Self::Priority => "priority",
-            Self::Queue => "queue",
-        }
-    }
-}
-
-impl fmt::Display for Field {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// A field's own thresholds, else the tenant's.
 #[must_use]

@@ -1,3 +1,5 @@
+//! Records as publishers send them, well and badly made, and what is read from each.
+
 use proptest::prelude::*;
 
 use super::*;

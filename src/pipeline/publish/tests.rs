@@ -1,3 +1,5 @@
+//! What goes out for each kind of verdict, byte for byte where others rely on it.
+
 use crate::domain::dead_letter::{DeadLetter, Stage};
 use crate::domain::feedback::Violation;
 use crate::domain::identity::{BodyHash, DedupeKey, hex};

@@ -1,3 +1,5 @@
+//! Values of ours, damaged ones, and ones from the future; and that structs and schemas agree.
+
 use std::fmt::Debug;
 
 use proptest::prelude::*;

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::answer::{self, Invalid};
 use super::breaker::{Admit, Breaker, Outcome, Permit};
 use super::call_errors::meaning;
-use super::guard::{Job, LeaseReply, Leases, Triaged};
+use super::job::{Job, LeaseReply, Leases, Triaged};
 use super::model::{CallError, Model, Prompt, Question, Reply};
 use super::prompt::repair;
 use super::retry::{RetryBudget, wait_before_next};

@@ -5,9 +5,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use tokio::time::Instant;
@@ -16,6 +14,7 @@ use super::answer;
 use super::attempts::{Attempts, End, Failure, Guarded};
 use super::breaker::{Breaker, BreakerState, Listener};
 use super::call_errors::meaning;
+pub use super::job::{Job, LeaseReply, Leases, Triaged};
 use super::known::{Known, KnownTenants};
 use super::model::{Model, ModelCard, Question};
 use super::prompt::{Prompts, Rendered, estimated_tokens};
@@ -24,65 +23,12 @@ use super::spent::Spent;
 use crate::domain::answer::{Answer, Predicted, Tried};
 use crate::domain::clock::Clock;
 use crate::domain::event::SupportEvent;
-use crate::domain::identity::DedupeKey;
-use crate::domain::position::Position;
 use crate::domain::tenant::Tenant;
 use crate::settings::triage::{Retry, Triage};
 use crate::telemetry::happenings::ModelAnswered;
 
 /// What the completion of a triage takes, roughly; settled with what it really took.
 const COMPLETION_TOKENS: u32 = 300;
-
-/// One event to triage.
-#[derive(Debug, Clone)]
-pub struct Job {
-    /// The event.
-    pub event: Arc<SupportEvent>,
-    /// Under whose policy.
-    pub tenant: Arc<Tenant>,
-    /// Which event it is.
-    pub key: DedupeKey,
-    /// Which copy of it owns the claim.
-    pub owner: Position,
-    /// Remote models may be asked, and waited for, until then.
-    pub decide_by: Instant,
-}
-
-/// Who may call for an event. The road answers from the ledger.
-pub trait Leases: Send + Sync {
-    /// Before each attempt at a remote model: nobody else calls for this event while it lasts.
-    fn acquire(&self, key: DedupeKey, owner: &Position, lasts: Duration) -> BoxFuture<'_, LeaseReply>;
-
-    /// A call ended without an answer.
-    fn release(&self, key: DedupeKey, owner: &Position);
-}
-
-/// What the ledger says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LeaseReply {
-    /// Call.
-    Granted,
-    /// Somebody else is calling, for this much longer at most.
-    HeldElsewhere(Duration),
-    /// There is an answer, a verdict or another owner: nothing to call for.
-    Pointless,
-    /// The road is going away: give up without an answer.
-    Gone,
-}
-
-/// How triage ended.
-#[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "an answer is the rule; the others are rare and short-lived")]
-pub enum Triaged {
-    /// With an answer (maybe nobody's), and all tokens that were billed on the way.
-    Answered(Answer, u64),
-    /// Somebody else is calling for this event, for this much longer at most.
-    HeldElsewhere(Duration),
-    /// The ledger knows more than we do: read the row again.
-    Pointless,
-    /// The road is going away.
-    Gone,
-}
 
 enum Seat {
     Remote(Guarded),

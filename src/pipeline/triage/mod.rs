@@ -16,6 +16,7 @@ pub mod breaker;
 mod call_errors;
 pub mod guard;
 pub mod injection;
+mod job;
 mod known;
 pub mod model;
 pub mod prompt;

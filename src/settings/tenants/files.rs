@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
-use super::super::load::line_of;
+use super::super::problem::line_of;
 use super::{Tenants, UnknownTenant, rules};
 use crate::domain::tenant::{Tenant, TenantBook};
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::super::check::is_name;
+use super::super::naming::is_name;
 use crate::domain::event::{EventType, Level, Priority};
 use crate::domain::tenant::{HumanLane, Tenant, Thresholds};
 

@@ -264,6 +264,12 @@ async fn retention_by_size_keeps_the_newest() {
     assert_eq!(bytes, 500, "what is counted is what is there");
 }
 
+/// The test's only thread, as after SIGSTOP.
+#[expect(clippy::disallowed_methods, reason = "to block the runtime is the point")]
+fn stand_still() {
+    std::thread::sleep(Duration::from_millis(1_200));
+}
+
 #[tokio::test]
 async fn a_runtime_that_was_held_up_says_so_before_anything_else() {
     let log = Embedded::start().await;
@@ -271,8 +277,7 @@ async fn a_runtime_that_was_held_up_says_so_before_anything_else() {
     road.caught_up(events(0), 0).await;
     let browser = log.browser().await;
     append(&*browser, numbered(events(1), 0..1)).await;
-    // The test's only thread stands still, as after SIGSTOP.
-    std::thread::sleep(Duration::from_millis(1_200));
+    stand_still();
     loop {
         match road.next().await {
             Happening::Away { silent } => break assert!(silent > Duration::from_secs(1)),
@@ -291,6 +296,6 @@ async fn a_runtime_that_was_held_up_says_so_though_nothing_new_was_written() {
             road.caught_up(Partition { topic, number }, 0).await;
         }
     }
-    std::thread::sleep(Duration::from_millis(1_200));
+    stand_still();
     assert!(matches!(road.next().await, Happening::Away { .. }));
 }

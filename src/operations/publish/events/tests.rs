@@ -15,11 +15,11 @@ fn options(file: impl Into<PathBuf>) -> Options {
     Options { file: file.into(), format: None, tenant: Some("acme".to_owned()), source: None, maps: Vec::new() }
 }
 
-/// Texts of the good ones, lines and fields of the bad ones.
-/// Line, field and reason.
-type Complaint = (u64, Option<String>, String);
+/// Line, field, and what is wrong with it.
+type Bad = (u64, Option<String>, String);
 
-fn read(name: &str) -> (Vec<String>, Vec<Complaint>) {
+/// Texts of the good ones, and the bad ones.
+fn read(name: &str) -> (Vec<String>, Vec<Bad>) {
     let file = fixture(&format!("bad/{name}"));
     let (mut texts, mut bad) = (Vec::new(), Vec::new());
     for row in open(&options(&file)).unwrap_or_else(|error| panic!("{name}: {error}")) {
@@ -119,8 +119,6 @@ fn what_makes_a_whole_file_useless_is_said_before_its_first_row() {
 
 /// Somebody else's schema, with less in it than an event has.
 fn container(rows: i64) -> Vec<u8> {
-    use apache_avro::types::Value;
-
     let schema = Schema::parse_str(
         r#"{"type": "record", "name": "Ticket", "fields": [
             {"name": "ticket_id", "type": "string"},
@@ -133,12 +131,13 @@ fn container(rows: i64) -> Vec<u8> {
     .expect("a schema");
     let mut writer = Writer::new(&schema, Vec::new()).expect("memory");
     for row in 0..rows {
-        let text = vec![("body".to_owned(), Value::String("Where is my parcel?".to_owned()))];
-        let value = Value::Record(vec![
-            ("ticket_id".to_owned(), Value::String(format!("T-{row}"))),
-            ("occurred_at".to_owned(), Value::TimestampMillis(1_763_366_400_000 + row)),
-            ("message".to_owned(), Value::Union(1, Box::new(Value::Record(text)))),
-        ]);
+        let value = serde_json::json!({
+            "ticket_id": format!("T-{row}"),
+            "occurred_at": 1_763_366_400_000_i64 + row,
+            "message": {"body": "Where is my parcel?"},
+        });
+        let value =
+            apache_avro::types::Value::try_from(value).and_then(|value| value.resolve(&schema)).expect("it fits");
         writer.append_value(value).expect("memory");
     }
     writer.into_inner().expect("memory")

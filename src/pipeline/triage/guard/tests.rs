@@ -9,6 +9,7 @@ use super::super::testing::{Act, FakeLeases, Scripted, card, event, good_reply, 
 use super::*;
 use crate::domain::answer::Abstention;
 use crate::domain::clock::{SystemClock, Timestamp};
+use crate::domain::identity::DedupeKey;
 use crate::domain::reason_code::ReasonCode as Code;
 
 const DECIDE_WITHIN: Duration = Duration::from_secs(60);

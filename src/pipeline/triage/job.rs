@@ -1,0 +1,64 @@
+//! What is to be triaged, how it can end, and who may call for it meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+use crate::domain::answer::Answer;
+use crate::domain::event::SupportEvent;
+use crate::domain::identity::DedupeKey;
+use crate::domain::position::Position;
+use crate::domain::tenant::Tenant;
+
+/// One event to triage.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The event.
+    pub event: Arc<SupportEvent>,
+    /// Under whose policy.
+    pub tenant: Arc<Tenant>,
+    /// Which event it is.
+    pub key: DedupeKey,
+    /// Which copy of it owns the claim.
+    pub owner: Position,
+    /// Remote models may be asked, and waited for, until then.
+    pub decide_by: Instant,
+}
+
+/// Who may call for an event. The road answers from the ledger.
+pub trait Leases: Send + Sync {
+    /// Before each attempt at a remote model: nobody else calls for this event while it lasts.
+    fn acquire(&self, key: DedupeKey, owner: &Position, lasts: Duration) -> BoxFuture<'_, LeaseReply>;
+
+    /// A call ended without an answer.
+    fn release(&self, key: DedupeKey, owner: &Position);
+}
+
+/// What the ledger says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseReply {
+    /// Call.
+    Granted,
+    /// Somebody else is calling, for this much longer at most.
+    HeldElsewhere(Duration),
+    /// There is an answer, a verdict or another owner: nothing to call for.
+    Pointless,
+    /// The road is going away: give up without an answer.
+    Gone,
+}
+
+/// How triage ended.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "an answer is the rule; the others are rare and short-lived")]
+pub enum Triaged {
+    /// With an answer (maybe nobody's), and all tokens that were billed on the way.
+    Answered(Answer, u64),
+    /// Somebody else is calling for this event, for this much longer at most.
+    HeldElsewhere(Duration),
+    /// The ledger knows more than we do: read the row again.
+    Pointless,
+    /// The road is going away.
+    Gone,
+}
