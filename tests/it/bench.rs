@@ -38,7 +38,7 @@ fn a_tiny_run_ends_with_plausible_figures() {
         assert!((from..=to).contains(value), "{name}: {value} is not from {from} to {to}");
     };
     within("steady rate", 1.0, 400.0);
-    within("perfect scheduler / first to last", 0.05, 1.0);
+    within("shortest possible / first to last", 0.01, 1.0);
     within("drawn latency, mean", 50.0, 500.0);
     within("added latency, p50", 0.1, 10_000.0);
     within("added latency, p99", figures["added latency, p50"], 60_000.0);

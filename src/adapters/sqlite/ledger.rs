@@ -1,6 +1,7 @@
 //! The port's words, said to SQLite.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures_util::future::BoxFuture;
 
@@ -24,7 +25,12 @@ pub struct SqliteLedger {
     pace: Pace,
     /// A file has no clock of its own; all who write to it run on one machine.
     clock: Arc<dyn Clock>,
+    /// Of the last heartbeat in the file, in milliseconds.
+    beaten_at: AtomicI64,
 }
+
+/// A heartbeat with every batch would cost each a page of the write-ahead log, to say what the one before said.
+const BEAT_EVERY_MS: i64 = 1_000;
 
 impl SqliteLedger {
     /// Open the file, created and migrated as needed. `predecessor_is_dead`: the caller holds the lock that proves that
@@ -45,6 +51,7 @@ impl SqliteLedger {
             me: Holder { instance: instance.to_owned(), incarnation: incarnation.cast_signed() },
             pace: Pace { warn: settings.slow_warn, error: settings.slow_error },
             clock,
+            beaten_at: AtomicI64::new(i64::MIN),
         };
         ledger.enter(predecessor_is_dead).await.map_err(|error| open::refused(&ledger.pools.path, error))?;
         Ok(ledger)
@@ -69,7 +76,11 @@ impl SqliteLedger {
     async fn write(&self, batch: &[Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
         let begin = self.pools.writer.begin_with("BEGIN IMMEDIATE");
         let mut transaction = self.pace.watch("begin", begin).await?;
-        let mut scribe = Scribe { connection: &mut transaction, me: &self.me, now: self.clock.now(), pace: self.pace };
+        let now = self.clock.now();
+        // A clock that was set back beats at once.
+        let beat_is_due = !(0..BEAT_EVERY_MS).contains(&now.0.saturating_sub(self.beaten_at.load(Ordering::Relaxed)));
+        let (connection, me, pace) = (&mut *transaction, &self.me, self.pace);
+        let mut scribe = Scribe { connection, me, now, pace, beat_is_due };
         let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.len()];
         for step in plan::steps(batch) {
             let of_step = scribe.write(&step, batch).await?;
@@ -77,7 +88,11 @@ impl SqliteLedger {
                 outcomes[index] = Some(outcome);
             }
         }
+        let beaten = beat_is_due && !scribe.beat_is_due;
         self.pace.watch("commit", transaction.commit()).await?;
+        if beaten {
+            self.beaten_at.store(now.0, Ordering::Relaxed);
+        }
         Ok(outcomes.into_iter().map(|outcome| outcome.expect("a plan has every entry in a step")).collect())
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Scribe<'a> {
     pub(super) me: &'a Holder,
     pub(super) now: Timestamp,
     pub(super) pace: Pace,
+    /// Whether it is time to say again that this instance is alive; not any more once it was said.
+    pub(super) beat_is_due: bool,
 }
 
 impl Scribe<'_> {
@@ -57,7 +59,9 @@ impl Scribe<'_> {
                 Ok(changed)
             }
             Kind::Lease => {
-                beat(&mut *self.connection, self.me, self.now, self.pace).await?;
+                if std::mem::take(&mut self.beat_is_due) {
+                    beat(&mut *self.connection, self.me, self.now, self.pace).await?;
+                }
                 self.run_for(&statements::LEASE, json).await
             }
             Kind::Release => self.run_for(&statements::RELEASE, json).await,

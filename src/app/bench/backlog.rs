@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::ideal;
+use super::ideal::{self, Foresight};
 use super::place::{self, Place};
 use super::scenario::Run;
 use super::terminals::Terminals;
@@ -29,6 +29,8 @@ pub struct Backlog {
     pub little: Option<f64>,
     /// What a perfect scheduler needs.
     pub perfect: Option<Duration>,
+    /// What one needs that knows every latency beforehand.
+    pub shortest: Option<Duration>,
     /// Mean of the drawn latencies, in seconds.
     pub drawn_mean: f64,
     /// What the processor says of itself.
@@ -63,9 +65,10 @@ pub async fn measure(place: &Place, run: &Run) -> anyhow::Result<Backlog> {
     let drawn: Vec<(u64, Duration)> = (0..events).map(|event| (draws.ticket(event), draws.latency(event))).collect();
     let latencies: Vec<Duration> = drawn.iter().map(|(_, latency)| *latency).collect();
     let little = ideal::little(run.in_flight, &latencies);
-    let perfect = little.map(|_| ideal::makespan(&drawn, run.in_flight));
+    let makespan_of = |foresight| little.map(|_| ideal::makespan(&drawn, run.in_flight, foresight));
+    let (perfect, shortest) = (makespan_of(Foresight::None), makespan_of(Foresight::Full));
     let drawn_mean = ideal::mean(&latencies);
-    Ok(Backlog { events, makespan, steady_rate, little, perfect, drawn_mean, worked })
+    Ok(Backlog { events, makespan, steady_rate, little, perfect, shortest, drawn_mean, worked })
 }
 
 async fn append(place: &Place, run: &Run, log: &dyn LogBrowser, partitions: u32) -> anyhow::Result<()> {

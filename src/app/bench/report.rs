@@ -62,12 +62,13 @@ pub fn report(run: &Run, backlog: &Backlog, added: &[f64], burst_interval: Durat
     let cpu = worked.cpu_seconds * 1_000.0 / backlog.events as f64;
     let memory = (run.in_flight <= MEMORY_IN_FLIGHT).then_some(AtMost(MAX_MEMORY_MB));
     let of_little = backlog.little.map(|little| backlog.steady_rate / little);
-    let of_perfect = backlog.perfect.map(|perfect| perfect.as_secs_f64() / seconds);
+    let of = |ideal: Option<Duration>| ideal.map(|ideal| ideal.as_secs_f64() / seconds);
     let figures = [
         figure("first to last", "s", Some(seconds), None),
         figure("steady rate", "events/s", Some(backlog.steady_rate), targets.rate.map(AtLeast)),
         figure("steady rate / Little's law", "", of_little, targets.of_little.map(AtLeast)),
-        figure("perfect scheduler / first to last", "", of_perfect, targets.of_perfect.map(AtLeast)),
+        figure("perfect scheduler / first to last", "", of(backlog.perfect), targets.of_perfect.map(AtLeast)),
+        figure("shortest possible / first to last", "", of(backlog.shortest), None),
         figure("drawn latency, mean", "ms", backlog.little.map(|_| backlog.drawn_mean * 1_000.0), None),
         figure("call as it was, mean", "ms", (worked.calls > 0).then_some(worked.call_mean * 1_000.0), None),
         figure("added latency, p50", "ms", percentile(added, 0.50), Some(AtMost(burst_ms))),

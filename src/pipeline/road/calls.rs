@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::item::{ItemId, Plan};
+use super::places::Stage;
 use super::{Purpose, Road};
 use crate::domain::answer::Answer;
 use crate::domain::identity::DedupeKey;
@@ -35,6 +36,7 @@ pub(super) struct Call {
     owner: Position,
     tenant: Arc<str>,
     reserved_tokens: u32,
+    pub stage: Stage,
 }
 
 /// A triage that is about to make a paid attempt asks for this.
@@ -48,6 +50,16 @@ pub struct LeaseRequest {
     pub lasts: Duration,
     /// Where the answer goes; none for a release.
     pub reply: Option<oneshot::Sender<LeaseReply>>,
+}
+
+impl LeaseRequest {
+    pub(super) fn answer(self, reply: LeaseReply) {
+        if let Some(to) = self.reply
+            && to.send(reply).is_err()
+        {
+            tracing::debug!(key = %self.key, "the call that wanted a lease is gone");
+        }
+    }
 }
 
 impl Road {
@@ -84,7 +96,7 @@ impl Road {
 
     /// The next call to start, if one may start now.
     pub fn next_job(&mut self, now: Instant) -> Option<Job> {
-        while self.asking < self.fixtures.settings.max_in_flight && !self.draining && self.away_until.is_none() {
+        while self.may_start() && !self.draining && self.away_until.is_none() {
             self.refill_admission(now);
             match self.admission.next(now) {
                 Next::Go { item: ticket, tenant, reserved_tokens } => {
@@ -146,16 +158,22 @@ impl Road {
         };
         self.calls.insert(
             job.key,
-            Call { item: Some(id), owner: job.owner.clone(), tenant: tenant_id.clone(), reserved_tokens },
+            Call {
+                item: Some(id),
+                owner: job.owner.clone(),
+                tenant: tenant_id.clone(),
+                reserved_tokens,
+                stage: Stage::Preparing,
+            },
         );
-        self.asking += 1;
+        self.places.enter(Stage::Preparing);
         crate::failpoints::hit("admitted");
         Some(job)
     }
 
     /// A call has ended.
     pub fn triaged(&mut self, key: DedupeKey, triaged: Triaged, now: Instant) {
-        self.asking -= 1;
+        self.move_call(key, Stage::Done);
         let Some(call) = self.calls.get(&key) else { return };
         let billed = match &triaged {
             Triaged::Answered(_, billed) => u32::try_from(*billed).unwrap_or(u32::MAX),
@@ -228,6 +246,11 @@ impl Road {
 
     /// A running call wants to make a paid attempt, or has given it up.
     pub fn lease_wanted(&mut self, request: LeaseRequest) {
+        let stage = if request.reply.is_some() { Stage::Leasing } else { Stage::Preparing };
+        // A release that comes after its call's end changes nothing any more.
+        if self.calls.get(&request.key).is_some_and(|call| call.stage != Stage::Done) {
+            self.move_call(request.key, stage);
+        }
         if request.reply.is_some() && self.away_until.is_some() {
             self.leases_waiting.push(request);
         } else {
@@ -245,6 +268,7 @@ impl Road {
         let orphaned = self.calls.get(&key).is_none_or(|call| call.item.is_none());
         if orphaned || self.draining {
             // Whoever owns the partition now makes the attempt; one that runs already may end.
+            self.move_call(key, Stage::Preparing);
             reply.send(LeaseReply::Gone).ok();
             return;
         }
@@ -252,16 +276,13 @@ impl Road {
         self.want(Entry::Lease { key, owner, lasts }, Purpose::Lease(request));
     }
 
-    pub(super) fn lease_answered(&mut self, request: LeaseRequest, outcome: &Outcome) {
+    pub(super) fn lease_answered(&mut self, request: LeaseRequest, outcome: &Outcome, now: Instant) {
         let reply = match outcome {
-            Outcome::LeaseGranted => LeaseReply::Granted,
+            Outcome::LeaseGranted => return self.lease_granted(request, now),
             Outcome::LeaseHeld { remaining } => LeaseReply::HeldElsewhere(*remaining),
             _ => LeaseReply::Pointless,
         };
-        if let Some(to) = request.reply
-            && to.send(reply).is_err()
-        {
-            tracing::debug!(key = %request.key, "the call that wanted a lease is gone");
-        }
+        self.move_call(request.key, Stage::Preparing);
+        request.answer(reply);
     }
 }

@@ -20,6 +20,7 @@ mod arrive;
 mod calls;
 pub mod item;
 mod ownership;
+mod places;
 mod publish;
 mod standing;
 mod work;
@@ -34,6 +35,7 @@ use self::calls::Call;
 pub use self::calls::LeaseRequest;
 use self::item::{Item, ItemId};
 use self::ownership::Owned;
+use self::places::Places;
 use super::admit::Admission;
 use super::burst::{Group, Sent};
 use super::dedupe::ledger::{Entry, LedgerError, Outcome};
@@ -113,7 +115,7 @@ pub struct Road {
     /// Tickets that found their tenant's queue full; while there are any, nothing is read.
     overflow: VecDeque<TicketKey>,
     calls: HashMap<DedupeKey, Call>,
-    asking: usize,
+    places: Places,
     /// When admission lets the next one through, if all that wait are limited.
     admission_due: Option<Instant>,
     /// Items whose event somebody else is calling for: asked about again at that time.
@@ -157,7 +159,7 @@ impl Road {
             next_item: 0,
             overflow: VecDeque::new(),
             calls: HashMap::new(),
-            asking: 0,
+            places: Places::default(),
             admission_due: None,
             held: BTreeSet::new(),
             away_until: None,
@@ -217,7 +219,7 @@ impl Road {
                 Purpose::Answer(key) => self.answer_saved(key, &outcome, now),
                 Purpose::UnpaidAnswer(key, answer) => self.unpaid_leased(key, answer, &outcome, now),
                 Purpose::Verdict { item, concludes } => self.verdict_saved(item, &outcome, concludes, now),
-                Purpose::Lease(request) => self.lease_answered(request, &outcome),
+                Purpose::Lease(request) => self.lease_answered(request, &outcome, now),
                 Purpose::Vanished(partition) => {
                     if let Some(owned) = self.partitions.get_mut(&partition) {
                         owned.gaps_unmarked = owned.gaps_unmarked.saturating_sub(1);
@@ -250,6 +252,7 @@ impl Road {
         if self.away_until.is_some_and(|until| until <= now) {
             self.back_from_away();
         }
+        self.fill_places(now);
         self.admission_due = self.admission_due.filter(|due| *due > now);
         while let Some((due, item)) = self.held.first().copied().filter(|(due, _)| *due <= now) {
             self.held.remove(&(due, item));
@@ -268,7 +271,7 @@ impl Road {
     /// Nothing runs, nothing waits to be published, nothing waits to be written.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.asking == 0
+        self.places.taken() == 0
             && self.ready.is_empty()
             && self.in_flight.is_none()
             && self.pending.is_empty()
@@ -296,7 +299,7 @@ impl Road {
         let settings = &self.fixtures.settings;
         RoadGauges {
             on_road: Fill { now: self.items.len(), max: settings.max_on_road },
-            in_flight: Fill { now: self.asking, max: settings.max_in_flight },
+            in_flight: Fill { now: self.places.in_flight(), max: settings.max_in_flight },
             waiting: Fill { now: self.admission.waiting(), max: settings.max_on_road },
             unpublished: Fill { now: self.ready_results, max: settings.max_on_road },
         }
