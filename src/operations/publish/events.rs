@@ -33,7 +33,6 @@ pub struct Events {
     total: Option<u64>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "there is one for a whole file")]
 enum Rows {
     Jsonl(Lines),
     Csv(CsvRows),
