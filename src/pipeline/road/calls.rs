@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::item::{ItemId, Plan};
+use super::lease::LeaseRequest;
 use super::places::Stage;
 use super::{Purpose, Road};
 use crate::domain::answer::Answer;
@@ -37,29 +37,6 @@ pub(super) struct Call {
     tenant: Arc<str>,
     reserved_tokens: u32,
     pub stage: Stage,
-}
-
-/// A triage that is about to make a paid attempt asks for this.
-#[derive(Debug)]
-pub struct LeaseRequest {
-    /// For which event.
-    pub key: DedupeKey,
-    /// Whose claim it is.
-    pub owner: Position,
-    /// How long the attempt may last.
-    pub lasts: Duration,
-    /// Where the answer goes; none for a release.
-    pub reply: Option<oneshot::Sender<LeaseReply>>,
-}
-
-impl LeaseRequest {
-    pub(super) fn answer(self, reply: LeaseReply) {
-        if let Some(to) = self.reply
-            && to.send(reply).is_err()
-        {
-            tracing::debug!(key = %self.key, "the call that wanted a lease is gone");
-        }
-    }
 }
 
 impl Road {

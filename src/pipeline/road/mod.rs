@@ -19,6 +19,7 @@
 mod arrive;
 mod calls;
 pub mod item;
+mod lease;
 mod ownership;
 mod places;
 mod publish;
@@ -32,8 +33,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use self::calls::Call;
-pub use self::calls::LeaseRequest;
 use self::item::{Item, ItemId};
+pub use self::lease::LeaseRequest;
 use self::ownership::Owned;
 use self::places::Places;
 use super::admit::Admission;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::calls::LeaseRequest;
+use super::lease::LeaseRequest;
 use super::{Purpose, Road};
 use crate::domain::identity::DedupeKey;
 use crate::pipeline::dedupe::ledger::Entry;

@@ -1,3 +1,5 @@
+//! `explain`, on the real binary.
+
 use super::place::{Place, event};
 
 /// One event decided, the same again, one of nobody's, and one id of two tenants.

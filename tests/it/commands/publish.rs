@@ -1,3 +1,5 @@
+//! `publish`, on the real binary.
+
 use super::place::{Place, event, fixture};
 
 #[test]

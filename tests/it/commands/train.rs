@@ -1,3 +1,5 @@
+//! `train`, and what is trained, on the real binary.
+
 use super::place::{Place, event, fixture};
 
 /// The fixture to learn from, and a variation of every eighth ticket to measure on.

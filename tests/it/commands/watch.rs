@@ -1,3 +1,5 @@
+//! `watch`, on the real binary.
+
 use super::place::{Place, event};
 
 #[test]
