@@ -8,7 +8,8 @@ use crate::domain::event::SupportEvent;
 use crate::domain::identity::{NAMESPACE, hash_parts};
 
 /// 2025-01-01T00:00:00Z. Rows without a time are a second apart from here on, in their order: a time that differed from
-/// run to run would make another event of the same row.
+/// run to run would make another event of the same row. A row that has its own id gets this very time: it is the same
+/// event on whichever row it stands, and with another time it would be a conflict.
 const EPOCH_MS: u64 = 1_735_689_600_000;
 
 /// Longest reason: messages about types quote what they found.
@@ -40,7 +41,8 @@ impl Fill {
     fn fill(&self, row: u64, content: &str, event: &mut Map<String, Value>) -> Result<(), Flaw> {
         let made =
             || Value::from(Uuid::new_v5(&NAMESPACE, &hash_parts(&["row", content, &row.to_string()])).to_string());
-        let time = Value::from(EPOCH_MS.saturating_add(row.saturating_mul(1_000)));
+        let seconds = if is_absent(event, "event_id") { row } else { 0 };
+        let time = Value::from(EPOCH_MS.saturating_add(seconds.saturating_mul(1_000)));
         if is_absent(event, "tenant_id") {
             let tenant =
                 self.tenant.as_deref().ok_or_else(|| Flaw::at("tenant_id", "missing, and no --tenant given"))?;
@@ -107,6 +109,13 @@ mod tests {
         for other in [fill().event(4, "abc", row.clone()), fill().event(3, "abd", row)] {
             assert_ne!(other.expect("it can be filled").event_id, event.event_id);
         }
+    }
+
+    #[test]
+    fn a_row_with_its_own_id_is_the_same_event_on_whichever_row_it_stands() {
+        let row = json!({"event_id": "e", "message": {"body": "Where is my parcel?"}});
+        let event = |number, content| fill().event(number, content, row.clone()).expect("it can be filled");
+        assert_eq!(event(1, "abc"), event(7, "another file"));
     }
 
     #[test]
