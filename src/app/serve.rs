@@ -36,6 +36,7 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
     let ledger = parts.ledger(incarnation, true).await?;
     let health = Health::new();
     for dependency in ["log", "ledger"] {
+        health.expect(dependency, true);
         health.set(dependency, State::Up { latency: None });
     }
     let metrics = recorder::install()?;

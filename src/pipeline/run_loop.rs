@@ -132,6 +132,9 @@ impl Loop {
             if let Some(reason) = self.road.failure() {
                 return Err(RunError::Failed(reason));
             }
+            if let Some(complaint) = self.road.complaint() {
+                (self.outside.on_health)("log", Err(complaint));
+            }
             if let Some(ended) = self.ending(now) {
                 return Ok(ended);
             }

@@ -3,3 +3,7 @@
 mod bench;
 mod ledger_contract;
 mod log_contract;
+mod story;
+
+#[cfg(feature = "failpoints")]
+mod kills;

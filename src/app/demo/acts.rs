@@ -11,6 +11,7 @@ use super::follower::Place;
 use super::narrator::Ink;
 use super::script;
 use super::stage::Stage;
+use crate::app::wiring::Parts;
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::{Automation, TriageDecision};
 use crate::domain::event::SupportEvent;
@@ -18,13 +19,16 @@ use crate::domain::feedback::FeedbackStatus;
 use crate::domain::identity::DedupeKey;
 use crate::pipeline::dedupe::ledger::Ledger;
 
-const BURST: usize = 300;
+const BURST: usize = 270;
 
 /// More than anything here takes on a busy machine; on the way only, never slept.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Calls that must be under way when the worker is killed.
 const IN_THE_AIR: usize = 10;
+
+/// How often it is killed at most until there is something to show.
+const KILLS: usize = 8;
 
 /// Tickets come in and are decided.
 pub(super) async fn morning(stage: &mut Stage<'_>) -> anyhow::Result<()> {
@@ -40,13 +44,8 @@ pub(super) async fn noise(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     stage.narrator.act(&format!("2. A noisy tenant: {BURST} tickets of stark at once, 80 of everybody behind them"));
     let mut tickets = script::burst(&stage.tickets, BURST);
     tickets.extend(stage.lines(121, 200));
-    let noisy: Vec<bool> = tickets.iter().map(script::Ticket::is_noise).collect();
     let places = stage.publish(tickets).await?;
-    let split = |wanted: bool| {
-        let of = places.iter().zip(&noisy).filter(move |(_, noisy)| **noisy == wanted);
-        of.map(|(place, _)| *place).collect::<Vec<Place>>()
-    };
-    let (noise, others) = (split(true), split(false));
+    let (noise, others) = stage.noise_and_others(&places);
     stage.wait_for(&others, PATIENCE).await?;
     let waiting = noise.len() - stage.ended(&noise);
     anyhow::ensure!(waiting > 0, "the noisy tenant was to wait for its limit, and did not");
@@ -67,8 +66,9 @@ pub(super) async fn outage(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let places = stage.publish(stage.lines(201, 260)).await?;
     stage.wait("the breaker opens", PATIENCE, |stage| changed_to(stage, changes, "open")).await?;
     stage.narrator.say("calls are held back; tickets wait for their model for 3 s (a minute by default)");
-    stage.wait_for(&places, PATIENCE).await?;
-    let degraded: Vec<&TriageDecision> = degraded(stage, &places).collect();
+    let (_, others) = stage.noise_and_others(&places);
+    stage.wait_for(&others, PATIENCE).await?;
+    let degraded: Vec<&TriageDecision> = degraded(stage, &others).collect();
     anyhow::ensure!(!degraded.is_empty(), "an outage was to degrade decisions, and none is");
     for decision in &degraded {
         anyhow::ensure!(decision.degraded_reason.is_some(), "{} does not say why", decision.event_id);
@@ -86,7 +86,8 @@ pub(super) async fn outage(stage: &mut Stage<'_>) -> anyhow::Result<()> {
         .say("the provider is well again; when its time has passed, the breaker lets one call through to see");
     let places = stage.publish(stage.lines(261, 270)).await?;
     stage.wait("the breaker closes", PATIENCE, |stage| changed_to(stage, changes, "closed")).await?;
-    stage.wait_for(&places, PATIENCE).await
+    let (_, others) = stage.noise_and_others(&places);
+    stage.wait_for(&others, PATIENCE).await
 }
 
 /// kill -9 in the middle of calls: what was saved is not paid again.
@@ -109,19 +110,24 @@ pub(super) async fn crash(stage: &mut Stage<'_>) -> anyhow::Result<()> {
         saved.len(),
     ));
     stage.restart_worker()?;
-    stage.wait_for(&places, PATIENCE).await?;
+    let (_, others) = stage.noise_and_others(&places);
+    stage.wait_for(&others, PATIENCE).await?;
     let again = asked_since(stage, killed_at)?;
     let paid_again = saved.iter().filter(|key| again.contains(&key.to_hex())).count();
     anyhow::ensure!(paid_again == 0, "{paid_again} saved answers were asked for again");
     stage.narrator.say(&format!(
-        "started again, all 50 have their terminal; {}",
+        "started again, all {} have their terminal; {}",
+        others.len(),
         stage.narrator.ink(Ink::Good, &format!("the {} saved answers were used, not paid again", saved.len())),
     ));
     Ok(())
 }
 
-/// Stop the worker for an instant, look, and kill it if there is something to lose; answered with the number of calls
-/// under way, and the events whose answer is saved without being published.
+/// Kill the worker when there is something to lose; answered with the number of calls under way, and the events whose
+/// answer is saved without being published.
+///
+/// A burst may come between the look and the kill. Only the dead hold still, so what counts is looked at afterwards; if
+/// nothing is left to be shown, the worker comes back and is killed another time.
 async fn kill_when_it_hurts(
     stage: &mut Stage<'_>,
     events: &[(Place, DedupeKey)],
@@ -129,22 +135,28 @@ async fn kill_when_it_hurts(
     // Under another name than the worker's: its leases are its own.
     let mut settings = stage.parts.settings.clone();
     settings.instance = "gatekeeper-demo-audience".to_owned();
-    let ledger = crate::app::wiring::Parts::new(settings)?.ledger_to_read().await?;
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        stage.worker.must_be_alive()?;
-        stage.worker.freeze()?;
+    let ledger = Parts::new(settings)?.ledger_to_read().await?;
+    for _ in 0..KILLS {
+        let deadline = Instant::now() + PATIENCE;
+        let in_the_air = loop {
+            stage.look().await?;
+            let in_the_air = stage.provider.calls()?.iter().filter(|call| !call.ended).count();
+            if in_the_air >= IN_THE_AIR && !saved_and_not_published(stage, &*ledger, events).await?.is_empty() {
+                break in_the_air;
+            }
+            stage.worker.must_be_alive()?;
+            anyhow::ensure!(Instant::now() < deadline, "no moment to kill the worker in came within {PATIENCE:?}");
+            sleep(Duration::from_millis(5)).await;
+        };
+        stage.worker.kill().await?;
         stage.look().await?;
-        let in_the_air = stage.provider.calls()?.iter().filter(|call| !call.ended).count();
         let saved = saved_and_not_published(stage, &*ledger, events).await?;
-        if in_the_air >= IN_THE_AIR && !saved.is_empty() {
-            stage.worker.kill().await?;
+        if !saved.is_empty() {
             return Ok((in_the_air, saved));
         }
-        stage.worker.thaw()?;
-        anyhow::ensure!(Instant::now() < deadline, "no moment to kill the worker in came within {PATIENCE:?}");
-        sleep(Duration::from_millis(10)).await;
+        stage.restart_worker()?;
     }
+    anyhow::bail!("{KILLS} times nothing was saved and unpublished when the worker was killed")
 }
 
 async fn saved_and_not_published(

@@ -27,7 +27,8 @@ pub(super) async fn judge(stage: &Stage<'_>) -> anyhow::Result<ExitCode> {
         counts[agreement as usize] += 1;
         if agreement == Agreement::Different {
             let found = feedback.map(|feedback| (feedback.status, feedback.reason_code.as_str()));
-            narrator.say(&format!("  {:?} was expected, {found:?} it is", published.ticket.expected));
+            let line = published.ticket.line.unwrap_or_default();
+            narrator.say(&format!("  line {line}: {:?} was expected, {found:?} it is", published.ticket.expected));
         }
     }
     let [same, allowed, different] = counts;

@@ -51,15 +51,6 @@ impl Process {
         }
     }
 
-    /// Not a step further, until [`Process::thaw`].
-    pub fn freeze(&self) -> anyhow::Result<()> {
-        Ok(kill(self.pid, Signal::SIGSTOP)?)
-    }
-
-    pub fn thaw(&self) -> anyhow::Result<()> {
-        Ok(kill(self.pid, Signal::SIGCONT)?)
-    }
-
     /// `kill -9`.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)

@@ -1,6 +1,6 @@
 //! Everything the acts share: the processes, the log, what was published and what was seen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,6 +107,18 @@ impl<'a> Stage<'a> {
     /// How many of these have their terminal.
     pub fn ended(&self, places: &[Place]) -> usize {
         places.iter().filter(|place| self.seen().terminals.contains_key(place)).count()
+    }
+
+    /// The noisy tenant's of these, which may wait for their limit, and everybody else's.
+    pub fn noise_and_others(&self, places: &[Place]) -> (Vec<Place>, Vec<Place>) {
+        let wanted: HashSet<&Place> = places.iter().collect();
+        let (noise, others): (Vec<_>, Vec<_>) = self
+            .published
+            .iter()
+            .filter(|published| wanted.contains(&published.place))
+            .partition(|published| published.ticket.is_noise());
+        let places = |published: Vec<&Published>| published.into_iter().map(|it| it.place).collect();
+        (places(noise), places(others))
     }
 
     /// Look at the log, until `done`.

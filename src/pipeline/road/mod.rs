@@ -138,6 +138,8 @@ pub struct Road {
     reading_stopped: bool,
     draining: bool,
     failed: Option<String>,
+    /// What keeps part of the log from being read, not yet told to anybody.
+    complaints: Vec<String>,
 }
 
 impl Road {
@@ -173,6 +175,7 @@ impl Road {
             reading_stopped: false,
             draining: false,
             failed: None,
+            complaints: Vec::new(),
         }
     }
 
@@ -300,6 +303,11 @@ impl Road {
             waiting: Fill { now: self.admission.waiting(), max: settings.max_on_road },
             unpublished: Fill { now: self.ready_results, max: settings.max_on_road },
         }
+    }
+
+    /// What has come to keep part of the log from being read, told once.
+    pub fn complaint(&mut self) -> Option<String> {
+        (!self.complaints.is_empty()).then(|| std::mem::take(&mut self.complaints).join("; "))
     }
 
     /// Let the log go and give up what is not committed; it will be read again.

@@ -105,6 +105,7 @@ impl Road {
         let mut gaps = Gaps::default();
         if let Some(reason) = &stopped {
             PartitionStopped { partition, reason }.record();
+            self.complaints.push(format!("{partition} is stopped: {reason}"));
             self.errands.send(Errand::Pause(vec![partition])).ok();
         } else {
             gaps = frontier.advance_to(log_start.max(base));

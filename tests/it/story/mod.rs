@@ -1,0 +1,13 @@
+//! Stories: the real binary, a provider as a process of its own, and what a consumer sees in the log.
+//!
+//! Each ends with the audit, of which the provider's own call ledger is a part. Nothing sleeps for luck: everything
+//! that is waited for has a deadline, and a story that ends leaves no process behind.
+
+mod demo;
+pub mod gatekeeper;
+mod life;
+mod outage;
+mod poison;
+mod refusals;
+mod shutdown;
+pub mod tickets;

@@ -1,0 +1,51 @@
+//! Being asked to end.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use super::gatekeeper::{Gatekeeper, IN_FLIGHT, until};
+use super::tickets::records;
+
+#[tokio::test]
+async fn asked_to_end_it_answers_what_is_under_way_and_leaves_the_rest_for_the_next() {
+    let gatekeeper = Gatekeeper::new().await;
+    gatekeeper.control(json!({"latency": {"fixed": {"ms": 600}}})).await;
+    let places = gatekeeper.publish(records(0..40)).await;
+    let mut worker = gatekeeper.serve();
+    gatekeeper.calls_are_under_way(IN_FLIGHT).await;
+    worker.signal(Signal::SIGTERM);
+    assert!(worker.ended().await.success(), "{}", gatekeeper.what_the_worker_said());
+
+    let report = gatekeeper.audit().await;
+    assert_eq!(report["calls_lost"], 0, "what was under way was answered and saved");
+    assert_eq!(report["terminals"].as_u64(), report["calls"].as_u64(), "and published");
+    assert_eq!(report["open"], 40 - report["terminals"].as_u64().expect("a number"));
+
+    gatekeeper.control(json!({})).await;
+    gatekeeper.serve_until_idle().await;
+    gatekeeper.ends_of(&places).await;
+    let report = gatekeeper.audit_finished().await;
+    assert_eq!(report["calls"], 40, "every event was paid for once");
+}
+
+#[tokio::test]
+async fn asked_a_second_time_it_ends_at_once_and_nothing_is_lost() {
+    let gatekeeper = Gatekeeper::new().await;
+    gatekeeper.control(json!({"mode": "hang"})).await;
+    let places = gatekeeper.publish(records(0..5)).await;
+    let mut worker = gatekeeper.serve();
+    gatekeeper.calls_are_under_way(5).await;
+    worker.signal(Signal::SIGTERM);
+    until("it has heard", || gatekeeper.what_the_worker_said().contains("asked to stop").then_some(())).await;
+    let asked = Instant::now();
+    worker.signal(Signal::SIGTERM);
+    worker.ended().await;
+    assert!(asked.elapsed() < Duration::from_secs(5), "it took {:?}", asked.elapsed());
+
+    gatekeeper.control(json!({})).await;
+    gatekeeper.serve_until_idle().await;
+    gatekeeper.ends_of(&places).await;
+    gatekeeper.audit_finished().await;
+}

@@ -1,0 +1,47 @@
+//! What a reader may expect of every file, tests included.
+
+use super::tree::Tree;
+
+/// Past this, ask what the second idea is called.
+const MAX_LINES: usize = 400;
+
+/// Files that may be longer, and why.
+const LONG: &[(&str, &str)] = &[(
+    "src/adapters/memory/log.rs",
+    "a whole broker with its weather: members, bursts and rebalances share one lock and one story",
+)];
+
+/// Tests that do not run by themselves: file and name, and who runs them.
+const IGNORED: &[(&str, &str)] = &[];
+
+/// Production code: its length.
+pub fn of_production(tree: &Tree) -> Vec<String> {
+    let too_long = tree.sources.iter().filter(|source| source.lines > MAX_LINES);
+    let unlisted = too_long.filter(|source| !LONG.iter().any(|(path, _)| *path == source.path));
+    unlisted.map(|source| format!("{}: {} lines of code, {MAX_LINES} at most", source.path, source.lines)).collect()
+}
+
+/// Every file: a text of its own at its head, no notes to oneself, nothing switched off.
+pub fn of_every_file(path: &str, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    if !text.starts_with("//!") {
+        found.push(format!("{path}: begins without saying what it is (//!)"));
+    }
+    // In two parts, so that this file does not find itself.
+    let notes = ["TO", "FIX", "XX"].iter().zip(["DO", "ME", "X"]).map(|(one, other)| format!("{one}{other}"));
+    let notes: Vec<_> = notes.collect();
+    let mut lines = text.lines().enumerate().peekable();
+    while let Some((index, line)) = lines.next() {
+        let words = || line.split(|c: char| !c.is_alphanumeric());
+        if let Some(note) = notes.iter().find(|note| words().any(|word| word == **note)) {
+            found.push(format!("{path}:{}: {note}: do it, or file it", index + 1));
+        }
+        if line.trim_start().starts_with("#[ignore") {
+            let name = lines.peek().map_or("", |(_, next)| *next);
+            if !IGNORED.iter().any(|(file, test)| *file == path && name.contains(test)) {
+                found.push(format!("{path}:{}: a test that nobody runs", index + 1));
+            }
+        }
+    }
+    found
+}
