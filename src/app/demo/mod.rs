@@ -57,7 +57,10 @@ async fn play(folder: &Folder, narrator: Narrator) -> anyhow::Result<ExitCode> {
     acts::crash(&mut stage).await?;
     acts::again(&mut stage).await?;
     acts::evening(&mut stage).await?;
-    outcome::judge(&stage).await
+    let judged = outcome::judge(&stage).await;
+    // Waited for: whoever looks after us finds no process of ours.
+    stage.provider.end().await?;
+    judged
 }
 
 async fn interrupted() -> anyhow::Result<()> {

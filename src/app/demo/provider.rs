@@ -59,6 +59,11 @@ impl Provider {
         Ok(Self { address, calls, client: reqwest::Client::new(), process })
     }
 
+    /// End it, and wait until it has.
+    pub async fn end(&mut self) -> anyhow::Result<()> {
+        self.process.kill().await
+    }
+
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }

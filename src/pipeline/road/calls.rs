@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use super::item::{ItemId, Plan};
 use super::lease::LeaseRequest;
-use super::places::Stage;
 use super::{Purpose, Road};
 use crate::domain::answer::Answer;
 use crate::domain::identity::DedupeKey;
@@ -36,7 +35,6 @@ pub(super) struct Call {
     owner: Position,
     tenant: Arc<str>,
     reserved_tokens: u32,
-    pub stage: Stage,
 }
 
 impl Road {
@@ -73,7 +71,7 @@ impl Road {
 
     /// The next call to start, if one may start now.
     pub fn next_job(&mut self, now: Instant) -> Option<Job> {
-        while self.may_start() && !self.draining && self.away_until.is_none() {
+        while self.asking < self.fixtures.settings.max_in_flight && !self.draining && self.away_until.is_none() {
             self.refill_admission(now);
             match self.admission.next(now) {
                 Next::Go { item: ticket, tenant, reserved_tokens } => {
@@ -135,22 +133,16 @@ impl Road {
         };
         self.calls.insert(
             job.key,
-            Call {
-                item: Some(id),
-                owner: job.owner.clone(),
-                tenant: tenant_id.clone(),
-                reserved_tokens,
-                stage: Stage::Preparing,
-            },
+            Call { item: Some(id), owner: job.owner.clone(), tenant: tenant_id.clone(), reserved_tokens },
         );
-        self.places.enter(Stage::Preparing);
+        self.asking += 1;
         crate::failpoints::hit("admitted");
         Some(job)
     }
 
     /// A call has ended.
     pub fn triaged(&mut self, key: DedupeKey, triaged: Triaged, now: Instant) {
-        self.move_call(key, Stage::Done);
+        self.asking -= 1;
         let Some(call) = self.calls.get(&key) else { return };
         let billed = match &triaged {
             Triaged::Answered(_, billed) => u32::try_from(*billed).unwrap_or(u32::MAX),
@@ -223,11 +215,6 @@ impl Road {
 
     /// A running call wants to make a paid attempt, or has given it up.
     pub fn lease_wanted(&mut self, request: LeaseRequest) {
-        let stage = if request.reply.is_some() { Stage::Leasing } else { Stage::Preparing };
-        // A release that comes after its call's end changes nothing any more.
-        if self.calls.get(&request.key).is_some_and(|call| call.stage != Stage::Done) {
-            self.move_call(request.key, stage);
-        }
         if request.reply.is_some() && self.away_until.is_some() {
             self.leases_waiting.push(request);
         } else {
@@ -245,7 +232,6 @@ impl Road {
         let orphaned = self.calls.get(&key).is_none_or(|call| call.item.is_none());
         if orphaned || self.draining {
             // Whoever owns the partition now makes the attempt; one that runs already may end.
-            self.move_call(key, Stage::Preparing);
             reply.send(LeaseReply::Gone).ok();
             return;
         }
@@ -253,13 +239,12 @@ impl Road {
         self.want(Entry::Lease { key, owner, lasts }, Purpose::Lease(request));
     }
 
-    pub(super) fn lease_answered(&mut self, request: LeaseRequest, outcome: &Outcome, now: Instant) {
+    pub(super) fn lease_answered(&mut self, request: LeaseRequest, outcome: &Outcome) {
         let reply = match outcome {
-            Outcome::LeaseGranted => return self.lease_granted(request, now),
+            Outcome::LeaseGranted => LeaseReply::Granted,
             Outcome::LeaseHeld { remaining } => LeaseReply::HeldElsewhere(*remaining),
             _ => LeaseReply::Pointless,
         };
-        self.move_call(request.key, Stage::Preparing);
         request.answer(reply);
     }
 }

@@ -21,7 +21,6 @@ mod calls;
 pub mod item;
 mod lease;
 mod ownership;
-mod places;
 mod publish;
 mod standing;
 mod work;
@@ -36,7 +35,6 @@ use self::calls::Call;
 use self::item::{Item, ItemId};
 pub use self::lease::LeaseRequest;
 use self::ownership::Owned;
-use self::places::Places;
 use super::admit::Admission;
 use super::burst::{Group, Sent};
 use super::dedupe::ledger::{Entry, LedgerError, Outcome};
@@ -116,7 +114,7 @@ pub struct Road {
     /// Tickets that found their tenant's queue full; while there are any, nothing is read.
     overflow: VecDeque<TicketKey>,
     calls: HashMap<DedupeKey, Call>,
-    places: Places,
+    asking: usize,
     /// When admission lets the next one through, if all that wait are limited.
     admission_due: Option<Instant>,
     /// Items whose event somebody else is calling for: asked about again at that time.
@@ -160,7 +158,7 @@ impl Road {
             next_item: 0,
             overflow: VecDeque::new(),
             calls: HashMap::new(),
-            places: Places::default(),
+            asking: 0,
             admission_due: None,
             held: BTreeSet::new(),
             away_until: None,
@@ -220,7 +218,7 @@ impl Road {
                 Purpose::Answer(key) => self.answer_saved(key, &outcome, now),
                 Purpose::UnpaidAnswer(key, answer) => self.unpaid_leased(key, answer, &outcome, now),
                 Purpose::Verdict { item, concludes } => self.verdict_saved(item, &outcome, concludes, now),
-                Purpose::Lease(request) => self.lease_answered(request, &outcome, now),
+                Purpose::Lease(request) => self.lease_answered(request, &outcome),
                 Purpose::Vanished(partition) => {
                     if let Some(owned) = self.partitions.get_mut(&partition) {
                         owned.gaps_unmarked = owned.gaps_unmarked.saturating_sub(1);
@@ -253,7 +251,6 @@ impl Road {
         if self.away_until.is_some_and(|until| until <= now) {
             self.back_from_away();
         }
-        self.fill_places(now);
         self.admission_due = self.admission_due.filter(|due| *due > now);
         while let Some((due, item)) = self.held.first().copied().filter(|(due, _)| *due <= now) {
             self.held.remove(&(due, item));
@@ -272,7 +269,7 @@ impl Road {
     /// Nothing runs, nothing waits to be published, nothing waits to be written.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.places.taken() == 0
+        self.asking == 0
             && self.ready.is_empty()
             && self.in_flight.is_none()
             && self.pending.is_empty()
@@ -300,7 +297,7 @@ impl Road {
         let settings = &self.fixtures.settings;
         RoadGauges {
             on_road: Fill { now: self.items.len(), max: settings.max_on_road },
-            in_flight: Fill { now: self.places.in_flight(), max: settings.max_in_flight },
+            in_flight: Fill { now: self.asking, max: settings.max_in_flight },
             waiting: Fill { now: self.admission.waiting(), max: settings.max_on_road },
             unpublished: Fill { now: self.ready_results, max: settings.max_on_road },
         }

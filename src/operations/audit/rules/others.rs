@@ -52,7 +52,8 @@ impl<'a> Known<'a> {
     fn superseded(&self, place: Place, event: &SupportEvent, feedback: &EventFeedback, report: &mut Report) {
         let by = feedback.superseded_by_event_id.as_deref();
         if !by.is_some_and(|by| self.decided.contains(&(event.tenant_id.as_str(), by))) {
-            let what = format!("{}@{} was superseded by an event that was not decided", place.0, place.1);
+            let by = by.unwrap_or("nothing");
+            let what = format!("{}@{} was superseded by {by}, which was not decided", place.0, place.1);
             report.find(Invariant::Complete, what);
         }
     }

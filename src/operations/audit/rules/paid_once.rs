@@ -8,10 +8,12 @@ use super::super::report::Report;
 pub(in super::super) fn paid_once(case: &Case<'_>, report: &mut Report) {
     for call in &case.history.calls {
         let saved = case.history.answers.get(&call.key);
-        if saved.is_some_and(|saved| call.started_at > saved.answered_at) {
+        if let Some(saved) = saved.filter(|saved| call.started_at > saved.answered_at) {
             report.paid_twice += 1;
-            let key = &call.key;
-            report.find(Invariant::PaidOnce, format!("event {key} was asked about after its answer was saved"));
+            let (key, late) = (&call.key, call.started_at - saved.answered_at);
+            let answer = saved.response_id.as_deref().unwrap_or("nobody paid for");
+            let what = format!("event {key} was asked about {late} ms after its answer ({answer}) was saved");
+            report.find(Invariant::PaidOnce, what);
         } else if call.answered.is_some() && saved.is_none_or(|saved| call.answered != saved.response_id) {
             report.calls_lost += 1;
         }
