@@ -184,7 +184,8 @@ impl Loop {
             }
             None => self.road.next_batch(self.outside.ledger_batch_max_entries),
         };
-        if let Some((entries, batch)) = due {
+        if let Some((mut entries, batch)) = due {
+            self.road.stamp(&mut entries);
             let ledger = self.outside.ledger.clone();
             self.ledger_tasks.spawn(async move {
                 let outcomes = ledger.commit(entries.clone()).await;

@@ -208,6 +208,17 @@ impl Road {
         (!entries.is_empty()).then_some((entries, Batch { purposes }))
     }
 
+    /// Answers bear the time at which they are written, not at which they began to wait: an outage of the ledger must not
+    /// make one look older than a call that was rightly begun meanwhile.
+    pub fn stamp(&self, entries: &mut [Entry]) {
+        let now = self.fixtures.clock.now();
+        for entry in entries {
+            if let Entry::Answer { at, .. } = entry {
+                *at = now;
+            }
+        }
+    }
+
     /// The ledger has written a batch.
     pub fn ledger_said(&mut self, batch: Batch, outcomes: Vec<Outcome>, now: Instant) {
         self.ledger_is_away = false;

@@ -137,9 +137,20 @@ impl Road {
     }
 
     /// Save what of the unit is not saved; if everything is, release it. Says whether it was released.
+    ///
+    /// The newest event's verdict comes first: only a decision that is saved supersedes older events. If another verdict
+    /// of it was saved before (the first writer wins), the unit is formed anew, and the older ones are decided.
     fn save_or_release(&mut self, ticket: &TicketKey, unit: &Unit<ItemId>) -> bool {
-        let Some(&last) = unit.items.last() else { return false };
-        self.supersede_older(unit);
+        if self.superseded_are_open(unit) {
+            match unit.items.last().and_then(|id| self.items.get(id)).map(|item| &item.plan) {
+                Some(Plan::Publish(verdict)) if verdict.decision.is_some() => self.supersede_older(unit),
+                Some(Plan::Save(_)) => {}
+                _ => {
+                    self.lanes.rewind(ticket);
+                    return false;
+                }
+            }
+        }
         let to_save: Vec<_> = unit
             .items
             .iter()
@@ -154,7 +165,6 @@ impl Road {
         let Some(&(final_save, ..)) = to_save.last() else {
             return self.release(ticket, unit);
         };
-        debug_assert!(unit.items.contains(&last));
         let group = to_save.into_iter().map(|(id, claim, verdict)| {
             let entry = Entry::Verdict { key: claim.key, owner: claim.position, verdict };
             (entry, Purpose::Verdict { item: id, concludes: (id == final_save).then(|| ticket.clone()) })
@@ -162,6 +172,11 @@ impl Road {
         let group = group.collect();
         self.pending.push_back(group);
         false
+    }
+
+    fn superseded_are_open(&self, unit: &Unit<ItemId>) -> bool {
+        let Some((_, older)) = unit.items.split_last() else { return false };
+        older.iter().any(|id| self.items.get(id).is_some_and(|item| matches!(item.plan, Plan::Ask)))
     }
 
     /// Older events of the unit that still wanted a model are superseded by its newest one.
@@ -172,28 +187,21 @@ impl Road {
             let Some(item) = self.items.get(&id).filter(|item| matches!(item.plan, Plan::Ask)) else { continue };
             let mut verdict = self.verdict(item, FeedbackStatus::Superseded, ReasonCode::NewerEvent);
             verdict.superseded_by_event_id = newest_id.clone();
-            if let Some(item) = self.items.get_mut(&id) {
-                item.plan = Plan::Save(Arc::new(verdict));
-            }
+            self.replan(id, Plan::Save(Arc::new(verdict)));
         }
     }
 
     /// The ledger has answered a verdict.
     pub(super) fn verdict_saved(&mut self, id: ItemId, outcome: &Outcome, concludes: Option<TicketKey>, now: Instant) {
         match outcome {
-            Outcome::Reached(verdict) => {
-                if let Some(item) = self.items.get_mut(&id) {
-                    item.plan = Plan::Publish(verdict.clone());
-                }
-            }
+            Outcome::Reached(verdict) => self.replan(id, Plan::Publish(verdict.clone())),
             // Somebody took the claim over: what the row says now decides.
             _ => self.claim_again(id),
         }
         let Some(ticket) = concludes else { return };
         let Some(unit) = self.lanes.unit(&ticket).filter(|unit| unit.items.contains(&id)) else { return };
-        if self.release(&ticket, &unit) {
-            self.work(&ticket, now);
-        }
+        self.save_or_release(&ticket, &unit);
+        self.work(&ticket, now);
     }
 
     /// Every event of the unit has its outputs: it leaves the lane and waits for a burst.
