@@ -202,12 +202,13 @@ impl Road {
     }
 
     /// The ledger has answered an answer: what is saved is what is judged.
-    pub(super) fn answer_saved(&mut self, key: DedupeKey, outcome: &Outcome, _now: Instant) {
+    pub(super) fn answer_saved(&mut self, key: DedupeKey, outcome: &Outcome, now: Instant) {
         let Some(id) = self.calls.remove(&key).and_then(|call| call.item) else { return };
         match outcome {
             Outcome::Saved(answer) => {
                 let Some(ticket) = self.items.get(&id).and_then(|item| item.ticket().cloned()) else { return };
                 self.judge(&ticket, id, answer);
+                self.work(&ticket, now);
             }
             _ => self.claim_again(id),
         }

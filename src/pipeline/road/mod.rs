@@ -185,7 +185,7 @@ impl Road {
             Happening::Records { epoch, partition, records } => self.arrive(epoch, partition, records, now),
             Happening::CaughtUp { epoch, partition, end } => self.caught_up(epoch, partition, end, now),
             Happening::Revoking { partitions, deadline } => self.revoking(partitions, now + deadline),
-            Happening::Lost { partitions } => self.lost(&partitions),
+            Happening::Lost { partitions } => self.lost(&partitions, now),
             Happening::Away { silent } => self.was_away(silent, now),
             Happening::Published { burst, outcome } => self.published(burst, outcome, now),
             Happening::Failed { reason } => self.failed = Some(reason),

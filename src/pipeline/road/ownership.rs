@@ -174,17 +174,17 @@ impl Road {
             }
         }
         let Some(leaving) = self.leaving.take() else { return };
-        self.drop_partitions(&leaving.partitions);
+        self.drop_partitions(&leaving.partitions, now);
         PartitionsRevoked { partitions: &leaving.partitions, owned_now: self.partitions.len() }.record();
         self.errands.send(Errand::LetGo(leaving.partitions)).ok();
     }
 
-    pub(super) fn lost(&mut self, gone: &[Partition]) {
-        self.drop_partitions(gone);
+    pub(super) fn lost(&mut self, gone: &[Partition], now: Instant) {
+        self.drop_partitions(gone, now);
         PartitionsLost { partitions: gone, owned_now: self.partitions.len() }.record();
     }
 
-    fn drop_partitions(&mut self, gone: &[Partition]) {
+    fn drop_partitions(&mut self, gone: &[Partition], now: Instant) {
         if sabotage::on(Sabotage::WorkAfterRevocation) {
             return;
         }
@@ -210,7 +210,10 @@ impl Road {
         self.held.retain(|(_, id)| self.items.contains_key(id));
         self.ready.retain(|group| group.results.iter().all(|(id, _)| self.items.contains_key(id)));
         self.ready_results = self.ready.iter().map(|group| group.results.len()).sum();
-        self.overflow.retain(|ticket| self.lanes.unit(ticket).is_some());
+        // A lane that was reset asks for admission anew; its old request must not start a second call.
+        let lanes = &self.lanes;
+        self.overflow.retain(|ticket| lanes.unit(ticket).is_some());
+        self.admission.remove_if(now, |ticket| lanes.unit(ticket).is_none());
     }
 
     pub(super) fn was_away(&mut self, silent: Duration, now: Instant) {
