@@ -193,13 +193,11 @@ impl Road {
         }
         let ids: Vec<_> =
             self.items.iter().filter(|(_, item)| gone.contains(&item.partition())).map(|(id, _)| *id).collect();
-        let mut touched = Vec::new();
         for id in ids {
             let Some(item) = self.items.remove(&id) else { continue };
             let item = item.given_up();
             if let Some(ticket) = item.ticket() {
                 self.lanes.leave(ticket, |other| other == id);
-                touched.push(ticket.clone());
             }
         }
         for call in self.calls.values_mut() {
