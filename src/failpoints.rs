@@ -21,9 +21,13 @@ pub const LABELS: &[&str] = &[
     "verdict_saved",
     "burst_begun",
     "record_produced",
+    "offsets_sent",
     "inside_commit",
     "committed_frontier_not_moved",
+    "in_revocation",
     "assigned_before_restore",
+    "producer_initialising",
+    "producer_replacing",
     "drain_begun",
     "migration_half_done",
 ];

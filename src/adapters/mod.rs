@@ -1,6 +1,7 @@
 //! HANDS: implementations of ports; none knows another.
 
 pub mod embedded_log;
+pub mod kafka;
 pub mod local_model;
 pub mod memory;
 pub mod openai;

@@ -22,7 +22,7 @@ pub async fn run(args: &SettingsArgs, audit: AuditArgs) -> anyhow::Result<ExitCo
 pub async fn report(parts: &Parts, calls: Option<&std::path::Path>) -> anyhow::Result<Report> {
     let browser = parts.browser(Access::ReadOnly).await?;
     let ledger = if parts.settings.ledger.enabled { Some(parts.ledger_to_read().await?) } else { None };
-    let group = &parts.settings.log.group_id;
+    let group = parts.settings.log.group_id();
     let mut history = reading::read(&*browser, ledger.as_deref(), &parts.schemas, group).await?;
     if let Some(calls) = calls {
         history.calls = reading::read_calls(calls)?;

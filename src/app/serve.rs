@@ -120,7 +120,7 @@ fn label(state: breaker::BreakerState) -> BreakerState {
 /// Changes of a breaker become records for operators.
 fn ops_events(parts: &Parts, to_road: mpsc::UnboundedSender<OutRecord>) -> Arc<dyn Fn(BreakerChange) + Send + Sync> {
     let (publisher, clock): (Publisher, Arc<dyn Clock>) = (parts.publisher(), parts.clock.clone());
-    let processor = parts.settings.instance.clone();
+    let processor = parts.settings.instance_name().to_owned();
     Arc::new(move |change| {
         let event = OpsEvent {
             ops_event_id: uuid::Uuid::new_v4().to_string(),

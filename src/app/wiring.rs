@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use crate::adapters::embedded_log::{Access, EmbeddedBrowser, EmbeddedLog, Reading};
+use crate::adapters::kafka::{self, KafkaLog};
 use crate::adapters::local_model::LocalModel;
 use crate::adapters::openai::OpenAiModel;
 use crate::adapters::sqlite::SqliteLedger;
@@ -15,6 +16,7 @@ use crate::domain::tenant::TenantBook;
 use crate::operations::log_browser::LogBrowser;
 use crate::pipeline::dedupe::ledger::Ledger;
 use crate::pipeline::dedupe::no_ledger::NoLedger;
+use crate::pipeline::frontier::codec;
 use crate::pipeline::ingest::Ingest;
 use crate::pipeline::log::LogPort;
 use crate::pipeline::publish::Publisher;
@@ -71,8 +73,8 @@ impl Parts {
         Publisher::new(
             self.schemas.clone(),
             self.settings.schemas.output,
-            format!("{}/{}", self.settings.instance, env!("CARGO_PKG_VERSION")),
-            self.settings.log.group_id.clone(),
+            format!("{}/{}", self.settings.instance_name(), env!("CARGO_PKG_VERSION")),
+            self.settings.log.group_id().to_owned(),
             OUR_SOURCE.to_owned(),
         )
     }
@@ -102,7 +104,7 @@ impl Parts {
             publisher: self.publisher(),
             guard: Arc::new(guard),
             clock: self.clock.clone(),
-            writer: self.settings.instance.clone(),
+            writer: self.settings.instance_name().to_owned(),
             incarnation,
             events_topic: self.settings.topics.events.clone(),
             our_source: OUR_SOURCE.to_owned(),
@@ -122,12 +124,24 @@ impl Parts {
                 EmbeddedLog::open_processor(
                     &log.embedded,
                     &self.settings.topics,
-                    &log.group_id,
+                    log.group_id(),
                     reading,
                     self.clock.clone(),
                 )
                 .await
                 .context("the log cannot be opened")
+            }
+            LogKind::Kafka => {
+                let reading = kafka::Reading {
+                    roles: vec![TopicRole::Events],
+                    outputs: vec![TopicRole::Decisions, TopicRole::Feedback, TopicRole::DeadLetters, TopicRole::Ops],
+                    queue: self.settings.pipeline.log_queue,
+                    away_limit: self.settings.pipeline.away_limit,
+                    writer_of: codec::writer_of,
+                };
+                KafkaLog::open_processor(&self.settings.log.kafka, &self.settings.topics, reading)
+                    .await
+                    .context("the log cannot be opened")
             }
         }
     }
@@ -140,6 +154,7 @@ impl Parts {
                 let browser = EmbeddedBrowser::open(embedded, &self.settings.topics, access, self.clock.clone());
                 Ok(Arc::new(browser.await.context("the log cannot be opened")?))
             }
+            LogKind::Kafka => anyhow::bail!("the browser of a Kafka log is not there yet"),
         }
     }
 
@@ -153,7 +168,7 @@ impl Parts {
         }
         let ledger = SqliteLedger::open(
             &self.settings.ledger,
-            &self.settings.instance,
+            self.settings.instance_name(),
             incarnation,
             predecessor_is_dead,
             self.clock.clone(),

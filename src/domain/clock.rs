@@ -60,3 +60,22 @@ impl Clock for SystemClock {
         Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
 }
+
+/// Time since the machine started, sleep included: what notices that nobody ran for a while.
+#[cfg(unix)]
+#[must_use]
+pub fn since_boot() -> Duration {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const CLOCK: nix::time::ClockId = nix::time::ClockId::CLOCK_BOOTTIME;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const CLOCK: nix::time::ClockId = nix::time::ClockId::CLOCK_MONOTONIC;
+    nix::time::clock_gettime(CLOCK).map(Duration::from).expect("the kernel has this clock")
+}
+
+/// Time since this was first asked.
+#[cfg(not(unix))]
+#[must_use]
+pub fn since_boot() -> Duration {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    START.get_or_init(std::time::Instant::now).elapsed()
+}

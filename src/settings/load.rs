@@ -348,8 +348,8 @@ mod tests {
 
     #[test]
     fn a_number_given_to_a_key_that_wants_text_is_text_but_a_wrong_number_stays_wrong() {
-        let loaded = with(&[("GATEKEEPER__INSTANCE", "7")], &["log.group_id=2024-01-01"]).expect("text");
-        assert_eq!((loaded.settings.instance.as_str(), loaded.settings.log.group_id.as_str()), ("7", "2024-01-01"));
+        let loaded = with(&[("GATEKEEPER__INSTANCE", "7")], &["log.embedded.group_id=2024-01-01"]).expect("text");
+        assert_eq!((loaded.settings.instance.as_str(), loaded.settings.log.group_id()), ("7", "2024-01-01"));
         let found = problems(with(&[("GATEKEEPER__PIPELINE__LOG_QUEUE", "1.5")], &[]));
         assert_eq!(found[0].value.as_deref(), Some("1.5"));
         let found = problems(with(&[("GATEKEEPER__TOPICS__EVENTS", "true")], &["topics.ops=true"]));

@@ -5,16 +5,29 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::kafka::Kafka;
+
 /// The log.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
     /// Which engine.
     pub kind: LogKind,
-    /// The consumer group; a ledger is bound to one.
-    pub group_id: String,
     /// One SQLite file.
     pub embedded: EmbeddedLog,
+    /// A Kafka cluster.
+    pub kafka: Kafka,
+}
+
+impl Log {
+    /// The consumer group whose position is committed; a ledger is bound to one.
+    #[must_use]
+    pub fn group_id(&self) -> &str {
+        match self.kind {
+            LogKind::Embedded => &self.embedded.group_id,
+            LogKind::Kafka => &self.kafka.group_id,
+        }
+    }
 }
 
 /// Which engine.
@@ -23,6 +36,8 @@ pub struct Log {
 pub enum LogKind {
     /// One SQLite file.
     Embedded,
+    /// A Kafka cluster.
+    Kafka,
 }
 
 /// The embedded log.
@@ -31,6 +46,8 @@ pub enum LogKind {
 pub struct EmbeddedLog {
     /// The file.
     pub path: PathBuf,
+    /// The consumer group whose position is committed.
+    pub group_id: String,
     /// Partitions of topics that it creates.
     pub partitions: u32,
     /// How often an idle reader looks for new records.

@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod http;
+pub mod kafka;
 pub mod layers;
 pub mod ledger;
 pub mod load;
@@ -69,6 +70,16 @@ pub struct ActiveChain {
 }
 
 impl Settings {
+    /// The name of this instance in commits, leases and records. On Kafka it is the transactional id: the cluster knows
+    /// this instance by it, and fences whoever else uses it.
+    #[must_use]
+    pub fn instance_name(&self) -> &str {
+        match (self.log.kind, &self.log.kafka.transactional_id) {
+            (log::LogKind::Kafka, Some(id)) => id,
+            _ => &self.instance,
+        }
+    }
+
     /// Which models of `triage.chain` are asked. Whoever builds the chain says at info level which are left out.
     #[must_use]
     pub fn active_chain(&self) -> ActiveChain {

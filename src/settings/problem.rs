@@ -97,7 +97,7 @@ fn list(problems: &[Problem]) -> String {
 pub fn is_secret(key: &KeyPath) -> bool {
     ["api_key", "password", "token", "secret"].iter().any(|secret| {
         let name = key.name().to_ascii_lowercase();
-        name.strip_suffix(secret).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
+        name.strip_suffix(secret).is_some_and(|rest| rest.is_empty() || rest.ends_with(['_', '.']))
     })
 }
 
@@ -176,7 +176,14 @@ mod tests {
 
     #[test]
     fn keys_of_secrets_are_recognised_and_token_counts_are_not() {
-        for key in ["models.x.api_key", "a.password", "http.auth.token", "client_secret", "DB_PASSWORD"] {
+        for key in [
+            "models.x.api_key",
+            "a.password",
+            "http.auth.token",
+            "client_secret",
+            "DB_PASSWORD",
+            "log.kafka.client.sasl.password",
+        ] {
             assert!(is_secret(&KeyPath::dotted(key)), "{key}");
         }
         for key in ["models.x.max_completion_tokens", "secrets.min_length", "log.path"] {

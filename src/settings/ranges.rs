@@ -43,13 +43,17 @@ fn outside(key: KeyPath, min: Duration, max: Duration) -> Violation {
 }
 
 fn numbers(settings: &Settings) -> Vec<(&'static str, u64, u64, u64)> {
-    let (log, ledger, pipeline) = (&settings.log.embedded, &settings.ledger, &settings.pipeline);
+    let (log, kafka) = (&settings.log.embedded, &settings.log.kafka);
+    let (ledger, pipeline) = (&settings.ledger, &settings.pipeline);
     let (retry, breaker) = (&settings.triage.retry, &settings.triage.breaker);
     let size = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     vec![
         ("log.embedded.partitions", log.partitions.into(), 1, 1_024),
         ("log.embedded.batch_max_records", size(log.batch_max_records), 1, 100_000),
         ("log.embedded.batch_max_bytes", size(log.batch_max_bytes), 1_024, GIBIBYTE),
+        ("log.kafka.batch_max_records", size(kafka.batch_max_records), 1, 100_000),
+        ("log.kafka.batch_max_bytes", size(kafka.batch_max_bytes), 1_024, GIBIBYTE),
+        ("log.kafka.max_message_bytes", size(kafka.max_message_bytes), 1_024, GIBIBYTE / 2),
         ("schemas.max_payload_bytes", size(settings.schemas.max_payload_bytes), 1_024, GIBIBYTE / 8),
         ("ledger.retention_batch", ledger.retention_batch.into(), 1, 100_000),
         ("ledger.batch_max_entries", size(ledger.batch_max_entries), 1, 10_000),
@@ -72,11 +76,19 @@ fn numbers(settings: &Settings) -> Vec<(&'static str, u64, u64, u64)> {
 }
 
 fn durations(settings: &Settings) -> Vec<(&'static str, Duration, Duration, Duration)> {
-    let (log, ledger, pipeline) = (&settings.log.embedded, &settings.ledger, &settings.pipeline);
+    let (log, kafka) = (&settings.log.embedded, &settings.log.kafka);
+    let (ledger, pipeline) = (&settings.ledger, &settings.pipeline);
     let (retry, breaker) = (&settings.triage.retry, &settings.triage.breaker);
     vec![
         ("log.embedded.poll_interval", log.poll_interval, MILLISECOND, 10 * SECOND),
         ("log.embedded.retention", log.retention, SECOND, YEARS),
+        ("log.kafka.session_timeout", kafka.session_timeout, SECOND, HOUR),
+        ("log.kafka.heartbeat_interval", kafka.heartbeat_interval, 10 * MILLISECOND, HOUR),
+        ("log.kafka.max_poll_interval", kafka.max_poll_interval, SECOND, 24 * HOUR),
+        ("log.kafka.transaction_timeout", kafka.transaction_timeout, SECOND, HOUR / 4),
+        ("log.kafka.request_timeout", kafka.request_timeout, 100 * MILLISECOND, HOUR / 4),
+        ("log.kafka.revoke_deadline", kafka.revoke_deadline, MILLISECOND, HOUR / 60),
+        ("log.kafka.fence_after", kafka.fence_after, 100 * MILLISECOND, HOUR / 60),
         ("log.embedded.retention_interval", log.retention_interval, SECOND, 24 * HOUR),
         ("log.embedded.busy_timeout", log.busy_timeout, MILLISECOND, 60 * SECOND),
         ("ledger.window", ledger.window, SECOND, YEARS),

@@ -41,6 +41,11 @@ metric_names! {
     Gauge FRONTIER_METADATA = "gatekeeper_frontier_metadata_chars", Count, "Length of the commit's metadata, by partition.";
     Gauge FRONTIER_METADATA_MAX = "gatekeeper_frontier_metadata_chars_max", Count, "Most it may have (pipeline.metadata_max_chars).";
 
+    Counter KAFKA_TROUBLES = "gatekeeper_kafka_troubles_total", Count, "Errors that clients of the cluster met, by client and librdkafka's code.";
+    Counter PRODUCERS_REPLACED = "gatekeeper_producers_replaced_total", Count, "Producers dropped because they saw trouble; fenced: by another process.";
+    Counter COMMITS_LOOKED_UP = "gatekeeper_commits_looked_up_total", Count, "Commits without an answer whose outcome was looked up, by whether they stand.";
+    Counter ORPHANS_FENCED = "gatekeeper_orphans_fenced_total", Count, "Open transactions of dead writers that were ended.";
+
     Counter LEDGER_BATCHES = "gatekeeper_ledger_batches_total", Count, "Ledger batches, by outcome: committed, failed.";
     Counter LEDGER_ENTRIES = "gatekeeper_ledger_entries_total", Count, "Entries in committed ledger batches.";
     Histogram LEDGER_DURATION = "gatekeeper_ledger_batch_duration_seconds", Seconds, "One ledger batch, from asking to committed.";

@@ -443,7 +443,7 @@ fn publisher(
         schemas.clone(),
         encoding,
         processor.to_owned(),
-        settings.log.group_id.clone(),
+        settings.log.group_id().to_owned(),
         "/gatekeeper".to_owned(),
     )
 }

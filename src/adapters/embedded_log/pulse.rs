@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior};
 
+use crate::domain::clock::since_boot;
+
 /// How often the clock is read at least, as a share of the limit.
 const BEATS_PER_LIMIT: u32 = 4;
 
@@ -61,23 +63,6 @@ impl Gaps {
         let longest = std::mem::take(&mut self.longest);
         (longest > self.limit).then_some(longest)
     }
-}
-
-/// Time since the machine started, sleep included.
-#[cfg(unix)]
-fn since_boot() -> Duration {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    const CLOCK: nix::time::ClockId = nix::time::ClockId::CLOCK_BOOTTIME;
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    const CLOCK: nix::time::ClockId = nix::time::ClockId::CLOCK_MONOTONIC;
-    nix::time::clock_gettime(CLOCK).map(Duration::from).expect("the kernel has this clock")
-}
-
-/// Time since this was first asked.
-#[cfg(not(unix))]
-fn since_boot() -> Duration {
-    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    START.get_or_init(std::time::Instant::now).elapsed()
 }
 
 #[cfg(test)]

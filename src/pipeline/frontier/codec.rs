@@ -150,6 +150,15 @@ pub fn decode(text: &str) -> Result<Metadata, CodecError> {
     read_body(&unseal(sealed)?).map(Metadata::Ours)
 }
 
+/// Who wrote a commit, by its metadata; none if it is not ours, or damaged.
+#[must_use]
+pub fn writer_of(metadata: &str) -> Option<String> {
+    match decode(metadata) {
+        Ok(Metadata::Ours(decoded)) => Some(decoded.tag.writer),
+        Ok(Metadata::Foreign | Metadata::Empty) | Err(_) => None,
+    }
+}
+
 /// Characters that so many sealed bytes take.
 pub(super) const fn chars(bytes: usize) -> usize {
     PREFIX.len() + (bytes * 4).div_ceil(3)

@@ -2,6 +2,7 @@
 //!
 //! What an operator has to see is `info` and above; what happens per event is `debug`, or a busy hour fills a disk.
 
+mod cluster;
 mod events;
 mod ledger;
 mod models;
@@ -10,6 +11,7 @@ mod publishing;
 mod reading;
 mod road;
 
+pub use cluster::{ClientTroubled, CommitLookedUp, OrphanFenced, ProducerReplaced};
 pub use events::{AnswerReused, CallsReattached, EventSettled, RecordDroppedUnsettled};
 pub use ledger::{LedgerAvailable, LedgerBatchCommitted, LedgerUnavailable};
 pub use models::{BreakerChanged, BreakerState, CallOutcome, ModelAnswered, ModelCalled};

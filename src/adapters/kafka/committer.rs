@@ -1,0 +1,171 @@
+//! The committing thread: bursts in, outcomes out. It never says "unknown".
+//!
+//! ```text
+//!  burst -> allowed? -> attempt -+-> committed ------------------------------------------> Committed
+//!                                +-> not committed -> new producer ----------------------> Refused | NotCommitted
+//!                                +-> unknown -> new producer -> whose positions stand? --> one of the three
+//! ```
+//!
+//! A new producer comes after anything but a quick, quiet success (`producer.rs`). Metadata is unique per burst, so
+//! whoever reads it back knows whether that burst was committed.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::BaseConsumer;
+use tokio::sync::mpsc::Sender;
+
+use super::clients;
+use super::names::TopicNames;
+use super::orders::Orders;
+use super::ownership::{Denied, Membership as _, Ownership};
+use super::positions::{self, Committed};
+use super::producer::BurstProducer;
+use super::raw::GroupMetadata;
+use super::transaction::{Attempt, Failure, attempt};
+use crate::domain::position::Partition;
+use crate::failpoints;
+use crate::pipeline::log::{Burst, Happening, PublishOutcome};
+use crate::settings::kafka::Kafka;
+use crate::telemetry::happenings::{CommitLookedUp, ProducerReplaced};
+
+/// A commit that took longer may have been asked for twice below us: its producer is not used again.
+const SLOW_COMMIT: Duration = Duration::from_secs(1);
+
+/// Between questions about committed positions.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The thread's own.
+pub struct Committer {
+    /// The cluster.
+    pub kafka: Kafka,
+    /// Topics by role.
+    pub names: TopicNames,
+    /// What may be published.
+    pub ownership: Arc<Ownership<GroupMetadata>>,
+    /// Whether everything ends.
+    pub orders: Arc<Orders>,
+    /// To the road.
+    pub happenings: Sender<Happening>,
+    /// None: the last one may not be used again.
+    pub producer: Option<BurstProducer>,
+}
+
+impl Committer {
+    /// Until there will be no more bursts.
+    pub fn run(mut self, bursts: &Receiver<Burst>) {
+        while let Ok(burst) = bursts.recv() {
+            let outcome = self.publish(&burst);
+            if outcome == PublishOutcome::Committed {
+                failpoints::hit("committed_frontier_not_moved");
+            }
+            let published = Happening::Published { burst: burst.number, outcome };
+            if self.happenings.blocking_send(published).is_err() {
+                return;
+            }
+            // At once, not with the next burst: until then the old transaction may hold its partitions.
+            if self.producer.is_none() {
+                self.producer = BurstProducer::initialise_until_stopped(&self.kafka, &self.orders);
+            }
+        }
+    }
+
+    fn publish(&mut self, burst: &Burst) -> PublishOutcome {
+        if self.producer.is_none() {
+            self.producer = BurstProducer::initialise_until_stopped(&self.kafka, &self.orders);
+        }
+        let Some(producer) = &self.producer else { return not_committed(&"everything ends") };
+        let membership = match self.ownership.begin(burst) {
+            Ok(membership) => membership,
+            Err(denied) => return denial(denied),
+        };
+        let attempt = attempt(producer, &self.names, burst, &membership, &self.ownership, self.kafka.request_timeout);
+        let outcome = match &attempt {
+            Attempt::Committed { commit } => {
+                if *commit > SLOW_COMMIT {
+                    self.poison(&format!("a commit took {commit:?}"), false);
+                } else if producer.is_troubled() {
+                    self.poison(&"its connection had trouble", false);
+                }
+                PublishOutcome::Committed
+            }
+            Attempt::NotCommitted(failure) => {
+                self.poison(failure, failure.is_fenced());
+                match failure {
+                    Failure::Denied(denied) => denial(*denied),
+                    failure if failure.refuses_membership() => PublishOutcome::Refused,
+                    failure => not_committed(failure),
+                }
+            }
+            Attempt::Unknown(failure) => {
+                self.poison(failure, failure.is_fenced());
+                self.look_up(burst, failure)
+            }
+        };
+        let refused = match &attempt {
+            Attempt::NotCommitted(failure) | Attempt::Unknown(failure) => failure.refuses_membership(),
+            Attempt::Committed { .. } => false,
+        };
+        self.ownership.end(refused.then(|| membership.member()));
+        outcome
+    }
+
+    fn poison(&mut self, reason: &dyn std::fmt::Display, fenced: bool) {
+        ProducerReplaced { reason: &reason.to_string(), fenced }.record();
+        failpoints::hit("producer_replacing");
+        self.producer = None;
+    }
+
+    /// A new producer has ended the transaction one way or the other; the committed positions say which.
+    fn look_up(&mut self, burst: &Burst, failure: &Failure) -> PublishOutcome {
+        let begun = Instant::now();
+        let partitions: Vec<Partition> = burst.positions.iter().map(|position| position.partition).collect();
+        self.producer = BurstProducer::initialise_until_stopped(&self.kafka, &self.orders);
+        let mut asking: Option<BaseConsumer> = None;
+        while !self.orders.stopped() {
+            if asking.is_none() {
+                asking = clients::reader(&self.kafka, "read_committed").create().ok();
+            }
+            let answer = asking.as_ref().and_then(|asking| {
+                positions::committed(asking, &self.names, &partitions, self.kafka.request_timeout).ok()
+            });
+            if let Some(found) = answer.filter(|found| found.len() == partitions.len()) {
+                let outcome = match ours(burst, |partition| found.get(&partition)) {
+                    true => PublishOutcome::Committed,
+                    // Whoever owns them now goes on from what is committed, whichever way this ended.
+                    false if partitions.iter().any(|partition| !self.ownership.owns(*partition)) => {
+                        PublishOutcome::Refused
+                    }
+                    false => not_committed(failure),
+                };
+                let committed = outcome == PublishOutcome::Committed;
+                CommitLookedUp { committed, took: begun.elapsed(), reason: &failure.to_string() }.record();
+                return outcome;
+            }
+            self.orders.pause(PAUSE);
+        }
+        not_committed(failure)
+    }
+}
+
+/// Whether any position that stands is this burst's. A transaction is atomic: one is as good as all, and others may have
+/// been moved on by a new owner meanwhile.
+fn ours<'a>(burst: &Burst, committed: impl Fn(Partition) -> Option<&'a Committed>) -> bool {
+    burst.positions.iter().any(|position| {
+        committed(position.partition)
+            .is_some_and(|found| found.offset == Some(position.base) && found.metadata == position.metadata)
+    })
+}
+
+fn denial(denied: Denied) -> PublishOutcome {
+    match denied {
+        // Ownership stands; the membership comes back with the next rebalance.
+        Denied::NotAMember | Denied::RefusedBefore => not_committed(&denied),
+        _ => PublishOutcome::Refused,
+    }
+}
+
+fn not_committed(reason: &dyn std::fmt::Display) -> PublishOutcome {
+    PublishOutcome::NotCommitted { reason: reason.to_string() }
+}

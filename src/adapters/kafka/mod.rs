@@ -1,0 +1,37 @@
+//! The log as a Kafka cluster: exactly once with thousands of slow calls in flight.
+//!
+//! ```text
+//!            errands             steering, let go
+//!   road ---------------> desk ---------------------> polling thread <------ group, partitions
+//!    ^                     |                             |     |
+//!    |                     | bursts         one snapshot: who owns what, as which member of the group
+//!    |                     v                             v     |
+//!    |                committing thread <---------- [ownership]|
+//!    |                     |  one transaction a burst          |
+//!    +---- happenings -----+-----------------------------------+
+//! ```
+//!
+//! - [`KafkaLog`] is the log for a processor, one of any number.
+//!
+//! librdkafka's calls block, so none is made on the runtime: three threads do everything. What does not belong here:
+//! frontiers, lanes and results, which the road owns. What must hold: a burst's offsets are sent under the membership
+//! that owned their partitions (`ownership.rs`), a producer that saw trouble is never used again (`producer.rs`), and no
+//! outcome is told before it is known (`committer.rs`).
+
+mod batch;
+mod clients;
+mod committer;
+mod names;
+mod orders;
+mod ownership;
+mod poller;
+mod positions;
+mod processor;
+mod producer;
+mod raw;
+mod restore;
+mod silence;
+mod transaction;
+
+pub use processor::{CannotOpen, KafkaLog, Reading};
+pub use restore::WriterOf;

@@ -1,0 +1,421 @@
+//! The polling thread: the only one that reads, and the only one that knows who owns what.
+//!
+//! ```text
+//!  turn: what the road asked for (pause, resume) -> one batch of events -> who are we to the group now? -> was I away?
+//! ```
+//!
+//! A rebalance is an event among others, handled where it stands: `Revoke` waits (bounded) for the road's last burst and
+//! closes the partitions to bursts before the group hears that they are free; `Assign` reads where each partition stands
+//! before the first record of it can come. Everything that blocks beats meanwhile, so that only a thread that did not
+//! run counts as away.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _, RebalanceProtocol};
+use rdkafka::error::KafkaResult;
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::batch::{Batch, Delivery};
+use super::clients;
+use super::names::{self, TopicNames};
+use super::orders::{Orders, Steer};
+use super::ownership::{Membership as _, Ownership};
+use super::raw::{Event, EventQueue, GroupMetadata};
+use super::restore::{CannotRestore, Restorer};
+use super::silence::Silence;
+use crate::domain::clock::since_boot;
+use crate::domain::position::{Partition, TopicRole};
+use crate::failpoints;
+use crate::pipeline::log::{Epoch, Happening};
+use crate::settings::kafka::Kafka;
+
+/// Longest wait for an event: how soon a pause takes effect when nothing comes.
+const WAIT: Duration = Duration::from_millis(10);
+
+/// While the road is full.
+const ROAD_FULL: Duration = Duration::from_millis(2);
+
+/// Before a consumer that cannot go on is replaced.
+const BEFORE_REJOINING: Duration = Duration::from_secs(1);
+
+/// A burst that is on its way when a revocation's deadline passes gets this much longer.
+const BURST_GRACE: Duration = Duration::from_secs(2);
+
+/// The thread's own.
+pub struct Poller {
+    /// The cluster.
+    pub kafka: Kafka,
+    /// Topics by role.
+    pub names: TopicNames,
+    /// What is read.
+    pub roles: Vec<TopicRole>,
+    /// What the road asks for.
+    pub orders: Arc<Orders>,
+    /// What may be published.
+    pub ownership: Arc<Ownership<GroupMetadata>>,
+    /// To the road.
+    pub happenings: Sender<Happening>,
+    /// Asks where partitions stand.
+    pub restorer: Restorer,
+    /// Notices a freeze.
+    pub silence: Silence,
+}
+
+/// Why a consumer is given up.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// Everything ends.
+    Stopped,
+    /// This consumer cannot go on; another one may.
+    Rejoin,
+    /// Nothing can go on.
+    Failed(String),
+}
+
+/// One consumer's life in the group.
+struct Session<'a> {
+    poller: &'a mut Poller,
+    // Dropped before its consumer.
+    queue: EventQueue,
+    consumer: BaseConsumer,
+    owned: BTreeMap<Partition, Owned>,
+    /// With the eager protocol: what was assigned is ours in this generation only.
+    assigned_generation: Option<i32>,
+}
+
+#[derive(Debug)]
+struct Owned {
+    epoch: Epoch,
+    paused: bool,
+}
+
+impl Poller {
+    /// Until the road stops, or nothing can go on.
+    pub fn run(mut self) {
+        loop {
+            let end = match self.join() {
+                Ok(mut session) => session.run(),
+                Err(error) => {
+                    clients::troubled("consumer", error.rdkafka_error_code(), &error.to_string());
+                    End::Rejoin
+                }
+            };
+            match end {
+                End::Stopped => return,
+                End::Rejoin => {
+                    if self.orders.pause(BEFORE_REJOINING) {
+                        return;
+                    }
+                    self.silence.beat(since_boot());
+                }
+                End::Failed(reason) => {
+                    // A road that is gone needs no reason.
+                    self.happenings.blocking_send(Happening::Failed { reason }).ok();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn join(&mut self) -> KafkaResult<Session<'_>> {
+        let consumer: BaseConsumer = clients::consumer(&self.kafka).create()?;
+        let topics: Vec<&str> = self.roles.iter().map(|role| self.names.name(*role)).collect();
+        consumer.subscribe(&topics)?;
+        let queue = EventQueue::of(&consumer);
+        Ok(Session { poller: self, queue, consumer, owned: BTreeMap::new(), assigned_generation: None })
+    }
+}
+
+impl Session<'_> {
+    fn run(&mut self) -> End {
+        loop {
+            if let Err(end) = self.turn() {
+                if end == End::Rejoin {
+                    self.lose_everything();
+                }
+                return end;
+            }
+        }
+    }
+
+    fn turn(&mut self) -> Result<(), End> {
+        if self.poller.orders.stopped() {
+            return Err(End::Stopped);
+        }
+        self.steer();
+        self.read()?;
+        self.observe_membership();
+        self.poller.silence.beat(since_boot());
+        if let Some(silent) = self.poller.silence.take() {
+            self.tell(Happening::Away { silent })?;
+        }
+        Ok(())
+    }
+
+    /// One batch.
+    fn read(&mut self) -> Result<(), End> {
+        let mut batch = Batch::new(self.poller.kafka.batch_max_records, self.poller.kafka.batch_max_bytes);
+        let mut wait = WAIT;
+        while !batch.is_full() {
+            let Some(event) = self.queue.poll(wait) else { break };
+            wait = Duration::ZERO;
+            match event {
+                Event::Record { topic, partition, record } => {
+                    if let Some(partition) = self.owned_partition(&topic, partition) {
+                        batch.push(partition, record);
+                    }
+                }
+                Event::EndOfPartition { topic, partition, end } => {
+                    if let Some(partition) = self.owned_partition(&topic, partition) {
+                        batch.end(partition, u64::try_from(end).unwrap_or_default());
+                    }
+                }
+                Event::Assign(partitions) => {
+                    self.deliver(&mut batch)?;
+                    self.assigned(&partitions)?;
+                }
+                Event::Revoke(partitions) => {
+                    self.deliver(&mut batch)?;
+                    self.revoked(&partitions)?;
+                }
+                Event::Trouble { code, text, fatal, partition } => {
+                    self.deliver(&mut batch)?;
+                    self.trouble(code, &text, fatal, partition)?;
+                }
+                Event::Nothing => {}
+            }
+        }
+        self.deliver(&mut batch)
+    }
+
+    fn owned_partition(&self, topic: &str, number: i32) -> Option<Partition> {
+        self.poller.names.partition(topic, number).filter(|partition| self.owned.contains_key(partition))
+    }
+
+    fn deliver(&mut self, batch: &mut Batch) -> Result<(), End> {
+        for delivery in batch.take() {
+            let (Delivery::Records(partition, _) | Delivery::End(partition, _)) = delivery;
+            let Some(Owned { epoch, .. }) = self.owned.get(&partition) else { continue };
+            let epoch = *epoch;
+            self.tell(match delivery {
+                Delivery::Records(partition, records) => {
+                    failpoints::hit("polled");
+                    Happening::Records { epoch, partition, records }
+                }
+                Delivery::End(partition, end) => Happening::CaughtUp { epoch, partition, end },
+            })?;
+        }
+        Ok(())
+    }
+
+    fn assigned(&mut self, partitions: &[(String, i32)]) -> Result<(), End> {
+        let partitions: Vec<Partition> =
+            partitions.iter().filter_map(|(topic, number)| self.poller.names.partition(topic, *number)).collect();
+        let Poller { restorer, orders, silence, .. } = &mut *self.poller;
+        let beat = || silence.beat(since_boot());
+        let assignments = match restorer.restore(&self.consumer, &partitions, orders, beat) {
+            Ok(assignments) => assignments,
+            Err(CannotRestore::Stopped) => return Err(End::Stopped),
+            Err(error) => return Err(End::Failed(format!("{error}; nothing of it is read until somebody has looked"))),
+        };
+        let mut list = TopicPartitionList::new();
+        for at in &assignments {
+            // A position before the start is a loss that the road has to see; reading it would be an error.
+            let from = at.committed.unwrap_or(at.log_start).max(at.log_start);
+            let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
+            let (topic, number) = (self.poller.names.name(at.partition.topic), names::number(at.partition));
+            list.add_partition_offset(topic, number, offset).map_err(rejoin)?;
+        }
+        let eager = self.is_eager();
+        if eager { self.consumer.assign(&list) } else { self.consumer.incremental_assign(&list) }.map_err(rejoin)?;
+        self.assigned_generation =
+            GroupMetadata::of(&self.consumer).filter(|_| eager).map(|metadata| metadata.member().generation);
+        self.observe_membership();
+        let epoch = self.poller.ownership.add(partitions.iter().copied());
+        for partition in partitions {
+            self.owned.insert(partition, Owned { epoch, paused: false });
+        }
+        self.tell(Happening::Assigned { epoch, partitions: assignments })
+    }
+
+    fn revoked(&mut self, partitions: &[(String, i32)]) -> Result<(), End> {
+        failpoints::hit("in_revocation");
+        let gone: Vec<Partition> = partitions
+            .iter()
+            .filter_map(|(topic, number)| self.poller.names.partition(topic, *number))
+            .filter(|partition| self.owned.contains_key(partition))
+            .collect();
+        if self.consumer.assignment_lost() {
+            let epoch = self.poller.ownership.remove(&gone);
+            self.tell(Happening::Lost { partitions: gone.clone() })?;
+            self.give_up(&gone, partitions)?;
+            return self.tell(Happening::Assigned { epoch, partitions: Vec::new() });
+        }
+        let deadline = self.poller.kafka.revoke_deadline;
+        let until = Instant::now() + deadline;
+        self.poller.orders.expect_let_go();
+        self.tell(Happening::Revoking { partitions: gone.clone(), deadline })?;
+        let Poller { orders, ownership, silence, .. } = &mut *self.poller;
+        let mut beat = || silence.beat(since_boot());
+        orders.wait_for_let_go(&gone, until, &mut beat);
+        // Closed first: what is not on its way by now is refused.
+        let epoch = ownership.remove(&gone);
+        if !ownership.wait_for_burst(&gone, until.max(Instant::now()) + BURST_GRACE, &mut beat) {
+            tracing::warn!("partitions are given back while their last burst is on its way: its commit will be fenced");
+        }
+        self.give_up(&gone, partitions)?;
+        self.tell(Happening::Assigned { epoch, partitions: Vec::new() })
+    }
+
+    /// Tell librdkafka that they are not read any more.
+    fn give_up(&mut self, gone: &[Partition], revoked: &[(String, i32)]) -> Result<(), End> {
+        // librdkafka keeps a pause over revocation and assignment; its next owner here would never resume it.
+        let paused: Vec<Partition> =
+            gone.iter().copied().filter(|p| self.owned.get(p).is_some_and(|o| o.paused)).collect();
+        if !paused.is_empty()
+            && let Err(error) = self.consumer.resume(&self.poller.names.list(&paused))
+        {
+            clients::troubled("consumer", error.rdkafka_error_code(), &error.to_string());
+        }
+        for partition in gone {
+            self.owned.remove(partition);
+        }
+        if self.is_eager() {
+            self.assigned_generation = None;
+            self.poller.ownership.observe(None);
+            return self.consumer.unassign().map_err(rejoin);
+        }
+        let mut list = TopicPartitionList::new();
+        for (topic, number) in revoked {
+            list.add_partition(topic, *number);
+        }
+        self.consumer.incremental_unassign(&list).map_err(rejoin)
+    }
+
+    /// The consumer is broken: nothing is ours any more.
+    fn lose_everything(&mut self) {
+        let gone: Vec<Partition> = std::mem::take(&mut self.owned).into_keys().collect();
+        self.poller.ownership.observe(None);
+        let epoch = self.poller.ownership.remove(&gone);
+        // A road that is gone has lost them as well.
+        self.tell(Happening::Lost { partitions: gone }).ok();
+        self.tell(Happening::Assigned { epoch, partitions: Vec::new() }).ok();
+    }
+
+    fn is_eager(&self) -> bool {
+        !matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
+    }
+
+    /// Membership and ownership as one: between two events, on the thread that serves rebalances.
+    fn observe_membership(&mut self) {
+        // With the eager protocol the group may be a generation further than what was assigned.
+        let stands = |metadata: &GroupMetadata| {
+            self.assigned_generation.is_none_or(|generation| generation == metadata.member().generation)
+        };
+        let known = (!self.owned.is_empty() || !self.is_eager()) && !self.consumer.assignment_lost();
+        let metadata = if known { GroupMetadata::of(&self.consumer).filter(stands) } else { None };
+        self.poller.ownership.observe(metadata);
+    }
+
+    fn steer(&mut self) {
+        for steer in self.poller.orders.take_steering() {
+            let (partitions, pause) = match steer {
+                Steer::Pause(partitions) => (partitions, true),
+                Steer::Resume(partitions) => (partitions, false),
+            };
+            let changed: Vec<Partition> = partitions
+                .into_iter()
+                .filter(|partition| match self.owned.get_mut(partition) {
+                    Some(owned) if owned.paused != pause => {
+                        owned.paused = pause;
+                        true
+                    }
+                    _ => false,
+                })
+                .collect();
+            if changed.is_empty() {
+                continue;
+            }
+            let list = self.poller.names.list(&changed);
+            let done = if pause { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
+            if let Err(error) = done {
+                clients::troubled("consumer", error.rdkafka_error_code(), &error.to_string());
+            }
+        }
+    }
+
+    fn trouble(&mut self, code: Code, text: &str, fatal: bool, at: Option<(String, i32)>) -> Result<(), End> {
+        clients::troubled("consumer", Some(code), text);
+        let at = at.and_then(|(topic, number)| self.owned_partition(&topic, number));
+        match (code, at) {
+            (Code::FencedInstanceId, _) => Err(End::Failed(format!(
+                "another process runs with log.kafka.transactional_id = {}: it has taken over, this one ends",
+                clients::instance(&self.poller.kafka)
+            ))),
+            (Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset, Some(partition)) => {
+                self.reposition(partition)
+            }
+            (Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownTopicId, _) => self.check_topics(),
+            _ if fatal || self.consumer.client().fatal_error().is_some() => Err(End::Rejoin),
+            _ => Ok(()),
+        }
+    }
+
+    /// The position is not in the log: the road hears where the log begins now, and decides.
+    fn reposition(&mut self, partition: Partition) -> Result<(), End> {
+        let name = (self.poller.names.name(partition.topic).to_owned(), names::number(partition));
+        self.owned.remove(&partition);
+        let epoch = self.poller.ownership.remove(&[partition]);
+        self.tell(Happening::Lost { partitions: vec![partition] })?;
+        self.tell(Happening::Assigned { epoch, partitions: Vec::new() })?;
+        let Poller { restorer, orders, silence, .. } = &mut *self.poller;
+        let beat = || silence.beat(since_boot());
+        let assignments = match restorer.restore(&self.consumer, &[partition], orders, beat) {
+            Ok(assignments) => assignments,
+            Err(CannotRestore::Stopped) => return Err(End::Stopped),
+            Err(error) => return Err(End::Failed(format!("{error}; nothing of it is read until somebody has looked"))),
+        };
+        let from = assignments.first().map_or(0, |at| at.committed.unwrap_or(at.log_start).max(at.log_start));
+        let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
+        self.consumer.seek(&name.0, name.1, offset, Duration::from_secs(5)).map_err(rejoin)?;
+        let epoch = self.poller.ownership.add([partition]);
+        self.owned.insert(partition, Owned { epoch, paused: false });
+        self.tell(Happening::Assigned { epoch, partitions: assignments })
+    }
+
+    /// A topic may be gone for good, or its broker for a moment.
+    fn check_topics(&mut self) -> Result<(), End> {
+        let partitions: Vec<Partition> = self.owned.keys().copied().collect();
+        let Poller { restorer, orders, silence, .. } = &mut *self.poller;
+        match restorer.restore(&self.consumer, &partitions, orders, || silence.beat(since_boot())) {
+            Ok(_) => Ok(()),
+            Err(CannotRestore::Stopped) => Err(End::Stopped),
+            Err(error) => Err(End::Failed(error.to_string())),
+        }
+    }
+
+    /// Tell the road, waiting while it is full.
+    fn tell(&mut self, happening: Happening) -> Result<(), End> {
+        let mut happening = happening;
+        loop {
+            match self.poller.happenings.try_send(happening) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Closed(_)) => return Err(End::Stopped),
+                Err(TrySendError::Full(back)) => happening = back,
+            }
+            self.poller.silence.beat(since_boot());
+            #[expect(clippy::disallowed_methods, reason = "a thread of its own, not the runtime's")]
+            std::thread::sleep(ROAD_FULL);
+        }
+    }
+}
+
+fn rejoin(error: rdkafka::error::KafkaError) -> End {
+    clients::troubled("consumer", error.rdkafka_error_code(), &error.to_string());
+    End::Rejoin
+}

@@ -1,0 +1,156 @@
+//! The log for a processor: checked and opened once, then three threads until it stops.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+
+use super::clients;
+use super::committer::Committer;
+use super::names::TopicNames;
+use super::orders::Orders;
+use super::ownership::Ownership;
+use super::poller::Poller;
+use super::producer::BurstProducer;
+use super::raw::{self, DescribeError};
+use super::restore::{Restorer, WriterOf};
+use super::silence::Silence;
+use crate::domain::clock::since_boot;
+use crate::domain::position::TopicRole;
+use crate::pipeline::log::{LogAdapterEnd, LogPort, channels};
+use crate::settings::kafka::Kafka;
+use crate::settings::topics::Topics;
+
+/// Longest wait for the cluster's first answer.
+const FIRST_ANSWER: Duration = Duration::from_secs(30);
+
+/// The log of a processor.
+#[derive(Debug, Clone, Copy)]
+pub struct KafkaLog;
+
+/// What a processor reads, and how.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// Which topics.
+    pub roles: Vec<TopicRole>,
+    /// Which topics are written besides.
+    pub outputs: Vec<TopicRole>,
+    /// Happenings that may wait for the road.
+    pub queue: usize,
+    /// Silence longer than this is told.
+    pub away_limit: Duration,
+    /// Reads the writer's name out of a commit's metadata.
+    pub writer_of: WriterOf,
+}
+
+/// Why the log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotOpen {
+    /// No answer, or a refusal.
+    #[error("the cluster at {servers} does not answer: {source}")]
+    Unreachable {
+        /// Where it was looked for.
+        servers: String,
+        /// librdkafka's words.
+        source: DescribeError,
+    },
+    /// librdkafka does not take what it was configured with.
+    #[error("librdkafka refuses log.kafka: {0}")]
+    Refused(KafkaError),
+    /// Some are missing.
+    #[error("there is no topic {}; `gatekeeper topics --create` creates what is missing", .0.join(", "))]
+    NoTopics(Vec<String>),
+    /// Order per ticket stands on equal counts.
+    #[error("topics differ in their number of partitions: {}", .0.join(", "))]
+    UnequalPartitions(Vec<String>),
+    /// No thread.
+    #[error("no thread can be started: {0}")]
+    NoThread(std::io::Error),
+    /// No producer under this name.
+    #[error("no transactions as {transactional_id}: {source}")]
+    NoTransactions {
+        /// log.kafka.transactional_id.
+        transactional_id: String,
+        /// librdkafka's words.
+        source: KafkaError,
+    },
+    /// The runtime ended.
+    #[error("the program ends")]
+    Ending,
+}
+
+impl KafkaLog {
+    /// Check the cluster, end what a predecessor of our name left open, and join the group.
+    ///
+    /// The threads end after [`crate::pipeline::log::Errand::Stop`] or when the road drops its ends; the channel of
+    /// happenings closes when the partitions are given back.
+    pub async fn open_processor(settings: &Kafka, topics: &Topics, reading: Reading) -> Result<LogPort, CannotOpen> {
+        let (settings, names) = (settings.clone(), TopicNames::new(topics));
+        let opening = tokio::task::spawn_blocking(move || open(settings, names, reading));
+        opening.await.map_err(|_| CannotOpen::Ending)?
+    }
+}
+
+fn open(kafka: Kafka, names: TopicNames, reading: Reading) -> Result<LogPort, CannotOpen> {
+    let topic_ids = check_topics(&kafka, &names, &reading)?;
+    // Before joining the group: our own orphaned transaction must not keep our partitions unreadable.
+    let transactional_id = clients::instance(&kafka).to_owned();
+    let producer = BurstProducer::initialise(&kafka, &transactional_id)
+        .map_err(|source| CannotOpen::NoTransactions { transactional_id, source })?;
+
+    let (port, LogAdapterEnd { happenings, errands }) = channels(reading.queue.max(1));
+    let (orders, ownership) = (Arc::new(Orders::default()), Arc::new(Ownership::new()));
+    let (to_committer, bursts) = mpsc::channel();
+    let committer = Committer {
+        kafka: kafka.clone(),
+        names: names.clone(),
+        ownership: ownership.clone(),
+        orders: orders.clone(),
+        happenings: happenings.clone(),
+        producer: Some(producer),
+    };
+    let poller = Poller {
+        restorer: Restorer { kafka: kafka.clone(), names: names.clone(), topic_ids, writer_of: reading.writer_of },
+        kafka,
+        names,
+        roles: reading.roles,
+        orders: orders.clone(),
+        ownership,
+        happenings,
+        silence: Silence::new(reading.away_limit, since_boot()),
+    };
+    thread("kafka-desk", move || orders.attend(errands, &to_committer))?;
+    thread("kafka-commit", move || committer.run(&bursts))?;
+    thread("kafka-poll", move || poller.run())?;
+    Ok(port)
+}
+
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), CannotOpen> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop).map_err(CannotOpen::NoThread)
+}
+
+/// Every topic is there, and all of them have the same number of partitions. The ids of those that are read.
+fn check_topics(
+    kafka: &Kafka,
+    names: &TopicNames,
+    reading: &Reading,
+) -> Result<BTreeMap<TopicRole, String>, CannotOpen> {
+    let client: BaseConsumer = clients::base(kafka).create().map_err(CannotOpen::Refused)?;
+    let roles: Vec<TopicRole> = reading.roles.iter().chain(&reading.outputs).copied().collect();
+    let wanted: Vec<String> = roles.iter().map(|role| names.name(*role).to_owned()).collect();
+    let described = raw::describe_topics(client.client().native_ptr(), &wanted, FIRST_ANSWER)
+        .map_err(|source| CannotOpen::Unreachable { servers: kafka.bootstrap_servers.clone(), source })?;
+    let found = |role: &TopicRole| described.iter().find(|topic| topic.name == names.name(*role));
+    let missing: Vec<String> =
+        roles.iter().filter(|role| found(role).is_none()).map(|role| names.name(*role).to_owned()).collect();
+    if !missing.is_empty() {
+        return Err(CannotOpen::NoTopics(missing));
+    }
+    if described.windows(2).any(|pair| pair[0].partitions != pair[1].partitions) {
+        let counts = described.iter().map(|topic| format!("{} has {}", topic.name, topic.partitions)).collect();
+        return Err(CannotOpen::UnequalPartitions(counts));
+    }
+    Ok(reading.roles.iter().filter_map(|role| Some((*role, found(role)?.id.clone()))).collect())
+}

@@ -1,0 +1,98 @@
+//! The producer of bursts, and when it may not be trusted any more.
+//!
+//! librdkafka speaks the first transaction protocol, in which a delayed end of one transaction may end the next one of
+//! the same producer. So a producer that saw any trouble is dropped and never used again: the next one fences it when it
+//! is initialised, and whatever it left open is ended by then.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientContext, Message as _};
+
+use super::clients;
+use super::orders::Orders;
+use crate::failpoints;
+use crate::settings::kafka::Kafka;
+
+/// Between attempts to initialise.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Longest wait of one attempt to initialise.
+const INITIALISING: Duration = Duration::from_secs(10);
+
+/// Remembers whether anything went wrong.
+pub struct Watch {
+    troubled: Arc<AtomicBool>,
+}
+
+impl ClientContext for Watch {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.troubled.store(true, Ordering::SeqCst);
+        clients::troubled("producer", code(&error), reason);
+    }
+}
+
+impl ProducerContext<NoCustomPartitioner> for Watch {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        // librdkafka ends the transaction over it by itself; this says which topic it was.
+        if let Err((error, message)) = result {
+            self.troubled.store(true, Ordering::SeqCst);
+            let reason = format!("a record was not delivered to {}", message.topic());
+            clients::troubled("producer", code(error), &reason);
+        }
+    }
+}
+
+fn code(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+    error.rdkafka_error_code()
+}
+
+/// A producer that may begin transactions.
+pub struct BurstProducer {
+    /// Served by a thread of its own: without one it could not even abort.
+    pub inner: ThreadedProducer<Watch>,
+    troubled: Arc<AtomicBool>,
+}
+
+impl BurstProducer {
+    /// Fence every predecessor of the same name and end what it left open. One attempt.
+    pub fn initialise(kafka: &Kafka, transactional_id: &str) -> KafkaResult<Self> {
+        failpoints::hit("producer_initialising");
+        let troubled = Arc::new(AtomicBool::new(false));
+        let config = clients::transactional_producer(kafka, transactional_id);
+        let inner: ThreadedProducer<Watch> = config.create_with_context(Watch { troubled: troubled.clone() })?;
+        inner.init_transactions(INITIALISING)?;
+        // Trouble before the first transaction cannot delay the end of one.
+        troubled.store(false, Ordering::SeqCst);
+        Ok(Self { inner, troubled })
+    }
+
+    /// The same, tried until it works or everything ends.
+    pub fn initialise_until_stopped(kafka: &Kafka, orders: &Orders) -> Option<Self> {
+        let begun = Instant::now();
+        loop {
+            match Self::initialise(kafka, clients::instance(kafka)) {
+                Ok(producer) => return Some(producer),
+                Err(error) => {
+                    let reason = format!("no producer for {:?}: {error}", begun.elapsed());
+                    clients::troubled("producer", code(&error), &reason);
+                }
+            }
+            if orders.pause(PAUSE) {
+                return None;
+            }
+        }
+    }
+
+    /// Whether anything went wrong since it was initialised.
+    pub fn is_troubled(&self) -> bool {
+        self.troubled.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,61 @@
+//! Who this member is to its group, readable.
+//!
+//! The crate's own type is opaque. Brokers accept the shape of a client that never joined (generation -1, no member)
+//! without any fencing, so a burst must look before it uses one.
+
+use std::ffi::CStr;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka_sys as sys;
+
+use super::super::ownership::{Member, Membership};
+
+/// Generation and member id, in the form that a transaction sends.
+pub struct GroupMetadata {
+    native: *mut sys::rd_kafka_consumer_group_metadata_t,
+    member: Member,
+}
+
+// SAFETY: librdkafka never changes it after it was made; it is only read, and destroyed by its owner.
+unsafe impl Send for GroupMetadata {}
+// SAFETY: as above.
+unsafe impl Sync for GroupMetadata {}
+
+impl GroupMetadata {
+    /// As it is now; `None` unless the consumer is a member of its group.
+    pub fn of(consumer: &BaseConsumer) -> Option<Self> {
+        // SAFETY: the client is alive; what comes back is ours, and destroyed on drop.
+        let native = unsafe { sys::rd_kafka_consumer_group_metadata(consumer.client().native_ptr()) };
+        if native.is_null() {
+            return None;
+        }
+        // SAFETY: just checked; the member id belongs to the metadata and ends with a zero.
+        let member = unsafe {
+            let id = sys::rd_kafka_consumer_group_metadata_member_id(native);
+            Member {
+                generation: sys::rd_kafka_consumer_group_metadata_generation_id(native),
+                id: if id.is_null() { String::new() } else { CStr::from_ptr(id).to_string_lossy().into_owned() },
+            }
+        };
+        // Made before the check, so that the check cannot leak it.
+        let metadata = Self { native, member };
+        metadata.member.is_fenced().then_some(metadata)
+    }
+
+    pub(super) fn native(&self) -> *const sys::rd_kafka_consumer_group_metadata_t {
+        self.native
+    }
+}
+
+impl Membership for GroupMetadata {
+    fn member(&self) -> &Member {
+        &self.member
+    }
+}
+
+impl Drop for GroupMetadata {
+    fn drop(&mut self) {
+        // SAFETY: ours, destroyed once.
+        unsafe { sys::rd_kafka_consumer_group_metadata_destroy(self.native) }
+    }
+}

@@ -1,0 +1,213 @@
+//! Where reading goes on in partitions that become ours.
+//!
+//! Positions in an open transaction of a dead writer cannot be read until that transaction ends. The last commit's
+//! metadata names the writer; initialising a producer under that name fences the writer and ends the transaction, long
+//! before the broker would.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
+use super::clients;
+use super::names::{self, TopicNames};
+use super::orders::Orders;
+use super::positions::{self, Committed};
+use super::producer::BurstProducer;
+use super::raw;
+use crate::domain::position::{Partition, TopicRole};
+use crate::pipeline::log::Assignment;
+use crate::settings::kafka::Kafka;
+use crate::telemetry::happenings::OrphanFenced;
+
+/// All at once: a healthy coordinator answers in milliseconds.
+const ALL: Duration = Duration::from_millis(400);
+
+/// One by one: a single unstable partition holds an answer back.
+const ONE: Duration = Duration::from_millis(100);
+
+/// Of a question about topics or ends.
+const QUESTION: Duration = Duration::from_secs(5);
+
+/// Why partitions cannot be taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotRestore {
+    /// Everything ends.
+    #[error("everything ends")]
+    Stopped,
+    /// It is another topic than the one we knew, or none.
+    #[error("topic {name} {what}")]
+    Topic {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// Who wrote a commit, by its metadata; `None`: nobody of ours.
+pub type WriterOf = fn(&str) -> Option<String>;
+
+/// Asks the cluster.
+pub struct Restorer {
+    /// The cluster.
+    pub kafka: Kafka,
+    /// Topics by role.
+    pub names: TopicNames,
+    /// Ids of topics, once known.
+    pub topic_ids: BTreeMap<TopicRole, String>,
+    /// Reads the writer's name out of metadata.
+    pub writer_of: WriterOf,
+}
+
+impl Restorer {
+    /// Where each of these stands. Blocks until all of them can be read; `beat` is called meanwhile.
+    pub fn restore(
+        &mut self,
+        consumer: &BaseConsumer,
+        partitions: &[Partition],
+        orders: &Orders,
+        mut beat: impl FnMut(),
+    ) -> Result<Vec<Assignment>, CannotRestore> {
+        let committed = self.committed(consumer, partitions, orders, &mut beat)?;
+        let topics: BTreeSet<TopicRole> = partitions.iter().map(|partition| partition.topic).collect();
+        self.check_topics(consumer, &topics, orders, &mut beat)?;
+        let mut assignments = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            beat();
+            let Committed { offset, metadata } = committed.get(partition).cloned().unwrap_or_default();
+            assignments.push(Assignment {
+                partition: *partition,
+                topic_id: self.topic_ids.get(&partition.topic).cloned().unwrap_or_default(),
+                committed: offset,
+                metadata,
+                log_start: self.log_start(consumer, *partition, orders, &mut beat)?,
+            });
+        }
+        Ok(assignments)
+    }
+
+    fn committed(
+        &self,
+        consumer: &BaseConsumer,
+        partitions: &[Partition],
+        orders: &Orders,
+        beat: &mut impl FnMut(),
+    ) -> Result<BTreeMap<Partition, Committed>, CannotRestore> {
+        let begun = Instant::now();
+        let mut found = positions::committed(consumer, &self.names, partitions, ALL).unwrap_or_default();
+        let mut fenced = BTreeSet::new();
+        loop {
+            let missing: Vec<Partition> = partitions.iter().copied().filter(|p| !found.contains_key(p)).collect();
+            if missing.is_empty() {
+                return Ok(found);
+            }
+            for partition in missing {
+                beat();
+                if let Ok(one) = positions::committed(consumer, &self.names, &[partition], ONE) {
+                    found.extend(one);
+                }
+            }
+            if orders.stopped() {
+                return Err(CannotRestore::Stopped);
+            }
+            let missing: Vec<Partition> = partitions.iter().copied().filter(|p| !found.contains_key(p)).collect();
+            if !missing.is_empty() && begun.elapsed() >= self.kafka.fence_after {
+                self.fence_writers(&missing, &mut fenced);
+            }
+        }
+    }
+
+    /// End the transactions that these partitions' last writers left open. Each writer is fenced once.
+    fn fence_writers(&self, partitions: &[Partition], fenced: &mut BTreeSet<String>) {
+        let asking: Result<BaseConsumer, _> = clients::reader(&self.kafka, "read_uncommitted").create();
+        let answer = asking
+            .and_then(|asking| positions::committed(&asking, &self.names, partitions, self.kafka.request_timeout));
+        let last = match answer {
+            Ok(last) => last,
+            Err(error) => {
+                let reason = format!("the last writers of unreadable partitions are not known yet: {error}");
+                clients::troubled("fence", error.rdkafka_error_code(), &reason);
+                return;
+            }
+        };
+        let writers: BTreeSet<String> = last.values().filter_map(|at| (self.writer_of)(&at.metadata)).collect();
+        for writer in writers {
+            // Our own predecessor was fenced before we joined the group.
+            if writer == clients::instance(&self.kafka) || !fenced.insert(writer.clone()) {
+                continue;
+            }
+            let begun = Instant::now();
+            match BurstProducer::initialise(&self.kafka, &writer) {
+                Ok(_) => OrphanFenced { writer: &writer, partitions, took: begun.elapsed() }.record(),
+                Err(error) => {
+                    fenced.remove(&writer);
+                    let reason = format!("{writer}, which left a transaction open, cannot be fenced: {error}");
+                    clients::troubled("fence", error.rdkafka_error_code(), &reason);
+                }
+            }
+        }
+    }
+
+    /// A recreated topic has another id: what was committed and remembered speaks of other records.
+    fn check_topics(
+        &mut self,
+        consumer: &BaseConsumer,
+        topics: &BTreeSet<TopicRole>,
+        orders: &Orders,
+        beat: &mut impl FnMut(),
+    ) -> Result<(), CannotRestore> {
+        let names: Vec<String> = topics.iter().map(|role| self.names.name(*role).to_owned()).collect();
+        let described = loop {
+            beat();
+            match raw::describe_topics(consumer.client().native_ptr(), &names, QUESTION) {
+                Ok(described) => break described,
+                Err(error) => {
+                    clients::troubled("consumer", Some(error.code), &error.text);
+                }
+            }
+            if orders.pause(ONE) {
+                return Err(CannotRestore::Stopped);
+            }
+        };
+        for role in topics {
+            let name = self.names.name(*role);
+            let Some(topic) = described.iter().find(|topic| topic.name == name) else {
+                return Err(CannotRestore::Topic { name: name.to_owned(), what: "does not exist any more".to_owned() });
+            };
+            match self.topic_ids.get(role) {
+                Some(known) if *known != topic.id => {
+                    let what = format!("was recreated: its id was {known} and is {}", topic.id);
+                    return Err(CannotRestore::Topic { name: name.to_owned(), what });
+                }
+                Some(_) => {}
+                None => {
+                    self.topic_ids.insert(*role, topic.id.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn log_start(
+        &self,
+        consumer: &BaseConsumer,
+        partition: Partition,
+        orders: &Orders,
+        beat: &mut impl FnMut(),
+    ) -> Result<u64, CannotRestore> {
+        loop {
+            match consumer.fetch_watermarks(self.names.name(partition.topic), names::number(partition), QUESTION) {
+                Ok((start, _)) => return Ok(u64::try_from(start).unwrap_or_default()),
+                Err(error) => {
+                    let reason = format!("the start of {partition} is not known yet: {error}");
+                    clients::troubled("consumer", error.rdkafka_error_code(), &reason);
+                }
+            }
+            beat();
+            if orders.pause(ONE) {
+                return Err(CannotRestore::Stopped);
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `log.kafka.*`: the cluster, and how this instance takes part in its group.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// The cluster.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kafka {
+    /// `host:port,host:port`.
+    pub bootstrap_servers: String,
+    /// The consumer group whose position is committed.
+    pub group_id: String,
+    /// Names this instance to the cluster: its transactional id and its static member id. Two live processes never
+    /// share one.
+    #[serde(default)]
+    pub transactional_id: Option<String>,
+    /// How partitions are assigned.
+    pub group_protocol: GroupProtocol,
+    /// A member that is not heard of for this long loses its partitions.
+    #[serde(with = "humantime_serde")]
+    pub session_timeout: Duration,
+    /// How often the member is heard of.
+    #[serde(with = "humantime_serde")]
+    pub heartbeat_interval: Duration,
+    /// A member that does not poll for this long loses its partitions.
+    #[serde(with = "humantime_serde")]
+    pub max_poll_interval: Duration,
+    /// The broker aborts a transaction that was left open for this long.
+    #[serde(with = "humantime_serde")]
+    pub transaction_timeout: Duration,
+    /// How long one request, such as a commit, may take before its outcome counts as unknown.
+    #[serde(with = "humantime_serde")]
+    pub request_timeout: Duration,
+    /// How long a revocation waits for the last burst.
+    #[serde(with = "humantime_serde")]
+    pub revoke_deadline: Duration,
+    /// A partition whose last writer left a transaction open for this long is fenced.
+    #[serde(with = "humantime_serde")]
+    pub fence_after: Duration,
+    /// Records handed to the road at once.
+    pub batch_max_records: usize,
+    /// Bytes of keys, values and headers handed to the road at once.
+    pub batch_max_bytes: usize,
+    /// The largest record that is produced, with its envelope.
+    pub max_message_bytes: usize,
+    /// Raw properties of librdkafka, checked against those that the promises rest on.
+    pub client: BTreeMap<String, String>,
+}
+
+/// How partitions are assigned. Either way the same partition number of all co-read topics goes to the same member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupProtocol {
+    /// The client's `range` assignor; any broker.
+    Classic,
+    /// The broker's `range` assignor (KIP-848); brokers from 4.0 on.
+    Consumer,
+}
+
+/// Properties that may not be set by hand, and why.
+pub const DENIED: &[(&str, &str)] = &[
+    ("bootstrap.servers", "it is log.kafka.bootstrap_servers"),
+    ("metadata.broker.list", "it is log.kafka.bootstrap_servers"),
+    ("group.id", "it is log.kafka.group_id"),
+    ("transactional.id", "it is log.kafka.transactional_id"),
+    ("group.instance.id", "it is log.kafka.transactional_id"),
+    ("group.protocol", "it is log.kafka.group_protocol"),
+    ("group.remote.assignor", "co-read topics are assigned together by range only"),
+    ("partition.assignment.strategy", "co-read topics are assigned together by range only"),
+    ("session.timeout.ms", "it is log.kafka.session_timeout"),
+    ("heartbeat.interval.ms", "it is log.kafka.heartbeat_interval"),
+    ("max.poll.interval.ms", "it is log.kafka.max_poll_interval"),
+    ("transaction.timeout.ms", "it is log.kafka.transaction_timeout"),
+    ("message.max.bytes", "it is log.kafka.max_message_bytes"),
+    ("enable.auto.commit", "offsets move only inside the transaction that carries their outputs"),
+    ("auto.commit.enable", "offsets move only inside the transaction that carries their outputs"),
+    ("auto.commit.interval.ms", "offsets move only inside the transaction that carries their outputs"),
+    ("enable.auto.offset.store", "offsets move only inside the transaction that carries their outputs"),
+    ("auto.offset.reset", "a lost position stops the processor; it never jumps"),
+    ("isolation.level", "what was not committed is not read"),
+    ("enable.partition.eof", "the end of a partition must be known"),
+    ("enable.idempotence", "transactions are idempotent, always"),
+    ("acks", "a record counts when all replicas have it"),
+    ("request.required.acks", "a record counts when all replicas have it"),
+    ("max.in.flight", "order and idempotence rest on it"),
+    ("max.in.flight.requests.per.connection", "order and idempotence rest on it"),
+    ("enable.gapless.guarantee", "a transaction must fail as a whole"),
+    ("retries", "librdkafka retries idempotently until the transaction's time is over"),
+    ("message.send.max.retries", "librdkafka retries idempotently until the transaction's time is over"),
+    ("message.timeout.ms", "it is log.kafka.transaction_timeout"),
+    ("delivery.timeout.ms", "it is log.kafka.transaction_timeout"),
+    ("enable.ssl.certificate.verification", "verification cannot be switched off"),
+    ("ssl.endpoint.identification.algorithm", "verification cannot be switched off"),
+    ("allow.auto.create.topics", "topics are created by `gatekeeper topics --create` only"),
+    ("test.mock.num.brokers", "an imitation of a broker keeps no promise"),
+];

@@ -1,0 +1,128 @@
+//! What happens between us and a Kafka cluster.
+
+use std::time::Duration;
+
+use metrics::counter;
+use tracing::{info, warn};
+
+use super::listed;
+use crate::domain::position::Partition;
+use crate::telemetry::metric_names as names;
+
+/// A client of the cluster met an error; librdkafka goes on by itself unless something else is said.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientTroubled<'a> {
+    /// Which client.
+    pub client: &'static str,
+    /// librdkafka's code.
+    pub code: &'a str,
+    /// librdkafka's words.
+    pub reason: &'a str,
+}
+
+impl ClientTroubled<'_> {
+    /// Log and count it.
+    pub fn record(&self) {
+        let code = self.code.to_owned();
+        counter!(names::KAFKA_TROUBLES, "client" => self.client, "code" => code).increment(1);
+        warn!(client = self.client, code = self.code, "{}", self.reason);
+    }
+}
+
+/// The producer of bursts is dropped: a delayed request of it must not end a later transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct ProducerReplaced<'a> {
+    /// Why.
+    pub reason: &'a str,
+    /// Somebody else initialised a producer under our transactional id.
+    pub fenced: bool,
+}
+
+impl ProducerReplaced<'_> {
+    /// Log and count it.
+    pub fn record(&self) {
+        let fenced = if self.fenced { "true" } else { "false" };
+        counter!(names::PRODUCERS_REPLACED, "fenced" => fenced).increment(1);
+        if self.fenced {
+            warn!(
+                reason = self.reason,
+                "fenced: another instance took our partitions for orphaned, or runs with our log.kafka.transactional_id"
+            );
+        } else {
+            info!(reason = self.reason, "the producer of bursts is replaced");
+        }
+    }
+}
+
+/// A commit got no answer; the committed positions said what became of it.
+#[derive(Debug, Clone, Copy)]
+pub struct CommitLookedUp<'a> {
+    /// Whether it stands.
+    pub committed: bool,
+    /// How long it took to know.
+    pub took: Duration,
+    /// Why there was no answer.
+    pub reason: &'a str,
+}
+
+impl CommitLookedUp<'_> {
+    /// Log and count it.
+    pub fn record(&self) {
+        let committed = if self.committed { "true" } else { "false" };
+        counter!(names::COMMITS_LOOKED_UP, "committed" => committed).increment(1);
+        warn!(
+            committed = self.committed,
+            took_ms = self.took.as_millis(),
+            reason = self.reason,
+            "a commit of unknown outcome was looked up"
+        );
+    }
+}
+
+/// A dead writer's open transaction was ended, so that its partitions can be read.
+#[derive(Debug, Clone, Copy)]
+pub struct OrphanFenced<'a> {
+    /// The writer's transactional id.
+    pub writer: &'a str,
+    /// What it kept unreadable.
+    pub partitions: &'a [Partition],
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl OrphanFenced<'_> {
+    /// Log and count it.
+    pub fn record(&self) {
+        counter!(names::ORPHANS_FENCED).increment(1);
+        warn!(
+            writer = self.writer,
+            partitions = listed(self.partitions),
+            took_ms = self.took.as_millis(),
+            "the last writer of partitions that are ours now left a transaction open: it was fenced"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::happenings::tests::recorded;
+
+    #[test]
+    fn trouble_with_the_cluster_is_counted_by_kind() {
+        let lines = recorded(|| {
+            ClientTroubled { client: "producer", code: "AllBrokersDown", reason: "no broker" }.record();
+            ProducerReplaced { reason: "a commit took 3s", fenced: false }.record();
+            CommitLookedUp { committed: true, took: Duration::from_secs(1), reason: "timed out" }.record();
+            OrphanFenced { writer: "gatekeeper-2", partitions: &[], took: Duration::from_secs(1) }.record();
+        });
+        for line in [
+            "gatekeeper_kafka_troubles_total{client=\"producer\",code=\"AllBrokersDown\"} 1",
+            "gatekeeper_producers_replaced_total{fenced=\"false\"} 1",
+            "gatekeeper_commits_looked_up_total{committed=\"true\"} 1",
+            "gatekeeper_orphans_fenced_total 1",
+        ] {
+            assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");
+        }
+    }
+}
