@@ -34,12 +34,18 @@ pub struct Kafka {
     /// How long one request, such as a commit, may take before its outcome counts as unknown.
     #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,
+    /// Whether an instance that ends gives its partitions to the others at once.
+    pub leave_on_stop: bool,
     /// How long a revocation waits for the last burst.
     #[serde(with = "humantime_serde")]
     pub revoke_deadline: Duration,
     /// A partition whose last writer left a transaction open for this long is fenced.
     #[serde(with = "humantime_serde")]
     pub fence_after: Duration,
+    /// Records of one partition that are read ahead of the road.
+    pub read_ahead_records: usize,
+    /// Bytes of one partition that are read ahead of the road.
+    pub read_ahead_bytes: usize,
     /// Records handed to the road at once.
     pub batch_max_records: usize,
     /// Bytes of keys, values and headers handed to the road at once.

@@ -51,6 +51,8 @@ fn numbers(settings: &Settings) -> Vec<(&'static str, u64, u64, u64)> {
         ("log.embedded.partitions", log.partitions.into(), 1, 1_024),
         ("log.embedded.batch_max_records", size(log.batch_max_records), 1, 100_000),
         ("log.embedded.batch_max_bytes", size(log.batch_max_bytes), 1_024, GIBIBYTE),
+        ("log.kafka.read_ahead_records", size(kafka.read_ahead_records), 1, 1_000_000),
+        ("log.kafka.read_ahead_bytes", size(kafka.read_ahead_bytes), 1_024, GIBIBYTE),
         ("log.kafka.batch_max_records", size(kafka.batch_max_records), 1, 100_000),
         ("log.kafka.batch_max_bytes", size(kafka.batch_max_bytes), 1_024, GIBIBYTE),
         ("log.kafka.max_message_bytes", size(kafka.max_message_bytes), 1_024, GIBIBYTE / 2),

@@ -17,11 +17,13 @@ pub fn consumer(kafka: &Kafka) -> ClientConfig {
     // Static membership: a restart under the same name takes its partitions back without a rebalance.
     config.set("group.instance.id", instance(kafka));
     config.set("max.poll.interval.ms", millis(kafka.max_poll_interval));
-    // Small batches often: what is fetched ahead is memory, and dropped by every pause.
+    // A little of each partition, often: what is fetched ahead is memory, thrown away by every pause, and one long
+    // backlog must not come before all others.
     default(&mut config, kafka, "fetch.wait.max.ms", "50");
-    default(&mut config, kafka, "fetch.queue.backoff.ms", "50");
-    default(&mut config, kafka, "queued.min.messages", "2000");
-    default(&mut config, kafka, "queued.max.messages.kbytes", "16384");
+    default(&mut config, kafka, "fetch.queue.backoff.ms", "10");
+    default(&mut config, kafka, "fetch.message.max.bytes", "131072");
+    default(&mut config, kafka, "queued.min.messages", "500");
+    default(&mut config, kafka, "queued.max.messages.kbytes", "1024");
     // The same partition number of all co-read topics on the same member: only range does that.
     match kafka.group_protocol {
         GroupProtocol::Classic => config

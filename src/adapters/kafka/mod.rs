@@ -18,7 +18,6 @@
 //! that owned their partitions (`ownership.rs`), a producer that saw trouble is never used again (`producer.rs`), and no
 //! outcome is told before it is known (`committer.rs`).
 
-mod batch;
 mod clients;
 mod committer;
 mod names;
@@ -29,6 +28,7 @@ mod positions;
 mod processor;
 mod producer;
 mod raw;
+mod read_ahead;
 mod restore;
 mod silence;
 mod transaction;

@@ -1,7 +1,7 @@
 //! The polling thread: the only one that reads, and the only one that knows who owns what.
 //!
 //! ```text
-//!  turn: what the road asked for (pause, resume) -> one batch of events -> who are we to the group now? -> was I away?
+//!  turn: what the road wants (pause, resume) -> events -> what was read, to the road -> who are we to the group now?
 //! ```
 //!
 //! A rebalance is an event among others, handled where it stands: `Revoke` waits (bounded) for the road's last burst and
@@ -20,12 +20,12 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::batch::{Batch, Delivery};
 use super::clients;
 use super::names::{self, TopicNames};
 use super::orders::{Orders, Steer};
 use super::ownership::{Membership as _, Ownership};
 use super::raw::{Event, EventQueue, GroupMetadata};
+use super::read_ahead::{Delivery, Limits, ReadAhead};
 use super::restore::{CannotRestore, Restorer};
 use super::silence::Silence;
 use crate::domain::clock::since_boot;
@@ -37,11 +37,20 @@ use crate::settings::kafka::Kafka;
 /// Longest wait for an event: how soon a pause takes effect when nothing comes.
 const WAIT: Duration = Duration::from_millis(10);
 
+/// Events taken before the road gets its share.
+const EVENTS_A_TURN: usize = 1_000;
+
 /// While the road is full.
 const ROAD_FULL: Duration = Duration::from_millis(2);
 
 /// Before a consumer that cannot go on is replaced.
 const BEFORE_REJOINING: Duration = Duration::from_secs(1);
+
+/// Longest wait for the partitions to come back when this instance leaves its group.
+const LEAVING: Duration = Duration::from_secs(3);
+
+/// For the request to leave.
+const LEAVE_REQUEST: Duration = Duration::from_millis(200);
 
 /// A burst that is on its way when a revocation's deadline passes gets this much longer.
 const BURST_GRACE: Duration = Duration::from_secs(2);
@@ -83,15 +92,10 @@ struct Session<'a> {
     // Dropped before its consumer.
     queue: EventQueue,
     consumer: BaseConsumer,
-    owned: BTreeMap<Partition, Owned>,
+    owned: BTreeMap<Partition, Epoch>,
+    read_ahead: ReadAhead,
     /// With the eager protocol: what was assigned is ours in this generation only.
     assigned_generation: Option<i32>,
-}
-
-#[derive(Debug)]
-struct Owned {
-    epoch: Epoch,
-    paused: bool,
 }
 
 impl Poller {
@@ -127,7 +131,14 @@ impl Poller {
         let topics: Vec<&str> = self.roles.iter().map(|role| self.names.name(*role)).collect();
         consumer.subscribe(&topics)?;
         let queue = EventQueue::of(&consumer);
-        Ok(Session { poller: self, queue, consumer, owned: BTreeMap::new(), assigned_generation: None })
+        let limits = Limits {
+            ahead_records: self.kafka.read_ahead_records,
+            ahead_bytes: self.kafka.read_ahead_bytes,
+            batch_records: self.kafka.batch_max_records,
+            batch_bytes: self.kafka.batch_max_bytes,
+        };
+        let (owned, read_ahead) = (BTreeMap::new(), ReadAhead::new(limits));
+        Ok(Session { poller: self, queue, consumer, owned, read_ahead, assigned_generation: None })
     }
 }
 
@@ -135,8 +146,10 @@ impl Session<'_> {
     fn run(&mut self) -> End {
         loop {
             if let Err(end) = self.turn() {
-                if end == End::Rejoin {
-                    self.lose_everything();
+                match end {
+                    End::Stopped => self.leave(),
+                    End::Rejoin => self.lose_everything(),
+                    End::Failed(_) => {}
                 }
                 return end;
             }
@@ -147,8 +160,15 @@ impl Session<'_> {
         if self.poller.orders.stopped() {
             return Err(End::Stopped);
         }
-        self.steer();
+        for steer in self.poller.orders.take_steering() {
+            match steer {
+                Steer::Pause(partitions) => self.read_ahead.hold(&partitions, true),
+                Steer::Resume(partitions) => self.read_ahead.hold(&partitions, false),
+            }
+        }
         self.read()?;
+        self.deliver()?;
+        self.steer();
         self.observe_membership();
         self.poller.silence.beat(since_boot());
         if let Some(silent) = self.poller.silence.take() {
@@ -157,51 +177,42 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// One batch.
+    /// What librdkafka has, as long as it comes without waiting.
     fn read(&mut self) -> Result<(), End> {
-        let mut batch = Batch::new(self.poller.kafka.batch_max_records, self.poller.kafka.batch_max_bytes);
         let mut wait = WAIT;
-        while !batch.is_full() {
+        for _ in 0..EVENTS_A_TURN {
             let Some(event) = self.queue.poll(wait) else { break };
             wait = Duration::ZERO;
             match event {
                 Event::Record { topic, partition, record } => {
                     if let Some(partition) = self.owned_partition(&topic, partition) {
-                        batch.push(partition, record);
+                        self.read_ahead.push(partition, record);
                     }
                 }
                 Event::EndOfPartition { topic, partition, end } => {
                     if let Some(partition) = self.owned_partition(&topic, partition) {
-                        batch.end(partition, u64::try_from(end).unwrap_or_default());
+                        self.read_ahead.end(partition, u64::try_from(end).unwrap_or_default());
                     }
                 }
-                Event::Assign(partitions) => {
-                    self.deliver(&mut batch)?;
-                    self.assigned(&partitions)?;
-                }
-                Event::Revoke(partitions) => {
-                    self.deliver(&mut batch)?;
-                    self.revoked(&partitions)?;
-                }
-                Event::Trouble { code, text, fatal, partition } => {
-                    self.deliver(&mut batch)?;
-                    self.trouble(code, &text, fatal, partition)?;
-                }
+                Event::Assign(partitions) => self.assigned(&partitions)?,
+                Event::Revoke(partitions) => self.revoked(&partitions)?,
+                Event::Trouble { code, text, fatal, partition } => self.trouble(code, &text, fatal, partition)?,
                 Event::Nothing => {}
             }
         }
-        self.deliver(&mut batch)
+        Ok(())
     }
 
     fn owned_partition(&self, topic: &str, number: i32) -> Option<Partition> {
         self.poller.names.partition(topic, number).filter(|partition| self.owned.contains_key(partition))
     }
 
-    fn deliver(&mut self, batch: &mut Batch) -> Result<(), End> {
-        for delivery in batch.take() {
+    /// Hand over what the road has room for; the rest waits here.
+    fn deliver(&mut self) -> Result<(), End> {
+        while self.poller.happenings.capacity() > 0 {
+            let Some(delivery) = self.read_ahead.next() else { break };
             let (Delivery::Records(partition, _) | Delivery::End(partition, _)) = delivery;
-            let Some(Owned { epoch, .. }) = self.owned.get(&partition) else { continue };
-            let epoch = *epoch;
+            let Some(epoch) = self.owned.get(&partition).copied() else { continue };
             self.tell(match delivery {
                 Delivery::Records(partition, records) => {
                     failpoints::hit("polled");
@@ -233,12 +244,15 @@ impl Session<'_> {
         }
         let eager = self.is_eager();
         if eager { self.consumer.assign(&list) } else { self.consumer.incremental_assign(&list) }.map_err(rejoin)?;
+        // Fencing a dead writer takes a second; and a fresh assignment says that these are ours.
+        self.poller.silence.restart(since_boot());
         self.assigned_generation =
             GroupMetadata::of(&self.consumer).filter(|_| eager).map(|metadata| metadata.member().generation);
         self.observe_membership();
         let epoch = self.poller.ownership.add(partitions.iter().copied());
         for partition in partitions {
-            self.owned.insert(partition, Owned { epoch, paused: false });
+            self.owned.insert(partition, epoch);
+            self.read_ahead.add(partition);
         }
         self.tell(Happening::Assigned { epoch, partitions: assignments })
     }
@@ -275,13 +289,8 @@ impl Session<'_> {
     /// Tell librdkafka that they are not read any more.
     fn give_up(&mut self, gone: &[Partition], revoked: &[(String, i32)]) -> Result<(), End> {
         // librdkafka keeps a pause over revocation and assignment; its next owner here would never resume it.
-        let paused: Vec<Partition> =
-            gone.iter().copied().filter(|p| self.owned.get(p).is_some_and(|o| o.paused)).collect();
-        if !paused.is_empty()
-            && let Err(error) = self.consumer.resume(&self.poller.names.list(&paused))
-        {
-            clients::troubled("consumer", error.rdkafka_error_code(), &error.to_string());
-        }
+        let stopped = self.read_ahead.remove(gone);
+        self.call(&stopped, BaseConsumer::resume);
         for partition in gone {
             self.owned.remove(partition);
         }
@@ -307,6 +316,37 @@ impl Session<'_> {
         self.tell(Happening::Assigned { epoch, partitions: Vec::new() }).ok();
     }
 
+    /// Give the partitions to the others at once. A static member that merely closes keeps them until its session ends;
+    /// one that unsubscribes leaves (KIP-345 forbids it on termination only).
+    fn leave(&mut self) {
+        let owned: Vec<Partition> = self.owned.keys().copied().collect();
+        self.poller.ownership.wait_for_burst(&owned, Instant::now() + BURST_GRACE, || ());
+        self.poller.ownership.remove(&owned);
+        if !self.poller.kafka.leave_on_stop {
+            return;
+        }
+        self.consumer.unsubscribe();
+        let until = Instant::now() + LEAVING;
+        let mut given_up = false;
+        while Instant::now() < until {
+            match self.queue.poll(WAIT) {
+                Some(Event::Revoke(partitions)) => {
+                    // An error here means that the group has them back already.
+                    given_up = self.give_up(&owned, &partitions).is_ok();
+                    break;
+                }
+                Some(_) => {}
+                None if owned.is_empty() => break,
+                None => {}
+            }
+        }
+        // The request to leave is on its way now; closing at once would throw it away.
+        let until = Instant::now() + LEAVE_REQUEST;
+        while given_up && Instant::now() < until {
+            self.queue.poll(WAIT);
+        }
+    }
+
     fn is_eager(&self) -> bool {
         !matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
     }
@@ -322,30 +362,18 @@ impl Session<'_> {
         self.poller.ownership.observe(metadata);
     }
 
+    /// Stop what is read too far ahead, go on with what is not.
     fn steer(&mut self) {
-        for steer in self.poller.orders.take_steering() {
-            let (partitions, pause) = match steer {
-                Steer::Pause(partitions) => (partitions, true),
-                Steer::Resume(partitions) => (partitions, false),
-            };
-            let changed: Vec<Partition> = partitions
-                .into_iter()
-                .filter(|partition| match self.owned.get_mut(partition) {
-                    Some(owned) if owned.paused != pause => {
-                        owned.paused = pause;
-                        true
-                    }
-                    _ => false,
-                })
-                .collect();
-            if changed.is_empty() {
-                continue;
-            }
-            let list = self.poller.names.list(&changed);
-            let done = if pause { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
-            if let Err(error) = done {
-                clients::troubled("consumer", error.rdkafka_error_code(), &error.to_string());
-            }
+        let (stop, go_on) = self.read_ahead.steer();
+        self.call(&stop, BaseConsumer::pause);
+        self.call(&go_on, BaseConsumer::resume);
+    }
+
+    fn call(&self, partitions: &[Partition], call: fn(&BaseConsumer, &TopicPartitionList) -> KafkaResult<()>) {
+        if !partitions.is_empty()
+            && let Err(error) = call(&self.consumer, &self.poller.names.list(partitions))
+        {
+            clients::troubled("consumer", error.rdkafka_error_code(), &error.to_string());
         }
     }
 
@@ -370,6 +398,8 @@ impl Session<'_> {
     fn reposition(&mut self, partition: Partition) -> Result<(), End> {
         let name = (self.poller.names.name(partition.topic).to_owned(), names::number(partition));
         self.owned.remove(&partition);
+        let stopped = self.read_ahead.remove(&[partition]);
+        self.call(&stopped, BaseConsumer::resume);
         let epoch = self.poller.ownership.remove(&[partition]);
         self.tell(Happening::Lost { partitions: vec![partition] })?;
         self.tell(Happening::Assigned { epoch, partitions: Vec::new() })?;
@@ -384,7 +414,8 @@ impl Session<'_> {
         let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
         self.consumer.seek(&name.0, name.1, offset, Duration::from_secs(5)).map_err(rejoin)?;
         let epoch = self.poller.ownership.add([partition]);
-        self.owned.insert(partition, Owned { epoch, paused: false });
+        self.owned.insert(partition, epoch);
+        self.read_ahead.add(partition);
         self.tell(Happening::Assigned { epoch, partitions: assignments })
     }
 

@@ -41,9 +41,10 @@ impl ProducerContext<NoCustomPartitioner> for Watch {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        // librdkafka ends the transaction over it by itself; this says which topic it was.
-        if let Err((error, message)) = result {
-            self.troubled.store(true, Ordering::SeqCst);
+        // librdkafka ends the transaction over it by itself; the first one says which topic it was.
+        if let Err((error, message)) = result
+            && !self.troubled.swap(true, Ordering::SeqCst)
+        {
             let reason = format!("a record was not delivered to {}", message.topic());
             clients::troubled("producer", code(error), &reason);
         }

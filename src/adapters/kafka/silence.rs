@@ -22,6 +22,11 @@ impl Silence {
         self.last = now;
     }
 
+    /// Whatever was silent before does not matter any more.
+    pub fn restart(&mut self, now: Duration) {
+        (self.last, self.longest) = (now, Duration::ZERO);
+    }
+
     /// The longest gap since this was asked, if it was longer than the limit.
     pub fn take(&mut self) -> Option<Duration> {
         let longest = std::mem::take(&mut self.longest);
@@ -42,6 +47,16 @@ mod tests {
         silence.beat(seconds(121));
         silence.beat(seconds(122));
         assert_eq!(silence.take(), Some(seconds(20)));
+        assert_eq!(silence.take(), None);
+    }
+
+    #[test]
+    fn what_was_silent_before_a_restart_is_not_told() {
+        let seconds = Duration::from_secs;
+        let mut silence = Silence::new(seconds(1), seconds(100));
+        silence.beat(seconds(120));
+        silence.restart(seconds(130));
+        silence.beat(seconds(131));
         assert_eq!(silence.take(), None);
     }
 }
