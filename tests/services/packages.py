@@ -12,12 +12,12 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 
 from .process import ServiceFailed
 
-PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
+# Not a 3.x: its `get` insists on the registry's parent, which Maven's repository does not have.
+PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:2.8"
 
 # Kafka logs through slf4j 1.7; `log4j-slf4j2-impl` would leave it silent.
 KAFKA = {"org.apache.kafka:kafka_2.13": "4.4.0", "org.apache.logging.log4j:log4j-slf4j-impl": "2.25.3"}
@@ -45,7 +45,9 @@ def postgres_binaries():
     Debian's package also creates a cluster of its own, on 5432, and may start it. It is left alone: ours has its own
     port and folder, and a test run has no business changing how a machine's databases start.
     """
-    return find_postgres() or (apt_install("postgresql") or find_postgres())
+    if not find_postgres():
+        apt_install("postgresql")
+    return find_postgres()
 
 
 def find_postgres():
@@ -84,10 +86,11 @@ def registry_home():
 
     def fetch(folder):
         with tempfile.TemporaryDirectory() as scratch:
-            maven(scratch, f"{PLUGIN}:copy", f"-Dartifact={name}:{version}:tar.gz:all", f"-DoutputDirectory={scratch}")
-            (archive,) = pathlib.Path(scratch).glob("*.tar.gz")
-            with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
+            # `get` leaves the archive in the local repository: in one of its own, so that it is found and goes again.
+            artifact = [f"-Dartifact={name}:{version}:tar.gz:all", "-Dtransitive=false"]
+            maven(scratch, f"{PLUGIN}:get", *artifact, f"-Dmaven.repo.local={scratch}")
+            (archive,) = pathlib.Path(scratch).rglob("apicurio-registry-app-*.tar.gz")
+            shutil.unpack_archive(archive, folder)
 
     return cached(f"registry-{version}", fetch)
 
