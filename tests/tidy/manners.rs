@@ -11,7 +11,10 @@ const LONG: &[(&str, &str)] = &[(
     "a whole broker with its weather: members, bursts and rebalances share one lock and one story",
 )];
 
-/// Tests that do not run by themselves: file and name, and who runs them.
+/// How the attribute of a test ends that waits for a service: `tests/run` starts it and runs the test.
+const NEEDS_SERVICE: &str = ": tests/run starts it\"]";
+
+/// Other tests that do not run by themselves: file and name, and who runs them.
 const IGNORED: &[(&str, &str)] =
     // A measurement, run by hand; its figure depends on the machine.
     &[("tests/it/log_contract/speed.rs", "speed")];
@@ -38,7 +41,8 @@ pub fn of_every_file(path: &str, text: &str) -> Vec<String> {
         if let Some(note) = notes.iter().find(|note| words().any(|word| word == **note)) {
             found.push(format!("{path}:{}: {note}: do it, or file it", index + 1));
         }
-        if line.trim_start().starts_with("#[ignore") {
+        let ignored = line.trim_start().strip_prefix("#[ignore");
+        if ignored.is_some_and(|rest| !(rest.starts_with(" = \"needs ") && rest.ends_with(NEEDS_SERVICE))) {
             let name = lines.peek().map_or("", |(_, next)| *next);
             if !IGNORED.iter().any(|(file, test)| *file == path && name.contains(&format!("fn {test}("))) {
                 found.push(format!("{path}:{}: a test that nobody runs", index + 1));

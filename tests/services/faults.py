@@ -1,0 +1,50 @@
+"""What can befall one running service: it dies, it freezes, it comes back. For fault tests, also as the command `fault`.
+
+Every function takes the path of the state file (GATEKEEPER_TEST_SERVICES) and a name from it: `kafka`, `kafka3-1` to
+`kafka3-3`, `postgres`, `registry`.
+"""
+
+import contextlib
+import signal
+
+from . import fleet, process
+
+
+def kill(state, name):
+    """`kill -9`: answers when the process is gone. Its data stays."""
+    with one(state, name) as service:
+        process.send(service, signal.SIGKILL)
+        process.wait_for_end([service], process.STOPPED_WITHIN)
+
+
+def freeze(state, name):
+    """Stops it in the middle of whatever it does; its connections stay open and silent."""
+    with one(state, name) as service:
+        process.send(service, signal.SIGSTOP)
+
+
+def thaw(state, name):
+    """Lets it go on."""
+    with one(state, name) as service:
+        process.send(service, signal.SIGCONT)
+
+
+def restart(state, name):
+    """Starts it again on its own data and ports, killed first if it still runs; answers when it is ready."""
+    with one(state, name) as service:
+        process.send(service, signal.SIGKILL)
+        process.wait_for_end([service], process.STOPPED_WITHIN)
+        process.spawn(service)
+    process.wait_until(service, fleet.IS_READY[service["kind"]])
+
+
+@contextlib.contextmanager
+def one(state, name):
+    """The service of that name, changed by one process at a time."""
+    with fleet.changing(state) as services:
+        for service in services:
+            if service["name"] == name:
+                yield service
+                return
+        names = ", ".join(service["name"] for service in services)
+        raise process.ServiceFailed(f"no service {name!r} here, only: {names}")
