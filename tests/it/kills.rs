@@ -66,8 +66,13 @@ async fn dies_and_comes_back(label: &str, nth: usize) {
     gatekeeper.serve_until_idle().await;
     gatekeeper.ends_of(&places).await;
     let report = gatekeeper.audit_finished().await;
-    let lost = report["calls_lost"].as_u64().expect("a number");
-    assert!(lost <= IN_FLIGHT as u64, "{label}: {lost} calls lost, {IN_FLIGHT} were under way at most");
+    let count = |name: &str| report[name].as_u64().expect("a number");
+    let (lost, cut_off) = (count("calls_lost"), count("calls_cut_off"));
+    let in_vain = lost + cut_off;
+    assert!(
+        in_vain <= IN_FLIGHT as u64,
+        "{label}: {lost} lost and {cut_off} cut off, {IN_FLIGHT} were under way at most"
+    );
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ struct Totals {
     failed_bursts: u64,
     calls: u64,
     calls_lost: u64,
+    calls_cut_off: u64,
     codes: std::collections::BTreeMap<String, u64>,
 }
 
@@ -39,6 +40,7 @@ fn count(totals: &mut Totals, report: &Report, faults: &world::Faults) {
     totals.failed_bursts += faults.failed_bursts;
     totals.calls += report.calls;
     totals.calls_lost += report.calls_lost;
+    totals.calls_cut_off += report.calls_cut_off;
     for ((_, code), count) in &report.by_code {
         *totals.codes.entry(code.clone()).or_default() += count;
     }
@@ -53,7 +55,7 @@ fn every_seed_keeps_the_promises() {
         count(&mut totals, &report, &faults);
     }
     println!(
-        "{} histories, {} records, {} crashes, {} rebalances, {} bursts that did not commit, {} calls, {} lost, {:?}",
+        "{} histories, {} records, {} crashes, {} rebalances, {} bursts that did not commit, {} calls, {} lost, {} cut off, {:?}",
         totals.histories,
         totals.records,
         totals.crashes,
@@ -61,6 +63,7 @@ fn every_seed_keeps_the_promises() {
         totals.failed_bursts,
         totals.calls,
         totals.calls_lost,
+        totals.calls_cut_off,
         totals.codes
     );
     if totals.histories >= 200 {
