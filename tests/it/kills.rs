@@ -7,6 +7,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use gatekeeper::domain::decision::TriageDecision;
 use gatekeeper::domain::record::OutRecord;
 use gatekeeper::failpoints::LABELS;
+#[cfg(feature = "sabotage")]
+use gatekeeper::sabotage::Sabotage;
 use nix::sys::signal::Signal;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
@@ -86,6 +88,21 @@ async fn killed_at_any_point_of_the_road_it_comes_back_whole() {
 #[test]
 fn what_is_passed_often_are_labels() {
     assert!(OFTEN.iter().all(|label| LABELS.contains(label)));
+}
+
+#[cfg(feature = "sabotage")]
+#[tokio::test]
+async fn offsets_committed_ahead_of_their_outputs_are_caught() {
+    let gatekeeper = Gatekeeper::with(SMALL_STEPS).await;
+    gatekeeper.publish(mixed(60)).await;
+    let sabotage = ("GATEKEEPER_SABOTAGE", Sabotage::OffsetsBeforeOutputs.name());
+    let failpoint = ("GATEKEEPER_FAILPOINT", "record_produced:2:kill");
+    let status = gatekeeper.serve_in(&["--until-idle"], &[sabotage, failpoint]).ended().await;
+    assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "{}", gatekeeper.what_the_worker_said());
+
+    gatekeeper.serve_until_idle().await;
+    let (green, report) = gatekeeper.judged();
+    assert!(!green && report["missing"].as_u64() > Some(0), "{report:#}");
 }
 
 /// What must not depend on when a process died.
