@@ -447,6 +447,7 @@ mod tests {
             ("triage.chain=['local', 'openai']", "triage.chain"),
             ("triage.chain=['openai']", "triage.chain"),
             ("models.local.min_known_share=1.5", "models.local.min_known_share"),
+            ("models.local.min_known_share=-0.1", "models.local.min_known_share"),
             ("models.local.min_known_share=nan", "models.local.min_known_share"),
             ("models.openai.base_url=host/v1", "models.openai.base_url"),
             ("models.openai.base_url=ftp://host/v1", "models.openai.base_url"),

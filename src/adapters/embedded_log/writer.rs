@@ -21,6 +21,7 @@ use crate::domain::clock::Clock;
 use crate::domain::position::{Partition, TopicRole};
 use crate::failpoints;
 use crate::pipeline::log::{Burst, Happening, PublishOutcome};
+use crate::sabotage::{self, Sabotage};
 
 /// An unknown outcome is asked for this often, so long apart, before the processor gives up.
 const ASK_TIMES: u32 = 20;
@@ -105,6 +106,11 @@ impl Writer {
     }
 
     async fn attempt(&self, connection: &mut SqliteConnection, burst: &Burst) -> Result<(), Failure> {
+        if sabotage::on(Sabotage::OffsetsBeforeOutputs) {
+            let mut early = connection.begin_with("BEGIN IMMEDIATE").await?;
+            positions::commit(&mut early, &self.catalog, &self.group, burst).await?;
+            early.commit().await?;
+        }
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         failpoints::hit("burst_begun");
         append(&mut transaction, &self.catalog, &burst.records, self.clock.now()).await?;

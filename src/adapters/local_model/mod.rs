@@ -153,7 +153,7 @@ mod tests {
     use crate::operations::train::{Row, Step, TrainError, TrainOptions, run};
 
     fn settings(weights: Option<PathBuf>) -> Local {
-        Local { weights, min_known_share: 0.3 }
+        Local { weights, min_known_share: 0.5 }
     }
 
     fn event(subject: Option<&str>, body: Option<&str>) -> SupportEvent {
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(best(event(Some("refund please"), None)), "refund_cancel");
         assert_eq!(best(event(None, Some("refund please"))), "refund_cancel");
         let both = scores(ask(&model, event(Some("refund"), Some("please")))).0;
-        assert_eq!(both, read(&model.weights, 0.3, "refund\nplease", None).answer.expect("an answer"));
+        assert_eq!(both, read(&model.weights, 0.5, "refund\nplease", None).answer.expect("an answer"));
     }
 
     #[test]

@@ -80,7 +80,7 @@ mod tests {
         LazyLock::new(|| file::decode(GENERIC).expect("the shipped weights are good").weights);
 
     fn answer(text: &str, told: Option<&str>) -> Result<String, Abstention> {
-        read(&WEIGHTS, 0.3, text, told).answer.map(|ranked| ranked[0].0.clone())
+        read(&WEIGHTS, 0.5, text, told).answer.map(|ranked| ranked[0].0.clone())
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(answer("I cannot log in to my account", Some("de-AT")), Err(Abstention::Language));
         assert_eq!(answer("I cannot log in to my account", Some("en-GB")), Ok("account_access".to_owned()));
         assert_eq!(answer("Passwort vergessen, Konto gesperrt", Some("en")), Err(Abstention::OutOfVocabulary));
-        assert_eq!(read(&WEIGHTS, 0.3, "refund please", Some("en-GB")).language, Some(("en".to_owned(), 1.0)));
+        assert_eq!(read(&WEIGHTS, 0.5, "refund please", Some("en-GB")).language, Some(("en".to_owned(), 1.0)));
     }
 
     #[test]
@@ -128,10 +128,10 @@ mod tests {
         let mut weights = WEIGHTS.clone();
         weights.about.languages.push("de".to_owned());
         let text = "Where is the card that you have sent to me more than three weeks ago, and why is it so late?";
-        assert_eq!(read(&weights, 0.3, text, None).language.map(|(code, _)| code), Some("en".to_owned()));
-        assert_eq!(read(&weights, 0.3, "refund please", None).language, None, "too short to be sure");
+        assert_eq!(read(&weights, 0.5, text, None).language.map(|(code, _)| code), Some("en".to_owned()));
+        assert_eq!(read(&weights, 0.5, "refund please", None).language, None, "too short to be sure");
         let german = "Die Rechnung, die ich gestern bekommen habe, ist leider falsch";
-        assert_eq!(read(&weights, 0.3, german, None).answer, Err(Abstention::OutOfVocabulary));
+        assert_eq!(read(&weights, 0.5, german, None).answer, Err(Abstention::OutOfVocabulary));
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
         let head = "where is my card ".repeat(600);
         let long = format!("{head}{}", "refund ".repeat(150_000));
         assert!(long.len() > 1 << 20);
-        assert_eq!(read(&WEIGHTS, 0.3, &long, None), read(&WEIGHTS, 0.3, &head, None));
+        assert_eq!(read(&WEIGHTS, 0.5, &long, None), read(&WEIGHTS, 0.5, &head, None));
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqlitePool};
 
+use crate::failpoints;
 use crate::sabotage::{self, Sabotage};
 use crate::settings::ledger::Ledger as Settings;
 
@@ -93,10 +94,19 @@ pub(super) async fn open(settings: &Settings) -> Result<Pools, OpenError> {
     // A batch waits for another process's lock at most this long, so a connection is free again soon after.
     let acquire_timeout = settings.busy_timeout + settings.slow_error;
     let writer = pool(1, options.clone(), acquire_timeout).await.map_err(|error| refused(&path, error))?;
-    MIGRATIONS.run(&writer).await.map_err(|error| not_migrated(&path, error))?;
+    migrate(&writer).await.map_err(|error| not_migrated(&path, error))?;
     let reading = options.pragma("query_only", "ON");
     let readers = pool(READERS, reading, acquire_timeout).await.map_err(|error| refused(&path, error))?;
     Ok(Pools { writer, readers, acquire_timeout, path })
+}
+
+/// One transaction around all of it: a crash leaves the old layout or the new one, and two processes that start at once
+/// do not migrate twice.
+async fn migrate(writer: &SqlitePool) -> Result<(), MigrateError> {
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+    MIGRATIONS.run_direct(None, &mut *transaction, false).await?;
+    failpoints::hit("migration_half_done");
+    Ok(transaction.commit().await?)
 }
 
 fn path_of(url: &str) -> Result<PathBuf, OpenError> {

@@ -57,7 +57,7 @@ pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow:
 fn model(run: &Run, taken: Arc<Taken>) -> Arc<dyn Model> {
     match run.scenario.latency {
         Some(_) => Arc::new(Simulated::new(run.draws(), taken)),
-        None => Arc::new(LocalModel::generic("local", &Local { weights: None, min_known_share: 0.3 })),
+        None => Arc::new(LocalModel::generic("local", &Local { weights: None, min_known_share: 0.5 })),
     }
 }
 

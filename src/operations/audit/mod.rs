@@ -45,8 +45,19 @@ pub struct ProviderCall {
     pub key: String,
     /// Milliseconds since the epoch.
     pub started_at: i64,
-    /// Whether a good answer was sent, and under which id.
-    pub answered: Option<String>,
+    /// What came of it.
+    pub end: CallEnd,
+}
+
+/// How a call ended, as the provider remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallEnd {
+    /// No reply was handed over whole: the caller hung up (a crash, a timeout) or the provider died; or it goes on yet.
+    CutOff,
+    /// With a reply that is not an answer.
+    Failed,
+    /// A good answer was sent, under this id.
+    Answered(String),
 }
 
 /// When the ledger saved an answer, and which.

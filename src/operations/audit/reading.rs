@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Committed, History, ProviderCall, SavedAnswer, Seen};
+use super::{CallEnd as End, Committed, History, ProviderCall, SavedAnswer, Seen};
 use crate::domain::event::SupportEvent;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::{Partition, TopicRole};
@@ -202,13 +202,28 @@ struct CallLine {
 
 #[derive(Debug, Deserialize)]
 struct CallEnd {
+    /// 0: no reply was begun.
     status: u16,
+    /// The caller hung up before the reply was handed over whole.
+    #[serde(default)]
+    client_gone: bool,
     #[serde(default)]
     response_id: Option<String>,
 }
 
+impl From<CallEnd> for End {
+    fn from(end: CallEnd) -> Self {
+        match (end.status, end.response_id) {
+            _ if end.client_gone => Self::CutOff,
+            (0, _) => Self::CutOff,
+            (200, Some(id)) => Self::Answered(id),
+            _ => Self::Failed,
+        }
+    }
+}
+
 /// The provider's call ledger: JSON lines with `call`, `call_id` (`<dedupe key>.<attempt>`) and `received_at` when a call
-/// begins, and the same with `end: {status, response_id}` when it ends.
+/// begins, and the same with `end: {status, client_gone, response_id}` when it ends.
 ///
 /// A last line without its line break is one that a crash cut short: what it was to say is not known, and it is left out.
 pub fn read_calls(file: &Path) -> Result<Vec<ProviderCall>, ReadError> {
@@ -228,11 +243,11 @@ pub fn read_calls(file: &Path) -> Result<Vec<ProviderCall>, ReadError> {
                 // A new process of the provider counts from the start; a number that comes again is another call.
                 open.insert(line.call, calls.len());
                 let key = line.call_id.split('.').next().unwrap_or_default().to_owned();
-                calls.push(ProviderCall { key, started_at: line.received_at, answered: None });
+                calls.push(ProviderCall { key, started_at: line.received_at, end: End::CutOff });
             }
             Some(end) => {
                 if let Some(at) = open.remove(&line.call) {
-                    calls[at].answered = end.response_id.filter(|_| end.status == 200);
+                    calls[at].end = end.into();
                 }
             }
         }

@@ -34,8 +34,11 @@ pub struct Report {
     pub calls: u64,
     /// Calls begun after that event's answer was saved.
     pub paid_twice: u64,
-    /// Answers that were sent and never saved: a crash, or a timeout on our side.
+    /// Answers that were sent whole and never saved: a crash between reply and save.
     pub calls_lost: u64,
+    /// Calls that began and whose reply never came to us: a crash or a timeout of ours in the middle of them, the
+    /// provider's end, or calls that go on yet. The provider may have billed them.
+    pub calls_cut_off: u64,
     /// The first violations.
     pub findings: Vec<Finding>,
     /// How many there are.
@@ -62,7 +65,8 @@ impl Report {
             "records": self.records, "terminals": self.terminals, "decisions": self.decisions,
             "dead_letters": self.dead_letters, "by_code": by_code, "missing": self.missing, "open": self.open,
             "twice": self.twice, "out_of_order": self.out_of_order, "paid_twice": self.paid_twice,
-            "calls": self.calls, "calls_lost": self.calls_lost, "violations": self.violations,
+            "calls": self.calls, "calls_lost": self.calls_lost, "calls_cut_off": self.calls_cut_off,
+            "violations": self.violations,
             "findings": self.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
     }
@@ -85,7 +89,7 @@ impl fmt::Display for Report {
         }
         write!(
             f,
-            "records {}, terminals {}, decisions {}, missing {}, open {}, twice {}, out of order {}, paid twice {}, calls {}, lost in crashes {}, violations {}",
+            "records {}, terminals {}, decisions {}, missing {}, open {}, twice {}, out of order {}, paid twice {}, calls {}, lost in crashes {}, cut off {}, violations {}",
             self.records,
             self.terminals,
             self.decisions,
@@ -96,6 +100,7 @@ impl fmt::Display for Report {
             self.paid_twice,
             self.calls,
             self.calls_lost,
+            self.calls_cut_off,
             self.violations
         )
     }

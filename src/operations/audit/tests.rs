@@ -28,9 +28,9 @@ fn a_history_with_every_fate_is_green_and_counted() {
     assert_eq!((report.decisions, report.dead_letters), (5, 3));
     assert_eq!((report.missing, report.twice, report.out_of_order, report.paid_twice), (0, 0, 0, 0));
     assert_eq!(
-        (report.calls, report.calls_lost),
-        (10, 5),
-        "each of five was answered once before, and lost in a crash"
+        (report.calls, report.calls_lost, report.calls_cut_off),
+        (20, 5, 5),
+        "each of five was asked for four times: cut off, failed, lost in a crash, saved"
     );
 }
 

@@ -197,7 +197,7 @@ fn decide(decision: &TriageDecision) -> Stage {
     let (disposition, by) = (symbol(&decision.disposition), symbol(&decision.decided_by));
     let mut more = vec![decision.rationale.clone()];
     for (name, field) in fields(decision) {
-        let threshold = field.threshold.map(|threshold| format!(" of {threshold:.2}")).unwrap_or_default();
+        let threshold = field.threshold.map(|threshold| format!(" (threshold {threshold:.2})")).unwrap_or_default();
         let caps = capped_by(&name, field, &decision.safety.blocked_by);
         let caps = if caps.is_empty() { String::new() } else { format!(", held back by {}", caps.join(", ")) };
         let value = &field.value;

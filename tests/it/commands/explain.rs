@@ -47,9 +47,13 @@ fn a_decided_event_and_its_duplicate_are_told_apart_stage_by_stage() {
     assert_eq!(by_origin["copies"].as_array().map(Vec::len), Some(1), "by origin: that copy");
     assert_eq!(by_origin["decision"]["decision_id"], id);
     let table = place.good(&["explain", "1"]);
-    for word in
-        ["read     support.events.v1-", "held back by uncalibrated:category", "queue ", "DUPLICATE / SAME_EVENT"]
-    {
+    for word in [
+        "read     support.events.v1-",
+        "held back by uncalibrated:category",
+        "queue ",
+        " (threshold 0.",
+        "DUPLICATE / SAME_EVENT",
+    ] {
         assert!(table.contains(word), "{word:?} in {table}");
     }
 }

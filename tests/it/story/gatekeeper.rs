@@ -173,13 +173,16 @@ impl Gatekeeper {
     }
 
     pub fn serve_with(&self, arguments: &[&str], failpoint: Option<&str>) -> Running {
+        let failpoint = failpoint.map(|failpoint| ("GATEKEEPER_FAILPOINT", failpoint));
+        self.serve_in(arguments, failpoint.as_slice())
+    }
+
+    /// With these variables in its environment.
+    pub fn serve_in(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
         let log =
             fs::OpenOptions::new().create(true).append(true).open(self.worker_log()).expect("the folder is there");
         let mut command = self.command(&["serve"]);
-        command.args(arguments).stdout(Stdio::null()).stderr(log);
-        if let Some(failpoint) = failpoint {
-            command.env("GATEKEEPER_FAILPOINT", failpoint);
-        }
+        command.args(arguments).envs(environment.iter().copied()).stdout(Stdio::null()).stderr(log);
         Running::start(&mut command, "the processor")
     }
 
@@ -285,14 +288,20 @@ impl Gatekeeper {
         self.folder.path().join("calls.jsonl")
     }
 
-    /// The audit's report; it must be green.
-    pub async fn audit(&self) -> Value {
+    /// The audit's report, and whether it is green.
+    pub fn judged(&self) -> (bool, Value) {
         let calls = self.calls_file();
         let calls = calls.to_str().expect("UTF-8");
         let output = self.command(&["audit", "--output", "json", "--calls", calls]).output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr);
         let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
-        assert!(output.status.success(), "{report:#}\n{}", self.what_the_worker_said());
+        (output.status.success(), report)
+    }
+
+    /// The audit's report; it must be green.
+    pub async fn audit(&self) -> Value {
+        let (green, report) = self.judged();
+        assert!(green, "{report:#}\n{}", self.what_the_worker_said());
         self.decisions_are_the_saved_ones().await;
         report
     }

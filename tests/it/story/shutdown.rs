@@ -47,5 +47,6 @@ async fn asked_a_second_time_it_ends_at_once_and_nothing_is_lost() {
     gatekeeper.control(json!({})).await;
     gatekeeper.serve_until_idle().await;
     gatekeeper.ends_of(&places).await;
-    gatekeeper.audit_finished().await;
+    let report = gatekeeper.audit_finished().await;
+    assert_eq!((&report["calls_cut_off"], &report["calls_lost"]), (&json!(5), &json!(0)), "{report:#}");
 }

@@ -15,12 +15,19 @@ fn begins(call: u64, key: &str, at: i64) -> String {
 }
 
 fn ends(call: u64, key: &str, at: i64, status: u16, id: &str) -> String {
-    let end = format!("{{\"status\":{status},\"response_id\":{id}}}");
+    ends_with(call, key, at, &format!("{{\"status\":{status},\"response_id\":{id}}}"))
+}
+
+fn ends_with(call: u64, key: &str, at: i64, end: &str) -> String {
     format!("{{\"call\":{call},\"call_id\":\"{key}.1\",\"received_at\":{at},\"end\":{end}}}\n")
 }
 
-fn call(key: &str, started_at: i64, answered: Option<&str>) -> ProviderCall {
-    ProviderCall { key: key.to_owned(), started_at, answered: answered.map(str::to_owned) }
+fn call(key: &str, started_at: i64, end: End) -> ProviderCall {
+    ProviderCall { key: key.to_owned(), started_at, end }
+}
+
+fn answered(id: &str) -> End {
+    End::Answered(id.to_owned())
 }
 
 #[test]
@@ -34,14 +41,28 @@ fn a_call_is_answered_by_its_end_and_only_a_good_answer_counts() {
         begins(3, "cc", 12),
     ]
     .concat();
-    let expected = vec![call("aa", 10, Some("r-1")), call("bb", 11, None), call("cc", 12, None)];
+    let expected = vec![call("aa", 10, answered("r-1")), call("bb", 11, End::Failed), call("cc", 12, End::CutOff)];
     assert_eq!(calls_in(text.as_bytes()).expect("a good file"), expected);
 }
 
 #[test]
 fn a_number_that_comes_again_after_a_restart_is_another_call() {
     let text = [begins(1, "aa", 10), begins(1, "bb", 20), ends(1, "bb", 20, 200, "\"r-2\"")].concat();
-    assert_eq!(calls_in(text.as_bytes()).expect("a good file"), [call("aa", 10, None), call("bb", 20, Some("r-2"))]);
+    let expected = [call("aa", 10, End::CutOff), call("bb", 20, answered("r-2"))];
+    assert_eq!(calls_in(text.as_bytes()).expect("a good file"), expected);
+}
+
+#[test]
+fn a_call_whose_reply_was_not_handed_over_whole_is_cut_off_billed_or_not() {
+    for end in [
+        "{\"status\":0}",
+        "{\"status\":0,\"client_gone\":true,\"response_id\":null}",
+        "{\"status\":200,\"client_gone\":true,\"response_id\":\"r-1\"}",
+        "{\"status\":500,\"client_gone\":true}",
+    ] {
+        let text = [begins(1, "aa", 10), ends_with(1, "aa", 10, end)].concat();
+        assert_eq!(calls_in(text.as_bytes()).expect("a good file"), [call("aa", 10, End::CutOff)], "{end}");
+    }
 }
 
 #[test]
@@ -50,10 +71,10 @@ fn a_last_line_cut_short_anywhere_is_left_out() {
     let last = ends(1, "aa", 10, 200, "\"r-ü\"");
     for cut in 0..last.len() {
         let bytes = [whole.as_bytes(), &last.as_bytes()[..cut]].concat();
-        assert_eq!(calls_in(&bytes).expect("only the last line is cut"), [call("aa", 10, None)], "cut at {cut}");
+        assert_eq!(calls_in(&bytes).expect("only the last line is cut"), [call("aa", 10, End::CutOff)], "cut at {cut}");
     }
     let bytes = [whole, last].concat();
-    assert_eq!(calls_in(bytes.as_bytes()).expect("a good file"), [call("aa", 10, Some("r-ü"))]);
+    assert_eq!(calls_in(bytes.as_bytes()).expect("a good file"), [call("aa", 10, answered("r-ü"))]);
 }
 
 #[test]

@@ -1,6 +1,8 @@
-//! No call starts after that event's answer was saved. Answers that were sent and never saved are counted, not judged: a
-//! crash between reply and save costs one, and so does a reply that came after our timeout.
+//! No call starts after that event's answer was saved. What a call cost in vain is counted, not judged: an answer that was
+//! sent and never saved is lost to a crash between reply and save; a call without a reply was cut off by a crash or by our
+//! timeout, and may have been billed all the same.
 
+use super::super::CallEnd;
 use super::super::case::Case;
 use super::super::finding::Invariant;
 use super::super::report::Report;
@@ -14,8 +16,14 @@ pub(in super::super) fn paid_once(case: &Case<'_>, report: &mut Report) {
             let answer = saved.response_id.as_deref().unwrap_or("nobody paid for");
             let what = format!("event {key} was asked about {late} ms after its answer ({answer}) was saved");
             report.find(Invariant::PaidOnce, what);
-        } else if call.answered.is_some() && saved.is_none_or(|saved| call.answered != saved.response_id) {
-            report.calls_lost += 1;
+            continue;
+        }
+        match &call.end {
+            CallEnd::CutOff => report.calls_cut_off += 1,
+            CallEnd::Answered(id) if saved.is_none_or(|saved| saved.response_id.as_ref() != Some(id)) => {
+                report.calls_lost += 1;
+            }
+            CallEnd::Answered(_) | CallEnd::Failed => {}
         }
     }
 }

@@ -313,7 +313,8 @@ pub(super) const ANOMALIES: &[Anomaly] = &[
         |report| report.paid_twice,
         |history, pick| {
             let index = pick.index(&history.calls, |_| true);
-            history.calls[index] = ProviderCall { started_at: 3_001, answered: None, ..history.calls[index].clone() };
+            let call = ProviderCall { started_at: 3_001, end: CallEnd::Failed, ..history.calls[index].clone() };
+            history.calls[index] = call;
         },
     ),
 ];

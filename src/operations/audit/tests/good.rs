@@ -225,18 +225,15 @@ pub(super) fn letter_for(partition: u32, offset: u64, code: &str) -> DeadLetter 
     }
 }
 
-/// One call whose answer was lost in a crash, one whose answer was saved.
+/// One call that was cut off, one that failed, one whose answer was lost in a crash, one whose answer was saved.
 fn pay(record: &Written, history: &mut History) {
     let key = DedupeKey::of_event(&record.event).to_hex();
-    let call = |started_at, answer: &str| ProviderCall {
-        key: key.clone(),
-        started_at,
-        answered: Some(format!("{answer}-{}-{}", record.partition, record.offset)),
-    };
-    history.calls.push(call(1_000, "lost"));
-    history.calls.push(call(2_000, "saved"));
-    let response_id = call(0, "saved").answered;
-    history.answers.insert(key.clone(), SavedAnswer { answered_at: 3_000, response_id });
+    let id = |answer: &str| format!("{answer}-{}-{}", record.partition, record.offset);
+    let ends = [CallEnd::CutOff, CallEnd::Failed, CallEnd::Answered(id("lost")), CallEnd::Answered(id("saved"))];
+    for (started_at, end) in (1_000..).step_by(500).zip(ends) {
+        history.calls.push(ProviderCall { key: key.clone(), started_at, end });
+    }
+    history.answers.insert(key, SavedAnswer { answered_at: 3_000, response_id: Some(id("saved")) });
 }
 
 pub(super) fn push<T>(topic: &mut Vec<Seen<T>>, partition: u32, record: T) {
