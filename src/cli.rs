@@ -229,6 +229,10 @@ pub struct BenchArgs {
     /// Seed of latencies and tickets.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Which log: the embedded one in a folder of its own, or the cluster of the settings, with topics of its own there
+    /// and the ledger of the settings.
+    #[arg(long, value_enum, default_value_t)]
+    pub log: BenchLog,
     /// A table or one JSON document.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
@@ -244,6 +248,18 @@ pub enum BenchWork {
     Backlog,
     /// Works until its standard input is closed.
     Paced,
+    /// Reads, makes two outputs of each record, and publishes them: no pipeline, no ledger, no model.
+    Bare,
+}
+
+/// The log of a bench.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum BenchLog {
+    /// One SQLite file.
+    #[default]
+    Embedded,
+    /// A Kafka cluster.
+    Kafka,
 }
 
 /// Flags of `topics`.

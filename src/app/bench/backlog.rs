@@ -11,6 +11,7 @@ use super::terminals::Terminals;
 use super::tickets::Tickets;
 use super::usage::Worked;
 use crate::cli::BenchWork;
+use crate::domain::position::{Partition, TopicRole};
 use crate::operations::log_browser::LogBrowser;
 
 /// Records appended in one transaction.
@@ -41,7 +42,7 @@ pub struct Backlog {
 pub async fn measure(place: &Place, run: &Run) -> anyhow::Result<Backlog> {
     let events = run.events();
     let log = place.log().await?;
-    let partitions = place.parts.settings.log.embedded.partitions;
+    let partitions = place.partitions();
     eprintln!("{}: appending {events} events", run.scenario.name);
     append(place, run, &*log, partitions).await?;
     eprintln!("{}: working them off, {} in flight", run.scenario.name, run.in_flight);
@@ -71,8 +72,27 @@ pub async fn measure(place: &Place, run: &Run) -> anyhow::Result<Backlog> {
     Ok(Backlog { events, makespan, steady_rate, little, perfect, shortest, drawn_mean, worked })
 }
 
+/// Records a second of a loop that only reads and publishes, on the same kind of log in the same minute.
+pub async fn measure_bare(place: &Place, run: &Run) -> anyhow::Result<f64> {
+    let log = place.log().await?;
+    append(place, run, &*log, place.partitions()).await?;
+    eprintln!("{}: the same events through a bare loop", run.scenario.name);
+    let worked = place::ended(place.start(run, BenchWork::Bare)?).await?;
+    let ends = log_end(&*log, place.partitions()).await?;
+    anyhow::ensure!(ends >= run.events(), "{} events came out of the bare loop as {ends}", run.events());
+    worked.bare_rate.context("the bare loop did not say how fast it was")
+}
+
+async fn log_end(log: &dyn LogBrowser, partitions: u32) -> anyhow::Result<u64> {
+    let mut end = 0;
+    for number in 0..partitions {
+        end += log.watermarks(Partition { topic: TopicRole::Feedback, number }).await?.end;
+    }
+    Ok(end)
+}
+
 async fn append(place: &Place, run: &Run, log: &dyn LogBrowser, partitions: u32) -> anyhow::Result<()> {
-    let (tickets, draws) = (Tickets::new(place.parts.publisher(), partitions)?, run.draws());
+    let (tickets, draws) = (Tickets::new(place.parts.publisher(), place.source(), partitions)?, run.draws());
     let events: Vec<u64> = (0..run.events()).collect();
     for chunk in events.chunks(APPENDED_AT_ONCE as usize) {
         let now = place.parts.clock.now();

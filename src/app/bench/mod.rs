@@ -9,6 +9,7 @@
 //!             read when each terminal was written
 //! paced.rs    start the child, append evenly     -> worker.rs  work until standard input is closed
 //!             look for each terminal as it comes
+//!             on Kafka, if nothing is slow     -> bare.rs    the same events through a loop that does nothing else
 //! report.rs   figures beside their targets
 //! ```
 //!
@@ -16,6 +17,7 @@
 //! latency comes from the paced run, at half the speed that the backlog was worked off with.
 
 mod backlog;
+mod bare;
 mod ideal;
 mod latency;
 mod model;
@@ -62,12 +64,16 @@ fn chosen(only: Option<&str>) -> anyhow::Result<Vec<&'static Scenario>> {
 }
 
 async fn measure(settings: &SettingsArgs, run: &Run) -> anyhow::Result<Report> {
+    let bare = match run.is_limited_by_log() {
+        true => Some(backlog::measure_bare(&Place::new(settings, run)?, run).await?),
+        false => None,
+    };
     let place = Place::new(settings, run)?;
     let worked = backlog::measure(&place, run).await?;
     drop(place);
     let place = Place::new(settings, run)?;
     let added = paced::measure(&place, run, worked.steady_rate).await?;
-    Ok(report::report(run, &worked, &added, place.parts.settings.pipeline.burst_interval))
+    Ok(report::report(run, &worked, bare, &added, place.parts.settings.pipeline.burst_interval))
 }
 
 /// What a child is started for, as the hidden flag has it.
@@ -76,6 +82,7 @@ impl BenchWork {
         match self {
             Self::Backlog => "backlog",
             Self::Paced => "paced",
+            Self::Bare => "bare",
         }
     }
 }

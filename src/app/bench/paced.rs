@@ -38,9 +38,9 @@ pub async fn measure(place: &Place, run: &Run, steady_rate: f64) -> anyhow::Resu
     let warm_up = ((rate * WARM_UP.as_secs_f64()) as u64).min(events - 1);
     eprintln!("{}: {events} events at {rate:.0} a second, for their latency", run.scenario.name);
     let log = place.log().await?;
-    let partitions = place.parts.settings.log.embedded.partitions;
+    let partitions = place.partitions();
     let mut child = place.start(run, BenchWork::Paced)?;
-    let tickets = Tickets::new(place.parts.publisher(), partitions)?;
+    let tickets = Tickets::new(place.parts.publisher(), place.source(), partitions)?;
     let appending = append_evenly(place, &*log, &tickets, rate, events);
     let looking = look(log.clone(), partitions, events, Instant::now() + length + PATIENCE);
     let (acknowledged, readable) = tokio::try_join!(appending, looking)?;

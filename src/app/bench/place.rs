@@ -1,4 +1,4 @@
-//! A folder for one run, with its settings; it goes away with the run.
+//! A folder for one run, with its settings; it goes away with the run. On Kafka, topics and a group of its own.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -11,8 +11,10 @@ use super::scenario::Run;
 use super::usage::Worked;
 use crate::adapters::embedded_log::Access;
 use crate::app::wiring::{self, Parts};
-use crate::cli::{BenchWork, SettingsArgs};
+use crate::cli::{BenchLog, BenchWork, SettingsArgs};
+use crate::domain::position::TopicRole;
 use crate::operations::log_browser::LogBrowser;
+use crate::settings::log::LogKind;
 
 /// High enough never to be reached: the buckets are asked, and let everybody through.
 const TENANT: &str = "id = 'default'\n[limits]\nrequests_per_minute = 100_000_000\ntokens_per_minute = 4_000_000_000\n";
@@ -34,11 +36,11 @@ impl Place {
         std::fs::write(tenants.join("default.toml"), TENANT)?;
         let mut settings = settings.clone();
         let text = |path: PathBuf| toml::Value::from(path.display().to_string()).to_string();
+        settings.sets.extend(match run.log {
+            BenchLog::Embedded => in_folder(&folder),
+            BenchLog::Kafka => in_cluster(&folder.1),
+        });
         settings.sets.extend([
-            "log.kind = 'embedded'".to_owned(),
-            format!("log.embedded.path = {}", text(folder.0.join("log.db"))),
-            "ledger.enabled = true".to_owned(),
-            format!("ledger.url = {}", toml::Value::from(format!("sqlite:{}", folder.0.join("ledger.db").display()))),
             format!("tenants.directory = {}", text(tenants)),
             "tenants.unknown = 'default'".to_owned(),
             format!("pipeline.max_in_flight = {}", run.in_flight),
@@ -48,6 +50,19 @@ impl Place {
         ]);
         let parts = Parts::new(wiring::settings(&settings)?.settings)?;
         Ok(Self { folder, settings, parts })
+    }
+
+    /// How many partitions its topics have.
+    pub fn partitions(&self) -> u32 {
+        match self.parts.settings.log.kind {
+            LogKind::Embedded => self.parts.settings.log.embedded.partitions,
+            LogKind::Kafka => self.parts.settings.log.kafka.partitions,
+        }
+    }
+
+    /// Where its events say they come from: a ledger that is shared with other runs takes them for new ones.
+    pub fn source(&self) -> String {
+        format!("/bench/{}", self.folder.1)
     }
 
     /// Its log, with all topics.
@@ -62,6 +77,9 @@ impl Place {
         let mut command = Command::new(std::env::current_exe().context("this program's own path")?);
         command.args(["bench", "--work", work.flag(), "--only", run.scenario.name]);
         command.args(["--in-flight", &run.in_flight.to_string(), "--seed", &run.seed.to_string()]);
+        if run.log == BenchLog::Kafka {
+            command.args(["--log", "kafka"]);
+        }
         if let Some(profile) = &self.settings.profile {
             command.args(["--profile", profile]);
         }
@@ -81,13 +99,38 @@ pub async fn ended(child: Child) -> anyhow::Result<Worked> {
     serde_json::from_slice(&output.stdout).context("the processor's last words")
 }
 
-struct Folder(PathBuf);
+fn in_folder(folder: &Folder) -> Vec<String> {
+    let text = |value: String| toml::Value::from(value).to_string();
+    let file = |name: &str| folder.0.join(name).display().to_string();
+    vec![
+        "log.kind = 'embedded'".to_owned(),
+        format!("log.embedded.path = {}", text(file("log.db"))),
+        "ledger.enabled = true".to_owned(),
+        format!("ledger.url = {}", text(format!("sqlite:{}", file("ledger.db")))),
+    ]
+}
+
+/// Whatever the settings say of the cluster and of the ledger, under names that nobody else uses.
+fn in_cluster(id: &str) -> Vec<String> {
+    let mut sets = vec![
+        "log.kind = 'kafka'".to_owned(),
+        format!("log.kafka.group_id = 'bench-{id}'"),
+        format!("log.kafka.transactional_id = 'bench-{id}'"),
+        format!("topics.deferred = 'bench-{id}.deferred.{{tier}}'"),
+    ];
+    sets.extend(TopicRole::FIXED.map(|role| format!("topics.{} = 'bench-{id}.{}'", role.key(), role.key())));
+    sets
+}
+
+/// The folder, and the id in its name.
+struct Folder(PathBuf, String);
 
 impl Folder {
     fn new() -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("gatekeeper-bench-{}", uuid::Uuid::new_v4()));
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let folder = std::env::temp_dir().join(format!("gatekeeper-bench-{id}"));
         std::fs::create_dir(&folder).with_context(|| format!("the folder {}", folder.display()))?;
-        Ok(Self(folder))
+        Ok(Self(folder, id))
     }
 }
 

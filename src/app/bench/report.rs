@@ -15,6 +15,9 @@ const MEMORY_IN_FLIGHT: usize = 256;
 /// A reader may see the slowest hundredth this much later than one burst interval.
 const MAX_P99_BEYOND_BURST_MS: f64 = 50.0;
 
+/// Of what the log alone can do, with a ledger.
+const OF_BARE_LOOP: f64 = 0.2;
+
 /// One run.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -53,8 +56,8 @@ impl Target {
     }
 }
 
-/// All figures of a run; `added` is in milliseconds.
-pub fn report(run: &Run, backlog: &Backlog, added: &[f64], burst_interval: Duration) -> Report {
+/// All figures of a run; `bare` is in records a second, `added` in milliseconds.
+pub fn report(run: &Run, backlog: &Backlog, bare: Option<f64>, added: &[f64], burst_interval: Duration) -> Report {
     use Target::{AtLeast, AtMost};
     let (targets, worked) = (run.scenario.targets, &backlog.worked);
     let seconds = backlog.makespan.as_secs_f64();
@@ -66,6 +69,8 @@ pub fn report(run: &Run, backlog: &Backlog, added: &[f64], burst_interval: Durat
     let figures = [
         figure("first to last", "s", Some(seconds), None),
         figure("steady rate", "events/s", Some(backlog.steady_rate), targets.rate.map(AtLeast)),
+        figure("bare loop", "events/s", bare, None),
+        figure("steady rate / bare loop", "", bare.map(|bare| backlog.steady_rate / bare), Some(AtLeast(OF_BARE_LOOP))),
         figure("steady rate / Little's law", "", of_little, targets.of_little.map(AtLeast)),
         figure("perfect scheduler / first to last", "", of(backlog.perfect), targets.of_perfect.map(AtLeast)),
         figure("shortest possible / first to last", "", of(backlog.shortest), None),

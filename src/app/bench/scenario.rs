@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::latency::Latency;
 use super::tickets::Draws;
-use crate::cli::BenchArgs;
+use crate::cli::{BenchArgs, BenchLog};
 
 /// A kind of run.
 #[derive(Debug)]
@@ -63,6 +63,7 @@ pub const SCENARIOS: [Scenario; 4] = [
 
 /// Events a second that a run without latency is expected to manage: how many it gets for its seconds.
 const EXPECTED_RATE: f64 = 2_000.0;
+const EXPECTED_RATE_OF_KAFKA: f64 = 8_000.0;
 
 /// A scenario with the numbers of this command line.
 #[derive(Debug, Clone)]
@@ -75,18 +76,29 @@ pub struct Run {
     pub seconds: u64,
     /// All chance.
     pub seed: u64,
+    /// Where events come from.
+    pub log: BenchLog,
 }
 
 impl Run {
     pub fn new(scenario: &'static Scenario, args: &BenchArgs) -> Self {
         let in_flight = args.in_flight.unwrap_or(scenario.in_flight);
-        Self { scenario, in_flight, seconds: args.seconds, seed: args.seed }
+        Self { scenario, in_flight, seconds: args.seconds, seed: args.seed, log: args.log }
+    }
+
+    /// Whether the log itself is the limit, so that a loop that does nothing else says what there is to be had.
+    pub fn is_limited_by_log(&self) -> bool {
+        self.log == BenchLog::Kafka && self.scenario.latency == Some(Latency::Instant)
     }
 
     /// As many as the ideal works off in the run's seconds.
     pub fn events(&self) -> u64 {
         let mean = self.scenario.latency.map_or(0.0, Latency::mean);
-        let rate = if mean > 0.0 { self.in_flight as f64 / mean } else { EXPECTED_RATE };
+        let expected = match self.log {
+            BenchLog::Embedded => EXPECTED_RATE,
+            BenchLog::Kafka => EXPECTED_RATE_OF_KAFKA,
+        };
+        let rate = if mean > 0.0 { self.in_flight as f64 / mean } else { expected };
         ((rate * self.seconds as f64) as u64).max(1)
     }
 

@@ -48,11 +48,12 @@ impl Draws {
 pub struct Tickets {
     texts: Vec<SupportEvent>,
     publisher: Publisher,
+    source: String,
     partitions: u32,
 }
 
 impl Tickets {
-    pub fn new(publisher: Publisher, partitions: u32) -> anyhow::Result<Self> {
+    pub fn new(publisher: Publisher, source: String, partitions: u32) -> anyhow::Result<Self> {
         let ordinary: std::collections::HashSet<&str> =
             ORDINARY.lines().filter_map(|line| line.split(',').next()).collect();
         let mut texts = Vec::new();
@@ -63,7 +64,7 @@ impl Tickets {
             }
         }
         anyhow::ensure!(!texts.is_empty(), "the demonstration has no ordinary ticket");
-        Ok(Self { texts, publisher, partitions })
+        Ok(Self { texts, publisher, source, partitions })
     }
 
     /// The record of this event.
@@ -71,7 +72,7 @@ impl Tickets {
         let text = &self.texts[(event % self.texts.len() as u64) as usize];
         let mut written = text.clone();
         written.event_id = event_id(event);
-        written.source = "/bench".to_owned();
+        written.source = self.source.clone();
         written.event_type = EventType::MessageAdded;
         written.tenant_id = format!("tenant-{}", ticket % TENANTS);
         written.ticket_id = format!("ticket-{ticket}");

@@ -19,6 +19,8 @@ pub struct Worked {
     pub calls: u64,
     /// How long they really took on average, in seconds.
     pub call_mean: f64,
+    /// Records a second, of a bare loop.
+    pub bare_rate: Option<f64>,
 }
 
 /// CPU seconds of this process so far, in user and system mode.

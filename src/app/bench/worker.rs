@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::{mpsc, watch};
 
+use super::bare;
 use super::model::{Simulated, Taken};
 use super::scenario::Run;
 use super::usage::{Worked, cpu_seconds, peak_rss};
@@ -22,6 +23,9 @@ pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow:
     let loaded = wiring::settings(settings)?;
     logging::init(&loaded.settings.telemetry)?;
     let parts = Parts::new(loaded.settings)?;
+    if work == BenchWork::Bare {
+        return bare::run(&parts).await;
+    }
     // Metrics cost something, so they are counted here as they are in life.
     let metrics = recorder::install()?;
     let upkeep = tokio::spawn(async move { metrics.run_upkeep().await });
@@ -46,8 +50,14 @@ pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow:
     };
     run_loop::run(parts.fixtures(guard, incarnation), outside).await.context("the processor cannot go on")?;
     let (calls, call_mean) = taken.so_far();
-    let worked =
-        Worked { started_at, peak_rss: peak_rss(), cpu_seconds: cpu_seconds()? - cpu_before, calls, call_mean };
+    let worked = Worked {
+        started_at,
+        peak_rss: peak_rss(),
+        cpu_seconds: cpu_seconds()? - cpu_before,
+        calls,
+        call_mean,
+        bare_rate: None,
+    };
     listening.abort();
     upkeep.abort();
     println!("{}", serde_json::to_string(&worked)?);
