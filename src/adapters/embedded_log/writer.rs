@@ -202,6 +202,7 @@ mod tests {
     async fn bench() -> Bench {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = Settings {
+            group_id: "group".to_owned(),
             path: folder.path().join("log.db"),
             partitions: 1,
             poll_interval: Duration::from_millis(5),

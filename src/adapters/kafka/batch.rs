@@ -55,7 +55,8 @@ impl Batch {
     }
 }
 
-fn size(record: &Record) -> usize {
+/// Bytes of key, value and headers.
+pub fn size(record: &Record) -> usize {
     let of = |bytes: Option<&crate::domain::record::Payload>| bytes.map_or(0, bytes::Bytes::len);
     let headers: usize = record.headers.iter().map(|header| header.name.len() + of(header.value.as_ref())).sum();
     of(record.key.as_ref()) + of(record.value.as_ref()) + headers

@@ -12,6 +12,7 @@
 //! ```
 //!
 //! - [`KafkaLog`] is the log for a processor, one of any number.
+//! - [`KafkaBrowser`] is the log for operators' commands, beside all of them.
 //!
 //! librdkafka's calls block, so none is made on the runtime: three threads do everything. What does not belong here:
 //! frontiers, lanes and results, which the road owns. What must hold: a burst's offsets are sent under the membership
@@ -19,6 +20,7 @@
 //! outcome is told before it is known (`committer.rs`).
 
 mod batch;
+mod browser;
 mod clients;
 mod committer;
 mod names;
@@ -33,5 +35,6 @@ mod restore;
 mod silence;
 mod transaction;
 
+pub use browser::KafkaBrowser;
 pub use processor::{CannotOpen, KafkaLog, Reading};
 pub use restore::WriterOf;

@@ -47,6 +47,7 @@ impl Embedded {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = Settings {
+            group_id: "group".to_owned(),
             path: folder.path().join("data/log.db"),
             partitions: PARTITIONS,
             poll_interval: Duration::from_millis(2),
