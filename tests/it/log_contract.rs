@@ -5,6 +5,7 @@
 
 mod embedded;
 mod kafka;
+mod one_cluster;
 mod one_file;
 mod road;
 mod speed;
@@ -238,7 +239,7 @@ async fn a_burst_is_in_the_log_before_its_answer(log: impl LogUnderTest) {
     let mut road = Road::assigned(log.open_processor("group").await).await;
     append(&*browser, numbered(events(0), 0..1)).await;
     road.read(events(0), 1).await;
-    let mut results = burst(1, &road, &[(events(0), 1, "m")]);
+    let mut results = burst(1, &road, &[(events(0), 1, "m"), (events(1), 0, "m")]);
     results.records = numbered(decisions(0), 0..3);
     results.records.extend(numbered(decisions(1), 0..2));
     assert_eq!(road.publish(results).await, PublishOutcome::Committed);

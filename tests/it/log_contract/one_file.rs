@@ -233,7 +233,7 @@ async fn retention_takes_old_records_but_never_what_a_group_has_not_passed() {
 
     // Another group, further on: the slower one is waited for.
     let mut road = Road::assigned(log.open_processor("other").await).await;
-    road.read(events(0), 2_000).await;
+    road.read(events(0), 1_300).await;
     assert_eq!(road.publish(burst(1, &road, &[(events(0), 2_000, "m")])).await, PublishOutcome::Committed);
     append(&*browser, numbered(decisions(1), 0..600)).await;
     log.clock.to(Duration::from_secs(7_300));

@@ -6,20 +6,23 @@
 //!  reader.rs    pages of records                          (one consumer, assigned by hand)
 //!  appender.rs  all of these or none                      (one producer, a transaction a call)
 //!  creation.rs  the topics that are missing               (pure plan, then the admin client)
+//!  cluster.rs   how the cluster is set up                 (describe configs)
 //! ```
 //!
 //! librdkafka's calls block, so every method runs on a thread that may. What is read is committed: an open transaction
 //! hides what comes after it, for as long as a burst takes. Offsets have gaps, where the cluster keeps its own marks.
 
 mod appender;
-mod creation;
+mod cluster;
+pub(super) mod creation;
 mod error;
 mod marks;
 mod reader;
 mod topics;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use rdkafka::consumer::BaseConsumer;
@@ -31,12 +34,19 @@ use self::reader::Reader;
 use self::topics::KnownTopics;
 use super::clients;
 use super::names::TopicNames;
-use super::positions;
+use super::positions::{self, Committed};
+use super::preconditions::{self, Flaw};
 use crate::domain::position::{Partition, Position, TopicRole};
 use crate::domain::record::{OutRecord, Record};
 use crate::operations::log_browser::{BrowseError, CommittedPosition, LogBrowser, ReadLimit, TopicInfo, Watermarks};
 use crate::settings::kafka::Kafka;
 use crate::settings::topics::Topics;
+
+/// How long all positions are asked for at once: a coordinator answers in milliseconds if none of them is moving.
+const ALL: Duration = Duration::from_millis(1_000);
+
+/// How long one position is asked for: longer than a burst has it.
+const ONE: Duration = Duration::from_millis(500);
 
 /// The port's implementation.
 pub struct KafkaBrowser {
@@ -78,6 +88,19 @@ impl KafkaBrowser {
             })
         });
         Ok(Self { shared: Some(Arc::new(opened.await?)) })
+    }
+
+    /// What is wrong with the cluster. `window`: how long the ledger remembers an event.
+    ///
+    /// # Errors
+    /// When the cluster does not answer.
+    pub async fn flaws(&self, window: Duration) -> Result<Vec<Flaw>, BrowseError> {
+        let runtime = tokio::runtime::Handle::current();
+        let judge = move |shared: &Shared| {
+            let cluster = cluster::cluster(shared, &runtime)?;
+            Ok(preconditions::judge(&cluster, &shared.names, &shared.kafka, window))
+        };
+        self.call(judge).await
     }
 
     async fn call<T: Send + 'static>(
@@ -170,16 +193,42 @@ impl Shared {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
-        let found = positions::committed(consumer, &self.names, &partitions, self.timeout())
-            .map_err(|error| browse_error(&error))?;
-        if let Some(unstable) = partitions.iter().find(|partition| !found.contains_key(partition)) {
-            let why = format!("the position of {unstable} is in an open transaction");
-            return Err(BrowseError::Unavailable(why));
-        }
+        let found = self.stable_positions(consumer, &partitions)?;
         let committed = found.into_iter().filter_map(|(partition, committed)| {
             Some(CommittedPosition { partition, offset: committed.offset?, metadata: committed.metadata })
         });
         Ok(committed.collect())
+    }
+
+    /// All at once; where processors are busy, some position is in a transaction at any time, so the rest one by one.
+    fn stable_positions(
+        &self,
+        consumer: &BaseConsumer,
+        partitions: &[Partition],
+    ) -> Result<BTreeMap<Partition, Committed>, BrowseError> {
+        let begun = Instant::now();
+        let mut found = BTreeMap::new();
+        let mut ask = |partitions: &[Partition], timeout| {
+            let answer = positions::committed(consumer, &self.names, partitions, timeout);
+            match answer.map_err(|error| browse_error(&error)) {
+                Ok(answer) => found.extend(answer),
+                // Unstable, or away: the next look tells.
+                Err(BrowseError::Unavailable(_)) => {}
+                Err(error) => return Err(error),
+            }
+            Ok(partitions.iter().copied().filter(|partition| !found.contains_key(partition)).collect::<Vec<_>>())
+        };
+        let mut missing = ask(partitions, ALL)?;
+        while let Some(partition) = missing.pop() {
+            let still_missing = ask(&[partition], ONE)?;
+            if !still_missing.is_empty() && begun.elapsed() > self.timeout() {
+                let why = format!("the position of {partition} cannot be read: no answer, or an open transaction");
+                return Err(BrowseError::Unavailable(why));
+            }
+            // Behind the others.
+            missing.splice(0..0, still_missing);
+        }
+        Ok(found)
     }
 
     fn create_topics(&self, runtime: &tokio::runtime::Handle) -> Result<Vec<TopicRole>, BrowseError> {
@@ -187,7 +236,7 @@ impl Shared {
         let Some(plan) = creation::plan(&self.kafka, &self.names, &existing)? else { return Ok(Vec::new()) };
         let created = creation::create(&self.kafka, &plan, runtime)?;
         // Until every broker knows them, writing to them fails.
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         while self.topics()?.len() < existing.len() + plan.len() {
             if begun.elapsed() > self.timeout() {
                 let why = "the topics were created, but not all brokers know them yet";
