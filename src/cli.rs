@@ -61,7 +61,7 @@ pub enum Command {
     Train(TrainArgs),
     /// Throughput, latency and memory of this machine with a simulated model.
     Bench(BenchArgs),
-    /// Create and list the topics.
+    /// Create, list and check the topics; print what must be granted.
     Topics(TopicsArgs),
     /// Create or update the ledger's tables.
     Migrate,
@@ -268,6 +268,12 @@ pub struct TopicsArgs {
     /// Create what is missing.
     #[arg(long)]
     pub create: bool,
+    /// Kafka: name everything about topics and brokers that breaks a promise, and what to do; exit code 1 if there is any.
+    #[arg(long, conflicts_with = "create")]
+    pub check: bool,
+    /// Kafka: print the grants that this installation needs, as kafka-acls.sh commands.
+    #[arg(long, conflicts_with_all = ["create", "check"])]
+    pub acls: bool,
     /// A table or one JSON document.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,

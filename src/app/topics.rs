@@ -1,41 +1,96 @@
-//! `topics`: list the topics, and create what is missing.
+//! `topics`: list the topics, create what is missing, check what is there, and print what must be granted.
 
 use std::process::ExitCode;
 
 use super::wiring::{self, Parts};
 use crate::adapters::embedded_log::Access;
+use crate::adapters::kafka::{self, Flaw, KafkaBrowser};
 use crate::cli::{Output, SettingsArgs, TopicsArgs};
 use crate::domain::position::Partition;
+use crate::settings::log::LogKind;
 
 pub async fn run(args: &SettingsArgs, topics: TopicsArgs) -> anyhow::Result<ExitCode> {
     let parts = Parts::new(wiring::settings(args)?.settings)?;
+    let on_kafka = parts.settings.log.kind == LogKind::Kafka;
+    anyhow::ensure!(
+        on_kafka || !(topics.check || topics.acls),
+        "--check and --acls are about Kafka (log.kind = kafka)"
+    );
+    if topics.acls {
+        return acls(&parts, topics.output);
+    }
+    if topics.check {
+        return check(&parts, topics.output).await;
+    }
+    list(&parts, &topics).await
+}
+
+async fn list(parts: &Parts, topics: &TopicsArgs) -> anyhow::Result<ExitCode> {
     let access = if topics.create { Access::Append } else { Access::ReadOnly };
     let browser = parts.browser(access).await?;
     let created = if topics.create { browser.create_topics().await? } else { Vec::new() };
     let mut rows = Vec::new();
     for topic in browser.topics().await? {
-        let mut records = 0;
+        let mut offsets = 0;
         for number in 0..topic.partitions {
             let watermarks = browser.watermarks(Partition { topic: topic.role, number }).await?;
-            records += watermarks.end - watermarks.log_start;
+            offsets += watermarks.end - watermarks.log_start;
         }
-        rows.push((topic.name, topic.partitions, records, created.contains(&topic.role)));
+        rows.push((topic.name, topic.partitions, offsets, created.contains(&topic.role)));
     }
     match topics.output {
         Output::Table => {
-            for (name, partitions, records, created) in rows {
+            for (name, partitions, offsets, created) in rows {
                 let note = if created { "  created" } else { "" };
-                println!("{name:<36} {partitions:>4} partitions {records:>10} records{note}");
+                println!("{name:<36} {partitions:>4} partitions {offsets:>10} offsets{note}");
             }
         }
         Output::Json => {
             let rows: Vec<_> = rows
                 .into_iter()
-                .map(|(name, partitions, records, created)| {
-                    serde_json::json!({"name": name, "partitions": partitions, "records": records, "created": created})
+                .map(|(name, partitions, offsets, created)| {
+                    serde_json::json!({"name": name, "partitions": partitions, "offsets": offsets, "created": created})
                 })
                 .collect();
             println!("{}", serde_json::to_string_pretty(&rows)?);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ends with failure when anything is wrong, or could not be looked at.
+async fn check(parts: &Parts, output: Output) -> anyhow::Result<ExitCode> {
+    let browser = KafkaBrowser::open(&parts.settings.log.kafka, &parts.settings.topics).await?;
+    let flaws = browser.flaws(parts.settings.ledger.window).await?;
+    match output {
+        Output::Table if flaws.is_empty() => println!("topics and brokers are as they should be"),
+        Output::Table => {
+            for Flaw { what, cure } in &flaws {
+                println!("{what}\n    {cure}");
+            }
+        }
+        Output::Json => {
+            let flaws = flaws.iter().map(|Flaw { what, cure }| serde_json::json!({"what": what, "cure": cure}));
+            println!("{}", serde_json::to_string_pretty(&flaws.collect::<Vec<_>>())?);
+        }
+    }
+    Ok(if flaws.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn acls(parts: &Parts, output: Output) -> anyhow::Result<ExitCode> {
+    let grants = kafka::acls(&parts.settings.log.kafka, &parts.settings.topics);
+    match output {
+        // A script that can be run once its principals are filled in.
+        Output::Table => {
+            for kafka::Grants { purpose, commands } in grants {
+                println!("# {purpose}\n{}\n", commands.join("\n"));
+            }
+        }
+        Output::Json => {
+            let grants = grants.iter().map(
+                |kafka::Grants { purpose, commands }| serde_json::json!({"purpose": purpose, "commands": commands}),
+            );
+            println!("{}", serde_json::to_string_pretty(&grants.collect::<Vec<_>>())?);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use crate::adapters::embedded_log::{Access, EmbeddedBrowser, EmbeddedLog, Reading};
-use crate::adapters::kafka::{self, KafkaLog};
+use crate::adapters::kafka::{self, KafkaBrowser, KafkaLog};
 use crate::adapters::local_model::LocalModel;
 use crate::adapters::openai::OpenAiModel;
 use crate::adapters::sqlite::SqliteLedger;
@@ -154,7 +154,11 @@ impl Parts {
                 let browser = EmbeddedBrowser::open(embedded, &self.settings.topics, access, self.clock.clone());
                 Ok(Arc::new(browser.await.context("the log cannot be opened")?))
             }
-            LogKind::Kafka => anyhow::bail!("the browser of a Kafka log is not there yet"),
+            // What may be written there is granted by the cluster, not by how it was opened.
+            LogKind::Kafka => {
+                let browser = KafkaBrowser::open(&self.settings.log.kafka, &self.settings.topics);
+                Ok(Arc::new(browser.await.context("the log cannot be opened")?))
+            }
         }
     }
 

@@ -17,7 +17,8 @@ pub trait LogBrowser: Send + Sync + 'static {
     /// Where a partition begins and ends now.
     fn watermarks(&self, partition: Partition) -> BoxFuture<'_, Result<Watermarks, BrowseError>>;
 
-    /// Committed records from `from` on, in order; at least one unless `from` is the end.
+    /// Committed records from `from` on, in order; none if there is none before the end. Offsets may have gaps, also
+    /// right before the end, where a log keeps marks of its own.
     fn read(
         &self,
         partition: Partition,

@@ -224,6 +224,19 @@ fn cluster(settings: &Settings, broken: &mut Vec<Violation>) {
             "is required with log.kind = kafka: 1 to 64 of A-Z a-z 0-9 . _ -, another one for each instance",
         ));
     }
+    let (retention, window) = (kafka.retention, settings.ledger.window);
+    if retention < window {
+        broken.push(Violation::new(
+            &["log.kafka.retention", "ledger.window"],
+            "must not be shorter than ledger.window: what is remembered must still be there to be audited",
+        ));
+    }
+    if settings.ledger.rejected_window < retention {
+        broken.push(Violation::new(
+            &["ledger.rejected_window", "log.kafka.retention"],
+            "must not be shorter than log.kafka.retention: a redrive finds its rejected event by this row",
+        ));
+    }
     let largest = settings.schemas.max_payload_bytes.saturating_add(settings.schemas.max_payload_bytes / 2);
     if kafka.max_message_bytes < largest {
         broken.push(Violation::new(
@@ -373,6 +386,9 @@ fn production(settings: &Settings, broken: &mut Vec<Violation>) {
     }
     if !settings.ledger.enabled {
         refuse(key("ledger.enabled"), "there would be no dedupe and no saved answers");
+    }
+    if settings.log.kind == LogKind::Kafka && settings.log.kafka.replication_factor < 3 {
+        refuse(key("log.kafka.replication_factor"), "losing one broker would lose records or stop the work");
     }
     let Http { enabled, bind } = settings.http;
     if enabled && !bind.ip().is_loopback() {

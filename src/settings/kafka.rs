@@ -52,6 +52,13 @@ pub struct Kafka {
     pub batch_max_bytes: usize,
     /// The largest record that is produced, with its envelope.
     pub max_message_bytes: usize,
+    /// Partitions of topics that are created, where none of ours exists yet.
+    pub partitions: u32,
+    /// Replicas of topics that are created, and the fewest that `topics --check` accepts.
+    pub replication_factor: u16,
+    /// Records older than this go; deferred ones stay until they are read.
+    #[serde(with = "humantime_serde")]
+    pub retention: Duration,
     /// Raw properties of librdkafka, checked against those that the promises rest on.
     pub client: BTreeMap<String, String>,
 }

@@ -5,6 +5,7 @@ use super::tree::Tree;
 /// A crate, and the modules that may name it.
 const HOMES: &[(&str, &[&str])] = &[
     ("rdkafka", &["adapters::kafka"]),
+    ("rdkafka_sys", &["adapters::kafka::raw"]),
     ("sqlx", &["adapters::postgres", "adapters::sqlite", "adapters::embedded_log"]),
     // telemetry::logging names the library's log target, no type of it.
     ("async_openai", &["adapters::openai", "telemetry::logging"]),
@@ -39,8 +40,8 @@ const CALLS: &[(&[&str], &[&str], &str)] = &[
     (&["Local", "::", "now"], &[], "time comes from a Clock, in UTC"),
     // A failpoint ends the process: that is what it is for.
     (&["process", "::", "exit"], &["app", "failpoints"], "only main and app end the process"),
-    // Behind a failpoint there is nothing left to block.
-    (&["thread", "::", "sleep"], &["failpoints"], "a blocked thread blocks a runtime"),
+    // Behind a failpoint there is nothing left to block; librdkafka's calls have threads that may.
+    (&["thread", "::", "sleep"], &["failpoints", "adapters::kafka"], "a blocked thread blocks a runtime"),
     (&["println", "!"], &["app"], "data goes to stdout from commands only"),
     (&["print", "!"], &["app"], "data goes to stdout from commands only"),
     (&["eprintln", "!"], &["app"], "logs are tracing's"),

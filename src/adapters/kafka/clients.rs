@@ -48,6 +48,19 @@ pub fn reader(kafka: &Kafka, isolation: &str) -> ClientConfig {
     config
 }
 
+/// Reads any partition for a command, and never joins a group. `isolation` as for [`reader`].
+pub fn browser(kafka: &Kafka, isolation: &str) -> ClientConfig {
+    let mut config = reader(kafka, isolation);
+    config.set("enable.partition.eof", "true").set("auto.offset.reset", "error");
+    // The end of a partition is told by the first answer without records, which takes this long.
+    default(&mut config, kafka, "fetch.wait.max.ms", "10");
+    default(&mut config, kafka, "fetch.queue.backoff.ms", "5");
+    // A few pages ahead.
+    default(&mut config, kafka, "queued.min.messages", "10000");
+    default(&mut config, kafka, "queued.max.messages.kbytes", "32768");
+    config
+}
+
 /// Writes bursts under this transactional id.
 pub fn transactional_producer(kafka: &Kafka, transactional_id: &str) -> ClientConfig {
     let mut config = producer(kafka);

@@ -12,12 +12,16 @@
 //! ```
 //!
 //! - [`KafkaLog`] is the log for a processor, one of any number.
+//! - [`KafkaBrowser`] is the log for operators' commands, beside all of them; it also checks what the cluster must be
+//!   (`preconditions.rs`), and [`acls`] says what the cluster must allow.
 //!
 //! librdkafka's calls block, so none is made on the runtime: three threads do everything. What does not belong here:
 //! frontiers, lanes and results, which the road owns. What must hold: a burst's offsets are sent under the membership
 //! that owned their partitions (`ownership.rs`), a producer that saw trouble is never used again (`producer.rs`), and no
 //! outcome is told before it is known (`committer.rs`).
 
+mod acls;
+mod browser;
 mod clients;
 mod committer;
 mod names;
@@ -25,6 +29,7 @@ mod orders;
 mod ownership;
 mod poller;
 mod positions;
+mod preconditions;
 mod processor;
 mod producer;
 mod raw;
@@ -33,5 +38,8 @@ mod restore;
 mod silence;
 mod transaction;
 
+pub use acls::{Grants, acls};
+pub use browser::KafkaBrowser;
+pub use preconditions::Flaw;
 pub use processor::{CannotOpen, KafkaLog, Reading};
 pub use restore::WriterOf;

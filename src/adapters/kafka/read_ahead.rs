@@ -151,7 +151,8 @@ impl ReadAhead {
     }
 }
 
-fn size(record: &Record) -> usize {
+/// Bytes of key, value and headers.
+pub fn size(record: &Record) -> usize {
     let of = |bytes: Option<&Payload>| bytes.map_or(0, Payload::len);
     let headers: usize = record.headers.iter().map(|header| header.name.len() + of(header.value.as_ref())).sum();
     of(record.key.as_ref()) + of(record.value.as_ref()) + headers

@@ -72,6 +72,8 @@ struct Followed {
     decisions: u64,
     /// Where the feedback ended at the start.
     end: u64,
+    /// The last page was empty. Before its end a log may have marks of its own instead of records.
+    is_read: bool,
     /// Decisions whose feedback comes later, by the offset of their event.
     ahead: HashMap<i64, TriageDecision>,
 }
@@ -97,7 +99,7 @@ impl<'a> Watch<'a> {
     /// Whether everything was read that was there at the start.
     #[must_use]
     pub fn reached_its_end(&self) -> bool {
-        self.partitions.values().all(|followed| followed.feedback >= followed.end)
+        self.partitions.values().all(|followed| followed.is_read || followed.feedback >= followed.end)
     }
 
     /// What has come since the last time, at most a page a partition.
@@ -112,6 +114,7 @@ impl<'a> Watch<'a> {
         for (&number, followed) in &mut self.partitions {
             let partition = Partition { topic: TopicRole::Feedback, number };
             let page = read(self.browser, partition, &mut followed.feedback).await?;
+            followed.is_read = page.is_empty();
             for record in page {
                 let feedback: EventFeedback = decode(self.schemas, partition, &record, "EventFeedback")?;
                 let decision = match feedback.status {
@@ -141,8 +144,13 @@ impl<'a> Watch<'a> {
                 From::Beginning => (feedback.log_start, decisions.log_start),
                 From::End => (feedback.end, decisions.end),
             };
-            let followed =
-                Followed { feedback: feedback_at, decisions: decisions_at, end: feedback.end, ahead: HashMap::new() };
+            let followed = Followed {
+                feedback: feedback_at,
+                decisions: decisions_at,
+                end: feedback.end,
+                is_read: false,
+                ahead: HashMap::new(),
+            };
             self.partitions.insert(number, followed);
         }
         Ok(())

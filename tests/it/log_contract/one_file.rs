@@ -122,7 +122,7 @@ async fn a_topic_created_anew_under_a_processor_ends_it() {
     let log = Embedded::start().await;
     append(&*log.browser().await, numbered(events(0), 0..3)).await;
     let mut road = Road::assigned(log.open_processor("group").await).await;
-    road.read_to(events(0), 3).await;
+    road.read(events(0), 3).await;
     log.run("DELETE FROM topics WHERE name = 'support.events.v1'").await;
     log.browser().await.create_topics().await.expect("created anew");
     assert!(road.failed().await.contains("events/0 is not in the log"));
@@ -130,7 +130,7 @@ async fn a_topic_created_anew_under_a_processor_ends_it() {
     append(&*log.browser().await, numbered(events(0), 7..8)).await;
     let mut road = Road::of(log.open_processor("group").await);
     assert_eq!(road.assignment_of(events(0)).await.committed, None, "the new topic's offsets are others");
-    road.read_to(events(0), 1).await;
+    road.read(events(0), 1).await;
     assert_eq!(super::texts(road.seen(events(0))), ["7"], "old records are not in the new topic");
 }
 
@@ -226,14 +226,14 @@ async fn retention_takes_old_records_but_never_what_a_group_has_not_passed() {
     let mut road = Road::assigned(log.open_processor("group").await).await;
     log.starts_at(decisions(0), 2_000).await;
     assert_eq!(log.marks(events(0)).await.log_start, 0, "read by a group that has committed nothing");
-    road.read_to(events(0), 2_000).await;
+    road.read(events(0), 2_000).await;
     assert_eq!(road.publish(burst(1, &road, &[(events(0), 700, "m")])).await, PublishOutcome::Committed);
     log.starts_at(events(0), 700).await;
     road.stop().await;
 
     // Another group, further on: the slower one is waited for.
     let mut road = Road::assigned(log.open_processor("other").await).await;
-    road.read_to(events(0), 2_000).await;
+    road.read(events(0), 1_300).await;
     assert_eq!(road.publish(burst(1, &road, &[(events(0), 2_000, "m")])).await, PublishOutcome::Committed);
     append(&*browser, numbered(decisions(1), 0..600)).await;
     log.clock.to(Duration::from_secs(7_300));
@@ -244,7 +244,7 @@ async fn retention_takes_old_records_but_never_what_a_group_has_not_passed() {
     let mut road = Road::of(log.open_processor("group").await);
     let assignment = road.assignment_of(events(0)).await;
     assert_eq!((assignment.committed, assignment.log_start), (Some(700), 700));
-    road.read_to(events(0), 2_000).await;
+    road.read(events(0), 1_300).await;
 }
 
 #[tokio::test]

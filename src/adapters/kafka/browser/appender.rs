@@ -1,0 +1,207 @@
+//! All of these records, or none: one transaction a call, under a transactional id that nobody else has.
+//!
+//! A name of its own fences nobody, and a process that dies in the middle leaves nothing but a transaction that the
+//! broker aborts (`log.kafka.transaction_timeout`). A producer that saw any trouble is dropped, like that of bursts
+//! (`producer.rs`); the next one has the same name, so whatever the last one left open ends there.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{DeliveryResult, Header as NativeHeader, Message as _, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use uuid::Uuid;
+
+use super::super::names::TopicNames;
+use super::super::{clients, raw};
+use super::error::coded;
+use super::{browse_error, pause};
+use crate::domain::record::OutRecord;
+use crate::operations::log_browser::BrowseError;
+use crate::settings::kafka::Kafka;
+
+/// Longest wait for the first answer of the coordinator.
+const INITIALISING: Duration = Duration::from_secs(10);
+
+/// Between two tries of the same call.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Appends.
+pub struct Appender {
+    kafka: Kafka,
+    transactional_id: String,
+    /// None: not needed yet, or the last one may not be used again.
+    producer: Option<AppendProducer>,
+}
+
+struct AppendProducer {
+    inner: ThreadedProducer<Reports>,
+    reports: Reports,
+}
+
+/// Where the records of the running append came to stand.
+#[derive(Clone, Default)]
+struct Reports(Arc<(Mutex<Vec<Report>>, Condvar)>);
+
+/// Of the record with this number in its append.
+type Report = (usize, Result<i64, KafkaError>);
+
+impl Reports {
+    fn clear(&self) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn add(&self, report: Report) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+        self.0.1.notify_all();
+    }
+
+    /// Every report of `count` records, or those that came in time.
+    fn wait(&self, count: usize, timeout: Duration) -> Vec<Report> {
+        let (reports, came) = &*self.0;
+        let reports = reports.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = came.wait_timeout_while(reports, timeout, |reports| reports.len() < count);
+        std::mem::take(&mut *waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    fn first_error(&self) -> Option<KafkaError> {
+        let reports = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reports.iter().find_map(|(_, report)| report.as_ref().err().cloned())
+    }
+}
+
+impl ClientContext for Reports {
+    fn error(&self, error: KafkaError, reason: &str) {
+        clients::troubled("append", error.rdkafka_error_code(), reason);
+    }
+}
+
+impl ProducerContext<NoCustomPartitioner> for Reports {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        self.add((number, result.as_ref().map(|message| message.offset()).map_err(|(error, _)| error.clone())));
+    }
+}
+
+impl Appender {
+    /// Makes its producer when there is something to append.
+    pub fn new(kafka: &Kafka) -> Self {
+        let transactional_id = format!("{}-append-{}", kafka.group_id, Uuid::new_v4());
+        Self { kafka: kafka.clone(), transactional_id, producer: None }
+    }
+
+    /// In the log when this comes back with their offsets; nowhere after any error but
+    /// [`BrowseError::Unavailable`]. Partitions exist.
+    pub fn append(&mut self, names: &TopicNames, records: &[OutRecord]) -> Result<Vec<u64>, BrowseError> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let producer = match self.producer.take() {
+            Some(producer) => producer,
+            None => AppendProducer::initialise(&self.kafka, &self.transactional_id)?,
+        };
+        let offsets = producer.append(names, records, self.kafka.request_timeout)?;
+        self.producer = Some(producer);
+        Ok(offsets)
+    }
+}
+
+impl AppendProducer {
+    fn initialise(kafka: &Kafka, transactional_id: &str) -> Result<Self, BrowseError> {
+        let reports = Reports::default();
+        let config = clients::transactional_producer(kafka, transactional_id);
+        let inner: ThreadedProducer<Reports> =
+            config.create_with_context(reports.clone()).map_err(|error| browse_error(&error))?;
+        inner.init_transactions(INITIALISING).map_err(|error| browse_error(&error))?;
+        Ok(Self { inner, reports })
+    }
+
+    fn append(&self, names: &TopicNames, records: &[OutRecord], timeout: Duration) -> Result<Vec<u64>, BrowseError> {
+        self.reports.clear();
+        self.inner.begin_transaction().map_err(|error| browse_error(&error))?;
+        if let Err(error) = self.produce_all(names, records, timeout).and_then(|()| self.commit(timeout)) {
+            // What made the commit fail is in the reports, more precise than the commit's own words.
+            let error = self.reports.first_error().map_or(error, |report| browse_error(&report));
+            // If it cannot be aborted, its successor or the broker does it.
+            if let Err(error) = self.inner.abort_transaction(timeout) {
+                clients::troubled("append", error.rdkafka_error_code(), &error.to_string());
+            }
+            return Err(error);
+        }
+        self.offsets(records.len(), timeout)
+    }
+
+    fn produce_all(&self, names: &TopicNames, records: &[OutRecord], timeout: Duration) -> Result<(), BrowseError> {
+        let until = Instant::now() + timeout;
+        for (number, record) in records.iter().enumerate() {
+            self.produce(names, record, number, until)
+                .map_err(|error| too_large(&error, names, record).unwrap_or_else(|| browse_error(&error)))?;
+        }
+        Ok(())
+    }
+
+    /// Hand a record to librdkafka, waiting for room while its queue is full.
+    fn produce(&self, names: &TopicNames, record: &OutRecord, number: usize, until: Instant) -> Result<(), KafkaError> {
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        for header in &record.headers {
+            headers = headers.insert(NativeHeader { key: &header.name, value: header.value.as_deref() });
+        }
+        let mut native = BaseRecord::<[u8], [u8], usize>::with_opaque_to(names.name(record.topic), number)
+            .partition(i32::try_from(record.partition).unwrap_or(i32::MAX))
+            .headers(headers);
+        native.key = record.key.as_deref();
+        native.payload = record.value.as_deref();
+        loop {
+            match self.inner.send(native) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(Code::QueueFull), back)) if Instant::now() < until => {
+                    native = back;
+                    pause(PAUSE);
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    /// Everything outstanding first. A retriable error asks for the same call again.
+    fn commit(&self, timeout: Duration) -> Result<(), BrowseError> {
+        let until = Instant::now() + timeout;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match raw::commit(self.inner.client().native_ptr(), left.max(PAUSE)) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.retriable && !left.is_zero() => pause(PAUSE),
+                Err(error) => return Err(coded(Some(error.code), error.to_string())),
+            }
+        }
+    }
+
+    /// In the order of the records.
+    fn offsets(&self, count: usize, timeout: Duration) -> Result<Vec<u64>, BrowseError> {
+        let mut offsets = vec![None; count];
+        for (number, report) in self.reports.wait(count, timeout) {
+            if let (Some(offset), Ok(at)) = (offsets.get_mut(number), report) {
+                *offset = u64::try_from(at).ok();
+            }
+        }
+        let offsets: Option<Vec<u64>> = offsets.into_iter().collect();
+        offsets
+            .ok_or_else(|| BrowseError::Unavailable("they are in the log, but the broker did not say where".to_owned()))
+    }
+}
+
+/// librdkafka's words name neither the record nor the setting.
+fn too_large(error: &KafkaError, names: &TopicNames, record: &OutRecord) -> Option<BrowseError> {
+    let is_too_large = error.rdkafka_error_code() == Some(Code::MessageSizeTooLarge);
+    let size = |bytes: &Option<crate::domain::record::Payload>| bytes.as_ref().map_or(0, bytes::Bytes::len);
+    is_too_large.then(|| {
+        let bytes = size(&record.key) + size(&record.value);
+        let topic = names.name(record.topic);
+        BrowseError::Unusable(format!(
+            "a record of {bytes} bytes for {topic} is larger than log.kafka.max_message_bytes"
+        ))
+    })
+}

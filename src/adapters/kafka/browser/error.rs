@@ -1,0 +1,45 @@
+//! What librdkafka says, in the port's words: may it work later, or does asking again not help?
+
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::super::raw::DescribeError;
+use crate::operations::log_browser::BrowseError;
+
+/// An error of any call.
+pub fn browse_error(error: &KafkaError) -> BrowseError {
+    match error {
+        // What it was configured with.
+        KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) => BrowseError::Unusable(error.to_string()),
+        _ => coded(error.rdkafka_error_code(), error.to_string()),
+    }
+}
+
+/// An error of a question about topics.
+pub fn described(error: DescribeError) -> BrowseError {
+    coded(Some(error.code), error.text)
+}
+
+/// An error by its code.
+pub fn coded(code: Option<Code>, text: String) -> BrowseError {
+    match code {
+        Some(
+            Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed,
+        ) => BrowseError::Unusable(format!("{text}; `gatekeeper topics --acls` prints what must be granted")),
+        Some(
+            Code::MessageSizeTooLarge
+            | Code::InvalidMessageSize
+            | Code::InvalidRecord
+            | Code::InvalidConfig
+            | Code::InvalidPartitions
+            | Code::InvalidReplicationFactor
+            | Code::PolicyViolation
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedVersion,
+        ) => BrowseError::Unusable(text),
+        _ => BrowseError::Unavailable(text),
+    }
+}

@@ -1,0 +1,56 @@
+//! Where a partition begins and ends, for somebody who reads what is committed.
+//!
+//! A commit is answered before its marks stand in every partition, each at its own time. Whoever was told of a commit, by
+//! its answer or by the positions that were committed with it, must find its records: so the end is looked up twice,
+//! first with what is not stable yet, and everything that was there by then is waited for, as long as a burst may take.
+//! What is not stable after that was left open by a process that died, and nobody was told of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaResult;
+
+use super::super::names;
+use super::{browse_error, pause};
+use crate::domain::position::Partition;
+use crate::operations::log_browser::{BrowseError, Watermarks};
+
+/// Far longer than a burst is open, and short for somebody who watches.
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Asks.
+pub struct Marks {
+    uncommitted: BaseConsumer,
+    committed: Arc<BaseConsumer>,
+}
+
+impl Marks {
+    /// By these clients, which differ in their isolation.
+    pub fn new(uncommitted: BaseConsumer, committed: Arc<BaseConsumer>) -> Self {
+        Self { uncommitted, committed }
+    }
+
+    /// Of a partition that exists.
+    pub fn of(&self, topic: &str, partition: Partition, timeout: Duration) -> Result<Watermarks, BrowseError> {
+        let begun = Instant::now();
+        let look = |client: &BaseConsumer| -> KafkaResult<Watermarks> {
+            let (log_start, end) = client.fetch_watermarks(topic, names::number(partition), timeout)?;
+            let offset = |offset| u64::try_from(offset).unwrap_or_default();
+            Ok(Watermarks { log_start: offset(log_start), end: offset(end) })
+        };
+        let written = look(&self.uncommitted).map_err(|error| browse_error(&error))?;
+        // Errors of a client that nobody listens to would pile up.
+        while self.uncommitted.poll(Duration::ZERO).is_some() {}
+        loop {
+            let stable = look(&self.committed).map_err(|error| browse_error(&error))?;
+            if stable.end >= written.end || begun.elapsed() > SETTLING {
+                return Ok(stable);
+            }
+            pause(PAUSE);
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! What a cluster must be for the promises to hold, and what to do where it is not. Pure.
+//!
+//! Brokers from 3.6 on, as many replicas as the settings ask for (three in production) with two of them in sync, no
+//! unclean election; topics of ours with equal partition counts, never compacted, deferred records kept for ever, and
+//! room for the largest record with its envelope.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::browser::creation::{max_message_bytes, min_insync_replicas};
+use super::names::TopicNames;
+use crate::domain::position::TopicRole;
+use crate::settings::kafka::Kafka;
+
+/// The oldest brokers that keep the promises: older ones leave transactions hanging that nobody owns (KIP-890).
+const OLDEST: (u32, u32) = (3, 6);
+
+/// How a cluster is set up.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// Those of ours that exist.
+    pub topics: Vec<Topic>,
+    /// All of them.
+    pub brokers: Vec<Broker>,
+    /// Replicas of the cluster's own topics, where they are to be seen.
+    pub internal: BTreeMap<String, usize>,
+}
+
+/// A topic of ours.
+#[derive(Debug, Clone)]
+pub struct Topic {
+    /// What it is for.
+    pub role: TopicRole,
+    /// Its name.
+    pub name: String,
+    /// How many partitions.
+    pub partitions: u32,
+    /// Replicas of the partition that has the fewest.
+    pub replicas: Option<usize>,
+    /// What is in force.
+    pub config: Config,
+}
+
+/// A broker.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    /// Its id.
+    pub id: i32,
+    /// What is in force.
+    pub config: Config,
+}
+
+/// Settings of the cluster, if they could be asked for.
+#[derive(Debug, Clone)]
+pub enum Config {
+    /// By name.
+    Known(BTreeMap<String, String>),
+    /// Why not.
+    Refused(String),
+}
+
+impl Config {
+    fn get(&self, key: &str) -> Option<&str> {
+        match self {
+            Self::Known(entries) => entries.get(key).map(String::as_str),
+            Self::Refused(_) => None,
+        }
+    }
+
+    fn number(&self, key: &str) -> Option<i64> {
+        self.get(key)?.parse().ok()
+    }
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// What, and what it costs.
+    pub what: String,
+    /// What to do about it.
+    pub cure: String,
+}
+
+/// Everything that is wrong. `window`: how long the ledger remembers an event.
+pub fn judge(cluster: &Cluster, names: &TopicNames, kafka: &Kafka, window: Duration) -> Vec<Flaw> {
+    let mut judge = Judge { kafka, window, flaws: Vec::new() };
+    judge.presence(cluster, names);
+    judge.partitions(cluster);
+    for topic in &cluster.topics {
+        judge.topic(topic);
+    }
+    judge.room_for_deferral(cluster);
+    for (topic, replicas) in &cluster.internal {
+        judge.internal(topic, *replicas);
+    }
+    for broker in &cluster.brokers {
+        judge.broker(broker);
+    }
+    judge.flaws
+}
+
+struct Judge<'a> {
+    kafka: &'a Kafka,
+    window: Duration,
+    flaws: Vec<Flaw>,
+}
+
+impl Judge<'_> {
+    fn find(&mut self, what: String, cure: String) {
+        self.flaws.push(Flaw { what, cure });
+    }
+
+    fn presence(&mut self, cluster: &Cluster, names: &TopicNames) {
+        let exists = |role: TopicRole| cluster.topics.iter().any(|topic| topic.role == role);
+        let mut missing: Vec<TopicRole> = names.roles().filter(|role| !exists(*role)).collect();
+        missing.sort();
+        if !missing.is_empty() {
+            let missing: Vec<&str> = missing.into_iter().map(|role| names.name(role)).collect();
+            self.find(format!("there is no topic {}", missing.join(", ")), "gatekeeper topics --create".to_owned());
+        }
+    }
+
+    fn partitions(&mut self, cluster: &Cluster) {
+        let Some(most) = cluster.topics.iter().map(|topic| topic.partitions).max() else { return };
+        for topic in cluster.topics.iter().filter(|topic| topic.partitions < most) {
+            let Topic { name, partitions, .. } = topic;
+            self.find(
+                format!("{name} has {partitions} partitions and another of our topics has {most}: order per ticket stands on equal counts, and `serve` refuses to start"),
+                format!("kafka-topics.sh --bootstrap-server {} --alter --topic {name} --partitions {most} (while nothing of it is unfinished: new partitions take tickets away from old ones)", self.kafka.bootstrap_servers),
+            );
+        }
+    }
+
+    fn topic(&mut self, topic: &Topic) {
+        let Topic { role, name, config, .. } = topic;
+        if let Some(replicas) = topic.replicas
+            && replicas < usize::from(self.kafka.replication_factor)
+        {
+            let wanted = self.kafka.replication_factor;
+            self.find(
+                format!("{name} has {replicas} replicas, log.kafka.replication_factor is {wanted}"),
+                "kafka-reassign-partitions.sh with more replicas for each of its partitions".to_owned(),
+            );
+        }
+        if let Config::Refused(why) = config {
+            self.find(format!("the configuration of {name} cannot be checked: {why}"), grant("--topic", name));
+            return;
+        }
+        if config.get("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
+            self.find(
+                format!("{name} is compacted: keys are tickets, so all but the last record of each is lost"),
+                self.set(name, "cleanup.policy=delete"),
+            );
+        }
+        if config.get("unclean.leader.election.enable") == Some("true") {
+            self.find(
+                format!("{name} allows unclean elections: a replica that was behind takes what was committed away"),
+                self.set(name, "unclean.leader.election.enable=false"),
+            );
+        }
+        self.in_sync(topic);
+        self.retention(*role, name, config);
+        let wanted = max_message_bytes(self.kafka, *role);
+        let is_read_only = matches!(role, TopicRole::Events | TopicRole::HumanFeedback);
+        if !is_read_only && let Some(room) = config.number("max.message.bytes") {
+            let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
+            if room < wanted {
+                self.find(
+                    format!(
+                        "{name} takes batches of {room} bytes, the largest record with its envelope needs {wanted}"
+                    ),
+                    self.set(name, &format!("max.message.bytes={wanted}")),
+                );
+            }
+        }
+    }
+
+    fn in_sync(&mut self, topic: &Topic) {
+        let Some(in_sync) = topic.config.number("min.insync.replicas") else { return };
+        let (name, wanted) = (&topic.name, i64::from(min_insync_replicas(self.kafka)));
+        if in_sync < wanted {
+            self.find(
+                format!("{name} counts a record as written when {in_sync} replica has it: the loss of a broker loses records"),
+                self.set(name, &format!("min.insync.replicas={wanted}")),
+            );
+        }
+        if let Some(replicas) = topic.replicas.and_then(|replicas| i64::try_from(replicas).ok())
+            && replicas > 1
+            && in_sync >= replicas
+        {
+            self.find(
+                format!("{name} needs {in_sync} of its {replicas} replicas for every write: the loss of a broker stops the work"),
+                self.set(name, &format!("min.insync.replicas={}", wanted.min(replicas - 1))),
+            );
+        }
+    }
+
+    fn retention(&mut self, role: TopicRole, name: &str, config: &Config) {
+        match role {
+            TopicRole::Deferred(_) => {
+                for key in ["retention.ms", "retention.bytes"] {
+                    if let Some(limit) = config.number(key).filter(|limit| *limit >= 0) {
+                        self.find(
+                            format!("{name} drops records by {key}={limit}: work that is not done would be lost"),
+                            self.set(name, &format!("{key}=-1")),
+                        );
+                    }
+                }
+            }
+            TopicRole::Events | TopicRole::HumanFeedback => {
+                let window = i64::try_from(self.window.as_millis()).unwrap_or(i64::MAX);
+                if let Some(kept) = config.number("retention.ms").filter(|kept| (0..window).contains(kept)) {
+                    self.find(
+                        format!("{name} keeps records for {kept} ms, ledger.window is {window} ms: what is remembered can no longer be audited or replayed"),
+                        self.set(name, &format!("retention.ms={}", self.kafka.retention.as_millis())),
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A record that came in may have to wait, and takes its envelope with it.
+    fn room_for_deferral(&mut self, cluster: &Cluster) {
+        let room = |topic: &Topic| topic.config.number("max.message.bytes");
+        let largest = cluster.topics.iter().filter(|topic| topic.role == TopicRole::Events).filter_map(room).max();
+        let Some(largest) = largest else { return };
+        let others = |role| matches!(role, TopicRole::Deferred(_));
+        for topic in cluster.topics.iter().filter(|topic| others(topic.role)) {
+            if let Some(room) = room(topic).filter(|room| *room <= largest) {
+                self.find(
+                    format!("the events topic takes batches of {largest} bytes and {} only of {room}: the largest record with its envelope could not be deferred", topic.name),
+                    self.set(&topic.name, &format!("max.message.bytes={}", largest.saturating_add(largest / 2))),
+                );
+            }
+        }
+    }
+
+    fn internal(&mut self, topic: &str, replicas: usize) {
+        let wanted = self.kafka.replication_factor;
+        if replicas < usize::from(wanted) {
+            self.find(
+                format!("{topic} has {replicas} replicas, log.kafka.replication_factor is {wanted}: positions and transactions are no safer than it is"),
+                "kafka-reassign-partitions.sh with more replicas for each of its partitions".to_owned(),
+            );
+        }
+    }
+
+    fn broker(&mut self, broker: &Broker) {
+        let Broker { id, config } = broker;
+        if let Config::Refused(why) = config {
+            self.find(format!("the version of broker {id} cannot be checked: {why}"), grant("--cluster", ""));
+            return;
+        }
+        // Brokers from 4.0 on do not have this setting any more.
+        if let Some(protocol) = config.get("inter.broker.protocol.version")
+            && release(protocol).is_some_and(|release| release < OLDEST)
+        {
+            let (major, minor) = OLDEST;
+            self.find(
+                format!("broker {id} speaks {protocol}, the promises need {major}.{minor} or newer (4.1 advised)"),
+                "upgrade the brokers, then their inter.broker.protocol.version or metadata.version".to_owned(),
+            );
+        }
+        let wanted = i64::try_from(self.kafka.transaction_timeout.as_millis()).unwrap_or(i64::MAX);
+        if let Some(most) = config.number("transaction.max.timeout.ms").filter(|most| *most < wanted) {
+            self.find(
+                format!("broker {id} allows transactions of {most} ms, log.kafka.transaction_timeout is {wanted} ms"),
+                "shorten log.kafka.transaction_timeout, or raise transaction.max.timeout.ms".to_owned(),
+            );
+        }
+    }
+
+    fn set(&self, topic: &str, config: &str) -> String {
+        let servers = &self.kafka.bootstrap_servers;
+        format!(
+            "kafka-configs.sh --bootstrap-server {servers} --alter --entity-type topics --entity-name {topic} --add-config {config}"
+        )
+    }
+}
+
+fn grant(resource: &str, name: &str) -> String {
+    let resource = format!("{resource} {name}");
+    format!("grant DescribeConfigs: kafka-acls.sh --add --operation DescribeConfigs {}", resource.trim())
+}
+
+/// `3.6-IV2`
+fn release(protocol: &str) -> Option<(u32, u32)> {
+    let mut numbers = protocol.split(['.', '-']).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests;

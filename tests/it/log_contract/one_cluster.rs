@@ -1,0 +1,146 @@
+//! What only Kafka has: marks and aborted records between ours, open transactions, and topics that others configured.
+
+use std::time::{Duration, Instant};
+
+use gatekeeper::operations::log_browser::{BrowseError, LogBrowser, ReadLimit};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+
+use super::kafka::KafkaUnderTest;
+use super::{ALL, LogUnderTest, append, decisions, end, events, everything, numbered, record, strings, texts};
+
+/// The ledger's window, by default.
+const WINDOW: Duration = Duration::from_secs(72 * 3_600);
+
+impl KafkaUnderTest {
+    /// Somebody else's producer, in a transaction that it has written this many records in.
+    fn in_a_transaction(&self, records: u32) -> ThreadedProducer<DefaultProducerContext> {
+        let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.settings.bootstrap_servers)
+            .set("transactional.id", format!("{}-somebody", self.prefix))
+            .create()
+            .expect("a producer");
+        producer.init_transactions(Duration::from_secs(30)).expect("initialised");
+        producer.begin_transaction().expect("begun");
+        for _ in 0..records {
+            let record: BaseRecord<'_, str, str> = BaseRecord::to(&self.topics.events).partition(0).payload("theirs");
+            producer.send(record).map_err(|(error, _)| error).expect("taken");
+        }
+        producer.flush(Duration::from_secs(30)).expect("written");
+        producer
+    }
+
+    async fn create(&self, name: &str, partitions: i32, config: &[(&str, &str)]) {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.settings.bootstrap_servers)
+            .create()
+            .expect("an admin client");
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let topic = config.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
+        let created = admin.create_topics([&topic], &AdminOptions::new()).await.expect("an answer");
+        assert!(created.iter().all(Result::is_ok), "{created:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn an_end_of_aborted_records_and_marks_is_read_to_without_waiting_for_more() {
+    let log = KafkaUnderTest::start().await;
+    let browser = log.browser().await;
+    append(&*browser, numbered(events(0), 0..2)).await;
+    log.in_a_transaction(50).abort_transaction(Duration::from_secs(30)).expect("aborted");
+    let marks = browser.watermarks(events(0)).await.expect("marks");
+    assert!(marks.end > 52, "{marks:?} counts what was aborted");
+    assert_eq!(texts(&everything(&*browser, events(0)).await), strings(0..2));
+    // Nothing but aborted records and marks.
+    assert_eq!(browser.read(events(0), 2, ALL).await.expect("it can be read"), []);
+    append(&*browser, numbered(events(0), 2..3)).await;
+    assert_eq!(texts(&browser.read(events(0), 2, ALL).await.expect("it can be read")), strings(2..3));
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn an_open_transaction_hides_what_comes_after_it_and_holds_nobody_up_for_long() {
+    let log = KafkaUnderTest::start().await;
+    let browser = log.browser().await;
+    append(&*browser, numbered(events(0), 0..2)).await;
+    let before = end(&*browser, events(0)).await;
+    let open = log.in_a_transaction(1);
+    let begun = Instant::now();
+    append(&*browser, numbered(events(0), 2..3)).await;
+    assert_eq!(end(&*browser, events(0)).await, before, "the end is that of what is stable");
+    assert_eq!(texts(&everything(&*browser, events(0)).await), strings(0..2));
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    open.abort_transaction(Duration::from_secs(30)).expect("aborted");
+    assert_eq!(texts(&everything(&*browser, events(0)).await), strings(0..3));
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn an_append_with_a_record_that_is_too_large_leaves_nothing_and_the_next_one_goes_well() {
+    let log = KafkaUnderTest::start().await;
+    let browser = log.browser().await;
+    let mut records = numbered(decisions(0), 0..20);
+    records.push(record(decisions(0), &"x".repeat(3 << 20)));
+    let refused = browser.append(records).await.expect_err("too large");
+    assert!(matches!(&refused, BrowseError::Unusable(why) if why.contains("log.kafka.max_message_bytes")), "{refused}");
+    // The topic of what comes in takes less than we may send.
+    let refused = browser.append(vec![record(events(0), &"x".repeat(2_000_000))]).await.expect_err("too large");
+    assert!(matches!(&refused, BrowseError::Unusable(_)), "{refused}");
+    append(&*browser, numbered(decisions(0), 0..3)).await;
+    assert_eq!(texts(&everything(&*browser, decisions(0)).await), strings(0..3));
+    assert_eq!(everything(&*browser, events(0)).await, []);
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn pages_of_two_partitions_in_turn_miss_nothing() {
+    let log = KafkaUnderTest::start().await;
+    let browser = log.browser().await;
+    for round in 0..10 {
+        append(&*browser, numbered(events(0), round * 30..round * 30 + 30)).await;
+        append(&*browser, numbered(events(1), round * 30..round * 30 + 30)).await;
+    }
+    let limit = ReadLimit { max_records: 7, max_bytes: usize::MAX };
+    let mut seen = [Vec::new(), Vec::new()];
+    let mut next = [0, 0];
+    loop {
+        for number in [0, 1] {
+            let page = browser.read(events(number as u32), next[number], limit).await.expect("it can be read");
+            if let Some(last) = page.last() {
+                next[number] = last.offset + 1;
+            }
+            seen[number].extend(texts(&page));
+        }
+        if seen.iter().all(|seen| seen.len() >= 300) {
+            break;
+        }
+    }
+    assert_eq!(seen, [strings(0..300), strings(0..300)]);
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn what_we_create_passes_the_check_and_what_others_created_is_named_with_a_cure() {
+    let good = KafkaUnderTest::start().await;
+    assert_eq!(good.open_browser().await.flaws(WINDOW).await.expect("an answer"), []);
+
+    let bad = KafkaUnderTest::new();
+    let compacted = [("cleanup.policy", "compact"), ("max.message.bytes", "1000")];
+    bad.create(&bad.topics.feedback, 2, &compacted).await;
+    bad.create(&bad.topics.events, 1, &[("retention.ms", "1000"), ("unclean.leader.election.enable", "true")]).await;
+    let browser = bad.open_browser().await;
+    let browser: &dyn LogBrowser = &browser;
+    let refused = browser.create_topics().await.expect_err("unequal topics");
+    assert!(matches!(&refused, BrowseError::Unusable(why) if why.contains("partitions")), "{refused}");
+    let flaws = bad.open_browser().await.flaws(WINDOW).await.expect("an answer");
+    let whats: Vec<&str> = flaws.iter().map(|flaw| flaw.what.as_str()).collect();
+    for words in
+        ["there is no topic", "has 1 partitions", "is compacted", "unclean", "ledger.window", "batches of 1000"]
+    {
+        assert!(whats.iter().any(|what| what.contains(words)), "{words} is not in {whats:#?}");
+    }
+    assert_eq!(flaws.len(), 6, "{whats:#?}");
+}
