@@ -8,6 +8,7 @@ pub mod check;
 pub mod http;
 pub mod layers;
 pub mod ledger;
+pub mod ledger_url;
 pub mod load;
 pub mod log;
 pub mod models;
