@@ -4,4 +4,5 @@ pub mod embedded_log;
 pub mod local_model;
 pub mod memory;
 pub mod openai;
+pub mod postgres;
 pub mod sqlite;

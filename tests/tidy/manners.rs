@@ -12,9 +12,12 @@ const LONG: &[(&str, &str)] = &[(
 )];
 
 /// Tests that do not run by themselves: file and name, and who runs them.
-const IGNORED: &[(&str, &str)] =
-    // A measurement, run by hand; its figure depends on the machine.
-    &[("tests/it/log_contract/speed.rs", "speed")];
+const IGNORED: &[(&str, &str)] = &[
+    // Measurements, run by hand; their figures depend on the machine.
+    ("tests/it/log_contract/speed.rs", "speed"),
+    ("tests/it/ledger_contract/speed.rs", "speed_of_sqlite"),
+    ("tests/it/ledger_contract/speed.rs", "speed_of_postgres"),
+];
 
 /// Production code: its length.
 pub fn of_production(tree: &Tree) -> Vec<String> {
@@ -22,6 +25,9 @@ pub fn of_production(tree: &Tree) -> Vec<String> {
     let unlisted = too_long.filter(|source| !LONG.iter().any(|(path, _)| *path == source.path));
     unlisted.map(|source| format!("{}: {} lines of code, {MAX_LINES} at most", source.path, source.lines)).collect()
 }
+
+/// Tests that need a service say so in these words; the test command starts it and runs them.
+const STARTED_BY_THE_TEST_COMMAND: &str = ": tests/run starts it\"]";
 
 /// Every file: a text of its own at its head, no notes to oneself, nothing switched off.
 pub fn of_every_file(path: &str, text: &str) -> Vec<String> {
@@ -38,7 +44,8 @@ pub fn of_every_file(path: &str, text: &str) -> Vec<String> {
         if let Some(note) = notes.iter().find(|note| words().any(|word| word == **note)) {
             found.push(format!("{path}:{}: {note}: do it, or file it", index + 1));
         }
-        if line.trim_start().starts_with("#[ignore") {
+        let by_itself = line.trim_end().ends_with(STARTED_BY_THE_TEST_COMMAND);
+        if line.trim_start().starts_with("#[ignore") && !by_itself {
             let name = lines.peek().map_or("", |(_, next)| *next);
             if !IGNORED.iter().any(|(file, test)| *file == path && name.contains(&format!("fn {test}("))) {
                 found.push(format!("{path}:{}: a test that nobody runs", index + 1));
