@@ -5,4 +5,5 @@ pub mod kafka;
 pub mod local_model;
 pub mod memory;
 pub mod openai;
+pub mod postgres;
 pub mod sqlite;

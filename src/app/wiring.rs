@@ -8,6 +8,7 @@ use crate::adapters::embedded_log::{Access, EmbeddedBrowser, EmbeddedLog, Readin
 use crate::adapters::kafka::{self, KafkaBrowser, KafkaLog};
 use crate::adapters::local_model::LocalModel;
 use crate::adapters::openai::OpenAiModel;
+use crate::adapters::postgres::PostgresLedger;
 use crate::adapters::sqlite::SqliteLedger;
 use crate::cli::SettingsArgs;
 use crate::domain::clock::{Clock, SystemClock};
@@ -26,6 +27,7 @@ use crate::pipeline::triage::breaker::Listener;
 use crate::pipeline::triage::guard::Guard;
 use crate::pipeline::triage::model::Model;
 use crate::pipeline::triage::prompt::Prompts;
+use crate::settings::ledger_url::{Place, place};
 use crate::settings::load::{LoadOptions, Loaded, load};
 use crate::settings::log::LogKind;
 use crate::settings::models;
@@ -170,14 +172,16 @@ impl Parts {
             );
             return Ok(Arc::new(NoLedger::new(self.clock.clone())));
         }
-        let ledger = SqliteLedger::open(
-            &self.settings.ledger,
-            self.settings.instance_name(),
-            incarnation,
-            predecessor_is_dead,
-            self.clock.clone(),
-        );
-        Ok(Arc::new(ledger.await.context("the ledger cannot be opened")?))
+        let (settings, instance) = (&self.settings.ledger, self.settings.instance_name());
+        let ledger: Arc<dyn Ledger> = if matches!(place(&settings.url), Ok(Place::Server(_))) {
+            let ledger = PostgresLedger::open(settings, instance, incarnation, predecessor_is_dead).await;
+            Arc::new(ledger.context("the ledger cannot be opened")?)
+        } else {
+            let clock = self.clock.clone();
+            let ledger = SqliteLedger::open(settings, instance, incarnation, predecessor_is_dead, clock).await;
+            Arc::new(ledger.context("the ledger cannot be opened")?)
+        };
+        Ok(ledger)
     }
 }
 

@@ -4,7 +4,6 @@
 //! first. Rules about one tenant stand in [`super::tenants`].
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Settings;
@@ -12,6 +11,7 @@ use super::http::Http;
 use super::kafka::DENIED;
 use super::layers::KeyPath;
 use super::ledger::Ledger;
+use super::ledger_url::{self, Place, Tls, is_loopback};
 use super::log::{EmbeddedLog, LogKind};
 use super::models::{Model, OpenAi};
 use super::naming::is_name;
@@ -160,9 +160,9 @@ fn stores(log: &EmbeddedLog, ledger: &Ledger, broken: &mut Vec<Violation>) {
     if log_path.is_empty() || log_path.contains(":memory:") {
         broken.push(Violation::new(&["log.embedded.path"], "expected a file: what was read must survive a crash"));
     }
-    match ledger_file(&ledger.url) {
+    match ledger_url::place(&ledger.url) {
         Err(message) => broken.push(Violation::new(&["ledger.url"], message)),
-        Ok(path) if std::path::Path::new(path) == log.path => broken.push(Violation::new(
+        Ok(Place::File(path)) if std::path::Path::new(path) == log.path => broken.push(Violation::new(
             &["ledger.url", "log.embedded.path"],
             "the ledger and the log need a file each (log.embedded.path is the same)",
         )),
@@ -190,6 +190,19 @@ fn stores(log: &EmbeddedLog, ledger: &Ledger, broken: &mut Vec<Violation>) {
         broken.push(Violation::new(
             &["ledger.slow_warn", "ledger.slow_error"],
             "must not be longer than ledger.slow_error",
+        ));
+    }
+    let postgres = &ledger.postgres;
+    if postgres.lock_timeout > postgres.statement_timeout {
+        broken.push(Violation::new(
+            &["ledger.postgres.lock_timeout", "ledger.postgres.statement_timeout"],
+            "must not be longer than ledger.postgres.statement_timeout",
+        ));
+    }
+    if postgres.heartbeat_stale < postgres.heartbeat_interval * 3 {
+        broken.push(Violation::new(
+            &["ledger.postgres.heartbeat_stale", "ledger.postgres.heartbeat_interval"],
+            "must be at least three times ledger.postgres.heartbeat_interval: one late heartbeat is no death",
         ));
     }
 }
@@ -244,22 +257,6 @@ fn cluster(settings: &Settings, broken: &mut Vec<Violation>) {
             format!("must be at least {largest}: a dead letter carries the largest record with its envelope"),
         ));
     }
-}
-
-/// The file of a `sqlite:PATH` URL.
-fn ledger_file(url: &str) -> Result<&str, &'static str> {
-    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-        return Err("Postgres is not supported yet; use sqlite:PATH");
-    }
-    let path = url.strip_prefix("sqlite:").ok_or("expected sqlite:PATH")?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    if path.contains('?') {
-        return Err("options after `?` are not taken: the ledger sets its own");
-    }
-    if path.is_empty() || path.contains(":memory:") {
-        return Err("expected a file: a ledger that forgets in a crash pays again");
-    }
-    Ok(path)
 }
 
 fn pipeline(settings: &Settings, broken: &mut Vec<Violation>) {
@@ -335,11 +332,6 @@ fn plaintext_host(url: &str) -> Result<Option<String>, &'static str> {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 fn chain(settings: &Settings, broken: &mut Vec<Violation>) {
     let chain = &settings.triage.chain;
     let key = "triage.chain";
@@ -389,6 +381,9 @@ fn production(settings: &Settings, broken: &mut Vec<Violation>) {
     }
     if settings.log.kind == LogKind::Kafka && settings.log.kafka.replication_factor < 3 {
         refuse(key("log.kafka.replication_factor"), "losing one broker would lose records or stop the work");
+    }
+    if ledger_url::place(&settings.ledger.url) == Ok(Place::Server(Tls::Weaker)) {
+        refuse(key("ledger.url"), "the server could be anybody without sslmode=verify-full");
     }
     let Http { enabled, bind } = settings.http;
     if enabled && !bind.ip().is_loopback() {
@@ -440,6 +435,7 @@ mod tests {
             ("schemas.ids.\"OpsEvent.v1\"=0", "schemas.ids.\"OpsEvent.v1\""),
             ("schemas.ids.OpsEvent=9", "schemas.ids.OpsEvent"),
             ("ledger.url=postgres://host/db", "ledger.url"),
+            ("ledger.url=postgres://me:pw@host/db", "ledger.url"),
             ("ledger.url=mysql:x", "ledger.url"),
             ("ledger.url=sqlite:", "ledger.url"),
             ("ledger.url=sqlite::memory:", "ledger.url"),
@@ -448,6 +444,10 @@ mod tests {
             ("ledger.rejected_window=71h", "ledger.rejected_window"),
             ("ledger.retention_interval=25h", "ledger.retention_interval"),
             ("ledger.slow_warn=6s", "ledger.slow_warn"),
+            ("ledger.postgres.password=short", "ledger.postgres.password"),
+            ("ledger.postgres.max_connections=1", "ledger.postgres.max_connections"),
+            ("ledger.postgres.lock_timeout=11s", "ledger.postgres.lock_timeout"),
+            ("ledger.postgres.heartbeat_stale=5s", "ledger.postgres.heartbeat_stale"),
             ("pipeline.max_on_road=255", "pipeline.max_on_road"),
             ("pipeline.burst_interval=0ms", "pipeline.burst_interval"),
             ("pipeline.burst_interval=5001ms", "pipeline.burst_interval"),
@@ -494,6 +494,7 @@ mod tests {
         for (set, key) in [
             ("tenants.unknown=default", "tenants.unknown"),
             ("ledger.enabled=false", "ledger.enabled"),
+            ("ledger.url=postgres://me@db.example/gk?sslmode=require", "ledger.url"),
             ("http.bind=0.0.0.0:9464", "http.bind"),
             ("models.openai.base_url=http://models.example/v1", "models.openai.base_url"),
             ("secrets.min_length=1", "secrets.min_length"),
@@ -503,6 +504,9 @@ mod tests {
         }
         for here in ["http://127.0.0.1:8080/v1", "http://localhost/v1", "http://[::1]:8080/v1"] {
             assert_eq!(refused(Some("production"), &[&format!("models.openai.base_url={here}")]), [""; 0]);
+        }
+        for safe in ["postgres://me@127.0.0.1/gk", "postgres://me@db.example/gk?sslmode=verify-full"] {
+            assert_eq!(refused(Some("production"), &[&format!("ledger.url={safe}")]), [""; 0]);
         }
         assert_eq!(refused(Some("production"), &["http.bind=0.0.0.0:9464", "http.enabled=false"]), [""; 0]);
     }

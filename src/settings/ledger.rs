@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::secret::Secret;
+
 /// The ledger.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ledger {
     /// Without it there is no dedupe and no saved answer: a crash pays again and a resend is decided again.
     pub enabled: bool,
-    /// `sqlite:PATH`.
+    /// `sqlite:PATH` or `postgres://USER@HOST/DATABASE`.
     pub url: String,
     /// How long a dedupe key is remembered after its verdict was published.
     #[serde(with = "humantime_serde")]
@@ -31,7 +33,40 @@ pub struct Ledger {
     /// A statement slower than this is an error.
     #[serde(with = "humantime_serde")]
     pub slow_error: Duration,
-    /// How long to wait for another process's write lock.
+    /// SQLite: how long to wait for another process's write lock.
     #[serde(with = "humantime_serde")]
     pub busy_timeout: Duration,
+    /// What only a server needs.
+    pub postgres: Postgres,
+}
+
+/// The ledger on a Postgres server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Postgres {
+    /// The user's password.
+    pub password: Option<Secret>,
+    /// Connections of this process.
+    pub max_connections: u32,
+    /// How long to wait for a free or a new connection.
+    #[serde(with = "humantime_serde")]
+    pub acquire_timeout: Duration,
+    /// A statement that takes longer is cancelled.
+    #[serde(with = "humantime_serde")]
+    pub statement_timeout: Duration,
+    /// A statement that waits longer for a lock is cancelled.
+    #[serde(with = "humantime_serde")]
+    pub lock_timeout: Duration,
+    /// A transaction in which nothing happens for so long is ended by the server.
+    #[serde(with = "humantime_serde")]
+    pub idle_in_transaction_timeout: Duration,
+    /// A connection held longer is reported.
+    #[serde(with = "humantime_serde")]
+    pub leak_after: Duration,
+    /// How often this process says that it is alive.
+    #[serde(with = "humantime_serde")]
+    pub heartbeat_interval: Duration,
+    /// After how long without a word a process counts as dead.
+    #[serde(with = "humantime_serde")]
+    pub heartbeat_stale: Duration,
 }

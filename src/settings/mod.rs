@@ -9,6 +9,7 @@ pub mod http;
 pub mod kafka;
 pub mod layers;
 pub mod ledger;
+pub mod ledger_url;
 pub mod load;
 pub mod log;
 pub mod models;

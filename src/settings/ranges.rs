@@ -61,6 +61,7 @@ fn numbers(settings: &Settings) -> Vec<(&'static str, u64, u64, u64)> {
         ("schemas.max_payload_bytes", size(settings.schemas.max_payload_bytes), 1_024, GIBIBYTE / 8),
         ("ledger.retention_batch", ledger.retention_batch.into(), 1, 100_000),
         ("ledger.batch_max_entries", size(ledger.batch_max_entries), 1, 10_000),
+        ("ledger.postgres.max_connections", ledger.postgres.max_connections.into(), 2, 1_000),
         ("pipeline.max_in_flight", size(pipeline.max_in_flight), 1, 100_000),
         ("pipeline.max_on_road", size(pipeline.max_on_road), 1, 1_000_000),
         ("pipeline.max_waiting_per_tenant", size(pipeline.max_waiting_per_tenant), 1, 1_000_000),
@@ -82,7 +83,7 @@ fn numbers(settings: &Settings) -> Vec<(&'static str, u64, u64, u64)> {
 fn durations(settings: &Settings) -> Vec<(&'static str, Duration, Duration, Duration)> {
     let (log, kafka) = (&settings.log.embedded, &settings.log.kafka);
     let (ledger, pipeline) = (&settings.ledger, &settings.pipeline);
-    let (retry, breaker) = (&settings.triage.retry, &settings.triage.breaker);
+    let (postgres, retry, breaker) = (&ledger.postgres, &settings.triage.retry, &settings.triage.breaker);
     vec![
         ("log.embedded.poll_interval", log.poll_interval, MILLISECOND, 10 * SECOND),
         ("log.embedded.retention", log.retention, SECOND, YEARS),
@@ -102,6 +103,13 @@ fn durations(settings: &Settings) -> Vec<(&'static str, Duration, Duration, Dura
         ("ledger.slow_warn", ledger.slow_warn, MILLISECOND, HOUR),
         ("ledger.slow_error", ledger.slow_error, MILLISECOND, HOUR),
         ("ledger.busy_timeout", ledger.busy_timeout, MILLISECOND, 60 * SECOND),
+        ("ledger.postgres.acquire_timeout", postgres.acquire_timeout, MILLISECOND, 60 * SECOND),
+        ("ledger.postgres.statement_timeout", postgres.statement_timeout, MILLISECOND, HOUR),
+        ("ledger.postgres.lock_timeout", postgres.lock_timeout, MILLISECOND, HOUR),
+        ("ledger.postgres.idle_in_transaction_timeout", postgres.idle_in_transaction_timeout, MILLISECOND, HOUR),
+        ("ledger.postgres.leak_after", postgres.leak_after, MILLISECOND, HOUR),
+        ("ledger.postgres.heartbeat_interval", postgres.heartbeat_interval, 10 * MILLISECOND, 60 * SECOND),
+        ("ledger.postgres.heartbeat_stale", postgres.heartbeat_stale, 30 * MILLISECOND, HOUR),
         ("pipeline.burst_interval", pipeline.burst_interval, MILLISECOND, 5 * SECOND),
         ("pipeline.retry_pause", pipeline.retry_pause, MILLISECOND, 60 * SECOND),
         ("pipeline.away_limit", pipeline.away_limit, 10 * MILLISECOND, 60 * SECOND),

@@ -13,8 +13,14 @@ use super::models::{Local, Model, OpenAi};
 use super::problem::{Problem, is_secret, nearest, shown};
 
 /// Keys that exist though they have no default. `*`: any model.
-const OPTIONAL: [&str; 5] =
-    ["log.kafka.transactional_id", "tenants.directory", "triage.prompts", "models.*.api_key", "models.*.weights"];
+const OPTIONAL: [&str; 6] = [
+    "log.kafka.transactional_id",
+    "tenants.directory",
+    "triage.prompts",
+    "ledger.postgres.password",
+    "models.*.api_key",
+    "models.*.weights",
+];
 
 /// Give everything its type. What does not fit is noted and replaced by its default until the rest fits.
 pub(super) fn typed(tree: &mut Tree, problems: &mut Vec<Problem>) -> Settings {

@@ -51,6 +51,14 @@ metric_names! {
     Histogram LEDGER_DURATION = "gatekeeper_ledger_batch_duration_seconds", Seconds, "One ledger batch, from asking to committed.";
     Gauge LEDGER_HOLDING = "gatekeeper_ledger_holding_seconds", Seconds, "For how long the road has been holding because the ledger is away; 0: it is there.";
 
+    Histogram LEDGER_STATEMENT_DURATION = "gatekeeper_ledger_statement_duration_seconds", Seconds, "One statement of the ledger, by statement.";
+    Counter LEDGER_SLOW_STATEMENTS = "gatekeeper_ledger_slow_statements_total", Count, "Statements slower than ledger.slow_warn (mark warn) or ledger.slow_error (mark error), by statement and mark.";
+    Gauge LEDGER_POOL_USED = "gatekeeper_ledger_pool_used", Count, "Connections to the ledger that are in use.";
+    Gauge LEDGER_POOL_MAX = "gatekeeper_ledger_pool_max", Count, "Most there may be (ledger.postgres.max_connections).";
+    Counter LEDGER_POOL_MARKS = "gatekeeper_ledger_pool_marks_total", Count, "Times the use of the ledger's pool rose past a mark, by mark in percent (70, 90).";
+    Counter LEDGER_POOL_EXHAUSTED = "gatekeeper_ledger_pool_exhausted_total", Count, "Times no connection to the ledger became free within ledger.postgres.acquire_timeout.";
+    Counter LEDGER_LEAKS_SUSPECTED = "gatekeeper_ledger_leaks_suspected_total", Count, "Connections to the ledger held longer than ledger.postgres.leak_after.";
+
     Counter MODEL_CALLS = "gatekeeper_model_calls_total", Count, "Attempts at models, by model and outcome.";
     Histogram MODEL_CALL_DURATION = "gatekeeper_model_call_duration_seconds", Seconds, "One attempt, by model and outcome.";
     Counter MODEL_TOKENS = "gatekeeper_model_tokens_total", Count, "Tokens billed, by model and direction (input, output).";

@@ -7,5 +7,6 @@
 pub mod happenings;
 pub mod logging;
 pub mod metric_names;
+pub mod pace;
 pub mod recorder;
 pub mod tenant_labels;

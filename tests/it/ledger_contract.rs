@@ -1,7 +1,8 @@
 //! What every ledger promises: one suite, run over each of them.
 
 mod agreement;
-mod world;
+mod speed;
+pub mod world;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,6 +74,13 @@ async fn copies_within_one_batch_see_each_other_in_order(world: World) {
     assert_eq!(outcomes[4], Outcome::Saved(answer("mine")));
     assert!(matches!(&outcomes[5], Outcome::Row(row) if row.answer == Some(answer("mine"))));
     assert_eq!(outcomes[6..], [Outcome::LeaseGranted, Outcome::LeasePointless]);
+}
+
+async fn a_claim_is_a_claim_whatever_is_in_its_names(world: World) {
+    let ledger = world.ledger().await;
+    let claim = Claim { event_id: "evt\0".into(), tenant_id: "\0\u{202e}".into(), ..claim(1, 10) };
+    assert_eq!(owner_in(&one(&ledger, Entry::Claim(claim)).await), 10);
+    assert!(find(&ledger, 1).await.is_some());
 }
 
 async fn the_same_batch_again_changes_nothing(world: World) {
@@ -165,13 +173,13 @@ async fn one_process_calls_at_a_time(world: World) {
     let (one_process, other) = (world.process("gk-1", 1, false).await, world.process("gk-2", 1, false).await);
     one(&one_process, Entry::Claim(claim(1, 10))).await;
     assert_eq!(one(&one_process, lease(1, 10, 100)).await, Outcome::LeaseGranted);
-    world.clock.pass(40);
+    world.pass(40).await;
     let held = Outcome::LeaseHeld { remaining: Duration::from_millis(60) };
     assert_eq!(one(&other, lease(1, 10, 100)).await, held);
     assert_eq!(one(&one_process, lease(1, 10, 100)).await, Outcome::LeaseGranted, "its holder renews it");
-    world.clock.pass(99);
+    world.pass(99).await;
     assert_eq!(one(&other, lease(1, 10, 5)).await, Outcome::LeaseHeld { remaining: Duration::from_millis(1) });
-    world.clock.pass(1);
+    world.pass(1).await;
     assert_eq!(one(&other, lease(1, 10, 100)).await, Outcome::LeaseGranted, "it ran out");
     assert!(matches!(one(&one_process, lease(1, 10, 5)).await, Outcome::LeaseHeld { .. }));
 }
@@ -355,6 +363,13 @@ macro_rules! promises {
         mod memory {
             $(#[tokio::test] async fn $promise() { super::$promise(super::World::of_memory()).await; })*
         }
+        mod postgres {
+            $(
+                #[tokio::test]
+                #[ignore = "needs Postgres: tests/run starts it"]
+                async fn $promise() { super::$promise(super::World::of_postgres().await).await; }
+            )*
+        }
     };
 }
 
@@ -362,6 +377,7 @@ promises! {
     an_empty_batch_is_nothing
     the_first_claim_wins_and_is_told_to_the_second
     copies_within_one_batch_see_each_other_in_order
+    a_claim_is_a_claim_whatever_is_in_its_names
     the_same_batch_again_changes_nothing
     a_later_hop_moves_the_hop_of_its_own_row_only
     a_takeover_is_won_once_and_its_loser_reads_the_winner

@@ -3,7 +3,9 @@
 mod bench;
 mod commands;
 mod ledger_contract;
+mod ledger_postgres;
 mod log_contract;
+mod postgres;
 mod story;
 
 #[cfg(feature = "failpoints")]

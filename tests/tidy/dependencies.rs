@@ -19,6 +19,8 @@ const LICENCES: &[&str] = &[
     "BSD-3-Clause",
     "BSL-1.0",
     "CC0-1.0",
+    // Data: the root certificates that Postgres's TLS checks a server against (webpki-roots).
+    "CDLA-Permissive-2.0",
     "ISC",
     "MIT",
     "MIT-0",

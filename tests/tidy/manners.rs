@@ -14,10 +14,13 @@ const LONG: &[(&str, &str)] = &[(
 /// How the attribute of a test ends that waits for a service: `tests/run` starts it and runs the test.
 const NEEDS_SERVICE: &str = ": tests/run starts it\"]";
 
-/// Other tests that do not run by themselves: file and name, and who runs them.
-const IGNORED: &[(&str, &str)] =
-    // A measurement, run by hand; its figure depends on the machine.
-    &[("tests/it/log_contract/speed.rs", "speed")];
+/// Tests that do not run by themselves: file and name, and who runs them.
+const IGNORED: &[(&str, &str)] = &[
+    // Measurements, run by hand; their figures depend on the machine.
+    ("tests/it/log_contract/speed.rs", "speed"),
+    ("tests/it/ledger_contract/speed.rs", "speed_of_sqlite"),
+    ("tests/it/ledger_contract/speed.rs", "speed_of_postgres"),
+];
 
 /// Production code: its length.
 pub fn of_production(tree: &Tree) -> Vec<String> {

@@ -7,16 +7,17 @@ use futures_util::future::BoxFuture;
 
 use super::error;
 use super::open::{self, OpenError, Pools};
-use super::pace::Pace;
-use super::plan;
-use super::rows::{self, Holder};
+use super::rows;
 use super::statements;
 use super::step::{self, Scribe};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::identity::DedupeKey;
-use crate::failpoints;
+use crate::pipeline::dedupe::ledger::kill_points::KillPoints;
+use crate::pipeline::dedupe::ledger::outcomes::Holder;
+use crate::pipeline::dedupe::ledger::plan;
 use crate::pipeline::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome, Row};
 use crate::settings::ledger::Ledger as Settings;
+use crate::telemetry::pace::Pace;
 
 /// A ledger in a file.
 pub struct SqliteLedger {
@@ -107,17 +108,17 @@ impl Ledger for SqliteLedger {
             if entries.is_empty() {
                 return Ok(Vec::new());
             }
-            let labels = Labels::of(&entries);
-            labels.before();
+            let kill_points = KillPoints::of(&entries);
+            kill_points.before();
             let outcomes = self.write(&entries).await.map_err(|error| self.sorted(&error))?;
-            labels.after();
+            kill_points.after();
             Ok(outcomes)
         })
     }
 
     fn find(&self, key: DedupeKey) -> BoxFuture<'_, Result<Option<Row>, LedgerError>> {
         Box::pin(async move {
-            let read = rows::read(&self.pools.readers, std::iter::once(key));
+            let read = rows::read(&self.pools.readers, std::iter::once(key), self.clock.now());
             let held = self.pace.watch(statements::READ.name, read).await.map_err(|error| self.sorted(&error))?;
             Ok(held.into_values().next().map(|held| Arc::unwrap_or_clone(held.row)))
         })
@@ -134,41 +135,5 @@ impl Ledger for SqliteLedger {
             let gone = self.pace.watch(statements::FORGET.name, query.execute(&self.pools.writer)).await;
             gone.map(|gone| gone.rows_affected()).map_err(|error| self.sorted(&error))
         })
-    }
-}
-
-/// Which labelled points a batch passes.
-struct Labels {
-    claims: bool,
-    answers: bool,
-    verdicts: bool,
-}
-
-impl Labels {
-    fn of(batch: &[Entry]) -> Self {
-        let any = |kind: fn(&Entry) -> bool| batch.iter().any(kind);
-        Self {
-            claims: any(|entry| matches!(entry, Entry::Claim(_) | Entry::TakeOver { .. })),
-            answers: any(|entry| matches!(entry, Entry::Answer { .. })),
-            verdicts: any(|entry| matches!(entry, Entry::Verdict { .. })),
-        }
-    }
-
-    fn before(&self) {
-        for (passed, label) in [(self.claims, "claim_begun"), (self.answers, "save_begun")] {
-            if passed {
-                failpoints::hit(label);
-            }
-        }
-    }
-
-    fn after(&self) {
-        let labels =
-            [(self.claims, "claim_committed"), (self.answers, "answer_saved"), (self.verdicts, "verdict_saved")];
-        for (passed, label) in labels {
-            if passed {
-                failpoints::hit(label);
-            }
-        }
     }
 }

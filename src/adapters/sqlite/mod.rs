@@ -11,8 +11,6 @@
 mod error;
 mod ledger;
 mod open;
-mod pace;
-mod plan;
 mod rows;
 mod statements;
 mod step;

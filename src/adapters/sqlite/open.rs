@@ -190,20 +190,13 @@ fn not_migrated(path: &Path, error: MigrateError) -> OpenError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::{LoadOptions, load};
 
     fn settings(path: &Path) -> Settings {
-        Settings {
-            enabled: true,
-            url: format!("sqlite:{}", path.display()),
-            window: Duration::from_secs(3600),
-            rejected_window: Duration::from_secs(3600),
-            retention_interval: Duration::from_secs(60),
-            retention_batch: 100,
-            batch_max_entries: 100,
-            slow_warn: Duration::from_secs(1),
-            slow_error: Duration::from_secs(1),
-            busy_timeout: Duration::from_millis(10),
-        }
+        let defaults = load(&LoadOptions::default()).expect("the defaults are right").settings.ledger;
+        let second = Duration::from_secs(1);
+        let (url, busy_timeout) = (format!("sqlite:{}", path.display()), Duration::from_millis(10));
+        Settings { url, busy_timeout, slow_error: second, ..defaults }
     }
 
     async fn refusal(settings: &Settings) -> OpenError {

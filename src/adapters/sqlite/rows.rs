@@ -1,8 +1,4 @@
-//! Rows as they stand: read, decoded, and what an entry came to when its row looks like that.
-//!
-//! The outcome of every entry can be read off its row *after* its statement, because each statement leaves a mark that
-//! tells (the owner, the lease's holder, the text that was first). So only steps in which something did not go the usual
-//! way read anything back.
+//! Rows as they stand: read and decoded.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,88 +12,27 @@ use super::statements::READ;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::{BodyHash, DedupeKey};
 use crate::domain::position::Position;
-use crate::pipeline::dedupe::ledger::{Claim, Entry, Outcome, Row};
+use crate::pipeline::dedupe::ledger::Row;
+use crate::pipeline::dedupe::ledger::outcomes::{Held, Holder};
 
-/// Who calls: an instance in one of its lives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Holder {
-    pub(super) instance: String,
-    /// The bits of an unsigned number; SQLite knows signed ones only.
-    pub(super) incarnation: i64,
-}
-
-/// A row with what the port does not show.
-#[derive(Debug, Clone)]
-pub(super) struct Held {
-    pub(super) row: Arc<Row>,
-    lease: Option<(Holder, Timestamp)>,
-}
-
-/// The rows of these keys; keys without a row are left out.
+/// The rows of these keys as they are now; keys without a row are left out.
 pub(super) async fn read(
     executor: impl SqliteExecutor<'_>,
     keys: impl Iterator<Item = DedupeKey>,
+    now: Timestamp,
 ) -> Result<HashMap<DedupeKey, Held>, sqlx::Error> {
     let keys: Vec<String> = keys.map(DedupeKey::to_hex).collect();
     let json = serde_json::to_string(&keys).expect("a list of texts can be written as JSON");
     let rows = sqlx::query(READ.sql).bind(json).fetch_all(executor).await?;
-    rows.iter().map(decode).map(|held| held.map(|held| (held.row.key, held))).collect()
+    rows.iter().map(|row| decode(row, now)).map(|held| held.map(|held| (held.row.key, held))).collect()
 }
 
-/// The row that a claim inserted.
-pub(super) fn inserted_by(claim: &Claim) -> Row {
-    Row {
-        key: claim.key,
-        owner: claim.position.clone(),
-        hop: claim.hop,
-        body: claim.body,
-        first_seen_at: claim.at,
-        answer: None,
-        answered_at: None,
-        verdict: None,
-        published_at: None,
-        vanished: false,
-        rejected: false,
-    }
-}
-
-/// What the entry came to, now that its row looks like this; `None`: the database broke a promise.
-pub(super) fn outcome(entry: &Entry, held: Option<&Held>, me: &Holder, now: Timestamp) -> Option<Outcome> {
-    let owned = |owner: &Position| held.filter(|held| held.row.owner == *owner);
-    match entry {
-        Entry::Claim(_) | Entry::TakeOver { .. } => Some(Outcome::Row(Arc::clone(&held?.row))),
-        Entry::Lease { owner, .. } => Some(lease_outcome(owned(owner), me, now)),
-        Entry::Answer { owner, .. } => match owned(owner) {
-            Some(held) => held.row.answer.clone().map(Outcome::Saved),
-            None => Some(Outcome::NotOwner),
-        },
-        Entry::Verdict { owner, .. } => match owned(owner) {
-            Some(held) => held.row.verdict.clone().map(Outcome::Reached),
-            None => Some(Outcome::NotOwner),
-        },
-        Entry::Release { owner, .. } | Entry::Published { owner, .. } => {
-            Some(owned(owner).map_or(Outcome::NotOwner, |_| Outcome::Done))
-        }
-        Entry::Vanished { .. } | Entry::RepairPublished { .. } => None,
-    }
-}
-
-fn lease_outcome(held: Option<&Held>, me: &Holder, now: Timestamp) -> Outcome {
-    match held {
-        Some(Held { row, lease: Some((holder, until)) }) if row.answer.is_none() && row.verdict.is_none() => {
-            if holder == me {
-                Outcome::LeaseGranted
-            } else {
-                Outcome::LeaseHeld { remaining: Duration::from_millis(until.millis_since(now).unsigned_abs()) }
-            }
-        }
-        _ => Outcome::LeasePointless,
-    }
-}
-
-fn decode(row: &SqliteRow) -> Result<Held, sqlx::Error> {
+fn decode(row: &SqliteRow, now: Timestamp) -> Result<Held, sqlx::Error> {
     let lease = match (row.try_get(14)?, row.try_get(15)?, row.try_get::<Option<i64>, _>(16)?) {
-        (Some(instance), Some(incarnation), Some(until)) => Some((Holder { instance, incarnation }, Timestamp(until))),
+        (Some(instance), Some(incarnation), Some(until)) => {
+            let remaining = Timestamp(until).millis_since(now).max(0).unsigned_abs();
+            Some((Holder { instance, incarnation }, Duration::from_millis(remaining)))
+        }
         _ => None,
     };
     let time = |index: usize| row.try_get::<Option<i64>, _>(index).map(|time| time.map(Timestamp));

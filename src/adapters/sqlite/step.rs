@@ -1,20 +1,19 @@
 //! Does one step of a plan: one statement for all its entries, and what each came to.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteQueryResult;
 
-use super::pace::Pace;
-use super::plan::{Kind, Step, key_of};
-use super::rows::{self, Holder};
+use super::rows;
 use super::statements::{self, Statement};
 use crate::domain::clock::Timestamp;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::identity::{DedupeKey, hex};
 use crate::domain::position::Position;
+use crate::pipeline::dedupe::ledger::outcomes::{self, Holder};
+use crate::pipeline::dedupe::ledger::plan::{Kind, Step, key_of};
 use crate::pipeline::dedupe::ledger::{Claim, Entry, Outcome};
+use crate::telemetry::pace::Pace;
 
 /// Writes the steps of one batch, inside its transaction and at one time.
 pub(super) struct Scribe<'a> {
@@ -35,16 +34,15 @@ impl Scribe<'_> {
         let entries = || step.entries.iter().map(|index| &batch[*index]);
         let changed = self.write_set(step.kind, &set(entries(), self.now)).await?;
         if changed == step.entries.len() as u64
-            && let Some(outcomes) = entries().map(usual_outcome).collect()
+            && let Some(outcomes) = entries().map(outcomes::usual).collect()
         {
             return Ok(outcomes);
         }
-        let held =
-            self.pace.watch(statements::READ.name, rows::read(&mut *self.connection, entries().filter_map(key_of)));
-        let held = held.await?;
+        let held = rows::read(&mut *self.connection, entries().filter_map(key_of), self.now);
+        let held = self.pace.watch(statements::READ.name, held).await?;
         let row_of = |entry| key_of(entry).and_then(|key| held.get(&key));
         let outcomes: Option<Vec<Outcome>> =
-            entries().map(|entry| rows::outcome(entry, row_of(entry), self.me, self.now)).collect();
+            entries().map(|entry| outcomes::read_off(entry, row_of(entry), self.me)).collect();
         outcomes.ok_or_else(|| sqlx::Error::Decode("a row is not there right after it was written".into()))
     }
 
@@ -111,19 +109,6 @@ impl Scribe<'_> {
 /// An end of a range as SQLite can hold it: no log counts further than signed numbers do.
 fn bound(offset: u64) -> i64 {
     i64::try_from(offset).unwrap_or(i64::MAX)
-}
-
-/// The outcome of an entry whose row was changed by it; `None`: only the row can tell.
-fn usual_outcome(entry: &Entry) -> Option<Outcome> {
-    match entry {
-        // A later hop may have changed the row instead of having inserted it.
-        Entry::Claim(claim) => (claim.hop == 0).then(|| Outcome::Row(Arc::new(rows::inserted_by(claim)))),
-        Entry::Lease { .. } => Some(Outcome::LeaseGranted),
-        Entry::Answer { answer, .. } => Some(Outcome::Saved(Arc::clone(answer))),
-        Entry::Verdict { verdict, .. } => Some(Outcome::Reached(Arc::clone(verdict))),
-        Entry::Release { .. } | Entry::Published { .. } => Some(Outcome::Done),
-        Entry::TakeOver { .. } | Entry::Vanished { .. } | Entry::RepairPublished { .. } => None,
-    }
 }
 
 /// The parameter of a set: an array a line, its elements in the order in which the statements count them.

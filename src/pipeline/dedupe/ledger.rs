@@ -5,6 +5,10 @@
 //! transaction, each answered with what the row said, in order. Batches are made by the road (group commit): while one
 //! is on its way, the next collects.
 
+pub mod kill_points;
+pub mod outcomes;
+pub mod plan;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::count;
 use crate::telemetry::metric_names as names;
@@ -61,5 +61,48 @@ impl LedgerAvailable {
     pub fn record(&self) {
         gauge!(names::LEDGER_HOLDING).set(0.0);
         info!(held_for_ms = self.held_for.as_millis(), "the ledger is there again");
+    }
+}
+
+/// How slow a statement was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slowness {
+    /// As it should be.
+    None,
+    /// Slower than `ledger.slow_warn`.
+    Warn,
+    /// Slower than `ledger.slow_error`.
+    Error,
+}
+
+/// A statement of the ledger ended, well or not. Known by its name, never by its data.
+#[derive(Debug, Clone, Copy)]
+pub struct LedgerStatementRun {
+    /// Which.
+    pub statement: &'static str,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether that is worth a word.
+    pub slowness: Slowness,
+}
+
+impl LedgerStatementRun {
+    /// Log and count it.
+    pub fn record(&self) {
+        let Self { statement, took, slowness } = *self;
+        histogram!(names::LEDGER_STATEMENT_DURATION, "statement" => statement).record(took.as_secs_f64());
+        let slow =
+            |mark| counter!(names::LEDGER_SLOW_STATEMENTS, "statement" => statement, "mark" => mark).increment(1);
+        match slowness {
+            Slowness::None => {}
+            Slowness::Warn => {
+                slow("warn");
+                warn!(statement, took_ms = took.as_millis(), "a ledger statement was slow");
+            }
+            Slowness::Error => {
+                slow("error");
+                error!(statement, took_ms = took.as_millis(), "a ledger statement was very slow");
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@
 mod cluster;
 mod events;
 mod ledger;
+mod ledger_pool;
 mod models;
 mod process;
 mod publishing;
@@ -13,7 +14,8 @@ mod road;
 
 pub use cluster::{ClientTroubled, CommitLookedUp, OrphanFenced, ProducerReplaced};
 pub use events::{AnswerReused, CallsReattached, EventSettled, RecordDroppedUnsettled};
-pub use ledger::{LedgerAvailable, LedgerBatchCommitted, LedgerUnavailable};
+pub use ledger::{LedgerAvailable, LedgerBatchCommitted, LedgerStatementRun, LedgerUnavailable, Slowness};
+pub use ledger_pool::{LedgerLeakSuspected, LedgerPoolExhausted, LedgerPoolFilled, LedgerPoolUsed, PoolMark};
 pub use models::{BreakerChanged, BreakerState, CallOutcome, ModelAnswered, ModelCalled};
 pub use process::{Draining, Stopped};
 pub use publishing::{BurstCommitted, BurstFailed, BurstFailure, FrontierWidened};

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use gatekeeper::adapters::memory::ledger::{MemoryLedger, Rows};
+use gatekeeper::adapters::postgres::PostgresLedger;
 use gatekeeper::adapters::sqlite::SqliteLedger;
 use gatekeeper::domain::answer::{Answer, Findings, Versions};
 use gatekeeper::domain::bytes::Bytes;
@@ -15,7 +16,9 @@ use gatekeeper::domain::position::Position;
 use gatekeeper::domain::reason_code::ReasonCode;
 use gatekeeper::domain::verdict::{SavedDecision, Verdict};
 use gatekeeper::pipeline::dedupe::ledger::{Claim, Entry, Ledger, Outcome, Row};
-use gatekeeper::settings;
+use gatekeeper::settings::{self, LoadOptions, load};
+
+use crate::postgres::TestDatabase;
 
 /// Wall-clock time that a test moves.
 #[derive(Default)]
@@ -36,6 +39,7 @@ impl Clock for HandClock {
 pub enum Store {
     Sqlite(tempfile::TempDir),
     Memory(Rows),
+    Postgres(TestDatabase),
 }
 
 /// A store and the time in which it stands. Handles opened on it are the processes that use it.
@@ -54,6 +58,18 @@ impl World {
         Self { store: Store::Memory(Rows::default()), clock: Arc::default() }
     }
 
+    pub async fn of_postgres() -> Self {
+        Self { store: Store::Postgres(TestDatabase::with_hand_clock().await), clock: Arc::default() }
+    }
+
+    /// Time passes, for the processes and for the store.
+    pub async fn pass(&self, millis: i64) {
+        self.clock.pass(millis);
+        if let Store::Postgres(database) = &self.store {
+            database.set_clock(self.clock.now().0).await;
+        }
+    }
+
     pub async fn process(&self, instance: &str, incarnation: u64, predecessor_is_dead: bool) -> Arc<dyn Ledger> {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         match &self.store {
@@ -65,6 +81,11 @@ impl World {
             Store::Memory(rows) => {
                 Arc::new(MemoryLedger::open(rows.clone(), instance, incarnation, predecessor_is_dead, clock))
             }
+            Store::Postgres(database) => {
+                let settings = database.settings();
+                let ledger = PostgresLedger::open(&settings, instance, incarnation, predecessor_is_dead);
+                Arc::new(ledger.await.expect("the server is fit"))
+            }
         }
     }
 
@@ -74,18 +95,9 @@ impl World {
 }
 
 pub fn settings(folder: &std::path::Path) -> settings::ledger::Ledger {
-    settings::ledger::Ledger {
-        enabled: true,
-        url: format!("sqlite:{}", folder.join("state/ledger.db").display()),
-        window: Duration::from_secs(72 * 3600),
-        rejected_window: Duration::from_secs(30 * 24 * 3600),
-        retention_interval: Duration::from_secs(60),
-        retention_batch: 1_000,
-        batch_max_entries: 500,
-        slow_warn: Duration::from_secs(1),
-        slow_error: Duration::from_secs(5),
-        busy_timeout: Duration::from_secs(5),
-    }
+    let mut ledger = load(&LoadOptions::default()).expect("the defaults are right").settings.ledger;
+    ledger.url = format!("sqlite:{}", folder.join("state/ledger.db").display());
+    ledger
 }
 
 pub fn key(number: u8) -> DedupeKey {

@@ -1,4 +1,5 @@
-//! Sorts a batch into steps that one statement each can do.
+//! Sorts a batch into steps that one statement each can do: the port's "an entry sees what earlier entries of its batch
+//! did", worked out once for every ledger that is a database.
 //!
 //! A step holds entries of one kind and a key at most once, so one set-based statement does what its entries would have
 //! done one after the other. An entry joins the latest step of its kind if its key occurs in no step from there on, else
@@ -8,28 +9,39 @@
 
 use std::collections::HashMap;
 
+use super::Entry;
 use crate::domain::identity::DedupeKey;
-use crate::pipeline::dedupe::ledger::Entry;
 
 /// What one statement does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// [`Entry::Claim`].
     Claim,
+    /// [`Entry::TakeOver`].
     TakeOver,
+    /// [`Entry::Lease`].
     Lease,
+    /// [`Entry::Release`].
     Release,
+    /// [`Entry::Answer`].
     Answer,
+    /// [`Entry::Verdict`].
     Verdict,
+    /// [`Entry::Published`].
     Published,
+    /// [`Entry::Vanished`], alone in its step.
     Vanished,
+    /// [`Entry::RepairPublished`], alone in its step.
     RepairPublished,
 }
 
 /// Entries of one kind, by their place in the batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Step {
-    pub(super) kind: Kind,
-    pub(super) entries: Vec<usize>,
+pub struct Step {
+    /// What its statement does.
+    pub kind: Kind,
+    /// Places in the batch.
+    pub entries: Vec<usize>,
 }
 
 impl Kind {
@@ -49,7 +61,8 @@ impl Kind {
 }
 
 /// The key an entry speaks of; none for those that speak of a range.
-pub(super) fn key_of(entry: &Entry) -> Option<DedupeKey> {
+#[must_use]
+pub fn key_of(entry: &Entry) -> Option<DedupeKey> {
     match entry {
         Entry::Claim(claim) | Entry::TakeOver { claim, .. } => Some(claim.key),
         Entry::Lease { key, .. }
@@ -62,7 +75,8 @@ pub(super) fn key_of(entry: &Entry) -> Option<DedupeKey> {
 }
 
 /// The steps of a batch, in the order in which they are to be done.
-pub(super) fn steps(entries: &[Entry]) -> Vec<Step> {
+#[must_use]
+pub fn steps(entries: &[Entry]) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     // Where an entry may go at the earliest: per key behind its last step, per kind into its latest step.
     let mut after_key: HashMap<DedupeKey, usize> = HashMap::with_capacity(entries.len());

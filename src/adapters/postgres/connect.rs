@@ -1,0 +1,153 @@
+//! How a connection is made, and what is asked of it before anything is written through it.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use super::statements;
+use crate::sabotage::{self, Sabotage};
+use crate::settings::ledger::Ledger as Settings;
+use crate::settings::ledger_url::{Place, Tls, place};
+
+/// How long a migration waits for another instance's migration, and for a lock on a table.
+const MIGRATION_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The server asks a silent client whether it is alive after so many seconds, then every so many, so many times: the locks
+/// of a machine that lost its power are free within a minute.
+const KEEPALIVE: [(&str, &str); 3] =
+    [("tcp_keepalives_idle", "20"), ("tcp_keepalives_interval", "10"), ("tcp_keepalives_count", "3")];
+
+/// Why a connection is not used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    /// What is saved would not survive power loss.
+    #[error("it is not durable: {setting} is off on this connection")]
+    NotDurable {
+        /// The setting of the server.
+        setting: &'static str,
+    },
+    /// A standby: after a failover the address should lead to the new primary soon.
+    #[error("it is read-only: this server is a standby (in recovery) or default_transaction_read_only is on")]
+    ReadOnly,
+}
+
+/// Where the server is and who we are; `None`: the URL does not say.
+pub(super) fn server(settings: &Settings, instance: &str) -> Option<PgConnectOptions> {
+    let Ok(Place::Server(tls)) = place(&settings.url) else { return None };
+    let mut options = PgConnectOptions::from_str(&settings.url).ok()?;
+    if tls == Tls::Verified {
+        options = options.ssl_mode(PgSslMode::VerifyFull);
+    }
+    if let Some(password) = &settings.postgres.password {
+        options = options.password(password.expose());
+    }
+    if sabotage::on(Sabotage::LedgerNotDurable) {
+        options = options.options([("synchronous_commit", "off")]);
+    }
+    Some(options.application_name(&format!("gatekeeper {instance}")).options(KEEPALIVE).disable_statement_logging())
+}
+
+/// For batches: whatever hangs is ended by the server.
+pub(super) fn for_batches(server: &PgConnectOptions, settings: &Settings) -> PgConnectOptions {
+    let postgres = &settings.postgres;
+    server.clone().options([
+        ("statement_timeout", millis(postgres.statement_timeout)),
+        ("lock_timeout", millis(postgres.lock_timeout)),
+        ("idle_in_transaction_session_timeout", millis(postgres.idle_in_transaction_timeout)),
+        // A plan made while the table was small would be kept, and read all of it when it is large.
+        ("plan_cache_mode", "force_custom_plan".to_owned()),
+    ])
+}
+
+/// For migrations, which may take long.
+pub(super) fn for_migrations(server: &PgConnectOptions) -> PgConnectOptions {
+    server.clone().options([("statement_timeout", "0".to_owned()), ("lock_timeout", millis(MIGRATION_LOCK_TIMEOUT))])
+}
+
+fn millis(duration: Duration) -> String {
+    // 0 would switch it off.
+    duration.as_millis().max(1).to_string()
+}
+
+/// A connection that passed [`check`], outside the pool, which would try again until its deadline and then not say why.
+pub(super) async fn connect(options: &PgConnectOptions, patience: Duration) -> Result<PgConnection, sqlx::Error> {
+    let connecting = async {
+        let mut connection = options.connect().await?;
+        check(&mut connection).await?;
+        Ok(connection)
+    };
+    tokio::time::timeout(patience, connecting).await.unwrap_or_else(|_| Err(timed_out("no connection", patience)))
+}
+
+/// Why it cannot be connected to at this moment.
+pub(super) async fn why_not(options: &PgConnectOptions, patience: Duration) -> String {
+    match connect(options, patience).await {
+        Ok(connection) => {
+            // It is there again; the next batch will find it.
+            connection.close().await.ok();
+            "no connection could be made in time".to_owned()
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Refuse a connection that would lose what is written, or cannot write: read back, whatever was asked for.
+pub(super) async fn check(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let found: (String, String, bool, String) = sqlx::query_as(statements::SESSION.sql).fetch_one(connection).await?;
+    let (synchronous_commit, fsync, in_recovery, read_only) = found;
+    let refused = if in_recovery || read_only != "off" {
+        Refused::ReadOnly
+    } else if synchronous_commit == "off" {
+        Refused::NotDurable { setting: "synchronous_commit" }
+    } else if fsync == "off" {
+        Refused::NotDurable { setting: "fsync" }
+    } else {
+        return Ok(());
+    };
+    Err(sqlx::Error::Configuration(Box::new(refused)))
+}
+
+/// What nobody answered.
+pub(super) fn timed_out(what: &str, patience: Duration) -> sqlx::Error {
+    let text = format!("{what} within {patience:?}");
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::secret::Secret;
+    use crate::settings::{LoadOptions, load};
+
+    fn options(url: &str) -> Option<PgConnectOptions> {
+        let mut settings = load(&LoadOptions::default()).expect("the defaults are right").settings.ledger;
+        settings.url = url.to_owned();
+        settings.postgres.password = Some(Secret::new("not-to-be-shown"));
+        server(&settings, "gk-1").map(|server| for_batches(&server, &settings))
+    }
+
+    #[test]
+    fn a_server_elsewhere_is_verified_where_the_url_is_silent() {
+        for (url, verified) in [
+            ("postgres://me@db.example/gk", true),
+            ("postgres://me@db.example/gk?sslmode=verify-full", true),
+            ("postgres://me@db.example/gk?sslmode=require", false),
+            ("postgres://me@127.0.0.1/gk?sslmode=disable", false),
+        ] {
+            let mode = options(url).expect("a server").get_ssl_mode();
+            assert_eq!(matches!(mode, PgSslMode::VerifyFull), verified, "{url}: {mode:?}");
+        }
+        assert!(options("sqlite:ledger.db").is_none());
+    }
+
+    #[test]
+    fn whatever_may_hang_has_a_limit_on_the_server() {
+        let options = options("postgres://me@127.0.0.1/gk").expect("a server");
+        let set = options.get_options().expect("some are set");
+        for expected in ["statement_timeout=10000", "lock_timeout=5000", "idle_in_transaction_session_timeout=10000"] {
+            assert!(set.contains(expected), "{set}");
+        }
+    }
+}

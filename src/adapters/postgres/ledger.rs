@@ -1,0 +1,190 @@
+//! The port's words, said to Postgres.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::task::JoinSet;
+
+use super::error::sorted;
+use super::open::{self, OpenError};
+use super::pool::{Held, Pool};
+use super::rows;
+use super::session::{Session, Watch};
+use super::sets::{self, millis};
+use super::statements;
+use super::step::Scribe;
+use crate::domain::clock::Timestamp;
+use crate::domain::identity::DedupeKey;
+use crate::pipeline::dedupe::ledger::kill_points::KillPoints;
+use crate::pipeline::dedupe::ledger::outcomes::Holder;
+use crate::pipeline::dedupe::ledger::plan::{self, Kind, key_of};
+use crate::pipeline::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome, Row};
+use crate::settings::ledger::Ledger as Settings;
+use crate::telemetry::pace::Pace;
+
+/// A ledger on a server.
+pub struct PostgresLedger {
+    shared: Arc<Shared>,
+    /// Heartbeats, and the watch for leaks; they end with the ledger.
+    _tasks: JoinSet<()>,
+}
+
+/// What work on the ledger needs.
+struct Shared {
+    pool: Pool,
+    me: Holder,
+    watch: Watch,
+    heartbeat_stale: Duration,
+}
+
+impl PostgresLedger {
+    /// Connect to the server, whose tables are created and migrated as needed. `predecessor_is_dead`: the caller knows
+    /// that no earlier process of this instance is alive, so what it leased is free. Else an earlier life's leases are
+    /// ours once it was not heard of for `ledger.postgres.heartbeat_stale`, or run out.
+    ///
+    /// # Errors
+    /// Whatever makes the server unfit to be relied upon.
+    pub async fn open(
+        settings: &Settings,
+        instance: &str,
+        incarnation: u64,
+        predecessor_is_dead: bool,
+    ) -> Result<Self, OpenError> {
+        let shared = Arc::new(Shared {
+            pool: open::open(settings, instance).await?,
+            me: Holder { instance: instance.to_owned(), incarnation: incarnation.cast_signed() },
+            watch: Watch {
+                pace: Pace { warn: settings.slow_warn, error: settings.slow_error },
+                statement_timeout: settings.postgres.statement_timeout,
+            },
+            heartbeat_stale: settings.postgres.heartbeat_stale,
+        });
+        shared.enter(predecessor_is_dead).await.map_err(|error| OpenError::Enter(Arc::new(error)))?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(&shared).beat_for_ever(settings.postgres.heartbeat_interval));
+        tasks.spawn(shared.pool.book().watch_for_leaks(settings.postgres.leak_after));
+        Ok(Self { shared, _tasks: tasks })
+    }
+}
+
+impl Shared {
+    async fn enter(&self, predecessor_is_dead: bool) -> Result<(), LedgerError> {
+        let mut held = self.pool.acquire().await?;
+        let mut session = self.session(&mut held);
+        let entering = async {
+            session.say(&statements::BEGIN).await?;
+            let bury = sqlx::query(statements::BURY.sql).bind(self.me.instance.clone()).bind(self.me.incarnation);
+            let bury = bury.bind(predecessor_is_dead).bind(millis(self.heartbeat_stale));
+            session.change(&statements::BURY, bury).await?;
+            if predecessor_is_dead {
+                let inherit = sqlx::query(statements::INHERIT_LEASES.sql).bind(self.me.instance.clone());
+                session.change(&statements::INHERIT_LEASES, inherit).await?;
+            }
+            self.beat(&mut session).await?;
+            session.say(&statements::COMMIT).await
+        };
+        entering.await.map_err(|error| sorted(&error))?;
+        held.give_back();
+        Ok(())
+    }
+
+    /// Say that this life goes on, for ever.
+    async fn beat_for_ever(self: Arc<Self>, interval: Duration) {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // The first tick comes at once, and that heartbeat was said on entering.
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.beat_once().await {
+                // The road says loudly that the ledger is away; this only costs us our leases if somebody restarts us.
+                tracing::debug!(%error, "no heartbeat in the ledger");
+            }
+        }
+    }
+
+    async fn beat_once(&self) -> Result<(), LedgerError> {
+        let mut held = self.pool.acquire().await?;
+        self.beat(&mut self.session(&mut held)).await.map_err(|error| sorted(&error))?;
+        held.give_back();
+        Ok(())
+    }
+
+    async fn beat(&self, session: &mut Session<'_>) -> Result<(), sqlx::Error> {
+        let beat = sqlx::query(statements::HEARTBEAT.sql).bind(self.me.instance.clone()).bind(self.me.incarnation);
+        session.change(&statements::HEARTBEAT, beat).await.map(drop)
+    }
+
+    /// One transaction. If the connection is lost while it commits, nobody knows whether it did: the same batch again
+    /// has the same outcomes either way.
+    async fn write(&self, batch: &[Entry], held: &mut Held) -> Result<Vec<Outcome>, sqlx::Error> {
+        let steps = plan::steps(batch);
+        let session = self.session(held);
+        let mut scribe = Scribe { session, me: &self.me, heartbeat_stale: self.heartbeat_stale };
+        scribe.session.say(&statements::BEGIN).await?;
+        let only_claims = matches!(&steps[..], [step] if step.kind == Kind::Claim);
+        if !only_claims {
+            // A single set of claims locks its rows in order by itself.
+            let lock = sets::keys(&statements::LOCK, batch.iter().filter_map(key_of));
+            scribe.session.read(&statements::LOCK, lock).await?;
+        }
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.len()];
+        for step in steps {
+            let of_step = scribe.write(&step, batch).await?;
+            for (index, outcome) in step.entries.into_iter().zip(of_step) {
+                outcomes[index] = Some(outcome);
+            }
+        }
+        scribe.session.say(&statements::COMMIT).await?;
+        Ok(outcomes.into_iter().map(|outcome| outcome.expect("a plan has every entry in a step")).collect())
+    }
+
+    fn session<'a>(&self, held: &'a mut Held) -> Session<'a> {
+        Session { connection: held.connection(), watch: self.watch }
+    }
+}
+
+impl Ledger for PostgresLedger {
+    fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'_, Result<Vec<Outcome>, LedgerError>> {
+        Box::pin(async move {
+            if entries.is_empty() {
+                return Ok(Vec::new());
+            }
+            let kill_points = KillPoints::of(&entries);
+            kill_points.before();
+            let mut held = self.shared.pool.acquire().await?;
+            let outcomes = self.shared.write(&entries, &mut held).await.map_err(|error| sorted(&error))?;
+            held.give_back();
+            kill_points.after();
+            Ok(outcomes)
+        })
+    }
+
+    fn find(&self, key: DedupeKey) -> BoxFuture<'_, Result<Option<Row>, LedgerError>> {
+        Box::pin(async move {
+            let mut held = self.shared.pool.acquire().await?;
+            let rows = rows::read(&mut self.shared.session(&mut held), std::iter::once(key)).await;
+            let rows = rows.map_err(|error| sorted(&error))?;
+            held.give_back();
+            Ok(rows.into_values().next().map(|held| Arc::unwrap_or_clone(held.row)))
+        })
+    }
+
+    fn forget(
+        &self,
+        published_before: Timestamp,
+        rejected_after: Timestamp,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u64, LedgerError>> {
+        Box::pin(async move {
+            let mut held = self.shared.pool.acquire().await?;
+            let query = sqlx::query(statements::FORGET.sql).bind(published_before.0).bind(rejected_after.0);
+            let query = query.bind(i64::from(limit));
+            let gone = self.shared.session(&mut held).change(&statements::FORGET, query).await;
+            let gone = gone.map_err(|error| sorted(&error))?;
+            held.give_back();
+            Ok(gone)
+        })
+    }
+}

@@ -1,0 +1,27 @@
+//! The ledger on a Postgres server, shared by all instances.
+//!
+//! A batch is one transaction: its rows are locked in the order of their keys, then a few static statements are each fed
+//! by arrays (`unnest`). Leases and heartbeats stand on the server's clock.
+//!
+//! ```text
+//!  entries --plan--> steps of one kind, a key once --statements--> rows changed = entries? outcomes are known
+//!                                                                  else --rows--> read back, outcomes are read off
+//! ```
+//!
+//! What a connection may be used for is decided in `connect` (durable, writable), who uses it in `pool` (deadline, marks,
+//! suspected leaks). A connection on which anything went wrong is closed: then the server rolls back what was open.
+
+mod connect;
+mod desk;
+mod error;
+mod ledger;
+mod open;
+mod pool;
+mod rows;
+mod session;
+mod sets;
+mod statements;
+mod step;
+
+pub use ledger::PostgresLedger;
+pub use open::OpenError;

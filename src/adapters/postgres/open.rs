@@ -1,0 +1,84 @@
+//! Opens the ledger: a connection that can be relied upon, then the tables.
+
+use std::sync::Arc;
+
+use sqlx::Connection as _;
+use sqlx::migrate::{MigrateError, Migrator};
+
+use super::connect::{self, Refused};
+use super::pool::Pool;
+use crate::pipeline::dedupe::ledger::LedgerError;
+use crate::settings::ledger::Ledger as Settings;
+
+/// Run under an advisory lock, which the migrator takes: instances that start together wait for each other.
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Why the ledger cannot be opened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenError {
+    /// The setting does not name a server.
+    #[error("ledger.url: expected postgres://USER@HOST/DATABASE")]
+    Url,
+    /// There is no connection that can be relied upon.
+    #[error("the ledger's server cannot be used: {0}")]
+    Server(Arc<sqlx::Error>),
+    /// What is saved would not survive power loss.
+    #[error("the ledger is not durable: {setting} is off on its server; answers that were paid for would be lost")]
+    NotDurable {
+        /// The setting of the server.
+        setting: &'static str,
+    },
+    /// A standby.
+    #[error("the ledger's server is read-only: it is a standby (in recovery), or default_transaction_read_only is on")]
+    ReadOnly,
+    /// A migration that was applied is not the one in this build.
+    #[error("the ledger was created by another text of migration {version}: released migrations are never edited")]
+    MigrationEdited {
+        /// Its number.
+        version: i64,
+    },
+    /// The database knows migrations that this build does not.
+    #[error("the ledger was written by a newer build: it has migration {version}, which this build does not know")]
+    Newer {
+        /// Its number.
+        version: i64,
+    },
+    /// A migration failed; those before it are done, this one left nothing behind.
+    #[error("the ledger cannot be migrated: {0}")]
+    Migration(Arc<MigrateError>),
+    /// The instance could not be entered.
+    #[error("the ledger cannot be entered: {0}")]
+    Enter(Arc<LedgerError>),
+}
+
+/// Connect and migrate.
+pub(super) async fn open(settings: &Settings, instance: &str) -> Result<Pool, OpenError> {
+    let server = connect::server(settings, instance).ok_or(OpenError::Url)?;
+    let patience = settings.postgres.acquire_timeout;
+    let connection = connect::connect(&connect::for_migrations(&server), patience).await;
+    let mut connection = connection.map_err(refused)?;
+    MIGRATIONS.run(&mut connection).await.map_err(not_migrated)?;
+    // It would not have been used again; the server notices anyway.
+    connection.close().await.ok();
+    Ok(Pool::new(connect::for_batches(&server, settings), &settings.postgres))
+}
+
+fn refused(error: sqlx::Error) -> OpenError {
+    if let sqlx::Error::Configuration(cause) = &error
+        && let Some(cause) = cause.downcast_ref()
+    {
+        return match cause {
+            Refused::NotDurable { setting } => OpenError::NotDurable { setting },
+            Refused::ReadOnly => OpenError::ReadOnly,
+        };
+    }
+    OpenError::Server(Arc::new(error))
+}
+
+fn not_migrated(error: MigrateError) -> OpenError {
+    match error {
+        MigrateError::VersionMismatch(version) => OpenError::MigrationEdited { version },
+        MigrateError::VersionMissing(version) => OpenError::Newer { version },
+        other => OpenError::Migration(Arc::new(other)),
+    }
+}

@@ -1,0 +1,140 @@
+//! Entries of one kind as columns: what a statement unnests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use sqlx::Postgres;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+
+use super::statements::Statement;
+use crate::domain::feedback::FeedbackStatus;
+use crate::domain::identity::DedupeKey;
+use crate::domain::position::Position;
+use crate::domain::verdict::Verdict;
+use crate::pipeline::dedupe::ledger::plan::{Kind, key_of};
+use crate::pipeline::dedupe::ledger::{Claim, Entry};
+
+pub(super) type Set = Query<'static, Postgres, PgArguments>;
+
+/// Ten years. What is longer is no lease, and would leave the range of the server's clock.
+const LONGEST_LEASE: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+
+/// The entries of a step, in the columns that the statement of their kind unnests.
+pub(super) fn of(kind: Kind, statement: &Statement, entries: &[&Entry]) -> Set {
+    let set = owners(statement, entries);
+    match kind {
+        Kind::Claim => claims(set, entries),
+        Kind::TakeOver => claims(set, entries)
+            .bind(column(entries, |entry| taken_from(entry).map(|from| named(&from.topic_id))))
+            .bind(column(entries, |entry| taken_from(entry).map(|from| i64::from(from.partition))))
+            .bind(column(entries, |entry| taken_from(entry).map(|from| bound(from.offset)))),
+        Kind::Lease => set.bind(column(entries, |entry| match entry {
+            Entry::Lease { lasts, .. } => Some(millis((*lasts).min(LONGEST_LEASE))),
+            _ => None,
+        })),
+        Kind::Answer => set
+            .bind(column(entries, |entry| match entry {
+                Entry::Answer { answer, .. } => Some(written(answer)),
+                _ => None,
+            }))
+            .bind(column(entries, time)),
+        Kind::Verdict => set
+            .bind(column(entries, |entry| verdict(entry).map(written)))
+            .bind(column(entries, |entry| verdict(entry).map(rejected_at))),
+        Kind::Published => set.bind(column(entries, time)),
+        Kind::Release | Kind::Vanished | Kind::RepairPublished => set,
+    }
+}
+
+/// The columns that every set begins with: key, topic, partition, offset.
+fn owners(statement: &Statement, entries: &[&Entry]) -> Set {
+    sqlx::query(statement.sql)
+        .bind(column(entries, |entry| key_of(entry).map(|key| key.0.to_vec())))
+        .bind(column(entries, |entry| owner(entry).map(|owner| named(&owner.topic_id))))
+        .bind(column(entries, |entry| owner(entry).map(|owner| i64::from(owner.partition))))
+        .bind(column(entries, |entry| owner(entry).map(|owner| bound(owner.offset))))
+}
+
+fn claims(set: Set, entries: &[&Entry]) -> Set {
+    set.bind(column(entries, |entry| claim(entry).map(|claim| i64::from(claim.hop))))
+        .bind(column(entries, |entry| claim(entry).map(|claim| i16::from(claim.body.form))))
+        .bind(column(entries, |entry| claim(entry).map(|claim| claim.body.sha256.to_vec())))
+        .bind(column(entries, |entry| claim(entry).map(|claim| named(&claim.tenant_id))))
+        .bind(column(entries, |entry| claim(entry).map(|claim| named(&claim.event_id))))
+        .bind(column(entries, |entry| claim(entry).map(|claim| claim.at.0)))
+}
+
+/// Keys alone.
+pub(super) fn keys(statement: &Statement, keys: impl Iterator<Item = DedupeKey>) -> Set {
+    sqlx::query(statement.sql).bind(keys.map(|key| key.0.to_vec()).collect::<Vec<_>>())
+}
+
+/// One value an entry: entries of one kind have the same parts.
+fn column<T>(entries: &[&Entry], value: impl Fn(&Entry) -> Option<T>) -> Vec<T> {
+    entries.iter().filter_map(|entry| value(entry)).collect()
+}
+
+fn owner(entry: &Entry) -> Option<&Position> {
+    match entry {
+        Entry::Claim(claim) | Entry::TakeOver { claim, .. } => Some(&claim.position),
+        Entry::Lease { owner, .. }
+        | Entry::Release { owner, .. }
+        | Entry::Answer { owner, .. }
+        | Entry::Verdict { owner, .. }
+        | Entry::Published { owner, .. } => Some(owner),
+        Entry::Vanished { .. } | Entry::RepairPublished { .. } => None,
+    }
+}
+
+fn claim(entry: &Entry) -> Option<&Claim> {
+    match entry {
+        Entry::Claim(claim) | Entry::TakeOver { claim, .. } => Some(claim),
+        _ => None,
+    }
+}
+
+fn taken_from(entry: &Entry) -> Option<&Position> {
+    match entry {
+        Entry::TakeOver { from, .. } => Some(from),
+        _ => None,
+    }
+}
+
+fn verdict(entry: &Entry) -> Option<&Arc<Verdict>> {
+    match entry {
+        Entry::Verdict { verdict, .. } => Some(verdict),
+        _ => None,
+    }
+}
+
+fn rejected_at(verdict: &Arc<Verdict>) -> Option<i64> {
+    (verdict.status == FeedbackStatus::Rejected).then_some(verdict.processed_at.0)
+}
+
+fn time(entry: &Entry) -> Option<i64> {
+    match entry {
+        Entry::Answer { at, .. } | Entry::Published { at, .. } => Some(at.0),
+        _ => None,
+    }
+}
+
+/// A name as the server can hold it: it refuses the character U+0000 in a text, and an event that is refused for having
+/// one in its id still has its row.
+pub(super) fn named(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// An end of a range as the server can hold it: no log counts further than signed numbers do.
+pub(super) fn bound(offset: u64) -> i64 {
+    i64::try_from(offset).unwrap_or(i64::MAX)
+}
+
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn written(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("the ledger's values have text keys only, so they can be written as JSON")
+}

@@ -1,0 +1,194 @@
+//! Every statement the ledger runs.
+//!
+//! All static. A set travels as arrays of equal length, a column each; `$1` to `$4` are always key, topic, partition and
+//! offset. `statement_timestamp()` is the server's clock when the statement arrived: the start of the transaction (`now()`)
+//! may be long past where it had to wait for locks, and would make a lease end too early.
+
+/// A statement and the name it has in logs and metrics.
+pub(super) struct Statement {
+    pub(super) name: &'static str,
+    pub(super) sql: &'static str,
+}
+
+/// What [`super::connect`] wants to know of a connection.
+pub(super) const SESSION: Statement = Statement {
+    name: "session",
+    sql: "SELECT current_setting('synchronous_commit'), current_setting('fsync'), pg_is_in_recovery(),
+                 current_setting('transaction_read_only')",
+};
+
+/// Said in full, because a database may have other defaults. Each statement must see what others committed before it.
+pub(super) const BEGIN: Statement =
+    Statement { name: "begin", sql: "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE" };
+
+pub(super) const COMMIT: Statement = Statement { name: "commit", sql: "COMMIT" };
+
+/// Rows of a batch are locked in the order of keys before anything else, so that two instances do not wait for each other
+/// in a circle. Where they still do (over rows that were inserted meanwhile, or over a range), the server ends one of them,
+/// and its batch comes again.
+pub(super) const LOCK: Statement = Statement {
+    name: "lock",
+    sql: "SELECT count(*) FROM (
+              SELECT FROM ledger WHERE key = ANY($1) ORDER BY key FOR NO KEY UPDATE) AS locked",
+};
+
+/// The first position wins; a later hop of the owner moves the hop along, so that the row tells whether the owner's own
+/// offset still stands for it (see [`REPAIR_PUBLISHED`]). A row that is there is locked, changed or not: it stays as it is
+/// until it was read back.
+pub(super) const CLAIM: Statement = Statement {
+    name: "claim",
+    sql: "INSERT INTO ledger AS l (key, owner_topic, owner_partition, owner_offset, hop, body_form, body_hash,
+                                   tenant_id, event_id, first_seen_at)
+          SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[],
+                               $7::bytea[], $8::text[], $9::text[], $10::bigint[]) AS j (key)
+          ORDER BY j.key
+          ON CONFLICT (key) DO UPDATE SET hop = excluded.hop
+          WHERE l.owner_topic = excluded.owner_topic AND l.owner_partition = excluded.owner_partition
+            AND l.owner_offset = excluded.owner_offset AND l.hop < excluded.hop",
+};
+
+/// Compare-and-set on owner and state. `first_seen_at` and `rejected_at` are the event's, not the copy's, and stay.
+pub(super) const TAKE_OVER: Statement = Statement {
+    name: "take_over",
+    sql: r#"UPDATE ledger AS l
+          SET owner_topic = j.topic, owner_partition = j.partition, owner_offset = j."offset", hop = j.hop,
+              body_form = j.form, body_hash = j.hash, event_id = j.event_id,
+              answer = NULL, answered_at = NULL, verdict = NULL, is_rejected = false, published_at = NULL,
+              vanished = false, lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
+          FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[], $7::bytea[],
+                      $8::text[], $9::text[], $10::bigint[], $11::text[], $12::bigint[], $13::bigint[])
+               AS j (key, topic, partition, "offset", hop, form, hash, tenant_id, event_id, at,
+                     from_topic, from_partition, from_offset)
+          WHERE l.key = j.key
+            AND l.owner_topic = j.from_topic AND l.owner_partition = j.from_partition
+            AND l.owner_offset = j.from_offset
+            AND (l.is_rejected OR (l.vanished AND l.published_at IS NULL))"#,
+};
+
+/// A lease of an earlier life of this instance counts only while that life is heard of.
+pub(super) const LEASE: Statement = Statement {
+    name: "lease",
+    sql: r#"UPDATE ledger AS l
+          SET lease_instance = $6, lease_incarnation = $7,
+              lease_until = statement_timestamp() + j.lasts * interval '1 millisecond'
+          FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+               AS j (key, topic, partition, "offset", lasts)
+          WHERE l.key = j.key
+            AND l.owner_topic = j.topic AND l.owner_partition = j.partition AND l.owner_offset = j."offset"
+            AND l.answer IS NULL AND l.verdict IS NULL
+            AND (l.lease_until IS NULL OR l.lease_until <= statement_timestamp()
+                 OR (l.lease_instance = $6
+                     AND (l.lease_incarnation = $7
+                          OR NOT EXISTS (
+                              SELECT FROM instances AS i
+                              WHERE i.instance = $6 AND i.incarnation = l.lease_incarnation
+                                AND i.last_seen_at > statement_timestamp() - $8 * interval '1 millisecond'))))"#,
+};
+
+/// Touches every row of the owner, so that the rows changed are the entries that may be answered "done"; clears the
+/// lease only where it is ours.
+pub(super) const RELEASE: Statement = Statement {
+    name: "release",
+    sql: r#"UPDATE ledger AS l
+          SET lease_until = CASE WHEN l.lease_instance = $5 AND l.lease_incarnation = $6 THEN NULL
+                                 ELSE l.lease_until END
+          FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[]) AS j (key, topic, partition, "offset")
+          WHERE l.key = j.key
+            AND l.owner_topic = j.topic AND l.owner_partition = j.partition AND l.owner_offset = j."offset""#,
+};
+
+pub(super) const ANSWER: Statement = Statement {
+    name: "answer",
+    sql: r#"UPDATE ledger AS l
+          SET answer = j.answer, answered_at = j.at,
+              lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
+          FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[])
+               AS j (key, topic, partition, "offset", answer, at)
+          WHERE l.key = j.key
+            AND l.owner_topic = j.topic AND l.owner_partition = j.partition AND l.owner_offset = j."offset"
+            AND l.answer IS NULL"#,
+};
+
+/// The last column is the time of the rejection, null for any other verdict.
+pub(super) const VERDICT: Statement = Statement {
+    name: "verdict",
+    sql: r#"UPDATE ledger AS l
+          SET verdict = j.verdict, is_rejected = j.rejected_at IS NOT NULL,
+              rejected_at = coalesce(j.rejected_at, l.rejected_at),
+              lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
+          FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[])
+               AS j (key, topic, partition, "offset", verdict, rejected_at)
+          WHERE l.key = j.key
+            AND l.owner_topic = j.topic AND l.owner_partition = j.partition AND l.owner_offset = j."offset"
+            AND l.verdict IS NULL"#,
+};
+
+/// The first mark stays: the window runs from there.
+pub(super) const PUBLISHED: Statement = Statement {
+    name: "published",
+    sql: r#"UPDATE ledger AS l
+          SET published_at = coalesce(l.published_at, j.at)
+          FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+               AS j (key, topic, partition, "offset", at)
+          WHERE l.key = j.key
+            AND l.owner_topic = j.topic AND l.owner_partition = j.partition AND l.owner_offset = j."offset""#,
+};
+
+/// Counts rows that had vanished before, so that the same batch again has the same outcome.
+pub(super) const VANISHED: Statement = Statement {
+    name: "vanished",
+    sql: "UPDATE ledger SET vanished = true
+          WHERE owner_topic = $1 AND owner_partition = $2 AND owner_offset >= $3 AND owner_offset < $4
+            AND published_at IS NULL",
+};
+
+/// A finished offset proves a published verdict only where there is a verdict (it is saved before its burst), where the
+/// owner did not vanish (a gap counts as finished too), and where no deferred copy went on for it: then the owner's
+/// offset was finished by the deferral, and the terminal is still to come.
+pub(super) const REPAIR_PUBLISHED: Statement = Statement {
+    name: "repair_published",
+    sql: "UPDATE ledger SET published_at = $5
+          WHERE owner_topic = $1 AND owner_partition = $2 AND owner_offset < $3 AND owner_offset <> ALL($4)
+            AND published_at IS NULL AND verdict IS NOT NULL AND NOT vanished AND hop = 0",
+};
+
+/// Columns in the order in which [`super::rows`] reads them; the last is how many milliseconds the lease still lasts.
+pub(super) const READ: Statement = Statement {
+    name: "read",
+    sql: "SELECT key, owner_topic, owner_partition, owner_offset, hop, body_form, body_hash, first_seen_at,
+                 answer, answered_at, verdict, published_at, vanished, rejected_at, lease_instance, lease_incarnation,
+                 ceil(extract(epoch FROM lease_until - statement_timestamp()) * 1000)::bigint
+          FROM ledger WHERE key = ANY($1)",
+};
+
+/// Rows that somebody holds at this moment wait for the next time: instances share the work instead of queueing for it.
+pub(super) const FORGET: Statement = Statement {
+    name: "forget",
+    sql: "WITH old AS MATERIALIZED (
+              SELECT key FROM ledger
+              WHERE published_at < $1 AND (rejected_at IS NULL OR rejected_at <= $2)
+              ORDER BY published_at LIMIT $3
+              FOR UPDATE SKIP LOCKED)
+          DELETE FROM ledger USING old WHERE ledger.key = old.key",
+};
+
+pub(super) const HEARTBEAT: Statement = Statement {
+    name: "heartbeat",
+    sql: "INSERT INTO instances (instance, incarnation, last_seen_at) VALUES ($1, $2, statement_timestamp())
+          ON CONFLICT (instance, incarnation) DO UPDATE SET last_seen_at = excluded.last_seen_at",
+};
+
+/// Lives that fell silent, of whichever instance, and (`$3`) those of ours that are known to be dead.
+pub(super) const BURY: Statement = Statement {
+    name: "bury",
+    sql: "DELETE FROM instances
+          WHERE last_seen_at <= statement_timestamp() - $4 * interval '1 millisecond'
+             OR ($3 AND instance = $1 AND incarnation <> $2)",
+};
+
+/// Leases stand on unpublished rows only, of which there are few.
+pub(super) const INHERIT_LEASES: Statement = Statement {
+    name: "inherit_leases",
+    sql: "UPDATE ledger SET lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
+          WHERE published_at IS NULL AND lease_instance = $1",
+};

@@ -1,0 +1,93 @@
+//! Does one step of a plan: one statement for all its entries, and what each came to.
+
+use std::time::Duration;
+
+use super::rows;
+use super::session::Session;
+use super::sets::{self, bound, millis, named};
+use super::statements;
+use crate::pipeline::dedupe::ledger::outcomes::{self, Holder};
+use crate::pipeline::dedupe::ledger::plan::{Kind, Step, key_of};
+use crate::pipeline::dedupe::ledger::{Entry, Outcome};
+
+/// Writes the steps of one batch, inside its transaction.
+pub(super) struct Scribe<'a> {
+    pub(super) session: Session<'a>,
+    pub(super) me: &'a Holder,
+    /// After how long without a heartbeat an earlier life of ours is dead.
+    pub(super) heartbeat_stale: Duration,
+}
+
+impl Scribe<'_> {
+    /// The outcomes of the step's entries, in its order.
+    pub(super) async fn write(&mut self, step: &Step, batch: &[Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
+        let entries: Vec<&Entry> = step.entries.iter().map(|index| &batch[*index]).collect();
+        if matches!(step.kind, Kind::Vanished | Kind::RepairPublished) {
+            return self.write_ranges(&entries).await;
+        }
+        let changed = self.write_set(step.kind, &entries).await?;
+        if changed == entries.len() as u64
+            && let Some(outcomes) = entries.iter().map(|entry| outcomes::usual(entry)).collect()
+        {
+            return Ok(outcomes);
+        }
+        let held = rows::read(&mut self.session, entries.iter().filter_map(|entry| key_of(entry))).await?;
+        let row_of = |entry| key_of(entry).and_then(|key| held.get(&key));
+        let outcomes: Option<Vec<Outcome>> =
+            entries.iter().map(|entry| outcomes::read_off(entry, row_of(entry), self.me)).collect();
+        outcomes.ok_or_else(|| sqlx::Error::Decode("a row is not there right after it was written".into()))
+    }
+
+    /// How many rows the set changed.
+    async fn write_set(&mut self, kind: Kind, entries: &[&Entry]) -> Result<u64, sqlx::Error> {
+        let statement = match kind {
+            Kind::Claim => &statements::CLAIM,
+            Kind::TakeOver => &statements::TAKE_OVER,
+            Kind::Lease => &statements::LEASE,
+            Kind::Release => &statements::RELEASE,
+            Kind::Answer => &statements::ANSWER,
+            Kind::Verdict => &statements::VERDICT,
+            Kind::Published => &statements::PUBLISHED,
+            Kind::Vanished | Kind::RepairPublished => unreachable!("ranges are written one by one"),
+        };
+        let set = sets::of(kind, statement, entries);
+        let (instance, incarnation) = (self.me.instance.clone(), self.me.incarnation);
+        let set = match kind {
+            Kind::Lease => set.bind(instance).bind(incarnation).bind(millis(self.heartbeat_stale)),
+            Kind::Release => set.bind(instance).bind(incarnation),
+            _ => set,
+        };
+        let changed = self.session.change(statement, set).await?;
+        if kind == Kind::TakeOver {
+            // Where the old row is gone (forgotten meanwhile) there is nothing to take over: a plain claim.
+            let claims = sets::of(Kind::Claim, &statements::CLAIM, entries);
+            self.session.change(&statements::CLAIM, claims).await?;
+        }
+        Ok(changed)
+    }
+
+    async fn write_ranges(&mut self, entries: &[&Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
+        let mut outcomes = Vec::with_capacity(entries.len());
+        for entry in entries {
+            outcomes.push(Outcome::Changed(self.write_range(entry).await?));
+        }
+        Ok(outcomes)
+    }
+
+    async fn write_range(&mut self, entry: &Entry) -> Result<u64, sqlx::Error> {
+        let (statement, query) = match entry {
+            Entry::Vanished { topic_id, partition, from, to } => {
+                let query = sqlx::query(statements::VANISHED.sql).bind(named(topic_id)).bind(i64::from(*partition));
+                (&statements::VANISHED, query.bind(bound(*from)).bind(bound(*to)))
+            }
+            Entry::RepairPublished { topic_id, partition, to, unfinished, at } => {
+                let unfinished: Vec<i64> = unfinished.iter().map(|offset| bound(*offset)).collect();
+                let query = sqlx::query(statements::REPAIR_PUBLISHED.sql).bind(named(topic_id));
+                let query = query.bind(i64::from(*partition)).bind(bound(*to)).bind(unfinished).bind(at.0);
+                (&statements::REPAIR_PUBLISHED, query)
+            }
+            _ => unreachable!("only ranges are planned as ranges"),
+        };
+        self.session.change(statement, query).await
+    }
+}

@@ -1,0 +1,94 @@
+//! What an entry came to, told from what its statement did: the same in every ledger that is a database.
+//!
+//! A statement that changed as many rows as it had entries did the usual thing for each. Otherwise the outcome of every
+//! entry can be read off its row *after* the statement, because each statement leaves a mark that tells (the owner, the
+//! lease's holder, the text that was first).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Claim, Entry, Outcome, Row};
+use crate::domain::position::Position;
+
+/// Who calls: an instance in one of its lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its name.
+    pub instance: String,
+    /// The bits of an unsigned number; databases know signed ones only.
+    pub incarnation: i64,
+}
+
+/// A row with what the port does not show.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The row.
+    pub row: Arc<Row>,
+    /// Who calls for it, and for how long still at most; one that ran out counts until somebody else takes it.
+    pub lease: Option<(Holder, Duration)>,
+}
+
+/// The outcome of an entry whose row was changed by it; `None`: only the row can tell.
+#[must_use]
+pub fn usual(entry: &Entry) -> Option<Outcome> {
+    match entry {
+        // A later hop may have changed the row instead of having inserted it.
+        Entry::Claim(claim) => (claim.hop == 0).then(|| Outcome::Row(Arc::new(inserted_by(claim)))),
+        Entry::Lease { .. } => Some(Outcome::LeaseGranted),
+        Entry::Answer { answer, .. } => Some(Outcome::Saved(Arc::clone(answer))),
+        Entry::Verdict { verdict, .. } => Some(Outcome::Reached(Arc::clone(verdict))),
+        Entry::Release { .. } | Entry::Published { .. } => Some(Outcome::Done),
+        Entry::TakeOver { .. } | Entry::Vanished { .. } | Entry::RepairPublished { .. } => None,
+    }
+}
+
+/// What the entry came to, now that its row looks like this; `None`: the database broke a promise.
+#[must_use]
+pub fn read_off(entry: &Entry, held: Option<&Held>, me: &Holder) -> Option<Outcome> {
+    let owned = |owner: &Position| held.filter(|held| held.row.owner == *owner);
+    match entry {
+        Entry::Claim(_) | Entry::TakeOver { .. } => Some(Outcome::Row(Arc::clone(&held?.row))),
+        Entry::Lease { owner, .. } => Some(lease(owned(owner), me)),
+        Entry::Answer { owner, .. } => match owned(owner) {
+            Some(held) => held.row.answer.clone().map(Outcome::Saved),
+            None => Some(Outcome::NotOwner),
+        },
+        Entry::Verdict { owner, .. } => match owned(owner) {
+            Some(held) => held.row.verdict.clone().map(Outcome::Reached),
+            None => Some(Outcome::NotOwner),
+        },
+        Entry::Release { owner, .. } | Entry::Published { owner, .. } => {
+            Some(owned(owner).map_or(Outcome::NotOwner, |_| Outcome::Done))
+        }
+        Entry::Vanished { .. } | Entry::RepairPublished { .. } => None,
+    }
+}
+
+fn lease(held: Option<&Held>, me: &Holder) -> Outcome {
+    match held {
+        Some(Held { row, lease: Some((holder, remaining)) }) if row.answer.is_none() && row.verdict.is_none() => {
+            if holder == me {
+                Outcome::LeaseGranted
+            } else {
+                Outcome::LeaseHeld { remaining: *remaining }
+            }
+        }
+        _ => Outcome::LeasePointless,
+    }
+}
+
+fn inserted_by(claim: &Claim) -> Row {
+    Row {
+        key: claim.key,
+        owner: claim.position.clone(),
+        hop: claim.hop,
+        body: claim.body,
+        first_seen_at: claim.at,
+        answer: None,
+        answered_at: None,
+        verdict: None,
+        published_at: None,
+        vanished: false,
+        rejected: false,
+    }
+}

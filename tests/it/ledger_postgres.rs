@@ -1,0 +1,313 @@
+//! What only a server can do to a ledger: end a connection in the middle, be full, be slow, be read-only, be shared.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatekeeper::adapters::postgres::{OpenError, PostgresLedger};
+use gatekeeper::domain::clock::Timestamp;
+use gatekeeper::pipeline::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome};
+use gatekeeper::settings::ledger::Ledger as Settings;
+use gatekeeper::telemetry::recorder;
+use sqlx::{Connection as _, Executor as _};
+
+use super::ledger_contract::world::{
+    accepted, answered, claim, commit, find, lease, one, published, reached, row, vanished,
+};
+use super::postgres::{TestDatabase, Wire};
+
+async fn open(settings: &Settings, instance: &str, incarnation: u64) -> Arc<dyn Ledger> {
+    Arc::new(PostgresLedger::open(settings, instance, incarnation, false).await.expect("the server is fit"))
+}
+
+async fn refusal(settings: &Settings) -> OpenError {
+    PostgresLedger::open(settings, "gk-1", 1, true).await.err().expect("it is refused")
+}
+
+/// A life of one event, from claim to published.
+fn a_batch() -> Vec<Entry> {
+    vec![
+        Entry::Claim(claim(1, 10)),
+        lease(1, 10, 60_000),
+        answered(1, 10, "a"),
+        reached(1, 10, accepted("v")),
+        published(1, 10, 30),
+        Entry::Claim(claim(2, 11)),
+        vanished(11, 12),
+    ]
+}
+
+/// What the batch comes to when it is committed for the second time.
+async fn repeated() -> Vec<Outcome> {
+    let database = TestDatabase::new().await;
+    let ledger = open(&database.settings(), "gk-1", 1).await;
+    commit(&ledger, a_batch()).await;
+    commit(&ledger, a_batch()).await
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn a_commit_whose_answer_is_lost_has_happened_and_the_same_batch_again_is_told_so() {
+    let database = TestDatabase::new().await;
+    let wire = Wire::to(&database).await;
+    let ledger = open(&database.settings_through(&wire), "gk-1", 1).await;
+    wire.cut_after_next_commit();
+    let lost = ledger.commit(a_batch()).await.expect_err("the connection was cut");
+    assert!(matches!(lost, LedgerError::Unavailable(_)), "{lost}");
+    let elsewhere = open(&database.settings(), "gk-2", 1).await;
+    let before = row(&elsewhere, 1).await;
+    assert_eq!(before.published_at, Some(Timestamp(30)), "it happened");
+    assert_eq!(commit(&ledger, a_batch()).await, repeated().await);
+    assert_eq!(row(&elsewhere, 1).await, before);
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn a_connection_that_ends_inside_commit_leaves_nothing_and_the_same_batch_again_does_it_all() {
+    let database = TestDatabase::new().await;
+    let ledger = open(&database.settings(), "gk-1", 1).await;
+    let mine_while_committing = "
+        CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END';
+        CREATE CONSTRAINT TRIGGER dies AFTER INSERT ON ledger DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION die()";
+    database.run(mine_while_committing).await;
+    let lost = ledger.commit(a_batch()).await.expect_err("the server ended the connection");
+    assert!(matches!(lost, LedgerError::Unavailable(_)), "{lost}");
+    database.run("DROP TRIGGER dies ON ledger").await;
+    assert_eq!(find(&ledger, 1).await, None, "nothing happened");
+    let outcomes = commit(&ledger, a_batch()).await;
+    assert_eq!(
+        outcomes[1..5],
+        [
+            Outcome::LeaseGranted,
+            Outcome::Saved(super::ledger_contract::world::answer("a")),
+            Outcome::Reached(accepted("v")),
+            Outcome::Done
+        ]
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn after_the_server_ended_every_connection_a_batch_fails_at_most_once_for_each() {
+    let database = TestDatabase::new().await;
+    let mut settings = database.settings();
+    settings.postgres.max_connections = 2;
+    let ledger = open(&settings, "gk-1", 1).await;
+    for number in 0..3 {
+        let (one, other) = (find(&ledger, number), find(&ledger, number));
+        tokio::join!(one, other);
+        let all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        database.run(all).await;
+        let mut attempts = 0;
+        while ledger.commit(vec![Entry::Claim(claim(number, 10))]).await.is_err() {
+            attempts += 1;
+            assert!(attempts <= 2, "a broken connection must not be used again");
+        }
+        assert!(find(&ledger, number).await.is_some());
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn a_server_that_falls_silent_is_given_up() {
+    let database = TestDatabase::new().await;
+    let wire = Wire::to(&database).await;
+    let mut settings = database.settings_through(&wire);
+    settings.postgres.statement_timeout = Duration::from_millis(100);
+    settings.postgres.acquire_timeout = Duration::from_millis(300);
+    let ledger = open(&settings, "gk-1", 1).await;
+    wire.fall_silent_at_next_commit();
+    let lost = ledger.commit(vec![Entry::Claim(claim(1, 10))]).await.expect_err("nobody answers");
+    assert!(matches!(&lost, LedgerError::Unavailable(why) if why.contains("said nothing")), "{lost}");
+    let lost = ledger.commit(vec![Entry::Claim(claim(1, 10))]).await.expect_err("nobody answers");
+    assert!(matches!(&lost, LedgerError::Unavailable(why) if why.contains("no connection")), "{lost}");
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn a_full_pool_answers_so_after_its_deadline_and_its_use_is_seen() {
+    let (recorder, metrics) = recorder::local();
+    let _here = metrics::set_default_local_recorder(&recorder);
+    let database = TestDatabase::new().await;
+    let mut settings = database.settings();
+    settings.postgres.max_connections = 2;
+    settings.postgres.acquire_timeout = Duration::from_millis(200);
+    settings.postgres.leak_after = Duration::from_millis(100);
+    let ledger = open(&settings, "gk-1", 1).await;
+    one(&ledger, Entry::Claim(claim(1, 10))).await;
+
+    let mut holder = database.connect().await;
+    let mut transaction = holder.begin().await.expect("nothing is open");
+    transaction.execute("SELECT FROM ledger FOR UPDATE").await.expect("the row is there");
+    let waiting = [0, 1].map(|_| {
+        let ledger = Arc::clone(&ledger);
+        tokio::spawn(async move { ledger.commit(vec![lease(1, 10, 10)]).await })
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let full = ledger.commit(vec![Entry::Claim(claim(2, 11))]).await.expect_err("both connections wait for a lock");
+    assert!(matches!(full, LedgerError::PoolExhausted { waited } if waited == settings.postgres.acquire_timeout));
+    transaction.rollback().await.expect("it is open");
+    for waiting in waiting {
+        waiting.await.expect("no panic").expect("the lock is free");
+    }
+    let text = metrics.render();
+    for line in [
+        "gatekeeper_ledger_pool_exhausted_total 1",
+        "gatekeeper_ledger_pool_used 0",
+        "gatekeeper_ledger_pool_max 2",
+        "gatekeeper_ledger_pool_marks_total{mark=\"90\"} 1",
+        "gatekeeper_ledger_leaks_suspected_total 2",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn a_batch_that_waits_too_long_for_a_lock_leaves_nothing_and_may_come_again() {
+    let database = TestDatabase::new().await;
+    let mut settings = database.settings();
+    settings.postgres.lock_timeout = Duration::from_millis(50);
+    let ledger = open(&settings, "gk-1", 1).await;
+    one(&ledger, Entry::Claim(claim(1, 10))).await;
+    let mut holder = database.connect().await;
+    let mut transaction = holder.begin().await.expect("nothing is open");
+    transaction.execute("SELECT FROM ledger FOR UPDATE").await.expect("the row is there");
+    let batch = vec![Entry::Claim(claim(2, 11)), answered(1, 10, "a")];
+    let error = ledger.commit(batch.clone()).await.expect_err("the row is locked");
+    assert!(matches!(&error, LedgerError::Unavailable(why) if why.contains("lock timeout")), "{error}");
+    assert_eq!(find(&ledger, 2).await, None);
+    assert_eq!(ledger.forget(Timestamp(9_000), Timestamp(9_000), 10).await.expect("it passes locked rows by"), 0);
+    transaction.rollback().await.expect("it is open");
+    assert_eq!(commit(&ledger, batch).await.len(), 2);
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn instances_that_write_the_same_rows_in_opposite_order_never_wait_for_each_other() {
+    let database = TestDatabase::new().await;
+    let (one_process, other) =
+        (open(&database.settings(), "gk-1", 1).await, open(&database.settings(), "gk-2", 1).await);
+    commit(&one_process, (0..40).map(|number| Entry::Claim(claim(number, 10))).collect()).await;
+    let mixed = |number: u8| {
+        [published(number, 10, 5), Entry::Claim(claim(number, 20)), lease(number, 10, 50), answered(number, 10, "a")]
+    };
+    for _ in 0..40 {
+        let upwards: Vec<Entry> = (0..40).flat_map(mixed).collect();
+        let downwards: Vec<Entry> = (0..40).rev().flat_map(mixed).collect();
+        // The server would end one of two that wait for each other: an error here.
+        tokio::join!(commit(&one_process, upwards), commit(&other, downwards));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn leases_of_an_earlier_life_are_free_once_it_is_silent_and_not_before() {
+    let database = TestDatabase::with_hand_clock().await;
+    let mut settings = database.settings();
+    settings.postgres.heartbeat_stale = Duration::from_secs(10);
+    settings.postgres.heartbeat_interval = Duration::from_millis(20);
+    let old = open(&settings, "gk-1", 1).await;
+    commit(&old, vec![Entry::Claim(claim(1, 10)), lease(1, 10, 60_000)]).await;
+    let (new, neighbour) = (open(&settings, "gk-1", 2).await, open(&settings, "gk-2", 2).await);
+
+    database.set_clock(20_000).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(matches!(one(&new, lease(1, 10, 10)).await, Outcome::LeaseHeld { .. }), "it beats, so it lives");
+    drop(old);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    database.set_clock(29_999).await;
+    assert!(matches!(one(&new, lease(1, 10, 10)).await, Outcome::LeaseHeld { .. }), "it may only be late");
+    database.set_clock(30_000).await;
+    let held = Outcome::LeaseHeld { remaining: Duration::from_secs(30) };
+    assert_eq!(one(&neighbour, lease(1, 10, 10)).await, held, "another instance waits for the lease to run out");
+    assert_eq!(one(&new, lease(1, 10, 10)).await, Outcome::LeaseGranted);
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn a_server_that_would_lose_answers_with_the_power_is_refused() {
+    let database = TestDatabase::new().await;
+    database.alter("synchronous_commit = off").await;
+    let error = refusal(&database.settings()).await;
+    assert!(matches!(error, OpenError::NotDurable { setting: "synchronous_commit" }), "{error}");
+    database.alter("synchronous_commit = local").await;
+    open(&database.settings(), "gk-1", 1).await;
+}
+
+#[cfg(feature = "sabotage")]
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn the_sabotage_of_durability_is_caught_at_start() {
+    use gatekeeper::sabotage::{Sabotage, choose};
+    let database = TestDatabase::new().await;
+    choose(Some(Sabotage::LedgerNotDurable));
+    let error = refusal(&database.settings()).await;
+    choose(None);
+    assert!(matches!(error, OpenError::NotDurable { setting: "synchronous_commit" }), "{error}");
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn a_read_only_server_is_refused_at_start_and_waited_for_later() {
+    let database = TestDatabase::new().await;
+    let mut settings = database.settings();
+    settings.postgres.acquire_timeout = Duration::from_millis(300);
+    let ledger = open(&settings, "gk-1", 1).await;
+    database.alter("default_transaction_read_only = on").await;
+    let error = refusal(&settings).await;
+    assert!(matches!(error, OpenError::ReadOnly), "{error}");
+    database
+        .run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        .await;
+    let mut errors = Vec::new();
+    for _ in 0..3 {
+        errors.push(ledger.commit(vec![Entry::Claim(claim(1, 10))]).await.expect_err("it is read-only"));
+    }
+    assert!(errors.iter().all(LedgerError::is_retryable));
+    assert!(errors[2].to_string().contains("standby"), "{errors:?}");
+    database.run("BEGIN READ WRITE; DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET default_transaction_read_only', current_database()); END $$; COMMIT").await;
+    one(&ledger, Entry::Claim(claim(1, 10))).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn instances_that_start_together_migrate_once() {
+    let database = TestDatabase::new().await;
+    let settings = database.settings();
+    let (one_process, other) = tokio::join!(open(&settings, "gk-1", 1), open(&settings, "gk-2", 1));
+    one(&one_process, Entry::Claim(claim(1, 10))).await;
+    assert!(find(&other, 1).await.is_some());
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn an_edited_migration_and_a_newer_build_are_refused() {
+    let database = TestDatabase::new().await;
+    open(&database.settings(), "gk-1", 1).await;
+    database
+        .run(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (999, 'from the future', true, '', 0)",
+        )
+        .await;
+    assert!(matches!(refusal(&database.settings()).await, OpenError::Newer { version: 999 }));
+    database.run("DELETE FROM _sqlx_migrations WHERE version = 999; UPDATE _sqlx_migrations SET checksum = ''").await;
+    assert!(matches!(refusal(&database.settings()).await, OpenError::MigrationEdited { version: 1 }));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named_without_the_password() {
+    let mut settings = gatekeeper::settings::load(&gatekeeper::settings::LoadOptions::default())
+        .expect("the defaults are right")
+        .settings
+        .ledger;
+    // Nobody listens on the discard port.
+    settings.url = "postgres://me@127.0.0.1:9/gk".to_owned();
+    settings.postgres.password = Some(gatekeeper::settings::secret::Secret::new("not-to-be-shown"));
+    let error = refusal(&settings).await;
+    assert!(matches!(error, OpenError::Server(_)), "{error}");
+    assert!(!format!("{error} {error:?} {settings:?}").contains("not-to-be-shown"));
+}
