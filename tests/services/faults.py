@@ -5,6 +5,7 @@ Every function takes the path of the state file (GATEKEEPER_TEST_SERVICES) and a
 """
 
 import contextlib
+import pathlib
 import signal
 
 from . import fleet, process
@@ -13,27 +14,27 @@ from . import fleet, process
 def kill(state, name):
     """`kill -9`: answers when the process is gone. Its data stays."""
     with one(state, name) as service:
-        process.send(service, signal.SIGKILL)
-        process.wait_for_end([service], process.STOPPED_WITHIN)
+        process.kill(service)
 
 
 def freeze(state, name):
     """Stops it in the middle of whatever it does; its connections stay open and silent."""
     with one(state, name) as service:
-        process.send(service, signal.SIGSTOP)
+        process.send_to_family(service, signal.SIGSTOP)
 
 
 def thaw(state, name):
     """Lets it go on."""
     with one(state, name) as service:
-        process.send(service, signal.SIGCONT)
+        process.send_to_family(service, signal.SIGCONT)
 
 
 def restart(state, name):
     """Starts it again on its own data and ports, killed first if it still runs; answers when it is ready."""
     with one(state, name) as service:
-        process.send(service, signal.SIGKILL)
-        process.wait_for_end([service], process.STOPPED_WITHIN)
+        process.kill(service)
+        if "lock_file" in service:
+            pathlib.Path(service["lock_file"]).unlink(missing_ok=True)
         process.spawn(service)
     process.wait_until(service, fleet.IS_READY[service["kind"]])
 

@@ -46,6 +46,8 @@ def start(folder, adopt):
         "user": user,
         "log": str(folder / "postgres.log"),
         "data": str(home / "data"),
+        # A killed server leaves it, and the next one believes it as long as nobody has collected the dead process.
+        "lock_file": str(home / "data" / "postmaster.pid"),
         "ports": {"listener": port},
         # Fast: SIGTERM would wait for every client to leave.
         "stop_signal": signal.SIGINT,
@@ -59,8 +61,10 @@ def start(folder, adopt):
 
 def create_cluster(binaries, service):
     data = service["data"]
-    # Not waiting for the disk here is safe: what a power cut breaks now is never used.
-    run(service, [f"{binaries}/initdb", "-D", data, "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-A", "trust", "-N"])
+    # `-N`, `-F`: not waiting for the disk is safe here, for what a power cut breaks now is never used.
+    encoding = ["-E", "UTF8", "--locale=C.UTF-8"]
+    run(service, [f"{binaries}/initdb", "-D", data, "-U", "postgres", *encoding, "-A", "trust", "-N"])
+    # A server for one person that ends with its input: no client is needed, and nothing listens yet.
     statements = f"CREATE ROLE {ROLE} LOGIN CREATEDB\nCREATE DATABASE {ROLE} OWNER {ROLE}\n"
     run(service, [f"{binaries}/postgres", "--single", "-F", "-D", data, "postgres"], statements)
 

@@ -1,8 +1,8 @@
 """A service's process: how it starts, how it is known to be ready, how it ends.
 
 A service is a plain dictionary, because it is written down (`fleet.py`) and read by fault tests in other processes:
-name, kind, command, cwd, user, log, ports, stop_signal, pid, started. `pid` leads a process group of its own, and
-`started` tells a process from a later one with the same number: nothing else is ever signalled.
+name, kind, command, cwd, user, log, data, ports, stop_signal, pid, started. `started` tells a process from a later one
+with the same pid: nothing else is ever signalled. It leads a session of its own, so that Ctrl-C does not reach it first.
 """
 
 import os
@@ -108,31 +108,50 @@ def is_alive(service):
     return service["started"] is not None and start_time(service["pid"]) == service["started"]
 
 
-def send(service, number):
-    """Signals the service's process group, if it is still the one that was started."""
+def ask_to_end(service):
+    """Signals the process that was started, if it is still that one; it tells its children itself."""
     if is_alive(service):
-        try:
-            os.killpg(service["pid"], number)
-        except ProcessLookupError:
-            pass
+        signal_if_there(service["pid"], service["stop_signal"])
+
+
+def send_to_family(service, number):
+    """Signals the process and its children, for PostgreSQL's have groups of their own; answers whom."""
+    if not is_alive(service):
+        return []
+    # Frozen, it has no further children.
+    signal_if_there(service["pid"], signal.SIGSTOP)
+    with open(f"/proc/{service['pid']}/task/{service['pid']}/children") as file:
+        family = [service["pid"], *map(int, file.read().split())]
+    for pid in family:
+        signal_if_there(pid, number)
+    return family
+
+
+def signal_if_there(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def kill(service):
+    """Ends it at once, children included; answers when all are gone, so that nothing of it holds its data or ports."""
+    family = send_to_family(service, signal.SIGKILL)
+    deadline = time.monotonic() + STOPPED_WITHIN
+    while any(start_time(pid) is not None for pid in family) and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def stop_all(services):
     """Asks all of them to end, at once, then kills those that did not."""
     for service in services:
-        send(service, service["stop_signal"])
-        send(service, signal.SIGCONT)  # a frozen process does not hear that it should end
-    wait_for_end(services, STOPPED_WITHIN)
-    for service in services:
-        send(service, signal.SIGKILL)
-    wait_for_end(services, STOPPED_WITHIN)
-
-
-def wait_for_end(services, seconds):
-    deadline = time.monotonic() + seconds
+        ask_to_end(service)
+        send_to_family(service, signal.SIGCONT)  # a frozen process does not hear that it should end
+    deadline = time.monotonic() + STOPPED_WITHIN
     while any(is_alive(service) for service in services) and time.monotonic() < deadline:
         time.sleep(0.02)
     for service in services:
+        kill(service)
         try:
             os.waitpid(service["pid"], os.WNOHANG)
         except ChildProcessError:
