@@ -3,12 +3,12 @@
 //! Pure, and complete: every violation is listed, not the first. A rule names the keys it speaks of, the one to change
 //! first. Rules about one tenant stand in [`super::tenants`].
 
+mod cluster;
+
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use super::Settings;
 use super::http::Http;
-use super::kafka::DENIED;
 use super::layers::KeyPath;
 use super::ledger::Ledger;
 use super::ledger_url::{self, Place, Tls, is_loopback};
@@ -56,7 +56,7 @@ pub fn check(settings: &Settings, profile: Profile) -> Vec<Violation> {
     topics(&settings.topics, &mut broken);
     schemas(&settings.schemas, &mut broken);
     stores(&settings.log.embedded, &settings.ledger, &mut broken);
-    cluster(settings, &mut broken);
+    cluster::check(settings, &mut broken);
     pipeline(settings, &mut broken);
     models(settings, &mut broken);
     chain(settings, &mut broken);
@@ -207,58 +207,6 @@ fn stores(log: &EmbeddedLog, ledger: &Ledger, broken: &mut Vec<Violation>) {
     }
 }
 
-fn cluster(settings: &Settings, broken: &mut Vec<Violation>) {
-    let kafka = &settings.log.kafka;
-    for (property, why) in DENIED.iter().filter(|(property, _)| kafka.client.contains_key(*property)) {
-        let keys = vec![KeyPath::dotted("log.kafka.client").join(property)];
-        broken.push(Violation { keys, message: format!("is not taken from here: {why}") });
-    }
-    let mut order = |shorter: (&str, Duration), longer: (&str, Duration), why: &str| {
-        if shorter.1 >= longer.1 {
-            broken.push(Violation::new(&[shorter.0, longer.0], format!("must be shorter than {}: {why}", longer.0)));
-        }
-    };
-    let transaction = ("log.kafka.transaction_timeout", kafka.transaction_timeout);
-    order(("log.kafka.request_timeout", kafka.request_timeout), transaction, "the broker would abort it meanwhile");
-    order(("log.kafka.fence_after", kafka.fence_after), transaction, "there would be nothing left to fence");
-    let session = ("log.kafka.session_timeout", kafka.session_timeout);
-    order(("log.kafka.heartbeat_interval", kafka.heartbeat_interval * 3), session, "one lost heartbeat is no death");
-    order(session, ("log.kafka.max_poll_interval", kafka.max_poll_interval), "as librdkafka has it");
-    if settings.log.kind != LogKind::Kafka {
-        return;
-    }
-    if kafka.bootstrap_servers.trim().is_empty() {
-        broken.push(Violation::new(&["log.kafka.bootstrap_servers"], "expected host:port,host:port"));
-    }
-    // It travels in every commit's metadata, whose length is bounded.
-    if !kafka.transactional_id.as_deref().is_some_and(|id| is_name(id, 64)) {
-        broken.push(Violation::new(
-            &["log.kafka.transactional_id"],
-            "is required with log.kind = kafka: 1 to 64 of A-Z a-z 0-9 . _ -, another one for each instance",
-        ));
-    }
-    let (retention, window) = (kafka.retention, settings.ledger.window);
-    if retention < window {
-        broken.push(Violation::new(
-            &["log.kafka.retention", "ledger.window"],
-            "must not be shorter than ledger.window: what is remembered must still be there to be audited",
-        ));
-    }
-    if settings.ledger.rejected_window < retention {
-        broken.push(Violation::new(
-            &["ledger.rejected_window", "log.kafka.retention"],
-            "must not be shorter than log.kafka.retention: a redrive finds its rejected event by this row",
-        ));
-    }
-    let largest = settings.schemas.max_payload_bytes.saturating_add(settings.schemas.max_payload_bytes / 2);
-    if kafka.max_message_bytes < largest {
-        broken.push(Violation::new(
-            &["log.kafka.max_message_bytes", "schemas.max_payload_bytes"],
-            format!("must be at least {largest}: a dead letter carries the largest record with its envelope"),
-        ));
-    }
-}
-
 fn pipeline(settings: &Settings, broken: &mut Vec<Violation>) {
     let pipeline = &settings.pipeline;
     if pipeline.max_on_road < pipeline.max_in_flight {
@@ -403,7 +351,7 @@ mod tests {
     use super::super::problem::SettingsError;
 
     /// The keys that are refused with these changes to the defaults, under this profile.
-    fn refused(profile: Option<&str>, sets: &[&str]) -> Vec<String> {
+    pub(super) fn refused(profile: Option<&str>, sets: &[&str]) -> Vec<String> {
         let options = LoadOptions {
             profile: profile.map(str::to_owned),
             sets: sets.iter().map(|set| (*set).to_owned()).collect(),

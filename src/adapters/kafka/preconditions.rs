@@ -91,7 +91,7 @@ pub fn judge(cluster: &Cluster, names: &TopicNames, kafka: &Kafka, window: Durat
     }
     judge.room_for_deferral(cluster);
     for (topic, replicas) in &cluster.internal {
-        judge.internal(topic, *replicas);
+        judge.replicas(topic, *replicas);
     }
     for broker in &cluster.brokers {
         judge.broker(broker);
@@ -122,101 +122,97 @@ impl Judge<'_> {
 
     fn partitions(&mut self, cluster: &Cluster) {
         let Some(most) = cluster.topics.iter().map(|topic| topic.partitions).max() else { return };
-        for topic in cluster.topics.iter().filter(|topic| topic.partitions < most) {
-            let Topic { name, partitions, .. } = topic;
-            self.find(
-                format!("{name} has {partitions} partitions and another of our topics has {most}: order per ticket stands on equal counts, and `serve` refuses to start"),
-                format!("kafka-topics.sh --bootstrap-server {} --alter --topic {name} --partitions {most} (while nothing of it is unfinished: new partitions take tickets away from old ones)", self.kafka.bootstrap_servers),
-            );
+        let servers = &self.kafka.bootstrap_servers;
+        for Topic { name, partitions, .. } in cluster.topics.iter().filter(|topic| topic.partitions < most) {
+            let why = "order per ticket stands on equal counts, and `serve` refuses to start";
+            let what = format!("{name} has {partitions} partitions and another of our topics has {most}: {why}");
+            let command = format!("kafka-topics.sh --bootstrap-server '{servers}' --alter --topic {name}");
+            let when = "while nothing is unfinished: new partitions take tickets away from old ones";
+            self.flaws.push(Flaw { what, cure: format!("{command} --partitions {most} ({when})") });
         }
     }
 
     fn topic(&mut self, topic: &Topic) {
         let Topic { role, name, config, .. } = topic;
-        if let Some(replicas) = topic.replicas
-            && replicas < usize::from(self.kafka.replication_factor)
-        {
-            let wanted = self.kafka.replication_factor;
+        if let Some(replicas) = topic.replicas {
+            self.replicas(name, replicas);
+        }
+        if let Config::Refused(why) = config {
+            self.find(
+                format!("the configuration of {name} cannot be checked: {why}"),
+                grant(&format!("--topic {name}")),
+            );
+            return;
+        }
+        if config.get("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
+            let what = format!("{name} is compacted: keys are tickets, so all but the last record of each is lost");
+            self.find(what, self.set(name, "cleanup.policy", "delete"));
+        }
+        if config.get("unclean.leader.election.enable") == Some("true") {
+            let why = "a replica that was behind takes away what was committed";
+            let what = format!("{name} allows unclean elections: {why}");
+            self.find(what, self.set(name, "unclean.leader.election.enable", false));
+        }
+        self.in_sync(topic);
+        match role {
+            TopicRole::Events | TopicRole::HumanFeedback => self.input(name, config),
+            TopicRole::Deferred(_) => {
+                self.deferred(name, config);
+                self.output(*role, name, config);
+            }
+            _ => self.output(*role, name, config),
+        }
+    }
+
+    /// Of a topic of ours, or of the cluster's own.
+    fn replicas(&mut self, name: &str, replicas: usize) {
+        let wanted = self.kafka.replication_factor;
+        if replicas < usize::from(wanted) {
             self.find(
                 format!("{name} has {replicas} replicas, log.kafka.replication_factor is {wanted}"),
                 "kafka-reassign-partitions.sh with more replicas for each of its partitions".to_owned(),
             );
         }
-        if let Config::Refused(why) = config {
-            self.find(format!("the configuration of {name} cannot be checked: {why}"), grant("--topic", name));
-            return;
-        }
-        if config.get("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
-            self.find(
-                format!("{name} is compacted: keys are tickets, so all but the last record of each is lost"),
-                self.set(name, "cleanup.policy=delete"),
-            );
-        }
-        if config.get("unclean.leader.election.enable") == Some("true") {
-            self.find(
-                format!("{name} allows unclean elections: a replica that was behind takes what was committed away"),
-                self.set(name, "unclean.leader.election.enable=false"),
-            );
-        }
-        self.in_sync(topic);
-        self.retention(*role, name, config);
-        let wanted = max_message_bytes(self.kafka, *role);
-        let is_read_only = matches!(role, TopicRole::Events | TopicRole::HumanFeedback);
-        if !is_read_only && let Some(room) = config.number("max.message.bytes") {
-            let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
-            if room < wanted {
-                self.find(
-                    format!(
-                        "{name} takes batches of {room} bytes, the largest record with its envelope needs {wanted}"
-                    ),
-                    self.set(name, &format!("max.message.bytes={wanted}")),
-                );
-            }
-        }
     }
 
     fn in_sync(&mut self, topic: &Topic) {
         let Some(in_sync) = topic.config.number("min.insync.replicas") else { return };
-        let (name, wanted) = (&topic.name, i64::from(min_insync_replicas(self.kafka)));
+        let (name, key, wanted) = (&topic.name, "min.insync.replicas", i64::from(min_insync_replicas(self.kafka)));
         if in_sync < wanted {
-            self.find(
-                format!("{name} counts a record as written when {in_sync} replica has it: the loss of a broker loses records"),
-                self.set(name, &format!("min.insync.replicas={wanted}")),
-            );
+            let what = format!("{name} counts a record when {in_sync} replica has it: losing a broker loses records");
+            self.find(what, self.set(name, key, wanted));
         }
-        if let Some(replicas) = topic.replicas.and_then(|replicas| i64::try_from(replicas).ok())
-            && replicas > 1
-            && in_sync >= replicas
-        {
-            self.find(
-                format!("{name} needs {in_sync} of its {replicas} replicas for every write: the loss of a broker stops the work"),
-                self.set(name, &format!("min.insync.replicas={}", wanted.min(replicas - 1))),
-            );
+        let replicas = topic.replicas.and_then(|replicas| i64::try_from(replicas).ok()).unwrap_or_default();
+        if replicas > 1 && in_sync >= replicas {
+            let what = format!("{name} needs {in_sync} of {replicas} replicas: losing a broker stops the work");
+            self.find(what, self.set(name, key, wanted.min(replicas - 1)));
         }
     }
 
-    fn retention(&mut self, role: TopicRole, name: &str, config: &Config) {
-        match role {
-            TopicRole::Deferred(_) => {
-                for key in ["retention.ms", "retention.bytes"] {
-                    if let Some(limit) = config.number(key).filter(|limit| *limit >= 0) {
-                        self.find(
-                            format!("{name} drops records by {key}={limit}: work that is not done would be lost"),
-                            self.set(name, &format!("{key}=-1")),
-                        );
-                    }
-                }
+    fn input(&mut self, name: &str, config: &Config) {
+        let window = i64::try_from(self.window.as_millis()).unwrap_or(i64::MAX);
+        if let Some(kept) = config.number("retention.ms").filter(|kept| (0..window).contains(kept)) {
+            let why = "what is remembered could no longer be audited or replayed";
+            let what = format!("{name} keeps records for {kept} ms and ledger.window is {window} ms: {why}");
+            self.find(what, self.set(name, "retention.ms", self.kafka.retention.as_millis()));
+        }
+    }
+
+    fn deferred(&mut self, name: &str, config: &Config) {
+        for key in ["retention.ms", "retention.bytes"] {
+            if let Some(limit) = config.number(key).filter(|limit| *limit >= 0) {
+                let what = format!("{name} drops records ({key}={limit}): work that is not done would be lost");
+                self.find(what, self.set(name, key, -1));
             }
-            TopicRole::Events | TopicRole::HumanFeedback => {
-                let window = i64::try_from(self.window.as_millis()).unwrap_or(i64::MAX);
-                if let Some(kept) = config.number("retention.ms").filter(|kept| (0..window).contains(kept)) {
-                    self.find(
-                        format!("{name} keeps records for {kept} ms, ledger.window is {window} ms: what is remembered can no longer be audited or replayed"),
-                        self.set(name, &format!("retention.ms={}", self.kafka.retention.as_millis())),
-                    );
-                }
-            }
-            _ => {}
+        }
+    }
+
+    fn output(&mut self, role: TopicRole, name: &str, config: &Config) {
+        let wanted = i64::try_from(max_message_bytes(self.kafka, role)).unwrap_or(i64::MAX);
+        if let Some(room) = config.number("max.message.bytes").filter(|room| *room < wanted) {
+            let what =
+                format!("{name} takes batches of {room} bytes, the largest record with its envelope needs {wanted}");
+            self.find(what, self.set(name, "max.message.bytes", wanted));
         }
     }
 
@@ -225,31 +221,21 @@ impl Judge<'_> {
         let room = |topic: &Topic| topic.config.number("max.message.bytes");
         let largest = cluster.topics.iter().filter(|topic| topic.role == TopicRole::Events).filter_map(room).max();
         let Some(largest) = largest else { return };
-        let others = |role| matches!(role, TopicRole::Deferred(_));
-        for topic in cluster.topics.iter().filter(|topic| others(topic.role)) {
-            if let Some(room) = room(topic).filter(|room| *room <= largest) {
-                self.find(
-                    format!("the events topic takes batches of {largest} bytes and {} only of {room}: the largest record with its envelope could not be deferred", topic.name),
-                    self.set(&topic.name, &format!("max.message.bytes={}", largest.saturating_add(largest / 2))),
-                );
-            }
-        }
-    }
-
-    fn internal(&mut self, topic: &str, replicas: usize) {
-        let wanted = self.kafka.replication_factor;
-        if replicas < usize::from(wanted) {
-            self.find(
-                format!("{topic} has {replicas} replicas, log.kafka.replication_factor is {wanted}: positions and transactions are no safer than it is"),
-                "kafka-reassign-partitions.sh with more replicas for each of its partitions".to_owned(),
+        for topic in cluster.topics.iter().filter(|topic| matches!(topic.role, TopicRole::Deferred(_))) {
+            let Some(room) = room(topic).filter(|room| *room <= largest) else { continue };
+            let name = &topic.name;
+            let what = format!(
+                "{name} takes batches of {room} bytes and the events topic {largest}: the largest record with its \
+                 envelope could not be deferred"
             );
+            self.find(what, self.set(name, "max.message.bytes", largest.saturating_add(largest / 2)));
         }
     }
 
     fn broker(&mut self, broker: &Broker) {
         let Broker { id, config } = broker;
         if let Config::Refused(why) = config {
-            self.find(format!("the version of broker {id} cannot be checked: {why}"), grant("--cluster", ""));
+            self.find(format!("the version of broker {id} cannot be checked: {why}"), grant("--cluster"));
             return;
         }
         // Brokers from 4.0 on do not have this setting any more.
@@ -271,17 +257,15 @@ impl Judge<'_> {
         }
     }
 
-    fn set(&self, topic: &str, config: &str) -> String {
+    fn set(&self, topic: &str, key: &str, value: impl std::fmt::Display) -> String {
         let servers = &self.kafka.bootstrap_servers;
-        format!(
-            "kafka-configs.sh --bootstrap-server {servers} --alter --entity-type topics --entity-name {topic} --add-config {config}"
-        )
+        let at = format!("--alter --entity-type topics --entity-name {topic}");
+        format!("kafka-configs.sh --bootstrap-server '{servers}' {at} --add-config {key}={value}")
     }
 }
 
-fn grant(resource: &str, name: &str) -> String {
-    let resource = format!("{resource} {name}");
-    format!("grant DescribeConfigs: kafka-acls.sh --add --operation DescribeConfigs {}", resource.trim())
+fn grant(on: &str) -> String {
+    format!("grant it: kafka-acls.sh --add --operation DescribeConfigs {on} (`gatekeeper topics --acls`)")
 }
 
 /// `3.6-IV2`

@@ -11,6 +11,7 @@ pub fn browse_error(error: &KafkaError) -> BrowseError {
     match error {
         // What it was configured with.
         KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) => BrowseError::Unusable(error.to_string()),
+        KafkaError::AdminOp(code) => coded(Some(*code), error.to_string()),
         _ => coded(error.rdkafka_error_code(), error.to_string()),
     }
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::super::names;
 use super::{browse_error, pause};
@@ -20,7 +21,7 @@ use crate::operations::log_browser::{BrowseError, Watermarks};
 const SETTLING: Duration = Duration::from_secs(1);
 
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Asks.
 pub struct Marks {
@@ -36,21 +37,37 @@ impl Marks {
 
     /// Of a partition that exists.
     pub fn of(&self, topic: &str, partition: Partition, timeout: Duration) -> Result<Watermarks, BrowseError> {
-        let begun = Instant::now();
-        let look = |client: &BaseConsumer| -> KafkaResult<Watermarks> {
-            let (log_start, end) = client.fetch_watermarks(topic, names::number(partition), timeout)?;
-            let offset = |offset| u64::try_from(offset).unwrap_or_default();
-            Ok(Watermarks { log_start: offset(log_start), end: offset(end) })
+        let look = |client: &BaseConsumer| {
+            let until = Instant::now() + timeout;
+            loop {
+                match client.fetch_watermarks(topic, names::number(partition), timeout) {
+                    Err(error) if is_between_leaders(&error) && Instant::now() < until => pause(PAUSE),
+                    answer => return answer.map(watermarks).map_err(|error| browse_error(&error)),
+                }
+            }
         };
-        let written = look(&self.uncommitted).map_err(|error| browse_error(&error))?;
+        let written = look(&self.uncommitted)?;
+        let begun = Instant::now();
         // Errors of a client that nobody listens to would pile up.
         while self.uncommitted.poll(Duration::ZERO).is_some() {}
         loop {
-            let stable = look(&self.committed).map_err(|error| browse_error(&error))?;
+            let stable = look(&self.committed)?;
             if stable.end >= written.end || begun.elapsed() > SETTLING {
                 return Ok(stable);
             }
             pause(PAUSE);
         }
     }
+}
+
+fn watermarks((log_start, end): (i64, i64)) -> Watermarks {
+    let offset = |offset| u64::try_from(offset).unwrap_or_default();
+    Watermarks { log_start: offset(log_start), end: offset(end) }
+}
+
+/// A partition that was just created, or whose broker just left, has its leader in a moment.
+fn is_between_leaders(error: &KafkaError) -> bool {
+    use Code::{FencedLeaderEpoch, LeaderNotAvailable, NotLeaderForPartition, UnknownTopicOrPartition};
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(NotLeaderForPartition | LeaderNotAvailable | FencedLeaderEpoch | UnknownTopicOrPartition))
 }

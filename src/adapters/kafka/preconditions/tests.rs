@@ -114,7 +114,10 @@ fn too_few_replicas_are_found_on_our_topics_and_on_the_clusters_own() {
 #[test]
 fn writes_that_one_broker_has_and_writes_that_need_all_are_found() {
     one(&World::good().with(TopicRole::Feedback, "min.insync.replicas", "1"), &["loses records"]);
-    one(&World::good().with(TopicRole::Feedback, "min.insync.replicas", "3"), &["stops the work", "replicas=2"]);
+    one(
+        &World::good().with(TopicRole::Feedback, "min.insync.replicas", "3"),
+        &["stops the work", "min.insync.replicas=2"],
+    );
 }
 
 #[test]
