@@ -76,6 +76,15 @@ fn every_seed_keeps_the_promises() {
     }
 }
 
+/// Groups of superseded events that do not fit, and commits that fit with nothing or with everything only.
+#[test]
+fn every_seed_keeps_the_promises_where_commits_seldom_have_room() {
+    for seed in seeds() {
+        let (report, _) = world::cramped_history(seed);
+        assert!(report.is_green() && report.open == 0, "seed {seed}:\n{report}");
+    }
+}
+
 #[test]
 fn the_same_seed_is_the_same_history() {
     for seed in 0..5 {

@@ -2,7 +2,7 @@
 //!
 //! What it models: partitions with committed positions, a group whose partitions move between members (revoked with a
 //! deadline, or lost at once), epochs, bursts that stay in the air before they commit or abort, an ownership check at
-//! the end of that flight, and fencing: whoever takes a partition over ends the open burst of its last owner first, one
+//! both ends of that flight, and fencing: whoever takes a partition over ends the open burst of its last owner first, one
 //! way or the other. What it leaves out: bytes, brokers and networks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -418,7 +418,13 @@ impl MemoryLog {
             let flight = Duration::from_micros(chance.random_range(1..if slow { longest * 20 } else { longest }));
             (flight, chance.random_range(0..100) < weather.abort)
         });
-        self.state().in_air.push(InAir { member: id, burst, outcome: None });
+        {
+            let mut state = self.state();
+            // What comes too late is no open burst: nobody who takes its partitions over may commit it.
+            let outcome = (!may_commit(&state, id, &burst)).then_some(PublishOutcome::Refused);
+            state.failed_bursts += u64::from(outcome.is_some());
+            state.in_air.push(InAir { member: id, burst, outcome });
+        }
         let log = self.clone();
         tokio::spawn(async move {
             sleep(flight).await;
@@ -438,10 +444,7 @@ impl MemoryLog {
         let mut state = self.state();
         let index = state.in_air.iter().position(|air| air.member == id && air.burst.number == number)?;
         if state.in_air[index].outcome.is_none() {
-            let burst = &state.in_air[index].burst;
-            let owns_all = burst.positions.iter().all(|p| state.owners.get(&p.partition) == Some(&id));
-            let current = state.members.get(&id).is_some_and(|member| member.epoch == burst.epoch);
-            let outcome = match (owns_all && current && !burst.positions.is_empty(), abort) {
+            let outcome = match (may_commit(&state, id, &state.in_air[index].burst), abort) {
                 (false, _) => Some(PublishOutcome::Refused),
                 (true, true) => Some(PublishOutcome::NotCommitted { reason: "aborted by the weather".to_owned() }),
                 (true, false) => None,
@@ -452,6 +455,13 @@ impl MemoryLog {
         let member = state.members.get(&id).filter(|member| !member.gone)?;
         Some((member.happenings.clone(), air.outcome?))
     }
+}
+
+/// Whether this member owns everything the burst moves, under the epoch it was made under.
+fn may_commit(state: &State, id: MemberId, burst: &Burst) -> bool {
+    let owns_all = burst.positions.iter().all(|p| state.owners.get(&p.partition) == Some(&id));
+    let current = state.members.get(&id).is_some_and(|member| member.epoch == burst.epoch);
+    owns_all && current && !burst.positions.is_empty()
 }
 
 /// End a burst's flight; without an outcome it is committed.
@@ -493,5 +503,80 @@ pub fn record(key: &str, value: Payload, timestamp: Timestamp) -> Record {
         key: Some(Payload::copy_from_slice(key.as_bytes())),
         value: Some(value),
         headers: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+
+    use super::*;
+    use crate::pipeline::log::BurstPosition;
+
+    const EVENTS: Partition = Partition { topic: TopicRole::Events, number: 0 };
+
+    fn log(seed: u64) -> MemoryLog {
+        let chance = ChaCha8Rng::seed_from_u64(seed);
+        MemoryLog::new(&[TopicRole::Events, TopicRole::Decisions], 1, chance, Weather::fair())
+    }
+
+    fn burst(epoch: Epoch) -> Burst {
+        let decision = OutRecord {
+            topic: TopicRole::Decisions,
+            partition: 0,
+            key: None,
+            value: Some(Payload::from_static(b"decided")),
+            headers: Vec::new(),
+        };
+        let position = BurstPosition { partition: EVENTS, base: 1, metadata: String::new() };
+        Burst { number: 1, epoch, records: vec![decision], positions: vec![position] }
+    }
+
+    async fn assigned(port: &mut LogPort) -> Epoch {
+        loop {
+            if let Some(Happening::Assigned { epoch, .. }) = port.happenings.recv().await {
+                return epoch;
+            }
+        }
+    }
+
+    async fn outcome(port: &mut LogPort) -> PublishOutcome {
+        loop {
+            if let Some(Happening::Published { outcome, .. }) = port.happenings.recv().await {
+                return outcome;
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_that_comes_after_its_partition_was_taken_away_is_refused_however_the_fence_decides() {
+        for seed in 0..16 {
+            let log = log(seed);
+            let ((old, mut port), (new, _new_port)) = (log.join(64), log.join(64));
+            log.rebalance(&[TopicRole::Events], &[old], false).await;
+            let epoch = assigned(&mut port).await;
+            log.take_away(old.0, &[EVENTS], true, Duration::ZERO).await;
+            log.publish(old.0, burst(epoch));
+            log.give(new.0, &[EVENTS]).await;
+            assert_eq!(outcome(&mut port).await, PublishOutcome::Refused, "seed {seed}");
+            assert_eq!(log.position(EVENTS), None);
+            assert!(log.records(Partition { topic: TopicRole::Decisions, number: 0 }).is_empty());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_of_an_earlier_epoch_is_refused_although_its_partition_came_back() {
+        for seed in 0..16 {
+            let log = log(seed);
+            let (member, mut port) = log.join(64);
+            log.rebalance(&[TopicRole::Events], &[member], false).await;
+            let epoch = assigned(&mut port).await;
+            log.take_away(member.0, &[EVENTS], true, Duration::ZERO).await;
+            log.give(member.0, &[EVENTS]).await;
+            log.publish(member.0, burst(epoch));
+            log.fence(&[EVENTS]);
+            assert_eq!(outcome(&mut port).await, PublishOutcome::Refused, "seed {seed}");
+            assert_eq!(log.position(EVENTS), None);
+        }
     }
 }

@@ -8,56 +8,57 @@ use super::codec::{self, MAX_CHARS, MAX_HEAD_BYTES, Tag};
 use super::{Frontier, Proposal, offset_set};
 use crate::sabotage::{self, Sabotage};
 
-/// How many numbers of results are tried, evenly spread, before the best of them is refined.
+/// How many numbers of groups are tried, evenly spread, before the best of them is refined.
 const PROBES: usize = 16;
 
 /// A commit that fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fitted {
-    /// What it writes; its `finishing` are the results it may carry, perhaps none.
+    /// How many groups it carries, from the first on; perhaps none.
+    pub kept: usize,
+    /// What it writes; its `finishing` are the offsets of those groups.
     pub proposal: Proposal,
     /// Its metadata.
     pub metadata: String,
 }
 
 impl Frontier {
-    /// A commit with as many of these results as fit into `max_chars`, leaving out the highest offsets. `finishing` is in
-    /// strict order; panics as [`propose`](Self::propose) does.
+    /// A commit with as many of these groups of results as fit into `max_chars`, leaving out the last ones; a group is
+    /// carried whole or not at all. Panics as [`propose`](Self::propose) does.
     ///
     /// `None`: no number that was tried fits, not even no results at all. Wait for more to finish and read nothing
     /// meanwhile: with everything finished there is nothing left to list. (Tried are all, at most 16 numbers
-    /// evenly spread down to none, and a bisection above the highest of them that fits; at most 16 results: every
-    /// number.) Whoever leaves out more of the results asks again with the rest, since fewer may be longer.
+    /// evenly spread down to none, and a bisection above the highest of them that fits; at most 16 groups: every
+    /// number.) Whoever leaves out more of the groups asks again with the rest, since fewer may be longer.
     #[must_use]
-    pub fn fit(&self, finishing: &[u64], tag: &Tag, max_chars: usize) -> Option<Fitted> {
-        assert!(finishing.is_sorted_by(|before, after| before < after), "results out of order: {finishing:?}");
-        let attempt = |count: usize| {
-            let proposal = self.propose(&finishing[..count]);
-            codec::encode(&proposal, tag, max_chars).ok().map(|metadata| (count, Fitted { proposal, metadata }))
+    pub fn fit(&self, groups: &[Vec<u64>], tag: &Tag, max_chars: usize) -> Option<Fitted> {
+        let attempt = |kept: usize| {
+            let proposal = self.propose(&groups[..kept].concat());
+            codec::encode(&proposal, tag, max_chars).ok().map(|metadata| Fitted { kept, proposal, metadata })
         };
-        let all = finishing.len();
-        if let Some((_, fitted)) = attempt(all) {
+        let all = groups.len();
+        if let Some(fitted) = attempt(all) {
             return Some(fitted);
         }
         if sabotage::on(Sabotage::MetadataStripped) {
-            return Some(Fitted { proposal: self.propose(finishing), metadata: String::new() });
+            return Some(Fitted { kept: all, proposal: self.propose(&groups.concat()), metadata: String::new() });
         }
         let (mut fails, mut found) = (all, None);
         let probes = PROBES.min(all);
-        for count in (0..probes).rev().map(|probe| all * probe / probes) {
-            match attempt(count) {
-                None => fails = count,
+        for kept in (0..probes).rev().map(|probe| all * probe / probes) {
+            match attempt(kept) {
+                None => fails = kept,
                 some => {
                     found = some;
                     break;
                 }
             }
         }
-        let (mut fits, mut best) = found?;
-        while fails - fits > 1 {
-            let middle = fits.midpoint(fails);
+        let mut best = found?;
+        while fails - best.kept > 1 {
+            let middle = best.kept.midpoint(fails);
             match attempt(middle) {
-                Some(found) => (fits, best) = found,
+                Some(fitted) => best = fitted,
                 None => fails = middle,
             }
         }
@@ -93,6 +94,11 @@ mod tests {
         frontier
     }
 
+    /// Results that travel each by itself.
+    fn alone(offsets: &[u64]) -> Vec<Vec<u64>> {
+        offsets.chunks(1).map(<[u64]>::to_vec).collect()
+    }
+
     /// Offsets without any pattern, about one in `one_in` (SplitMix64 decides).
     fn scattered(range: std::ops::Range<u64>, one_in: u64) -> Vec<u64> {
         let mix = |offset: u64| {
@@ -109,7 +115,7 @@ mod tests {
         let finishing = scattered(1..60_000, 2);
         assert!(encode(&frontier.propose(&finishing), &tag(), MAX_CHARS).is_err());
 
-        let fitted = frontier.fit(&finishing, &tag(), MAX_CHARS).expect("some fit");
+        let fitted = frontier.fit(&alone(&finishing), &tag(), MAX_CHARS).expect("some fit");
         let count = fitted.proposal.finishing.len();
         assert_eq!(fitted.proposal.finishing, finishing[..count]);
         assert!(count > finishing.len() / 5, "only {count} of {}", finishing.len());
@@ -132,7 +138,7 @@ mod tests {
         let finishing: Vec<u64> = lower.iter().chain(&upper).copied().collect();
         assert!(encode(&frontier.propose(&[]), &tag(), MAX_CHARS).is_err());
         assert!(encode(&frontier.propose(&finishing), &tag(), MAX_CHARS).is_err());
-        let fitted = frontier.fit(&finishing, &tag(), MAX_CHARS).expect("the lower part fits");
+        let fitted = frontier.fit(&alone(&finishing), &tag(), MAX_CHARS).expect("the lower part fits");
         assert!(fitted.proposal.finishing.len() >= lower.len());
     }
 
@@ -145,8 +151,8 @@ mod tests {
         for offset in pieces[0]..200_000 {
             frontier.read(offset);
         }
-        assert_eq!(frontier.fit(&pieces[..9], &tag(), MAX_CHARS), None);
-        let fitted = frontier.fit(&pieces, &tag(), MAX_CHARS).expect("nothing is left to list");
+        assert_eq!(frontier.fit(&alone(&pieces[..9]), &tag(), MAX_CHARS), None);
+        let fitted = frontier.fit(&alone(&pieces), &tag(), MAX_CHARS).expect("nothing is left to list");
         assert_eq!((fitted.proposal.base, fitted.proposal.unfinished.len()), (200_000, 0));
     }
 
@@ -168,9 +174,9 @@ mod tests {
     fn the_sabotage_strips_metadata_exactly_when_it_does_not_fit() {
         sabotage::choose(Some(Sabotage::MetadataStripped));
         let frontier = after_reading(60_000);
-        let fitted = frontier.fit(&scattered(1..60_000, 2), &tag(), MAX_CHARS).expect("stripped");
+        let fitted = frontier.fit(&alone(&scattered(1..60_000, 2)), &tag(), MAX_CHARS).expect("stripped");
         assert_eq!(fitted.metadata, "");
-        let small = after_reading(10).fit(&[3], &tag(), MAX_CHARS).expect("fits");
+        let small = after_reading(10).fit(&alone(&[3]), &tag(), MAX_CHARS).expect("fits");
         assert!(!small.metadata.is_empty());
         sabotage::choose(None);
     }
@@ -184,7 +190,7 @@ mod tests {
         ) {
             let frontier = after_reading(count);
             let finishing = scattered(0..count, chance);
-            if let Some(fitted) = frontier.fit(&finishing, &tag(), max_chars) {
+            if let Some(fitted) = frontier.fit(&alone(&finishing), &tag(), max_chars) {
                 prop_assert!(fitted.metadata.len() <= max_chars);
                 let kept = fitted.proposal.finishing.len();
                 prop_assert_eq!(&fitted.proposal.finishing[..], &finishing[..kept]);
@@ -193,6 +199,28 @@ mod tests {
                 prop_assert_eq!(decoded.unfinished, fitted.proposal.unfinished);
                 if let Some(one_more) = finishing.get(..=kept) {
                     prop_assert!(encode(&frontier.propose(one_more), &tag(), max_chars).is_err(), "one more fits");
+                }
+            }
+        }
+
+        #[test]
+        fn groups_are_carried_whole_from_the_first_on(
+            count in 1u64..200,
+            chance in 1u64..4,
+            members in 1usize..6,
+            max_chars in 30usize..80,
+        ) {
+            let frontier = after_reading(count);
+            let offsets = scattered(0..count, chance);
+            // Each group takes offsets from all over the partition, as lanes do.
+            let lanes = offsets.len().div_ceil(members);
+            let groups: Vec<Vec<u64>> =
+                (0..lanes).map(|lane| offsets.iter().copied().skip(lane).step_by(lanes).collect()).collect();
+            if let Some(fitted) = frontier.fit(&groups, &tag(), max_chars) {
+                prop_assert!(fitted.metadata.len() <= max_chars);
+                prop_assert_eq!(fitted.proposal, frontier.propose(&groups[..fitted.kept].concat()));
+                if let Some(one_more) = groups.get(..=fitted.kept) {
+                    prop_assert!(encode(&frontier.propose(&one_more.concat()), &tag(), max_chars).is_err());
                 }
             }
         }
@@ -213,7 +241,7 @@ mod tests {
             let tag = Tag { writer, incarnation: u64::MAX, burst: u64::MAX, ledger: u64::MAX };
             let finishing: Vec<u64> = frontier.unfinished().filter(|offset| (offset * 7919 % 13) % one_in == 0).collect();
             if frontier.fill() <= 1.0 {
-                let all = frontier.fit(&finishing, &tag, MAX_CHARS).map(|fitted| fitted.proposal.finishing.len());
+                let all = frontier.fit(&alone(&finishing), &tag, MAX_CHARS).map(|fitted| fitted.proposal.finishing.len());
                 prop_assert_eq!(all, Some(finishing.len()));
             }
         }

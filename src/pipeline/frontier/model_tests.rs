@@ -187,8 +187,9 @@ impl World {
         let mut finishing: Vec<u64> =
             self.results.iter().copied().filter(|result| result % 8 < eighths.into()).collect();
         finishing.sort_unstable();
-        let Some(fitted) = self.frontier.fit(&finishing, &tag, max_chars.into()) else { return };
-        let Fitted { proposal, metadata } = fitted;
+        let alone: Vec<Vec<u64>> = finishing.chunks(1).map(<[u64]>::to_vec).collect();
+        let Some(fitted) = self.frontier.fit(&alone, &tag, max_chars.into()) else { return };
+        let Fitted { proposal, metadata, .. } = fitted;
         assert!(proposal.base >= self.highest_base);
         self.burst = Some(Burst { proposal, metadata, gone: self.gone.clone() });
     }

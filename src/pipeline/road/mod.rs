@@ -18,11 +18,14 @@
 
 mod arrive;
 mod calls;
+mod choice;
 pub mod item;
 mod lease;
 mod ownership;
 mod publish;
 mod standing;
+#[cfg(test)]
+mod testing;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};

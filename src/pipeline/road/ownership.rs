@@ -36,7 +36,7 @@ pub(super) struct Owned {
     pub caught_up: bool,
     /// Whether the log was told to stop reading it.
     pub paused: bool,
-    /// Its metadata cannot be trusted: nothing of it is read or committed until a person has looked.
+    /// Its commit cannot be gone on from: nothing of it is read or committed until a person has looked.
     pub stopped: bool,
     /// Gaps whose rows the ledger has not marked yet; nothing is committed meanwhile.
     pub gaps_unmarked: usize,
@@ -57,6 +57,26 @@ impl Owned {
     pub(super) fn is_read(&self) -> bool {
         self.caught_up || self.stopped
     }
+}
+
+/// The frontier as the last commit left it, or why that is not known.
+fn restore(partition: Partition, base: u64, metadata: &str) -> Result<Frontier, String> {
+    match codec::decode(metadata).map_err(|error| error.to_string())? {
+        codec::Metadata::Ours(decoded) => Frontier::restore(base, &decoded).map_err(|error| error.to_string()),
+        codec::Metadata::Empty => Ok(Frontier::fresh(base)),
+        codec::Metadata::Foreign => {
+            tracing::warn!(%partition, "the commit metadata was written by somebody else: only the offset is used");
+            Ok(Frontier::fresh(base))
+        }
+    }
+}
+
+/// Retention was faster than the group. Going on would hide it.
+fn lost_unread(committed: u64, log_start: u64) -> String {
+    format!(
+        "offsets {committed} to {log_start} are gone from the log before they were read; commit a position for the group \
+         by hand (it needs no metadata) to go on from there"
+    )
 }
 
 /// Partitions that are being taken away.
@@ -90,39 +110,28 @@ impl Road {
     fn take_over(&mut self, epoch: Epoch, assignment: Assignment) {
         let Assignment { partition, topic_id, committed, metadata, log_start } = assignment;
         let base = committed.unwrap_or(log_start);
-        let (mut frontier, stopped) = match codec::decode(&metadata) {
-            Ok(codec::Metadata::Ours(decoded)) => match Frontier::restore(base, &decoded) {
-                Ok(frontier) => (frontier, None),
-                Err(error) => (Frontier::fresh(base), Some(error.to_string())),
-            },
-            Ok(codec::Metadata::Empty) => (Frontier::fresh(base), None),
-            Ok(codec::Metadata::Foreign) => {
-                tracing::warn!(%partition, "the commit metadata was written by somebody else: only the offset is used");
-                (Frontier::fresh(base), None)
-            }
-            Err(error) => (Frontier::fresh(base), Some(error.to_string())),
+        let (mut frontier, mut stopped) = match restore(partition, base, &metadata) {
+            Ok(frontier) => (frontier, None),
+            Err(reason) => (Frontier::fresh(base), Some(reason)),
         };
         let mut gaps = Gaps::default();
+        if stopped.is_none() {
+            // Before the gap: what is gone counts as finished afterwards, but was not published.
+            self.repair_published(&topic_id, partition, &frontier);
+            gaps = frontier.advance_to(log_start);
+            stopped = (!gaps.is_empty()).then(|| lost_unread(base, log_start));
+        }
         if let Some(reason) = &stopped {
             PartitionStopped { partition, reason }.record();
             self.complaints.push(format!("{partition} is stopped: {reason}"));
             self.errands.send(Errand::Pause(vec![partition])).ok();
-        } else {
-            gaps = frontier.advance_to(log_start.max(base));
-            self.repair_published(&topic_id, partition, &frontier);
         }
+        let stopped = stopped.is_some();
         self.partitions.insert(
             partition,
-            Owned {
-                epoch,
-                topic_id,
-                frontier,
-                caught_up: false,
-                paused: stopped.is_some(),
-                stopped: stopped.is_some(),
-                gaps_unmarked: 0,
-            },
+            Owned { epoch, topic_id, frontier, caught_up: false, paused: stopped, stopped, gaps_unmarked: 0 },
         );
+        // Now, for nobody knows of the gap any more once a person has moved the position.
         self.mark_vanished(partition, &gaps);
     }
 
@@ -206,7 +215,10 @@ impl Road {
             }
         }
         self.held.retain(|(_, id)| self.items.contains_key(id));
-        self.ready.retain(|group| group.results.iter().all(|(id, _)| self.items.contains_key(id)));
+        for group in &mut self.ready {
+            group.results.retain(|(id, _)| self.items.contains_key(id));
+        }
+        self.ready.retain(|group| !group.results.is_empty());
         self.ready_results = self.ready.iter().map(|group| group.results.len()).sum();
         // A lane that was reset asks for admission anew; its old request must not start a second call.
         let lanes = &self.lanes;
@@ -265,5 +277,94 @@ impl Road {
             ReadingResumed { partitions: &resume, reason, paused_now }.record();
             self.errands.send(Errand::Resume(resume)).ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::frontier::codec::Tag;
+    use crate::pipeline::log::Happening;
+    use crate::pipeline::road::testing::{EVENTS, TestRoad};
+
+    /// Committed by another instance when 10, 12 and 14 were unfinished below 16.
+    fn committed_at_ten() -> Assignment {
+        let mut frontier = Frontier::fresh(10);
+        for offset in 10..16 {
+            frontier.read(offset);
+        }
+        let tag = Tag { writer: "before".to_owned(), incarnation: 1, burst: 1, ledger: 0 };
+        let fitted = frontier.fit(&[vec![11, 13, 15]], &tag, codec::MAX_CHARS).expect("it is short");
+        let (committed, metadata) = (Some(fitted.proposal.base), fitted.metadata);
+        Assignment { partition: EVENTS, topic_id: "t".to_owned(), committed, metadata, log_start: 0 }
+    }
+
+    fn entries(test: &mut TestRoad) -> Vec<Entry> {
+        std::iter::from_fn(|| test.road.next_batch(100)).flat_map(|(entries, _)| entries).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_partition_whose_unread_records_are_gone_is_stopped_and_never_committed() {
+        let mut test = TestRoad::new(&[]);
+        test.assign(Assignment { log_start: 13, ..committed_at_ten() });
+        let complaint = test.road.complaint().expect("it is loud");
+        assert!(complaint.contains("offsets 10 to 13 are gone from the log before they were read"), "{complaint}");
+        assert!(test.errands().iter().any(|errand| matches!(errand, Errand::Pause(which) if *which == [EVENTS])));
+
+        // What was committed is repaired first; what is gone is marked, nothing else.
+        let entries = entries(&mut test);
+        let [Entry::RepairPublished { to: 16, unfinished, .. }, lost @ ..] = &entries[..] else {
+            panic!("{entries:?}")
+        };
+        assert_eq!(*unfinished, [10, 12, 14]);
+        let lost: Vec<_> = lost
+            .iter()
+            .map(|entry| match entry {
+                Entry::Vanished { from, to, .. } => *from..*to,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(lost, [10..11, 12..13]);
+
+        let aside = test.for_operators();
+        test.road.aside(aside);
+        test.read_unreadable(13..16);
+        test.wake();
+        assert!(test.bursts().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_partition_without_a_commit_starts_where_the_log_does() {
+        let mut test = TestRoad::new(&[]);
+        test.assign(Assignment { committed: None, metadata: String::new(), log_start: 13, ..committed_at_ten() });
+        assert_eq!(test.road.complaint(), None);
+        test.read_unreadable(13..15);
+        test.wake();
+        let bursts = test.bursts();
+        assert_eq!(bursts.iter().map(|burst| burst.positions[0].base).collect::<Vec<_>>(), [15]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_position_set_by_hand_goes_on_from_there() {
+        let mut test = TestRoad::new(&[]);
+        test.assign(Assignment { committed: Some(13), metadata: String::new(), log_start: 13, ..committed_at_ten() });
+        assert_eq!(test.road.complaint(), None);
+        assert!(!test.road.partitions[&EVENTS].stopped);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_that_reaches_into_a_lost_partition_keeps_its_other_results() {
+        let other = Partition { number: 1, ..EVENTS };
+        let mut test = TestRoad::new(&[]);
+        for partition in [EVENTS, other] {
+            test.assign(Assignment { partition, committed: None, metadata: String::new(), ..committed_at_ten() });
+            test.read_unreadable_of(partition, 0..1);
+        }
+        let results = test.road.ready.drain(..).flat_map(|group| group.results).collect();
+        test.road.ready.push_back(crate::pipeline::burst::Group { results });
+        test.road.happened(Happening::Lost { partitions: vec![other] }, Instant::now());
+        test.wake();
+        let bursts = test.bursts();
+        assert_eq!((bursts[0].positions.len(), bursts[0].positions[0].base), (1, 1));
     }
 }

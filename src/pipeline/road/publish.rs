@@ -1,9 +1,8 @@
 //! Results become bursts, and committed bursts move frontiers. Nothing else does.
 
-use std::collections::BTreeMap;
-
 use tokio::time::Instant;
 
+use super::choice::{Moves, choose};
 use super::item::{Item, ItemId, Plan};
 use super::{Purpose, Road};
 use crate::domain::position::Partition;
@@ -69,11 +68,14 @@ impl Road {
             groups.extend(self.ready.pop_front());
         }
         let number = self.next_burst;
-        let (groups, left_over, moves) = self.fit(groups, number);
+        let (groups, left_over, mut moves) = self.fit(groups, number);
         for group in left_over.into_iter().rev() {
             self.ready.push_front(group);
         }
         self.ready_results = self.ready.iter().map(|group| group.results.len()).sum();
+        if moves.is_empty() && !self.asides.is_empty() {
+            moves.extend(self.move_for_asides(number));
+        }
         if moves.is_empty() {
             return None;
         }
@@ -82,88 +84,33 @@ impl Road {
         Some(Snapshot { number, epoch: self.epoch, groups, asides, moves })
     }
 
-    /// Cut the list of groups until every partition's metadata fits: from the highest offsets down, and every later
-    /// group of a lane that was cut goes as well (they stand behind it in the list and are of the same partition).
-    #[expect(clippy::type_complexity, reason = "kept, cut, and what the frontiers will be")]
-    fn fit(
-        &self,
-        groups: Vec<Group<ItemId>>,
-        number: u64,
-    ) -> (Vec<Group<ItemId>>, Vec<Group<ItemId>>, BTreeMap<Partition, Move>) {
-        let mut offsets: BTreeMap<Partition, Vec<u64>> = BTreeMap::new();
-        for (id, _) in groups.iter().flat_map(|group| &group.results) {
-            if let Some(item) = self.items.get(id) {
-                offsets.entry(item.partition()).or_default().push(item.offset());
-            }
-        }
-        offsets.values_mut().for_each(|offsets| offsets.sort_unstable());
-        if offsets.is_empty()
-            && let Some(partition) = self.partitions.iter().find(|(_, owned)| !owned.stopped).map(|(p, _)| *p)
-        {
-            // Only asides: they still travel with a position.
-            offsets.insert(partition, Vec::new());
-        }
-        let mut limits: BTreeMap<Partition, Option<u64>> = BTreeMap::new();
-        loop {
-            let mut moves = BTreeMap::new();
-            let mut cut = false;
-            for (partition, offsets) in &offsets {
-                let limit = limits.get(partition).copied();
-                let allowed: Vec<u64> = match limit {
-                    None => offsets.clone(),
-                    Some(None) => continue,
-                    Some(Some(limit)) => offsets.iter().copied().filter(|offset| *offset <= limit).collect(),
-                };
-                let Some(owned) = self.partitions.get(partition) else { continue };
-                match owned.frontier.fit(&allowed, &self.tag(number), self.fixtures.settings.metadata_max_chars) {
-                    Some(fitted) if fitted.proposal.finishing.len() == allowed.len() => {
-                        let (proposal, metadata) = (fitted.proposal, fitted.metadata);
-                        moves.insert(*partition, Move { assigned: owned.epoch, proposal, metadata });
-                    }
-                    Some(fitted) => {
-                        limits.insert(*partition, fitted.proposal.finishing.iter().max().copied());
-                        cut = true;
-                    }
-                    None => {
-                        limits.insert(*partition, None);
-                        cut = true;
-                    }
-                }
-            }
-            if !cut {
-                let (kept, left) = self.split(groups, &limits);
-                return (kept, left, moves);
-            }
-            // A group that loses one of its results loses all of them, maybe below the limit of its partition.
-            for group in &groups {
-                let places: Vec<_> = group.results.iter().filter_map(|(id, _)| self.place(*id)).collect();
-                if places.iter().any(|(partition, offset)| beyond(&limits, *partition, *offset)) {
-                    for (partition, offset) in places {
-                        let lower = offset.checked_sub(1);
-                        let limit = limits.entry(partition).or_insert(Some(u64::MAX));
-                        *limit = (*limit).min(lower);
-                    }
-                }
-            }
-        }
+    /// Which of these groups one commit can express, and what it does to each partition. The rest keeps its order.
+    fn fit(&self, groups: Vec<Group<ItemId>>, number: u64) -> (Vec<Group<ItemId>>, Vec<Group<ItemId>>, Moves) {
+        let places = groups.iter().map(|group| self.places(group)).collect::<Vec<_>>();
+        let (left_out, moves) = choose(&places, |partition, offsets| self.fitted(partition, offsets, number));
+        let mut index = 0..;
+        let (left_out, kept) =
+            groups.into_iter().partition(|_| index.next().is_some_and(|index| left_out.contains(&index)));
+        (kept, left_out, moves)
     }
 
-    fn place(&self, id: ItemId) -> Option<(Partition, u64)> {
-        self.items.get(&id).map(|item| (item.partition(), item.offset()))
+    fn places(&self, group: &Group<ItemId>) -> Vec<(Partition, u64)> {
+        let items = group.results.iter().filter_map(|(id, _)| self.items.get(id));
+        items.map(|item| (item.partition(), item.offset())).collect()
     }
 
-    fn split(
-        &self,
-        groups: Vec<Group<ItemId>>,
-        limits: &BTreeMap<Partition, Option<u64>>,
-    ) -> (Vec<Group<ItemId>>, Vec<Group<ItemId>>) {
-        groups.into_iter().partition(|group| {
-            !group
-                .results
-                .iter()
-                .filter_map(|(id, _)| self.place(*id))
-                .any(|(partition, offset)| beyond(limits, partition, offset))
-        })
+    fn fitted(&self, partition: Partition, groups: &[Vec<u64>], number: u64) -> Option<(usize, Move)> {
+        let owned = self.partitions.get(&partition)?;
+        let fitted = owned.frontier.fit(groups, &self.tag(number), self.fixtures.settings.metadata_max_chars)?;
+        let step = Move { assigned: owned.epoch, proposal: fitted.proposal, metadata: fitted.metadata };
+        Some((fitted.kept, step))
+    }
+
+    /// Records for operators travel with a position, even if it stays where it is.
+    fn move_for_asides(&self, number: u64) -> Option<(Partition, Move)> {
+        let mut partitions =
+            self.partitions.iter().filter(|(_, owned)| !owned.stopped).map(|(partition, _)| *partition);
+        partitions.find_map(|partition| Some((partition, self.fitted(partition, &[], number)?.1)))
     }
 
     fn tag(&self, number: u64) -> Tag {
@@ -226,23 +173,16 @@ impl Road {
     }
 
     fn send_again_later(&mut self, aborted: Aborted<ItemId>, now: Instant) {
-        for group in aborted.groups.into_iter().rev() {
+        for mut group in aborted.groups.into_iter().rev() {
             // What belonged to a partition that is gone is its new owner's.
-            if group.results.iter().all(|(id, _)| self.items.contains_key(id)) {
+            group.results.retain(|(id, _)| self.items.contains_key(id));
+            if !group.results.is_empty() {
                 self.ready_results += group.results.len();
                 self.ready.push_front(group);
             }
         }
         self.asides.splice(0..0, aborted.asides);
         self.not_before = now + self.fixtures.settings.retry_pause;
-    }
-}
-
-fn beyond(limits: &BTreeMap<Partition, Option<u64>>, partition: Partition, offset: u64) -> bool {
-    match limits.get(&partition) {
-        None => false,
-        Some(None) => true,
-        Some(Some(limit)) => offset > *limit,
     }
 }
 
@@ -255,5 +195,64 @@ fn owned_row(item: &Item) -> Option<(crate::domain::identity::DedupeKey, crate::
             Some((event.claim.key, event.claim.position.clone()))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::frontier::codec;
+    use crate::pipeline::log::Assignment;
+    use crate::pipeline::road::testing::{EVENTS, TestRoad};
+
+    /// Forty results wait, the one in the middle first; a burst usually carries one, and its metadata may be as long as
+    /// it is with none.
+    fn cramped() -> TestRoad {
+        let mut test = TestRoad::new(&["pipeline.burst_max_records=1"]);
+        let (topic_id, metadata) = ("t".to_owned(), String::new());
+        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+        test.read_unreadable(0..40);
+        let road = &mut test.road;
+        road.ready.swap(0, 20);
+        let chars = |offsets: &[u64]| {
+            let fitted = road.partitions[&EVENTS].frontier.fit(&[offsets.to_vec()], &road.tag(1), codec::MAX_CHARS);
+            fitted.expect("short").metadata.len()
+        };
+        let (with_none, with_one) = (chars(&[]), chars(&[20]));
+        assert!(with_none < with_one);
+        road.fixtures.settings.metadata_max_chars = with_none;
+        test
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_the_usual_number_does_not_fit_everything_is_tried_and_never_an_empty_burst() {
+        let mut test = cramped();
+        test.wake();
+        let bursts = test.bursts();
+        assert_eq!(bursts.iter().map(|burst| burst.positions[0].base).collect::<Vec<_>>(), [40]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_nothing_fits_nothing_is_sent_and_nothing_forgotten() {
+        let mut test = cramped();
+        test.road.ready.truncate(1);
+        test.wake();
+        assert!(test.bursts().is_empty());
+        assert_eq!((test.road.ready.len(), test.road.ready_results), (1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn records_for_operators_go_even_when_no_result_fits() {
+        let mut test = cramped();
+        test.road.ready.truncate(1);
+        let aside = test.for_operators();
+        test.road.aside(aside);
+        test.wake();
+        let bursts = test.bursts();
+        assert_eq!(
+            bursts.iter().map(|burst| (burst.records.len(), burst.positions[0].base)).collect::<Vec<_>>(),
+            [(1, 0)]
+        );
+        assert_eq!(test.road.ready.len(), 1);
     }
 }

@@ -135,12 +135,12 @@ ownership_changed! {
     PartitionsLost, "lost", warn, "partitions lost"
 }
 
-/// A partition's committed metadata cannot be trusted: it is not read until a person has looked.
+/// A partition cannot be gone on with from its commit: it is not read until a person has looked.
 #[derive(Debug, Clone, Copy)]
 pub struct PartitionStopped<'a> {
     /// Which.
     pub partition: Partition,
-    /// What is wrong with it.
+    /// Why, and what to do.
     pub reason: &'a str,
 }
 
@@ -148,7 +148,7 @@ impl PartitionStopped<'_> {
     /// Log and count it.
     pub fn record(&self) {
         counter!(names::PARTITION_CHANGES, "change" => "stopped").increment(1);
-        error!(partition = %self.partition, reason = self.reason, "partition stopped: its committed metadata is damaged");
+        error!(partition = %self.partition, reason = self.reason, "partition stopped: it cannot be gone on with from its commit");
     }
 }
 

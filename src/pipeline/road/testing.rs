@@ -1,0 +1,105 @@
+//! A road without a loop, for tests.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::Instant;
+
+use super::{Fixtures, Road};
+use crate::domain::clock::{SystemClock, Timestamp};
+use crate::domain::ops_event::OpsEvent;
+use crate::domain::position::{Partition, TopicRole};
+use crate::domain::record::{OutRecord, Payload, Record};
+use crate::domain::samples;
+use crate::domain::tenant::TenantBook;
+use crate::pipeline::ingest::Ingest;
+use crate::pipeline::log::{Assignment, Burst, Epoch, Errand, Happening};
+use crate::pipeline::publish::Publisher;
+use crate::pipeline::schema_set::SchemaSet;
+use crate::pipeline::triage::guard::Guard;
+use crate::pipeline::triage::prompt::Prompts;
+use crate::pipeline::triage::testing::{Scripted, card, tenant};
+use crate::settings::load::{LoadOptions, load};
+use crate::settings::schemas::Encoding;
+
+pub(crate) const EVENTS: Partition = Partition { topic: TopicRole::Events, number: 0 };
+
+/// The shipped settings but for these, one remote model, the tenant `acme`.
+pub(crate) fn fixtures(sets: &[&str], model: Arc<Scripted>) -> Fixtures {
+    let sets = sets.iter().map(|set| (*set).to_owned()).collect();
+    let options = LoadOptions { profile: None, file: None, environment: Vec::new(), sets };
+    let settings = load(&options).expect("settings of a test").settings;
+    let schemas = Arc::new(SchemaSet::new(&settings.schemas).expect("the shipped schemas"));
+    let prompts = Arc::new(Prompts::load(None, 4_000).expect("the shipped prompts"));
+    let clock = Arc::new(SystemClock);
+    let guard = Guard::new(vec![model], &settings.triage, prompts, clock.clone(), 1, Arc::new(|_| {}));
+    let tenants = Arc::new(TenantBook::new(vec![tenant()], None));
+    Fixtures {
+        ingest: Ingest::new(schemas.clone(), tenants, settings.schemas.max_payload_bytes, false),
+        publisher: Publisher::new(schemas, Encoding::Json, "a".to_owned(), "group".to_owned(), "/us".to_owned()),
+        settings: settings.pipeline,
+        guard: Arc::new(guard),
+        clock,
+        writer: "a".to_owned(),
+        incarnation: 1,
+        events_topic: "events".to_owned(),
+        our_source: "/us".to_owned(),
+    }
+}
+
+/// A road and what it has asked of the log.
+pub(crate) struct TestRoad {
+    pub(crate) road: Road,
+    errands: UnboundedReceiver<Errand>,
+}
+
+impl TestRoad {
+    pub(crate) fn new(sets: &[&str]) -> Self {
+        let (errands, asked) = unbounded_channel();
+        let model = Arc::new(Scripted::new(card("gpt", true), []));
+        Self { road: Road::new(fixtures(sets, model), errands, Instant::now()), errands: asked }
+    }
+
+    pub(crate) fn assign(&mut self, assignment: Assignment) {
+        let partitions = vec![assignment];
+        self.road.happened(Happening::Assigned { epoch: Epoch(1), partitions }, Instant::now());
+    }
+
+    /// Records that are rejected at once: each is a result, with nothing to wait for.
+    pub(crate) fn read_unreadable_of(&mut self, partition: Partition, offsets: Range<u64>) {
+        let record = |offset| Record {
+            offset,
+            timestamp: Timestamp(0),
+            key: None,
+            value: Some(Payload::from_static(b"?")),
+            headers: Vec::new(),
+        };
+        let records = offsets.map(record).collect();
+        self.road.happened(Happening::Records { epoch: Epoch(1), partition, records }, Instant::now());
+    }
+
+    pub(crate) fn read_unreadable(&mut self, offsets: Range<u64>) {
+        self.read_unreadable_of(EVENTS, offsets);
+    }
+
+    /// The ledger has nothing to say, and what is due is done.
+    pub(crate) fn wake(&mut self) {
+        self.road.partitions.values_mut().for_each(|owned| owned.gaps_unmarked = 0);
+        self.road.woke(Instant::now());
+    }
+
+    pub(crate) fn for_operators(&self) -> OutRecord {
+        let event: OpsEvent = samples::ops_event();
+        self.road.fixtures.publisher.ops_event(&event, 0)
+    }
+
+    pub(crate) fn errands(&mut self) -> Vec<Errand> {
+        std::iter::from_fn(|| self.errands.try_recv().ok()).collect()
+    }
+
+    pub(crate) fn bursts(&mut self) -> Vec<Burst> {
+        let burst = |errand| if let Errand::Publish(burst) = errand { Some(burst) } else { None };
+        self.errands().into_iter().filter_map(burst).collect()
+    }
+}
