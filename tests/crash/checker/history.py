@@ -133,7 +133,7 @@ class Sample:
     at: int
     # (topic, partition) -> first offset that a read_committed reader cannot see yet.
     visible: dict[tuple[str, int], int]
-    # partition of the events topic -> (offset, metadata).
+    # Partition of the events topic -> (offset, metadata), -1 for none; left out where it was not stable.
     committed: dict[int, tuple[int, str]]
     # (topic, partition) -> first offset that nobody has written yet.
     written: dict[tuple[str, int], int]

@@ -1,12 +1,15 @@
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.Set;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsOptions;
+import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsSpec;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -59,18 +62,29 @@ final class Cluster {
         return ends;
     }
 
-    /** The group's position in the topic, once no open transaction can change it. */
-    static List<Object> position(Admin admin, String group, String topic) throws Exception {
+    /**
+     * The group's position in the topic. A partition whose position an open transaction may still change is asked for again,
+     * and left out if that goes on; one without a position stands at -1.
+     */
+    static List<Object> position(Admin admin, String group, List<TopicPartition> of, Duration patience) throws Exception {
         var options = new ListConsumerGroupOffsetsOptions().requireStable(true);
-        Map<TopicPartition, OffsetAndMetadata> all =
-            admin.listConsumerGroupOffsets(group, options).partitionsToOffsetAndMetadata().get();
+        long deadline = System.nanoTime() + patience.toNanos();
+        Set<TopicPartition> missing = new HashSet<>(of);
         List<Object> position = new ArrayList<>();
-        all.forEach((partition, committed) -> {
-            if (partition.topic().equals(topic) && committed != null) {
-                position.add(List.of(partition.partition(), committed.offset(), committed.metadata()));
+        while (true) {
+            var spec = new ListConsumerGroupOffsetsSpec().topicPartitions(List.copyOf(missing));
+            Map<TopicPartition, OffsetAndMetadata> stable =
+                admin.listConsumerGroupOffsets(Map.of(group, spec), options).partitionsToOffsetAndMetadata(group).get();
+            stable.forEach((partition, committed) -> {
+                missing.remove(partition);
+                position.add(List.of(partition.partition(), committed == null ? -1L : committed.offset(),
+                    committed == null ? "" : committed.metadata()));
+            });
+            if (missing.isEmpty() || System.nanoTime() > deadline) {
+                return position;
             }
-        });
-        return position;
+            Thread.sleep(20);
+        }
     }
 
     static List<Object> lines(Map<TopicPartition, Long> ends) {

@@ -1,4 +1,5 @@
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -26,6 +27,9 @@ import org.apache.kafka.common.TopicPartition;
 public final class Dump {
     private static final Set<TransactionState> OPEN =
         Set.of(TransactionState.ONGOING, TransactionState.PREPARE_COMMIT, TransactionState.PREPARE_ABORT);
+
+    /** Longer than any transaction may stay open. */
+    private static final Duration PATIENCE = Duration.ofSeconds(20);
 
     public static void main(String[] args) throws Exception {
         String bootstrap = args[0];
@@ -61,7 +65,7 @@ public final class Dump {
                 });
             }
             Map<String, Object> end = new LinkedHashMap<>();
-            end.put("position", Cluster.position(admin, args[1], events));
+            end.put("position", Cluster.position(admin, args[1], Cluster.partitions(admin, List.of(events)), PATIENCE));
             var transactions = admin.listTransactions().all().get();
             end.put("transactional_ids", transactions.stream().map(it -> it.transactionalId()).sorted().toList());
             end.put("open_transactions", transactions.stream().filter(it -> OPEN.contains(it.state()))

@@ -1,5 +1,6 @@
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -34,6 +35,8 @@ import org.apache.kafka.coordinator.group.generated.OffsetCommitValue;
  */
 public final class Follow {
     private static final int SAMPLE_EVERY_MS = 500;
+    /** Bursts are open for milliseconds; a position that is not stable for this long is left out of the sample. */
+    private static final Duration PATIENCE = Duration.ofSeconds(1);
     private static final String OFFSETS = "__consumer_offsets";
 
     private final CountDownLatch ended = new CountDownLatch(1);
@@ -205,6 +208,7 @@ public final class Follow {
                 Admin admin = Cluster.admin(bootstrap, 5_000);
                 Lines lines = new Lines(folder.resolve("samples.jsonl"))) {
             List<TopicPartition> partitions = Cluster.partitions(patient, outputs);
+            List<TopicPartition> inputs = Cluster.partitions(patient, List.of(events));
             boolean last = false;
             while (!last) {
                 last = isOver();
@@ -212,7 +216,7 @@ public final class Follow {
                     Map<String, Object> line = new LinkedHashMap<>();
                     line.put("at", System.currentTimeMillis());
                     line.put("visible", Cluster.lines(Cluster.ends(admin, partitions, IsolationLevel.READ_COMMITTED)));
-                    line.put("committed", Cluster.position(admin, group, events));
+                    line.put("committed", Cluster.position(admin, group, inputs, PATIENCE));
                     line.put("written", Cluster.lines(Cluster.ends(admin, partitions, IsolationLevel.READ_UNCOMMITTED)));
                     lines.write(line);
                     lines.flush();

@@ -51,7 +51,8 @@ class _Partition:
 
     def judge(self, report: Report) -> None:
         for sample in self.view.history.samples:
-            if self.partition in sample.committed or self.feedback in sample.visible:
+            # A position that was not stable then is not in the sample.
+            if self.partition in sample.committed:
                 self._no_output_goes_beyond(sample, report)
                 self._outputs_cover_the_position(sample, report)
 

@@ -93,7 +93,7 @@ class _World:
         self.now, self.burst, self.offsets_at = START, 0, 0
         self.done: set[Place] = set()
         self.ends = {(topic, partition): 0 for topic in Topics().outputs() for partition in range(PARTITIONS)}
-        self.position: dict[int, tuple[int, str]] = {}
+        self.position: dict[int, tuple[int, str]] = {partition: (-1, "") for partition in range(PARTITIONS)}
         self.history = History(
             expected_transactional_ids=set(INSTANCES), transactional_ids=set(INSTANCES), max_in_flight=4,
             settle_bound_ms=60_000, lives=[Life(name, START, None, None) for name in INSTANCES],
