@@ -14,3 +14,9 @@
     sabotage.py    every broken build, and the rule that catches it
     proofs.py      the file of proofs
 """
+
+import pathlib
+import sys
+
+# `services` stands beside this folder, not in it.
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2]))

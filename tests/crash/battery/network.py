@@ -22,8 +22,9 @@ class Network:
         self.happened: list[dict[str, Any]] = []
         self._news = threading.Condition()
         self._send(fronts)
-        threading.Thread(target=self._listen, daemon=True).start()
-        if not self.wait(lambda it: it["happening"] == "ready", 0, 10):
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        if not self.wait(lambda it: it["happening"] == "ready", 0, 60):
             raise RuntimeError("the proxy does not start")
 
     def _send(self, order: object) -> None:
@@ -63,3 +64,6 @@ class Network:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._listener.join()
+        assert self._process.stdout
+        self._process.stdout.close()

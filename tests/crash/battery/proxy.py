@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import struct
 import sys
 import time
@@ -138,6 +139,7 @@ class Network:
         until = time.monotonic() + order["seconds"]
         if order["do"] == "hold":
             self.hold_until = until
+            say("hold")
             return
         front = self.fronts[order["name"]]
         match order["do"]:
@@ -174,6 +176,8 @@ async def main() -> None:
     say("ready")
     while line := await orders.readline():
         network.obey(json.loads(line))
+    # Connections end with the process, in the middle of whatever they do.
+    os._exit(0)
 
 
 if __name__ == "__main__":
