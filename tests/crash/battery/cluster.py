@@ -11,6 +11,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+import time
 from typing import Any
 
 from services import faults, fleet, kafka, packages, postgres, process
@@ -85,10 +86,11 @@ class Cluster:
     def terminate(self, name: str) -> None:
         """Asks it to end, and waits: a broker hands its partitions over first."""
         with faults.one(str(self.state), name) as service:
-            process.send(service, service["stop_signal"])
-            process.wait_for_end([service], process.STOPPED_WITHIN)
-            process.send(service, 9)
-            process.wait_for_end([service], process.STOPPED_WITHIN)
+            process.ask_to_end(service)
+            deadline = time.monotonic() + process.STOPPED_WITHIN
+            while process.is_alive(service) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            process.kill(service)
 
     def stop(self) -> None:
         fleet.stop(str(self.state))

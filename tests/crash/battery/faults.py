@@ -219,6 +219,8 @@ def delayed_end(world: World, chance: random.Random) -> Fault | None:
 
 def database(world: World, chance: random.Random) -> Fault | None:
     """PostgreSQL dies with everything it had not written, or freezes."""
+    if world.options.ledger != "postgres":
+        return None
     how = chance.choice(("kill", "kill", "freeze"))
     seconds = chance.uniform(0.2, 6)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ class Options:
     p50_ms: int = 400
     p99_ms: int = 2_500
     max_in_flight: int = 64
+    metadata_max_chars: int = 4_096
     sabotage: str | None = None
     # What the checker's readers read on: another level is sabotage 9.
     isolation: str = "read_committed"
@@ -81,7 +83,8 @@ class World:
         sqlite = f"sqlite:{folder.resolve()}/ledger.db"
         self.ledger_url = sqlite if options.ledger == "sqlite" else self.cluster.database
         self._write_settings()
-        self._create_topics()
+        self._prepare("topics", "--create")
+        self._prepare("migrate")
         for name in NAMES:
             self._instance(name)
         arguments = [self.cluster.direct, GROUP, self.topics.events, ",".join(self.topics.outputs()), str(folder),
@@ -106,12 +109,15 @@ kind = "kafka"
 [log.kafka]
 bootstrap_servers = "{self.cluster.bootstrap()}"
 group_id = "{GROUP}"
+partitions = {options.partitions}
+replication_factor = {len(self.cluster.proxied)}
 [schemas]
 output = "json"
 [ledger]
 url = "{self.ledger_url}"
 [pipeline]
 max_in_flight = {options.max_in_flight}
+metadata_max_chars = {options.metadata_max_chars}
 [models.openai]
 base_url = "http://{self.provider.address}/v1"
 api_key = "sk-simulated-0f6b1c"
@@ -134,10 +140,11 @@ log_format = "json"
         return [str(self.options.binary), "--config", str(self.options.folder.resolve() / "gatekeeper.toml"),
                 "--set", f"instance={name}", "--set", f"log.kafka.transactional_id={name}", *arguments]
 
-    def _create_topics(self) -> None:
-        folder = self.options.folder
-        create = self.java.start("Topics", [self.cluster.direct, str(self.options.partitions)], folder / "topics.log")
-        create.said("done")
+    def _prepare(self, *arguments: str) -> None:
+        """One command of the product, before anything befalls it."""
+        done = subprocess.run(self.command(*arguments), cwd=self.options.folder, capture_output=True, text=True, timeout=120)
+        if done.returncode != 0:
+            raise RuntimeError(f"gatekeeper {' '.join(arguments)}: {done.stderr[-2_000:]}")
 
     def _instance(self, name: str) -> None:
         environment = {"GATEKEEPER_SABOTAGE": self.options.sabotage} if self.options.sabotage else {}
