@@ -141,9 +141,13 @@ log_format = "json"
                 "--set", f"instance={name}", "--set", f"log.kafka.transactional_id={name}", *arguments]
 
     def _prepare(self, *arguments: str) -> None:
-        """One command of the product, before anything befalls it."""
-        done = subprocess.run(self.command(*arguments), cwd=self.options.folder, capture_output=True, text=True, timeout=120)
-        if done.returncode != 0:
+        """One command of the product, before anything befalls it; a cluster that was just born may not be able to yet."""
+        for _ in range(5):
+            done = subprocess.run(self.command(*arguments), cwd=self.options.folder, capture_output=True, text=True, timeout=120)
+            if done.returncode == 0:
+                break
+            time.sleep(1)
+        else:
             raise RuntimeError(f"gatekeeper {' '.join(arguments)}: {done.stderr[-2_000:]}")
 
     def _instance(self, name: str) -> None:
@@ -261,7 +265,7 @@ log_format = "json"
         lives = [life for instance in self.instances.values() for life in instance.lives]
         (folder / "run.json").write_text(json.dumps({
             "topics": asdict(self.topics), "interruptions": [asdict(one) for one in self.interruptions], "lives": lives,
-            "expected_transactional_ids": list(NAMES), "instance_of": {}, "max_in_flight": self.options.max_in_flight,
+            "expected_transactional_ids": [*NAMES, "nobody"], "instance_of": {}, "max_in_flight": self.options.max_in_flight,
             "settled_after_ms": self.settled_after_ms, "settle_bound_ms": SETTLE_BOUND_MS,
         }))
 

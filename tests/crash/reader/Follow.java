@@ -58,6 +58,7 @@ public final class Follow {
 
     public static void main(String[] args) throws Exception {
         Follow follow = new Follow(args);
+        follow.wakeCoordinators();
         List<Thread> threads = List.of(
             follow.thread("outputs", follow::followOutputs),
             follow.thread("offsets", follow::followOffsets),
@@ -71,6 +72,14 @@ public final class Follow {
             thread.join();
         }
         System.out.println("done");
+    }
+
+    /** A cluster that was just born has no coordinators before somebody asks for them; a cluster in service has. */
+    private void wakeCoordinators() throws Exception {
+        try (Admin admin = Cluster.admin(bootstrap, 60_000)) {
+            admin.fenceProducers(List.of("nobody")).all().get();
+            admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get();
+        }
     }
 
     private interface Work {

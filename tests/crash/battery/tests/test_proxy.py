@@ -29,6 +29,7 @@ class Broker:
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, str]] = []
+        self._connections: list[socket.socket] = []
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -39,6 +40,7 @@ class Broker:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
+            self._connections.append(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
@@ -55,7 +57,8 @@ class Broker:
         return [key for key, _ in self.seen]
 
     def close(self) -> None:
-        self._socket.close()
+        for one in (self._socket, *self._connections):
+            one.close()
 
 
 class Proxy(unittest.TestCase):

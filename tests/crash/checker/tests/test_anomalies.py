@@ -475,6 +475,19 @@ def an_instance_that_ended_itself(history: History) -> None:
     history.lives.append(Life("gk-2", 1, 2, 70))
 
 
+@anomaly("I11 live")
+def an_instance_that_ended_itself_after_it_had_worked(history: History) -> None:
+    history.interruptions.append(Interruption("database", 0, 1 << 60))
+    last = history.commits[-1]
+    history.lives.append(Life(history.generations[-1].owners[last.topic, last.partition], 1, last.at + 1, 70))
+
+
+@anomaly("I11 live")
+def a_start_that_gave_up_without_a_reason(history: History) -> None:
+    history.interruptions.append(Interruption("kill", 0, 1 << 60))
+    history.lives.append(Life("gk-2", 1, 2, 1))
+
+
 class Anomalies(unittest.TestCase):
     def test_every_anomaly_is_flagged_by_its_rule(self) -> None:
         for seed in range(3):

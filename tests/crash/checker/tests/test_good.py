@@ -3,6 +3,7 @@
 import unittest
 
 from checker.gaps import gaps
+from checker.history import Interruption, Life
 from checker.judge import judge
 from checker.tests import good
 
@@ -17,6 +18,14 @@ class Good(unittest.TestCase):
     def test_every_fate_occurs(self) -> None:
         statuses = {terminal.status for terminal in good.history().feedback}
         self.assertEqual(statuses, {status for status, _ in good.STATUS.values()})
+
+    def test_a_start_that_gives_up_while_the_database_is_away_is_counted(self) -> None:
+        history = good.history()
+        history.interruptions.append(Interruption("database", 0, 10))
+        history.lives.append(Life("gk-3", 5, 6, 1))
+        report = judge(history)
+        self.assertTrue(report.is_green(), report.as_json())
+        self.assertEqual(report.counts["starts_given_up"], 1)
 
     def test_silence_counts_from_when_work_was_there(self) -> None:
         history = good.history()
