@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
+
+from services import packages
 
 # Times come as milliseconds; `key` and documents as text.
 ROWS = """
@@ -23,7 +26,8 @@ FROM ledger
 
 def query(url: str, sql: str) -> str:
     """What it answers, unaligned, a row a line."""
-    done = subprocess.run(["psql", "--no-psqlrc", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql, url],
+    psql = shutil.which("psql") or f"{packages.postgres_binaries()}/psql"
+    done = subprocess.run([psql, "--no-psqlrc", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql, url],
                           capture_output=True, text=True, timeout=120)
     if done.returncode != 0:
         raise RuntimeError(f"psql: {done.stderr.strip()}")

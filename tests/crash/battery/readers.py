@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+
+from services import packages
 
 SOURCES = Path(__file__).resolve().parents[1] / "reader"
 
@@ -13,6 +16,8 @@ class Java:
     """The classes of `reader/`, for one run."""
 
     def __init__(self, libraries: Path) -> None:
+        if not shutil.which("javac"):
+            packages.apt_install("openjdk-17-jdk-headless")
         self._classes = tempfile.TemporaryDirectory(prefix="gatekeeper-crash-classes-")
         self._path = f"{self._classes.name}:{libraries}/*"
         sources = [str(source) for source in sorted(SOURCES.glob("*.java"))]
