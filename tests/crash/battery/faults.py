@@ -78,9 +78,7 @@ def kill_at_label(world: World, chance: random.Random) -> Fault | None:
         if not instance.is_running():
             return False
         with world.interruption("kill", name):
-            instance.terminate()
-            if instance.wait(ENDS_WITHIN) is None:
-                instance.kill()
+            instance.leave(ENDS_WITHIN)
             instance.start(failpoint=f"{label}:{nth}:kill")
             if label == "drain_begun":
                 time.sleep(2)
@@ -122,14 +120,10 @@ def restart(world: World, chance: random.Random) -> Fault | None:
         if not instance.is_running():
             return False
         with world.interruption("leave", name):
-            instance.terminate()
-            ended = instance.wait(ENDS_WITHIN)
-            if ended is None:
-                instance.kill()
-                instance.lives[-1]["ended_itself"] = 124
+            ended = instance.leave(ENDS_WITHIN)
             time.sleep(away)
             instance.start()
-        return ended is not None
+        return ended
 
     return Fault("leave and join", (name,), act)
 
@@ -146,18 +140,15 @@ def storm(world: World, chance: random.Random) -> Fault | None:
             changes = 0
             for name, pause in steps:
                 instance = world.instances[name]
-                if instance.is_running():
-                    instance.terminate()
-                elif instance.wait(0.1) is not None or not instance.lives or instance.lives[-1]["ended_at"]:
+                if not instance.is_running():
                     instance.start()
-                changes += 1
+                    changes += 1
+                elif not instance.expected_end:
+                    instance.terminate()
+                    changes += 1
                 time.sleep(pause)
             for name in names:
-                world.instances[name].terminate()
-            for name in names:
-                if world.instances[name].is_running() and world.instances[name].wait(ENDS_WITHIN) is None:
-                    world.instances[name].kill()
-                    world.instances[name].lives[-1]["ended_itself"] = 124
+                world.instances[name].leave(ENDS_WITHIN)
         return changes > 0
 
     return Fault("storm", tuple(names), act)

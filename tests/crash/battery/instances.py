@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 SIGKILLED = -signal.SIGKILL
+# In place of an exit code.
+DID_NOT_END = 124
 
 
 def now_ms() -> int:
@@ -66,6 +68,19 @@ class Instance:
         with self._lock:
             self.expected_end = True
             self._signal(signal.SIGTERM)
+
+    def leave(self, seconds: float) -> bool:
+        """Asks it to end, unless somebody did, and waits; answers whether it did. One that does not is killed, and has ended
+        wrongly."""
+        if not self.is_running():
+            return True
+        if not self.expected_end:
+            self.terminate()
+        if self.wait(seconds) is not None:
+            return True
+        self.kill()
+        self.lives[-1]["ended_itself"] = DID_NOT_END
+        return False
 
     def wait(self, seconds: float) -> int | None:
         """Its exit code, if it ends in time."""

@@ -227,9 +227,7 @@ log_format = "json"
         for name in self.running():
             self.instances[name].terminate()
         for instance in self.instances.values():
-            if instance.is_running() and instance.wait(ENDS_WITHIN) is None:
-                instance.kill()
-                instance.lives[-1]["ended_itself"] = 124
+            instance.leave(ENDS_WITHIN)
 
     def _acknowledged(self) -> dict[int, int]:
         ends: dict[int, int] = {}

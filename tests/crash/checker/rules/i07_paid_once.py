@@ -14,9 +14,10 @@ from ..view import View
 
 RULE = "I7 paid once"
 
-# What may cost a call again, and for how long after it ended: whoever takes over first has to find out.
+# What may cost a call again that was begun before or during it, or shortly after it ended: whoever wakes up or takes over first
+# has to find out what happened.
 REASONS = frozenset({"kill", "freeze", "database", "provider"})
-AFTERMATH_MS = 60_000
+AFTERMATH_MS = 5_000
 
 
 def paid_once(view: View, report: Report) -> None:
