@@ -17,6 +17,9 @@ from .cluster import BROKERS, POSTGRES
 from .world import ENDS_WITHIN, World
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+# The first two instances are always there or about to come back; the others come and go with storms.
+ALWAYS = 2
+COMES_BACK_WITHIN = 15.0
 # How long a process may take to pass a label.
 LABEL_WITHIN = 30.0
 # A held EndTxn waits at most so long for the next transaction of its producer: beyond the commit's own time-out.
@@ -45,7 +48,7 @@ def kill(world: World, chance: random.Random) -> Fault | None:
 
     def act(world: World) -> bool:
         instance = world.instances[name]
-        if not instance.is_running():
+        if not _is_there(world, name):
             return False
         with world.interruption("kill", name):
             instance.kill()
@@ -75,7 +78,7 @@ def kill_at_label(world: World, chance: random.Random) -> Fault | None:
 
     def act(world: World) -> bool:
         instance = world.instances[name]
-        if not instance.is_running():
+        if not _is_there(world, name):
             return False
         with world.interruption("kill", name):
             instance.leave(ENDS_WITHIN)
@@ -99,7 +102,7 @@ def freeze(world: World, chance: random.Random) -> Fault | None:
 
     def act(world: World) -> bool:
         instance = world.instances[name]
-        if not instance.is_running():
+        if not _is_there(world, name):
             return False
         with world.interruption("freeze", name):
             instance.freeze()
@@ -117,7 +120,7 @@ def restart(world: World, chance: random.Random) -> Fault | None:
 
     def act(world: World) -> bool:
         instance = world.instances[name]
-        if not instance.is_running():
+        if not _is_there(world, name):
             return False
         with world.interruption("leave", name):
             ended = instance.leave(ENDS_WITHIN)
@@ -130,9 +133,7 @@ def restart(world: World, chance: random.Random) -> Fault | None:
 
 def storm(world: World, chance: random.Random) -> Fault | None:
     """Further instances come and go, quickly: one rebalance into the other."""
-    names = [name for name in world.instances if not world.instances[name].is_running()]
-    if not names:
-        return None
+    names = sorted(world.instances)[ALWAYS:]
     steps = [(chance.choice(names), chance.uniform(0.3, 4)) for _ in range(chance.randint(2, 6))]
 
     def act(world: World) -> bool:
@@ -192,7 +193,7 @@ def network(world: World, chance: random.Random) -> Fault | None:
             time.sleep(seconds)
         return happened is not None and happened["connections"] > 0
 
-    return Fault(do if do != "mute" else "one-way cut", ("network " + name,), act)
+    return Fault(do if do != "mute" else "one-way cut", ("network " + name, "brokers"), act)
 
 
 def delayed_end(world: World, chance: random.Random) -> Fault | None:
@@ -200,12 +201,16 @@ def delayed_end(world: World, chance: random.Random) -> Fault | None:
 
     def act(world: World) -> bool:
         with world.interruption("delayed EndTxn"):
-            before = world.network.order("hold", HOLD_FOR)
-            ends = ("delivered", "let go")
-            happened = world.network.wait(lambda it: it["happening"] in ends, before, HOLD_FOR + 5)
-        return happened is not None and happened["happening"] == "delivered"
+            # Its producer may be killed before it begins again: then another one is held.
+            for _ in range(3):
+                before = world.network.order("hold", HOLD_FOR)
+                ends = ("delivered", "let go")
+                happened = world.network.wait(lambda it: it["happening"] in ends, before, HOLD_FOR + 5)
+                if happened is not None and happened["happening"] == "delivered":
+                    return True
+        return False
 
-    return Fault("delayed EndTxn", ("end", "brokers"), act)
+    return Fault("delayed EndTxn", ("end",), act)
 
 
 def database(world: World, chance: random.Random) -> Fault | None:
@@ -231,8 +236,17 @@ def database(world: World, chance: random.Random) -> Fault | None:
 
 
 def _one_of(world: World, chance: random.Random) -> str:
-    """The first two are always there or about to come back; the others come and go with storms."""
-    return chance.choice(sorted(world.instances)[:2])
+    return chance.choice(sorted(world.instances)[:ALWAYS])
+
+
+def _is_there(world: World, name: str) -> bool:
+    """A start that gave up is repeated by its supervisor."""
+    deadline = time.monotonic() + COMES_BACK_WITHIN
+    while not world.instances[name].is_running():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 # How often each is drawn, in parts.
