@@ -1,0 +1,184 @@
+"""A TCP proxy in front of each broker, as a process of its own: the product's network, and what befalls it.
+
+    python3 -m battery.proxy        first line of standard input: [[name, port, port behind it], ..]; then commands, one a
+                                    line; it ends with its input. Every happening is a line on standard output.
+
+    {"do": "cut", "name": .., "seconds": ..}            connections break, new ones are refused
+    {"do": "mute", "name": .., "seconds": .., "way": "in"|"out"}
+                                                        one direction is silent; what was sent meanwhile arrives afterwards
+    {"do": "delay", "name": .., "seconds": .., "ms": ..}   every piece arrives later
+    {"do": "hold", "seconds": ..}                       the next EndTxn request waits until the same transactional id has
+                                                        begun its next transaction (AddPartitionsToTxn), and arrives then
+
+A held request is the one that ends a *later* transaction where a producer is used again: its connection to the broker stays
+open when its client gives up, and everything behind it on the same connection waits with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import struct
+import sys
+import time
+from typing import Any
+
+END_TXN = 26
+ADD_PARTITIONS_TO_TXN = 24
+# A piece of a response.
+CHUNK = 1 << 16
+
+
+def say(happening: str, **more: object) -> None:
+    print(json.dumps({"happening": happening, "at": int(time.time() * 1_000), **more}), flush=True)
+
+
+class Front:
+    """One broker's front door."""
+
+    def __init__(self, network: Network, name: str, behind: int) -> None:
+        self.network, self.name, self.behind = network, name, behind
+        self.refused_until = 0.0
+        self.silent_until = {"in": 0.0, "out": 0.0}
+        self.delayed_until = self.delay = 0.0
+        self.open: set[asyncio.StreamWriter] = set()
+
+    async def accept(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        if time.monotonic() < self.refused_until:
+            to_client.transport.abort()
+            return
+        try:
+            broker, to_broker = await asyncio.open_connection("127.0.0.1", self.behind)
+        except OSError:
+            to_client.transport.abort()
+            return
+        ends = (to_client, to_broker)
+        self.open.update(ends)
+        back = asyncio.create_task(self._responses(broker, to_client))
+        try:
+            await self._requests(client, to_broker)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            back.cancel()
+            for end in ends:
+                end.transport.abort()
+            self.open.difference_update(ends)
+
+    async def _requests(self, client: asyncio.StreamReader, to_broker: asyncio.StreamWriter) -> None:
+        while True:
+            size = await client.readexactly(4)
+            frame = size + await client.readexactly(struct.unpack(">i", size)[0])
+            await self._weather("in")
+            was_held = await self.network.pass_or_hold(frame, self.name)
+            to_broker.write(frame)
+            await to_broker.drain()
+            self.network.passed(frame)
+            if was_held:
+                # Its client may be long gone; the broker shall read it before it hears of that.
+                await asyncio.sleep(1)
+
+    async def _responses(self, broker: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        try:
+            while piece := await broker.read(CHUNK):
+                await self._weather("out")
+                to_client.write(piece)
+                await to_client.drain()
+        except OSError:
+            pass
+        # The broker hung up: the client shall hear of it.
+        to_client.transport.abort()
+
+    async def _weather(self, way: str) -> None:
+        while (left := self.silent_until[way] - time.monotonic()) > 0:
+            await asyncio.sleep(left)
+        if time.monotonic() < self.delayed_until:
+            await asyncio.sleep(self.delay)
+
+    def cut(self, seconds: float) -> None:
+        self.refused_until = time.monotonic() + seconds
+        say("cut", name=self.name, connections=len(self.open) // 2)
+        for end in list(self.open):
+            end.transport.abort()
+
+
+class Network:
+    """All front doors, and the one request that may be held."""
+
+    def __init__(self) -> None:
+        self.fronts: dict[str, Front] = {}
+        self.hold_until = 0.0
+        self.held: str | None = None
+        self.begun = asyncio.Event()
+
+    async def pass_or_hold(self, frame: bytes, name: str) -> bool:
+        """Answers whether the request was held."""
+        if api_key(frame) != END_TXN or time.monotonic() >= self.hold_until or self.held is not None:
+            return False
+        self.held = transactional_id(frame)
+        self.begun.clear()
+        left = self.hold_until - time.monotonic()
+        self.hold_until = 0.0
+        say("held", name=name, id=self.held)
+        try:
+            await asyncio.wait_for(self.begun.wait(), left)
+            say("delivered", name=name, id=self.held)
+        except TimeoutError:
+            say("let go", name=name, id=self.held)
+        finally:
+            self.held = None
+        return True
+
+    def passed(self, frame: bytes) -> None:
+        """The next transaction of the held one's producer has begun."""
+        if self.held is not None and api_key(frame) == ADD_PARTITIONS_TO_TXN and transactional_id(frame) == self.held:
+            self.begun.set()
+
+    def obey(self, order: dict[str, Any]) -> None:
+        until = time.monotonic() + order["seconds"]
+        if order["do"] == "hold":
+            self.hold_until = until
+            say("hold")
+            return
+        front = self.fronts[order["name"]]
+        match order["do"]:
+            case "cut":
+                front.cut(order["seconds"])
+            case "mute":
+                front.silent_until[order["way"]] = until
+                say("mute", name=front.name, connections=len(front.open) // 2)
+            case "delay":
+                front.delayed_until, front.delay = until, order["ms"] / 1_000
+                say("delay", name=front.name, connections=len(front.open) // 2)
+
+
+def api_key(frame: bytes) -> int:
+    return struct.unpack_from(">h", frame, 4)[0]
+
+
+def transactional_id(frame: bytes) -> str:
+    """The first field behind the header (version 1) of the requests that are looked at; the product's client speaks their
+    old, inflexible versions."""
+    client = struct.unpack_from(">h", frame, 12)[0]
+    at = 14 + max(client, 0)
+    length = struct.unpack_from(">h", frame, at)[0]
+    return frame[at + 2:at + 2 + length].decode()
+
+
+async def main() -> None:
+    loop, network = asyncio.get_running_loop(), Network()
+    orders = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    for name, port, behind in json.loads(await orders.readline()):
+        network.fronts[name] = front = Front(network, name, behind)
+        await asyncio.start_server(front.accept, "127.0.0.1", port, limit=1 << 20)
+    say("ready")
+    while line := await orders.readline():
+        network.obey(json.loads(line))
+    # Connections end with the process, in the middle of whatever they do.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

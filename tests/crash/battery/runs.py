@@ -1,0 +1,55 @@
+"""Whole runs: a world, what befalls it, and the verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from checker.reading import read
+
+from . import verdict
+from .faults import WEIGHTS, Maker
+from .rebalances import Rebalances, measured
+from .schedule import Schedule
+from .world import Options, World
+
+
+def battery(options: Options, minutes: float, weights: tuple[tuple[int, Maker], ...] = WEIGHTS) -> dict[str, Any]:
+    """Faults of every kind, several at a time, from one seed."""
+    world = World(options)
+    try:
+        world.begin(2)
+        world.warm_up()
+        schedule = Schedule(world, options.seed, weights)
+        schedule.run(minutes * 60)
+        if schedule.broken:
+            raise RuntimeError("the battery itself broke down:\n" + "\n".join(schedule.broken))
+        world.settle()
+        world.collect()
+    finally:
+        world.close()
+    return verdict.verdict(read(options.folder), schedule.planned, schedule.fired, scenario="battery", seed=options.seed,
+                           minutes=minutes)
+
+
+def rebalances(options: Options, rounds: int) -> dict[str, Any]:
+    """One rebalance at a time, each measured."""
+    world = World(options)
+    try:
+        world.begin(1)
+        world.warm_up()
+        scenario = Rebalances(world)
+        for _ in range(rounds):
+            scenario.round()
+        world.settle()
+        world.collect()
+    finally:
+        world.close()
+    history = read(options.folder)
+    done = Counter(step.what for step in scenario.steps)
+    said = verdict.verdict(history, done, done, scenario="rebalances", seed=options.seed)
+    said["steps"], beyond = measured(scenario.steps, history)
+    said["findings"] += beyond
+    if beyond and said["verdict"] == "green":
+        said["verdict"] = "red"
+    return said

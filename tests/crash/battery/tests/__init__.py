@@ -1,0 +1,1 @@
+"""Tests of the battery's own parts: a fault that does not happen proves nothing."""

@@ -1,0 +1,38 @@
+"""The same seed sends the same, and everything that can be sent occurs."""
+
+from __future__ import annotations
+
+import json
+import unittest
+
+from battery.publisher import Events
+
+
+class Sending(unittest.TestCase):
+    def test_the_same_seed_sends_the_same_events(self) -> None:
+        first, second = Events(5), Events(5)
+        ids = lambda events: [json.loads(json.loads(events.next()).get("value", "{}")).get("event_id") for _ in range(500)]
+        self.assertEqual(ids(first), ids(second))
+
+    def test_every_kind_occurs(self) -> None:
+        events = Events(1)
+        for _ in range(2_000):
+            events.next()
+        self.assertEqual(set(events.kinds), {"event", "retry", "rewritten", "conflict", "twin", "stranger", "garbage", "note"})
+
+    def test_twins_differ_in_nothing_but_their_tenant(self) -> None:
+        events = Events(2)
+        sent = [json.loads(line["value"]) for _ in range(2_000) if "value" in (line := json.loads(events.next()))]
+        shared: dict[str, list[dict[str, object]]] = {}
+        for event in sent:
+            if event["source"] == "/desk/shared":
+                shared.setdefault(event["event_id"], []).append(event)
+        pairs = [pair for pair in shared.values() if len(pair) == 2]
+        self.assertGreater(len(pairs), 20)
+        for one, other in pairs:
+            self.assertNotEqual(one["tenant_id"], other["tenant_id"])
+            self.assertEqual(one | {"tenant_id": ""}, other | {"tenant_id": ""})
+
+
+if __name__ == "__main__":
+    unittest.main()

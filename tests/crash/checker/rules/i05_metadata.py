@@ -1,0 +1,64 @@
+"""I5: finished set and [0, committed) are the source offsets present in the outputs, and every commit on the way says so.
+
+Judged are all commits of the group, as the offsets topic has them, not only the last one: each is readable, of the allowed
+length, unlike every other one, and never takes back what an earlier one said.
+"""
+
+from __future__ import annotations
+
+from .. import frontier
+from ..frontier import Frontier
+from ..report import Report
+from ..view import View, owned
+
+RULE = "I5 metadata"
+
+
+def metadata(view: View, report: Report) -> None:
+    history = view.history
+    if not history.commits:
+        report.find(RULE, "no commit was seen")
+    longest = 0
+    bursts: set[tuple[str, int, int, int]] = set()
+    last: dict[int, Frontier] = {}
+    for commit in history.commits:
+        if commit.topic != history.topics.events:
+            continue
+        longest = max(longest, len(commit.metadata))
+        where = f"the commit of {commit.partition}@{commit.offset} at {commit.at_offset}"
+        try:
+            now = frontier.decode(commit.metadata)
+        except frontier.Malformed as why:
+            report.find(RULE, f"{where}: {why}")
+            continue
+        if now.base != commit.offset:
+            report.find(RULE, f"{where} was written for offset {now.base}")
+        burst = (now.writer, now.incarnation, now.burst, commit.partition)
+        if burst in bursts:
+            report.find(RULE, f"{where} carries the mark of an earlier burst, {burst[:3]}")
+        bursts.add(burst)
+        before = last.get(commit.partition)
+        if before is not None:
+            _nothing_is_taken_back(where, before, now, report)
+        last[commit.partition] = now
+    report.count("longest_metadata", longest)
+    _the_last_word(view, report)
+
+
+def _nothing_is_taken_back(where: str, before: Frontier, now: Frontier, report: Report) -> None:
+    if now.base < before.base:
+        report.find(RULE, f"{where} goes back from {before.base}")
+    lost = [offset for offset in now.unfinished if before.owns(offset)]
+    lost += [offset for offset in before.finished_above_base() if offset >= now.end]
+    if lost:
+        report.find(RULE, f"{where} takes back {min(lost)} and {len(lost) - 1} more")
+
+
+def _the_last_word(view: View, report: Report) -> None:
+    for place in view.inputs:
+        position = owned(view.history.position.get(place.partition))
+        finished = position is not None and position.owns(place.offset)
+        if finished and place not in view.terminals:
+            report.find(RULE, f"{place} is finished by the committed position and has no terminal")
+        elif not finished and place in view.terminals:
+            report.find(RULE, f"{place} has a terminal and is not finished by the committed position")

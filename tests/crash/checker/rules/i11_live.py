@@ -1,0 +1,64 @@
+"""I11: after the last fault heals everything gets its terminal within the bound; no transaction stays open; no instance
+ends itself.
+
+A start that gives up because what it needs is away just then is its supervisor's to repeat: it is counted. One that had worked
+already, or that had no such reason, is a violation.
+"""
+
+from __future__ import annotations
+
+from ..frontier import Malformed
+from ..history import Life
+from ..report import Report
+from ..view import View, decoded
+
+RULE = "I11 live"
+
+# What a start needs, and how long it may be slow after it came back.
+NEEDED = frozenset({"broker", "database", "network", "delayed EndTxn"})
+AFTERMATH_MS = 10_000
+
+
+def live(view: View, report: Report) -> None:
+    history = view.history
+    if history.settled_after_ms is None:
+        report.find(RULE, f"not everything had its terminal {history.settle_bound_ms} ms after the last fault")
+    elif history.settled_after_ms > history.settle_bound_ms:
+        report.find(RULE, f"everything had its terminal only {history.settled_after_ms} ms after the last fault, "
+                          f"allowed are {history.settle_bound_ms}")
+    ends: dict[int, int] = {}
+    for place in view.inputs:
+        ends[place.partition] = max(place.offset, ends.get(place.partition, -1))
+    for partition, last in sorted(ends.items()):
+        committed = history.position.get(partition)
+        if committed is None or committed[0] <= last:
+            report.find(RULE, f"partition {partition} was committed up to {committed and committed[0]} of {last + 1}")
+    for transaction in sorted(history.open_transactions):
+        report.find(RULE, f"the transaction of {transaction} is still open")
+    gave_up = 0
+    for life in history.lives:
+        if life.ended_itself is None:
+            continue
+        if _gave_up_at_its_start(life, view):
+            gave_up += 1
+        else:
+            report.find(RULE, f"{life.instance} ended itself at {life.ended_at} with code {life.ended_itself}")
+    report.count("starts_given_up", gave_up)
+
+
+def _gave_up_at_its_start(life: Life, view: View) -> bool:
+    """It never committed anything, and something it needs was away."""
+    ended_at = life.ended_at or life.started_at
+    for commit in view.history.commits:
+        if life.started_at <= commit.at <= ended_at and _writer(commit.metadata, view) == life.instance:
+            return False
+    return any(one.kind in NEEDED and one.started_at <= ended_at and one.ended_at + AFTERMATH_MS >= life.started_at
+               for one in view.history.interruptions)
+
+
+def _writer(metadata: str, view: View) -> str | None:
+    try:
+        writer = decoded(metadata).writer
+    except Malformed:
+        return None
+    return view.history.instance_of.get(writer, writer)

@@ -1,0 +1,39 @@
+"""Good histories are never flagged."""
+
+import unittest
+
+from checker.gaps import gaps
+from checker.history import Interruption, Life
+from checker.judge import judge
+from checker.tests import good
+
+
+class Good(unittest.TestCase):
+    def test_two_hundred_good_histories_have_no_violation(self) -> None:
+        for seed in range(200):
+            with self.subTest(seed=seed):
+                report = judge(good.history(seed, count=20 + seed % 60))
+                self.assertTrue(report.is_green(), report.as_json())
+
+    def test_every_fate_occurs(self) -> None:
+        statuses = {terminal.status for terminal in good.history().feedback}
+        self.assertEqual(statuses, {status for status, _ in good.STATUS.values()})
+
+    def test_a_start_that_gives_up_while_the_database_is_away_is_counted(self) -> None:
+        history = good.history()
+        history.interruptions.append(Interruption("database", 0, 10))
+        history.lives.append(Life("gk-3", 5, 6, 1))
+        report = judge(history)
+        self.assertTrue(report.is_green(), report.as_json())
+        self.assertEqual(report.counts["starts_given_up"], 1)
+
+    def test_silence_counts_from_when_work_was_there(self) -> None:
+        history = good.history()
+        worst = max(gap.ms() for gap in gaps(history))
+        history.acked = [one._replace(at=one.at + 10**9) for one in history.acked]
+        self.assertEqual(gaps(history), [])
+        self.assertGreaterEqual(worst, 1_000)
+
+
+if __name__ == "__main__":
+    unittest.main()
