@@ -31,7 +31,8 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
     let parts = Parts::new(loaded.settings)?;
     let incarnation = u64::try_from(parts.clock.now().0).unwrap_or_default();
 
-    // The log first: its lock proves that no other process works under our name, so our old leases are free.
+    // The log first: the embedded one's lock proves that no other process works under our name, and a cluster has fenced
+    // whoever did when our transactional id was initialised: its calls can lead to nothing. So our old leases are free.
     let log = parts.log().await?;
     let ledger = parts.ledger(incarnation, true).await?;
     let health = Health::new();

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::clients;
 use super::committer::Committer;
@@ -25,6 +26,9 @@ use crate::settings::topics::Topics;
 
 /// Longest wait for the cluster's first answer.
 const FIRST_ANSWER: Duration = Duration::from_secs(30);
+
+/// Until then.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(200);
 
 /// The log of a processor.
 #[derive(Debug, Clone, Copy)]
@@ -97,8 +101,7 @@ fn open(kafka: Kafka, names: TopicNames, reading: Reading) -> Result<LogPort, Ca
     let topic_ids = check_topics(&kafka, &names, &reading)?;
     // Before joining the group: our own orphaned transaction must not keep our partitions unreadable.
     let transactional_id = clients::instance(&kafka).to_owned();
-    let producer = BurstProducer::initialise(&kafka, &transactional_id)
-        .map_err(|source| CannotOpen::NoTransactions { transactional_id, source })?;
+    let producer = first_producer(&kafka).map_err(|source| CannotOpen::NoTransactions { transactional_id, source })?;
 
     let (port, LogAdapterEnd { happenings, errands }) = channels(reading.queue.max(1));
     let (orders, ownership) = (Arc::new(Orders::default()), Arc::new(Ownership::new()));
@@ -125,6 +128,38 @@ fn open(kafka: Kafka, names: TopicNames, reading: Reading) -> Result<LogPort, Ca
     thread("kafka-commit", move || committer.run(&bursts))?;
     thread("kafka-poll", move || poller.run())?;
     Ok(port)
+}
+
+/// A coordinator that is just starting, or moving, answers a moment later.
+fn first_producer(kafka: &Kafka) -> KafkaResult<BurstProducer> {
+    let until = Instant::now() + FIRST_ANSWER;
+    loop {
+        match BurstProducer::initialise(kafka, clients::instance(kafka)) {
+            Err(error) if passes(&error) && Instant::now() < until => {
+                clients::troubled("producer", error.rdkafka_error_code(), &error.to_string());
+            }
+            done => return done,
+        }
+        #[expect(clippy::disallowed_methods, reason = "a blocking thread, before the runtime has anything to do")]
+        std::thread::sleep(BETWEEN_ATTEMPTS);
+    }
+}
+
+/// Whether waiting may help.
+fn passes(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::CoordinatorLoadInProgress
+                | Code::CoordinatorNotAvailable
+                | Code::NotCoordinator
+                | Code::ConcurrentTransactions
+                | Code::OperationTimedOut
+                | Code::RequestTimedOut
+                | Code::BrokerTransportFailure
+                | Code::AllBrokersDown
+        )
+    )
 }
 
 fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), CannotOpen> {

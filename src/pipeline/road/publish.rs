@@ -200,7 +200,6 @@ fn owned_row(item: &Item) -> Option<(crate::domain::identity::DedupeKey, crate::
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::pipeline::frontier::codec;
     use crate::pipeline::log::Assignment;
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
