@@ -13,7 +13,7 @@
 //!
 //! - [`KafkaLog`] is the log for a processor, one of any number.
 //! - [`KafkaBrowser`] is the log for operators' commands, beside all of them; it also checks what the cluster must be
-//!   (`preconditions.rs`), and [`acls`] says what the cluster must allow.
+//!   (`preconditions.rs`), and [`acls()`] says what the cluster must allow.
 //!
 //! librdkafka's calls block, so none is made on the runtime: three threads do everything. What does not belong here:
 //! frontiers, lanes and results, which the road owns. What must hold: a burst's offsets are sent under the membership
