@@ -242,11 +242,13 @@ mod tests {
 
     #[test]
     fn every_wrong_key_is_reported_at_once() {
-        let sets: Vec<String> = leaves().iter().map(|(key, _)| format!("{key} = {{ wrong = 1 }}")).collect();
+        // `log.kafka.client` may hold any property, so there a table is right.
+        let leaves: Vec<_> = leaves().into_iter().filter(|(_, value)| !value.is_table()).collect();
+        let sets: Vec<String> = leaves.iter().map(|(key, _)| format!("{key} = {{ wrong = 1 }}")).collect();
         let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
         let mut found: Vec<KeyPath> = problems(with(&[], &sets)).into_iter().map(|problem| problem.key).collect();
         found.sort();
-        let all: Vec<KeyPath> = leaves().into_iter().map(|(key, _)| key).collect();
+        let all: Vec<KeyPath> = leaves.into_iter().map(|(key, _)| key).collect();
         // `schemas.ids` may hold any record: there a table is of the wrong type under the record's own key, as elsewhere.
         assert_eq!(found, all);
     }

@@ -245,15 +245,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_would_lose_answers_with_the_power_is_refused() {
-        // A refused connection closes in its own time and holds the file until then.
         const PATIENCE: Duration = Duration::from_secs(5);
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("ledger.db");
-        for synchronous in [SqliteSynchronous::Off, SqliteSynchronous::Normal] {
+        // A refused connection closes in its own time and holds its file until then: each case has one of its own.
+        let path = |name: &str| folder.path().join(name);
+        for (synchronous, path) in
+            [(SqliteSynchronous::Off, path("off.db")), (SqliteSynchronous::Normal, path("normal.db"))]
+        {
             let weak = options(&path, PATIENCE).synchronous(synchronous);
             let error = refused(&path, pool(1, weak, Duration::from_secs(1)).await.expect_err("it is refused"));
             assert!(matches!(error, OpenError::NotDurable { pragma: "synchronous", .. }), "{error}");
         }
+        let path = path("memory.db");
         let rollback = options(&path, PATIENCE).journal_mode(SqliteJournalMode::Memory);
         let error = refused(&path, pool(1, rollback, Duration::from_secs(1)).await.expect_err("it is refused"));
         assert!(matches!(error, OpenError::NotDurable { pragma: "journal_mode", .. }), "{error}");
