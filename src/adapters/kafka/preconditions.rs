@@ -7,13 +7,30 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::browser::creation::{max_message_bytes, min_insync_replicas};
 use super::names::TopicNames;
 use crate::domain::position::TopicRole;
 use crate::settings::kafka::Kafka;
 
 /// The oldest brokers that keep the promises: older ones leave transactions hanging that nobody owns (KIP-890).
 const OLDEST: (u32, u32) = (3, 6);
+
+/// What a batch of one record takes besides key, value and headers: 61 bytes for the batch, up to 30 for the record, and
+/// a few for each header.
+pub const FRAMING: usize = 16_384;
+
+/// The largest batch. What comes in is smaller than what goes out by half of itself: a dead letter or a deferred copy of
+/// the largest record carries an envelope, and must fit.
+pub fn max_message_bytes(kafka: &Kafka, role: TopicRole) -> usize {
+    match role {
+        TopicRole::Events | TopicRole::HumanFeedback => kafka.max_message_bytes / 3 * 2 + FRAMING,
+        _ => kafka.max_message_bytes + FRAMING,
+    }
+}
+
+/// How many replicas have a record before it counts.
+pub fn min_insync_replicas(kafka: &Kafka) -> u16 {
+    if kafka.replication_factor >= 3 { 2 } else { 1 }
+}
 
 /// How a cluster is set up.
 #[derive(Debug, Clone)]

@@ -8,15 +8,12 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::super::clients;
 use super::super::names::TopicNames;
+use super::super::preconditions::{max_message_bytes, min_insync_replicas};
 use super::browse_error;
 use super::error::coded;
 use crate::domain::position::TopicRole;
 use crate::operations::log_browser::{BrowseError, TopicInfo};
 use crate::settings::kafka::Kafka;
-
-/// What a batch of one record takes besides key, value and headers: 61 bytes for the batch, up to 30 for the record, and
-/// a few for each header.
-const FRAMING: usize = 16_384;
 
 /// A topic to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,20 +79,6 @@ pub fn config(kafka: &Kafka, role: TopicRole) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The largest batch. What comes in is smaller than what goes out by half of itself: a dead letter or a deferred copy of
-/// the largest record carries an envelope, and must fit.
-pub fn max_message_bytes(kafka: &Kafka, role: TopicRole) -> usize {
-    match role {
-        TopicRole::Events | TopicRole::HumanFeedback => kafka.max_message_bytes / 3 * 2 + FRAMING,
-        _ => kafka.max_message_bytes + FRAMING,
-    }
-}
-
-/// How many replicas have a record before it counts.
-pub fn min_insync_replicas(kafka: &Kafka) -> u16 {
-    if kafka.replication_factor >= 3 { 2 } else { 1 }
-}
-
 /// Create them; those that somebody else created meanwhile are not ours.
 pub fn create(
     kafka: &Kafka,
@@ -139,6 +122,7 @@ fn refused(kafka: &Kafka, name: &str, code: Code) -> BrowseError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::kafka::preconditions::FRAMING;
     use crate::settings::{LoadOptions, load};
 
     fn settings(sets: &[&str]) -> (Kafka, TopicNames) {

@@ -1,0 +1,178 @@
+//! Partitions that come and go: revocation before it is told, positions before the first record.
+//!
+//! What must hold: partitions are closed to bursts before the group hears that they are free, and a partition is told to
+//! the road together with where it stands.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::{End, Poller, Session, WAIT, rejoin};
+use crate::adapters::kafka::names;
+use crate::adapters::kafka::ownership::Membership as _;
+use crate::adapters::kafka::raw::{Event, GroupMetadata};
+use crate::adapters::kafka::restore::CannotRestore;
+use crate::domain::clock::since_boot;
+use crate::domain::position::Partition;
+use crate::failpoints;
+use crate::pipeline::log::Happening;
+
+/// Longest wait for the partitions to come back when this instance leaves its group.
+const LEAVING: Duration = Duration::from_secs(3);
+
+/// For the request to leave.
+const LEAVE_REQUEST: Duration = Duration::from_millis(200);
+
+/// A burst that is on its way when a revocation's deadline passes gets this much longer.
+const BURST_GRACE: Duration = Duration::from_secs(2);
+
+impl Session<'_> {
+    pub(super) fn assigned(&mut self, partitions: &[(String, i32)]) -> Result<(), End> {
+        let partitions: Vec<Partition> =
+            partitions.iter().filter_map(|(topic, number)| self.poller.names.partition(topic, *number)).collect();
+        let Poller { restorer, orders, silence, .. } = &mut *self.poller;
+        let beat = || silence.beat(since_boot());
+        let assignments = match restorer.restore(&self.consumer, &partitions, orders, beat) {
+            Ok(assignments) => assignments,
+            Err(CannotRestore::Stopped) => return Err(End::Stopped),
+            Err(error) => return Err(End::Failed(format!("{error}; nothing of it is read until somebody has looked"))),
+        };
+        let mut list = TopicPartitionList::new();
+        for at in &assignments {
+            // A position before the start is a loss that the road has to see; reading it would be an error.
+            let from = at.committed.unwrap_or(at.log_start).max(at.log_start);
+            let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
+            let (topic, number) = (self.poller.names.name(at.partition.topic), names::number(at.partition));
+            list.add_partition_offset(topic, number, offset).map_err(rejoin)?;
+        }
+        let eager = self.is_eager();
+        if eager { self.consumer.assign(&list) } else { self.consumer.incremental_assign(&list) }.map_err(rejoin)?;
+        // Fencing a dead writer takes a second; and a fresh assignment says that these are ours.
+        self.poller.silence.restart(since_boot());
+        self.assigned_generation =
+            GroupMetadata::of(&self.consumer).filter(|_| eager).map(|metadata| metadata.member().generation);
+        self.observe_membership();
+        let epoch = self.poller.ownership.add(partitions.iter().copied());
+        for partition in partitions {
+            self.owned.insert(partition, epoch);
+            self.read_ahead.add(partition);
+        }
+        self.tell(Happening::Assigned { epoch, partitions: assignments })
+    }
+
+    pub(super) fn revoked(&mut self, partitions: &[(String, i32)]) -> Result<(), End> {
+        failpoints::hit("in_revocation");
+        let gone: Vec<Partition> = partitions
+            .iter()
+            .filter_map(|(topic, number)| self.poller.names.partition(topic, *number))
+            .filter(|partition| self.owned.contains_key(partition))
+            .collect();
+        if self.consumer.assignment_lost() {
+            let epoch = self.poller.ownership.remove(&gone);
+            self.tell(Happening::Lost { partitions: gone.clone() })?;
+            self.give_up(&gone, partitions)?;
+            return self.tell(Happening::Assigned { epoch, partitions: Vec::new() });
+        }
+        let deadline = self.poller.kafka.revoke_deadline;
+        let until = Instant::now() + deadline;
+        self.poller.orders.expect_let_go();
+        self.tell(Happening::Revoking { partitions: gone.clone(), deadline })?;
+        let Poller { orders, ownership, silence, .. } = &mut *self.poller;
+        let mut beat = || silence.beat(since_boot());
+        orders.wait_for_let_go(&gone, until, &mut beat);
+        // Closed first: what is not on its way by now is refused.
+        let epoch = ownership.remove(&gone);
+        if !ownership.wait_for_burst(&gone, until.max(Instant::now()) + BURST_GRACE, &mut beat) {
+            tracing::warn!("partitions are given back while their last burst is on its way: its commit will be fenced");
+        }
+        self.give_up(&gone, partitions)?;
+        self.tell(Happening::Assigned { epoch, partitions: Vec::new() })
+    }
+
+    /// Tell librdkafka that they are not read any more.
+    fn give_up(&mut self, gone: &[Partition], revoked: &[(String, i32)]) -> Result<(), End> {
+        // librdkafka keeps a pause over revocation and assignment; its next owner here would never resume it.
+        let stopped = self.read_ahead.remove(gone);
+        self.call(&stopped, BaseConsumer::resume);
+        for partition in gone {
+            self.owned.remove(partition);
+        }
+        if self.is_eager() {
+            self.assigned_generation = None;
+            self.poller.ownership.observe(None);
+            return self.consumer.unassign().map_err(rejoin);
+        }
+        let mut list = TopicPartitionList::new();
+        for (topic, number) in revoked {
+            list.add_partition(topic, *number);
+        }
+        self.consumer.incremental_unassign(&list).map_err(rejoin)
+    }
+
+    /// The consumer is broken: nothing is ours any more.
+    pub(super) fn lose_everything(&mut self) {
+        let gone: Vec<Partition> = std::mem::take(&mut self.owned).into_keys().collect();
+        self.poller.ownership.observe(None);
+        let epoch = self.poller.ownership.remove(&gone);
+        // A road that is gone has lost them as well.
+        self.tell(Happening::Lost { partitions: gone }).ok();
+        self.tell(Happening::Assigned { epoch, partitions: Vec::new() }).ok();
+    }
+
+    /// Give the partitions to the others at once. A static member that merely closes keeps them until its session ends;
+    /// one that unsubscribes leaves (KIP-345 forbids it on termination only).
+    pub(super) fn leave(&mut self) {
+        let owned: Vec<Partition> = self.owned.keys().copied().collect();
+        self.poller.ownership.wait_for_burst(&owned, Instant::now() + BURST_GRACE, || ());
+        self.poller.ownership.remove(&owned);
+        if !self.poller.kafka.leave_on_stop {
+            return;
+        }
+        self.consumer.unsubscribe();
+        let until = Instant::now() + LEAVING;
+        let mut given_up = false;
+        while Instant::now() < until {
+            match self.queue.poll(WAIT) {
+                Some(Event::Revoke(partitions)) => {
+                    // An error here means that the group has them back already.
+                    given_up = self.give_up(&owned, &partitions).is_ok();
+                    break;
+                }
+                Some(_) => {}
+                None if owned.is_empty() => break,
+                None => {}
+            }
+        }
+        // The request to leave is on its way now; closing at once would throw it away.
+        let until = Instant::now() + LEAVE_REQUEST;
+        while given_up && Instant::now() < until {
+            self.queue.poll(WAIT);
+        }
+    }
+
+    /// The position is not in the log: the road hears where the log begins now, and decides.
+    pub(super) fn reposition(&mut self, partition: Partition) -> Result<(), End> {
+        let name = (self.poller.names.name(partition.topic).to_owned(), names::number(partition));
+        self.owned.remove(&partition);
+        let stopped = self.read_ahead.remove(&[partition]);
+        self.call(&stopped, BaseConsumer::resume);
+        let epoch = self.poller.ownership.remove(&[partition]);
+        self.tell(Happening::Lost { partitions: vec![partition] })?;
+        self.tell(Happening::Assigned { epoch, partitions: Vec::new() })?;
+        let Poller { restorer, orders, silence, .. } = &mut *self.poller;
+        let beat = || silence.beat(since_boot());
+        let assignments = match restorer.restore(&self.consumer, &[partition], orders, beat) {
+            Ok(assignments) => assignments,
+            Err(CannotRestore::Stopped) => return Err(End::Stopped),
+            Err(error) => return Err(End::Failed(format!("{error}; nothing of it is read until somebody has looked"))),
+        };
+        let from = assignments.first().map_or(0, |at| at.committed.unwrap_or(at.log_start).max(at.log_start));
+        let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
+        self.consumer.seek(&name.0, name.1, offset, Duration::from_secs(5)).map_err(rejoin)?;
+        let epoch = self.poller.ownership.add([partition]);
+        self.owned.insert(partition, epoch);
+        self.read_ahead.add(partition);
+        self.tell(Happening::Assigned { epoch, partitions: assignments })
+    }
+}
