@@ -32,6 +32,9 @@ pub const LABELS: &[&str] = &[
     "migration_half_done",
 ];
 
+/// Those of them that only a log on a cluster passes.
+pub const OF_A_CLUSTER: &[&str] = &["offsets_sent", "in_revocation", "producer_initialising", "producer_replacing"];
+
 /// Passed the point `label`.
 #[cfg(not(feature = "failpoints"))]
 #[inline(always)]

@@ -12,6 +12,7 @@ mod speed;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::time::Duration;
 
 use gatekeeper::domain::position::{Partition, TopicRole};
 use gatekeeper::domain::record::{Header, OutRecord, Payload, Record};
@@ -380,9 +381,12 @@ async fn a_full_road_is_waited_for(log: impl LogUnderTest) {
     let mut road = Road::assigned(log.open_processor("group").await).await;
     // The road does not listen, and still gets its burst committed.
     road.send(Errand::Publish(burst(1, &road, &[(events(1), 0, "m")])));
-    while browser.positions(&log.group("group")).await.expect("positions").is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let committed = async {
+        while browser.positions(&log.group("group")).await.expect("positions").is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(road::PATIENCE, committed).await.expect("committed though nobody listens");
     road.read(events(0), 3_000).await;
     assert_eq!(texts(road.seen(events(0))), strings(0..3_000));
 }

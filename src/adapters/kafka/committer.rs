@@ -57,6 +57,7 @@ impl Committer {
     pub fn run(mut self, bursts: &Receiver<Burst>) {
         while let Ok(burst) = bursts.recv() {
             let outcome = self.publish(&burst);
+            self.orders.burst_done();
             if outcome == PublishOutcome::Committed {
                 failpoints::hit("committed_frontier_not_moved");
             }

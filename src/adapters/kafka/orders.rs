@@ -27,6 +27,8 @@ pub struct Orders {
 struct State {
     steering: Vec<Steer>,
     let_go: BTreeSet<Partition>,
+    /// Bursts that came in and have no outcome yet.
+    bursts: usize,
     stopped: bool,
 }
 
@@ -55,6 +57,7 @@ impl Orders {
                     self.changed.notify_all();
                 }
                 Errand::Publish(burst) => {
+                    self.lock().bursts += 1;
                     if bursts.send(burst).is_err() {
                         break;
                     }
@@ -63,6 +66,26 @@ impl Orders {
             }
         }
         self.stop();
+    }
+
+    /// A burst has its outcome.
+    pub fn burst_done(&self) {
+        let mut state = self.lock();
+        state.bursts = state.bursts.saturating_sub(1);
+        self.changed.notify_all();
+    }
+
+    /// Wait until every burst that came in has its outcome; false: not in time.
+    pub fn wait_for_bursts(&self, until: Instant) -> bool {
+        let mut state = self.lock();
+        while state.bursts > 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
     }
 
     /// Everything ends.

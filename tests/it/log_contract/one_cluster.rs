@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use gatekeeper::domain::position::Partition;
+use gatekeeper::domain::record::OutRecord;
 use gatekeeper::operations::log_browser::{BrowseError, LogBrowser, ReadLimit};
+use gatekeeper::operations::watch::{Filter, From, Watch};
+use gatekeeper::pipeline::schema_set::SchemaSet;
+use gatekeeper::settings::{LoadOptions, load};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -11,12 +16,23 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, Threa
 use super::kafka::KafkaUnderTest;
 use super::{ALL, LogUnderTest, append, decisions, end, events, everything, numbered, record, strings, texts};
 
+/// A record that no compression makes smaller.
+fn noise(partition: Partition, bytes: usize) -> OutRecord {
+    let mut state = 1_u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    let value: Vec<u8> = std::iter::repeat_with(next).take(bytes).collect();
+    OutRecord { value: Some(value.into()), ..record(partition, "") }
+}
+
 /// The ledger's window, by default.
 const WINDOW: Duration = Duration::from_secs(72 * 3_600);
 
 impl KafkaUnderTest {
     /// Somebody else's producer, in a transaction that it has written this many records in.
-    fn in_a_transaction(&self, records: u32) -> ThreadedProducer<DefaultProducerContext> {
+    fn in_a_transaction(&self, topic: &str, records: u32) -> ThreadedProducer<DefaultProducerContext> {
         let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
             .set("bootstrap.servers", &self.settings.bootstrap_servers)
             .set("transactional.id", format!("{}-somebody", self.prefix))
@@ -25,7 +41,7 @@ impl KafkaUnderTest {
         producer.init_transactions(Duration::from_secs(30)).expect("initialised");
         producer.begin_transaction().expect("begun");
         for _ in 0..records {
-            let record: BaseRecord<'_, str, str> = BaseRecord::to(&self.topics.events).partition(0).payload("theirs");
+            let record: BaseRecord<'_, str, str> = BaseRecord::to(topic).partition(0).payload("theirs");
             producer.send(record).map_err(|(error, _)| error).expect("taken");
         }
         producer.flush(Duration::from_secs(30)).expect("written");
@@ -50,7 +66,7 @@ async fn an_end_of_aborted_records_and_marks_is_read_to_without_waiting_for_more
     let log = KafkaUnderTest::start().await;
     let browser = log.browser().await;
     append(&*browser, numbered(events(0), 0..2)).await;
-    log.in_a_transaction(50).abort_transaction(Duration::from_secs(30)).expect("aborted");
+    log.in_a_transaction(&log.topics.events, 50).abort_transaction(Duration::from_secs(30)).expect("aborted");
     let marks = browser.watermarks(events(0)).await.expect("marks");
     assert!(marks.end > 52, "{marks:?} counts what was aborted");
     assert_eq!(texts(&everything(&*browser, events(0)).await), strings(0..2));
@@ -67,7 +83,7 @@ async fn an_open_transaction_hides_what_comes_after_it_and_holds_nobody_up_for_l
     let browser = log.browser().await;
     append(&*browser, numbered(events(0), 0..2)).await;
     let before = end(&*browser, events(0)).await;
-    let open = log.in_a_transaction(1);
+    let open = log.in_a_transaction(&log.topics.events, 1);
     let begun = Instant::now();
     append(&*browser, numbered(events(0), 2..3)).await;
     assert_eq!(end(&*browser, events(0)).await, before, "the end is that of what is stable");
@@ -75,6 +91,20 @@ async fn an_open_transaction_hides_what_comes_after_it_and_holds_nobody_up_for_l
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     open.abort_transaction(Duration::from_secs(30)).expect("aborted");
     assert_eq!(texts(&everything(&*browser, events(0)).await), strings(0..3));
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn a_watch_reaches_its_end_where_nothing_but_marks_is_left() {
+    let log = KafkaUnderTest::start().await;
+    log.in_a_transaction(&log.topics.feedback, 3).abort_transaction(Duration::from_secs(30)).expect("aborted");
+    let defaults = load(&LoadOptions::default()).expect("the defaults hold").settings;
+    let schemas = SchemaSet::new(&defaults.schemas).expect("the released schemas");
+    let browser = log.open_browser().await;
+    let mut watch = Watch::start(&browser, &schemas, Filter::default(), From::Beginning).await.expect("it begins");
+    assert!(!watch.reached_its_end());
+    assert_eq!(watch.poll().await.expect("it can be read"), []);
+    assert!(watch.reached_its_end());
 }
 
 #[tokio::test]
@@ -87,7 +117,7 @@ async fn an_append_with_a_record_that_is_too_large_leaves_nothing_and_the_next_o
     let refused = browser.append(records).await.expect_err("too large");
     assert!(matches!(&refused, BrowseError::Unusable(why) if why.contains("log.kafka.max_message_bytes")), "{refused}");
     // The topic of what comes in takes less than we may send.
-    let refused = browser.append(vec![record(events(0), &"x".repeat(2_000_000))]).await.expect_err("too large");
+    let refused = browser.append(vec![noise(events(0), 2_000_000)]).await.expect_err("too large");
     assert!(matches!(&refused, BrowseError::Unusable(_)), "{refused}");
     append(&*browser, numbered(decisions(0), 0..3)).await;
     assert_eq!(texts(&everything(&*browser, decisions(0)).await), strings(0..3));

@@ -8,7 +8,7 @@ use gatekeeper::domain::record::Record;
 use gatekeeper::pipeline::log::{Assignment, Burst, BurstPosition, Epoch, Errand, Happening, LogPort, PublishOutcome};
 
 /// Longer than anything here takes; reached only by a test that fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The road's side of a log under test.
 pub struct Road {

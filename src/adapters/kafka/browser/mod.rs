@@ -156,14 +156,23 @@ impl Shared {
     fn read(&self, partition: Partition, from: u64, limit: ReadLimit) -> Result<Vec<Record>, BrowseError> {
         let topic = self.topics.of(partition, &self.consumer, self.timeout())?;
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(end) = reader.known_end(partition, from) {
-            return reader.read(&topic.name, partition, from, end, limit, self.timeout());
-        }
-        let watermarks = self.marks.of(&topic.name, partition, self.timeout())?;
-        if !(watermarks.log_start..=watermarks.end).contains(&from) {
-            return Err(BrowseError::OutOfRange { partition, from, watermarks });
-        }
-        reader.read(&topic.name, partition, from, watermarks.end, limit, self.timeout())
+        let look = || self.marks.of(&topic.name, partition, self.timeout());
+        let out_of_range = |watermarks| BrowseError::OutOfRange { partition, from, watermarks };
+        let end = match reader.known_end(partition, from) {
+            Some(end) => end,
+            None => {
+                let watermarks = look()?;
+                if !(watermarks.log_start..=watermarks.end).contains(&from) {
+                    return Err(out_of_range(watermarks));
+                }
+                watermarks.end
+            }
+        };
+        reader.read(&topic.name, partition, from, end, limit, self.timeout()).or_else(|error| {
+            // Retention may have been faster.
+            let watermarks = look()?;
+            Err(if from < watermarks.log_start { out_of_range(watermarks) } else { error })
+        })
     }
 
     fn append(&self, records: &[OutRecord]) -> Result<Vec<Position>, BrowseError> {
