@@ -52,12 +52,13 @@ impl Session<'_> {
         self.poller.silence.restart(since_boot());
         self.assigned_generation =
             GroupMetadata::of(&self.consumer).filter(|_| eager).map(|metadata| metadata.member().generation);
-        self.observe_membership();
         let epoch = self.poller.ownership.add(partitions.iter().copied());
         for partition in partitions {
             self.owned.insert(partition, epoch);
             self.read_ahead.add(partition);
         }
+        // Before the road is told: its first burst may come at once.
+        self.observe_membership();
         self.tell(Happening::Assigned { epoch, partitions: assignments })
     }
 
