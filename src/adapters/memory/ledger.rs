@@ -81,7 +81,8 @@ impl MemoryLedger {
         clock: Arc<dyn Clock>,
     ) -> Self {
         if predecessor_is_dead {
-            for held in rows.lock().values_mut() {
+            // As the databases have it: of a published row nothing is asked any more.
+            for held in rows.lock().values_mut().filter(|held| held.row.published_at.is_none()) {
                 held.lease.take_if(|(holder, _)| holder.instance == instance);
             }
         }
