@@ -225,23 +225,8 @@ fn owned<'a>(rows: &'a mut Map, key: DedupeKey, owner: &Position) -> Option<&'a 
 }
 
 fn claim_row(rows: &mut Map, claim: &Claim) -> Outcome {
-    let held = rows.entry(claim.key).or_insert_with(|| Held {
-        row: Row {
-            key: claim.key,
-            owner: claim.position.clone(),
-            hop: claim.hop,
-            body: claim.body,
-            first_seen_at: claim.at,
-            answer: None,
-            answered_at: None,
-            verdict: None,
-            published_at: None,
-            vanished: false,
-            rejected: false,
-        },
-        rejected_at: None,
-        lease: None,
-    });
+    let held =
+        rows.entry(claim.key).or_insert_with(|| Held { row: Row::left_by(claim), rejected_at: None, lease: None });
     if held.row.owner == claim.position {
         held.row.hop = held.row.hop.max(claim.hop);
     }

@@ -125,19 +125,7 @@ mod tests {
 
     /// The row that a claim at offset 10 left.
     fn row() -> Row {
-        Row {
-            key: DedupeKey([1; 32]),
-            owner: position(10),
-            hop: 0,
-            body: body(1),
-            first_seen_at: Timestamp(1_000),
-            answer: None,
-            answered_at: None,
-            verdict: None,
-            published_at: None,
-            vanished: false,
-            rejected: false,
-        }
+        Row::left_by(&Claim { at: Timestamp(1_000), ..claim(10) })
     }
 
     fn answer() -> Arc<Answer> {

@@ -201,6 +201,26 @@ pub struct Row {
     pub rejected: bool,
 }
 
+impl Row {
+    /// As the first claim of its event leaves it.
+    #[must_use]
+    pub fn left_by(claim: &Claim) -> Self {
+        Self {
+            key: claim.key,
+            owner: claim.position.clone(),
+            hop: claim.hop,
+            body: claim.body,
+            first_seen_at: claim.at,
+            answer: None,
+            answered_at: None,
+            verdict: None,
+            published_at: None,
+            vanished: false,
+            rejected: false,
+        }
+    }
+}
+
 /// Why a batch failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {

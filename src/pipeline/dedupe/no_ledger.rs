@@ -26,7 +26,7 @@ impl NoLedger {
 
     fn outcome(&self, entry: Entry) -> Outcome {
         match entry {
-            Entry::Claim(claim) | Entry::TakeOver { claim, .. } => Outcome::Row(Arc::new(self.row(claim))),
+            Entry::Claim(claim) | Entry::TakeOver { claim, .. } => Outcome::Row(Arc::new(self.row(&claim))),
             Entry::Lease { .. } => Outcome::LeaseGranted,
             Entry::Answer { answer, .. } => Outcome::Saved(answer),
             Entry::Verdict { verdict, .. } => Outcome::Reached(verdict),
@@ -35,20 +35,8 @@ impl NoLedger {
         }
     }
 
-    fn row(&self, claim: Claim) -> Row {
-        Row {
-            key: claim.key,
-            owner: claim.position,
-            hop: claim.hop,
-            body: claim.body,
-            first_seen_at: self.clock.now(),
-            answer: None,
-            answered_at: None,
-            verdict: None,
-            published_at: None,
-            vanished: false,
-            rejected: false,
-        }
+    fn row(&self, claim: &Claim) -> Row {
+        Row { first_seen_at: self.clock.now(), ..Row::left_by(claim) }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Claim, Entry, Outcome, Row};
+use super::{Entry, Outcome, Row};
 use crate::domain::position::Position;
 
 /// Who calls: an instance in one of its lives.
@@ -33,7 +33,7 @@ pub struct Held {
 pub fn usual(entry: &Entry) -> Option<Outcome> {
     match entry {
         // A later hop may have changed the row instead of having inserted it.
-        Entry::Claim(claim) => (claim.hop == 0).then(|| Outcome::Row(Arc::new(inserted_by(claim)))),
+        Entry::Claim(claim) => (claim.hop == 0).then(|| Outcome::Row(Arc::new(Row::left_by(claim)))),
         Entry::Lease { .. } => Some(Outcome::LeaseGranted),
         Entry::Answer { answer, .. } => Some(Outcome::Saved(Arc::clone(answer))),
         Entry::Verdict { verdict, .. } => Some(Outcome::Reached(Arc::clone(verdict))),
@@ -74,21 +74,5 @@ fn lease(held: Option<&Held>, me: &Holder) -> Outcome {
             }
         }
         _ => Outcome::LeasePointless,
-    }
-}
-
-fn inserted_by(claim: &Claim) -> Row {
-    Row {
-        key: claim.key,
-        owner: claim.position.clone(),
-        hop: claim.hop,
-        body: claim.body,
-        first_seen_at: claim.at,
-        answer: None,
-        answered_at: None,
-        verdict: None,
-        published_at: None,
-        vanished: false,
-        rejected: false,
     }
 }
