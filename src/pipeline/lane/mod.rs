@@ -128,6 +128,12 @@ impl<I: Copy + Eq> Lanes<I> {
         Some(Unit { items: lane.queue.iter().take(lane.at_work).map(|waiting| waiting.item).collect() })
     }
 
+    /// The lane's oldest event.
+    #[must_use]
+    pub fn head(&self, ticket: &TicketKey) -> Option<I> {
+        self.lanes.get(ticket)?.queue.front().map(|waiting| waiting.item)
+    }
+
     /// Whether any event that waits behind the lane's unit at work fulfils the condition.
     pub fn any_behind(&self, ticket: &TicketKey, mut condition: impl FnMut(I) -> bool) -> bool {
         self.lanes.get(ticket).is_some_and(|lane| lane.queue.iter().skip(lane.at_work).any(|w| condition(w.item)))

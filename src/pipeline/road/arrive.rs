@@ -47,12 +47,8 @@ impl Road {
         owned.caught_up = true;
         self.mark_vanished(partition, &gaps);
         // A saved SUPERSEDED may have waited for an event that cannot come any more.
-        if !self.everything_is_read() {
-            return;
-        }
-        let waiting: Vec<TicketKey> = self.lanes.waiting_for_another();
-        for ticket in waiting {
-            self.work(&ticket, now);
+        if self.everything_is_read() {
+            self.work_what_waits_in_vain(now);
         }
     }
 

@@ -272,7 +272,9 @@ impl Road {
         }
         self.burst(now);
         self.let_go_if_done(now);
-        self.steer_reading();
+        if self.steer_reading() {
+            self.work_what_waits_in_vain(now);
+        }
     }
 
     /// Stop reading and starting; what runs may end.

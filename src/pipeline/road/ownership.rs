@@ -244,7 +244,9 @@ impl Road {
     /// partition stops when its finished set grows long.
     ///
     /// While the ledger is away reading goes on until the road is full: then it stops by itself.
-    pub(super) fn steer_reading(&mut self) {
+    ///
+    /// Says whether any stopped that was read until now.
+    pub(super) fn steer_reading(&mut self) -> bool {
         let settings = &self.fixtures.settings;
         let on_road = self.items.len();
         let full = on_road >= settings.max_on_road || !self.overflow.is_empty() || self.draining;
@@ -269,7 +271,8 @@ impl Road {
             }
         }
         let paused_now = self.partitions.values().filter(|owned| owned.paused).count();
-        if !pause.is_empty() {
+        let stops = !pause.is_empty();
+        if stops {
             ReadingPaused { partitions: &pause, reason, paused_now }.record();
             self.errands.send(Errand::Pause(pause)).ok();
         }
@@ -277,6 +280,7 @@ impl Road {
             ReadingResumed { partitions: &resume, reason, paused_now }.record();
             self.errands.send(Errand::Resume(resume)).ok();
         }
+        stops
     }
 }
 

@@ -31,7 +31,7 @@ use crate::telemetry::happenings::EventSettled;
 impl Road {
     /// Start whatever this lane can start.
     pub(super) fn work(&mut self, ticket: &TicketKey, now: Instant) {
-        while let Some(unit) = self.lanes.start(ticket, self.everything_is_read()) {
+        while let Some(unit) = self.lanes.start(ticket, self.waits_in_vain(ticket)) {
             let Some(&chosen) = unit.items.last() else { return };
             let Some(item) = self.items.get(&chosen) else { return };
             match item.plan.clone() {
@@ -56,6 +56,21 @@ impl Road {
                     }
                 }
             }
+        }
+    }
+
+    /// Whether a saved SUPERSEDED at the head of this lane waits for an event that does not come: all is read, or reading
+    /// waits until something here is finished.
+    fn waits_in_vain(&self, ticket: &TicketKey) -> bool {
+        let head = self.lanes.head(ticket).and_then(|id| self.items.get(&id));
+        let owned = head.and_then(|item| self.partitions.get(&item.partition()));
+        self.everything_is_read() || owned.is_some_and(|owned| owned.paused)
+    }
+
+    /// Saved SUPERSEDED that waited for another event need not wait any longer.
+    pub(super) fn work_what_waits_in_vain(&mut self, now: Instant) {
+        for ticket in self.lanes.waiting_for_another() {
+            self.work(&ticket, now);
         }
     }
 
@@ -272,5 +287,80 @@ impl Road {
         self.lanes.know(&event.ticket, id, Standing::Unknown);
         self.lanes.rewind(&event.ticket);
         self.want(Entry::Claim(event.claim), Purpose::Claim(id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::Timestamp;
+    use crate::domain::feedback::FeedbackStatus;
+    use crate::domain::reason_code::ReasonCode;
+    use crate::domain::record::{Payload, Record};
+    use crate::domain::samples;
+    use crate::pipeline::dedupe::ledger::Row;
+    use crate::pipeline::log::{Assignment, Epoch, Happening};
+    use crate::pipeline::road::testing::{EVENTS, TestRoad};
+
+    fn superseded_by(event_id: &str) -> Verdict {
+        Verdict {
+            status: FeedbackStatus::Superseded,
+            code: ReasonCode::NewerEvent,
+            reason: None,
+            violations: Vec::new(),
+            decision: None,
+            first_decision_id: None,
+            first_seen_at: None,
+            superseded_by_event_id: Some(event_id.to_owned()),
+            processed_at: Timestamp(0),
+            latency_ms: 0,
+        }
+    }
+
+    /// One event, of which the ledger says that it was superseded by one that was not read yet.
+    fn waiting_for_another(sets: &[&str]) -> TestRoad {
+        let mut test = TestRoad::new(sets);
+        let (topic_id, metadata) = ("t".to_owned(), String::new());
+        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+        let mut event = samples::sparse_event();
+        event.tenant_id = "acme".to_owned();
+        let record = Record {
+            offset: 0,
+            timestamp: Timestamp(0),
+            key: None,
+            value: Some(Payload::from(serde_json::to_vec(&event).expect("an event can be written"))),
+            headers: Vec::new(),
+        };
+        let now = Instant::now();
+        test.road.happened(Happening::Records { epoch: Epoch(1), partition: EVENTS, records: vec![record] }, now);
+        let (entries, batch) = test.road.next_batch(10).expect("it is claimed");
+        let outcome = |entry: &Entry| match entry {
+            Entry::Claim(claim) => {
+                let verdict = Some(Arc::new(superseded_by("a newer one")));
+                Outcome::Row(Arc::new(Row { verdict, ..Row::left_by(claim) }))
+            }
+            _ => Outcome::Changed(0),
+        };
+        assert!(entries.iter().any(|entry| matches!(entry, Entry::Claim(_))), "{entries:?}");
+        let outcomes = entries.iter().map(outcome).collect();
+        test.road.ledger_said(batch, outcomes, now);
+        test
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_saved_superseded_waits_for_the_event_that_superseded_it_while_that_may_come() {
+        let mut test = waiting_for_another(&[]);
+        test.wake();
+        test.wake();
+        assert!(test.bursts().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_saved_superseded_does_not_wait_for_an_event_that_a_full_road_keeps_back() {
+        let mut test = waiting_for_another(&["pipeline.max_in_flight=1", "pipeline.max_on_road=1"]);
+        // Reading stops, then what waited is published.
+        test.wake();
+        test.wake();
+        assert_eq!(test.bursts().iter().map(|burst| burst.positions[0].base).collect::<Vec<_>>(), [1]);
     }
 }
