@@ -101,12 +101,20 @@ pub(super) async fn open(settings: &Settings) -> Result<Pools, OpenError> {
 }
 
 /// One transaction around all of it: a crash leaves the old layout or the new one, and two processes that start at once
-/// do not migrate twice.
+/// do not migrate twice. Where nothing is to be done the texts are compared without the write lock: commands that only
+/// look do not wait for a processor's.
 async fn migrate(writer: &SqlitePool) -> Result<(), MigrateError> {
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let begin = if is_migrated(writer).await { "BEGIN" } else { "BEGIN IMMEDIATE" };
+    let mut transaction = writer.begin_with(begin).await?;
     MIGRATIONS.run_direct(None, &mut *transaction, false).await?;
     failpoints::hit("migration_half_done");
     Ok(transaction.commit().await?)
+}
+
+/// Whether as many migrations were applied as there are; not on a new file, which has no list of them.
+async fn is_migrated(writer: &SqlitePool) -> bool {
+    let applied = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(writer).await;
+    applied.is_ok_and(|applied: i64| usize::try_from(applied) == Ok(MIGRATIONS.iter().count()))
 }
 
 fn path_of(url: &str) -> Result<PathBuf, OpenError> {
@@ -201,6 +209,15 @@ mod tests {
 
     async fn refusal(settings: &Settings) -> OpenError {
         open(settings).await.err().expect("it is refused")
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_up_to_date_is_opened_while_somebody_else_writes() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let settings = settings(&folder.path().join("ledger.db"));
+        let first = open(&settings).await.expect("a new file");
+        let _writing = first.writer.begin_with("BEGIN IMMEDIATE").await.expect("nobody else writes");
+        open(&settings).await.expect("nothing is to be written");
     }
 
     #[tokio::test]
