@@ -32,6 +32,12 @@ impl Topics {
     /// Names of the delay tiers, shortest first.
     pub const TIERS: [&'static str; 4] = ["10s", "1m", "10m", "1h"];
 
+    /// Every role, the delay tiers last.
+    pub fn roles() -> impl Iterator<Item = TopicRole> {
+        let tiers = (0_u8..).zip(Self::TIERS).map(|(tier, _)| TopicRole::Deferred(tier));
+        TopicRole::FIXED.into_iter().chain(tiers)
+    }
+
     /// The name of a role's topic.
     #[must_use]
     pub fn name(&self, role: TopicRole) -> String {

@@ -54,7 +54,7 @@ impl Catalog {
             .into_iter()
             .map(|(number, name, id, partitions)| (name.clone(), Topic { number, name, id, partitions }))
             .collect();
-        let topics = roles().filter_map(|role| Some((role, by_name.remove(&names.name(role))?))).collect();
+        let topics = Topics::roles().filter_map(|role| Some((role, by_name.remove(&names.name(role))?))).collect();
         Ok(Self { topics })
     }
 
@@ -125,7 +125,7 @@ pub(super) async fn create_missing(
     }
     let mut seen = HashSet::new();
     let mut created = Vec::new();
-    for role in roles() {
+    for role in Topics::roles() {
         let name = names.name(role);
         if !seen.insert(name.clone()) {
             return Err(Error::SharedName { name });
@@ -172,10 +172,4 @@ async fn create(
     .execute(transaction)
     .await?;
     Ok(true)
-}
-
-/// Every role that has a topic.
-fn roles() -> impl Iterator<Item = TopicRole> {
-    let tiers = (0u8..).zip(Topics::TIERS).map(|(tier, _)| TopicRole::Deferred(tier));
-    TopicRole::FIXED.into_iter().chain(tiers)
 }

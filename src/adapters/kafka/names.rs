@@ -17,9 +17,7 @@ pub struct TopicNames {
 impl TopicNames {
     /// As the settings name them.
     pub fn new(topics: &Topics) -> Self {
-        let roles =
-            TopicRole::FIXED.into_iter().chain((0_u8..).zip(Topics::TIERS).map(|(tier, _)| TopicRole::Deferred(tier)));
-        let by_role: HashMap<_, _> = roles.map(|role| (role, topics.name(role))).collect();
+        let by_role: HashMap<_, _> = Topics::roles().map(|role| (role, topics.name(role))).collect();
         let by_name = by_role.iter().map(|(role, name)| (name.clone(), *role)).collect();
         Self { by_role, by_name }
     }
