@@ -327,6 +327,9 @@ fn production(settings: &Settings, broken: &mut Vec<Violation>) {
     if !settings.ledger.enabled {
         refuse(key("ledger.enabled"), "there would be no dedupe and no saved answers");
     }
+    if cluster::is_plaintext(settings) {
+        refuse(key("log.kafka.client"), "tickets would leave this machine without TLS (security.protocol)");
+    }
     if settings.log.kind == LogKind::Kafka && settings.log.kafka.replication_factor < 3 {
         refuse(key("log.kafka.replication_factor"), "losing one broker would lose records or stop the work");
     }
