@@ -5,12 +5,6 @@ use super::tree::Tree;
 /// Past this, ask what the second idea is called.
 const MAX_LINES: usize = 400;
 
-/// Files that may be longer, and why.
-const LONG: &[(&str, &str)] = &[(
-    "src/adapters/memory/log.rs",
-    "a whole broker with its weather: members, bursts and rebalances share one lock and one story",
-)];
-
 /// How the attribute of a test ends that waits for a service: `tests/run` starts it and runs the test.
 const NEEDS_SERVICE: &str = ": tests/run starts it\"]";
 
@@ -25,8 +19,7 @@ const IGNORED: &[(&str, &str)] = &[
 /// Production code: its length.
 pub fn of_production(tree: &Tree) -> Vec<String> {
     let too_long = tree.sources.iter().filter(|source| source.lines > MAX_LINES);
-    let unlisted = too_long.filter(|source| !LONG.iter().any(|(path, _)| *path == source.path));
-    unlisted.map(|source| format!("{}: {} lines of code, {MAX_LINES} at most", source.path, source.lines)).collect()
+    too_long.map(|source| format!("{}: {} lines of code, {MAX_LINES} at most", source.path, source.lines)).collect()
 }
 
 /// Every file: a text of its own at its head, no notes to oneself, nothing switched off.
