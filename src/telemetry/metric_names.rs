@@ -41,6 +41,8 @@ metric_names! {
     Gauge FRONTIER_METADATA = "gatekeeper_frontier_metadata_chars", Count, "Length of the commit's metadata, by partition.";
     Gauge FRONTIER_METADATA_MAX = "gatekeeper_frontier_metadata_chars_max", Count, "Most it may have (pipeline.metadata_max_chars).";
 
+    Gauge READ_AHEAD = "gatekeeper_read_ahead_records", Count, "Records read from the cluster that the road has no room for yet.";
+    Gauge READ_AHEAD_MAX = "gatekeeper_read_ahead_records_max", Count, "Most there may be (log.kafka.read_ahead_records, for each partition).";
     Counter KAFKA_TROUBLES = "gatekeeper_kafka_troubles_total", Count, "Errors that clients of the cluster met, by client and librdkafka's code.";
     Counter PRODUCERS_REPLACED = "gatekeeper_producers_replaced_total", Count, "Producers dropped because they saw trouble; fenced: by another process.";
     Counter COMMITS_LOOKED_UP = "gatekeeper_commits_looked_up_total", Count, "Commits without an answer whose outcome was looked up, by whether they stand.";

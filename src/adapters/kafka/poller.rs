@@ -79,6 +79,17 @@ enum End {
     Failed(String),
 }
 
+impl From<CannotRestore> for End {
+    fn from(why: CannotRestore) -> Self {
+        match why {
+            CannotRestore::Stopped => Self::Stopped,
+            CannotRestore::Topic { .. } => {
+                Self::Failed(format!("{why}; nothing of it is read until somebody has looked"))
+            }
+        }
+    }
+}
+
 /// One consumer's life in the group.
 struct Session<'a> {
     poller: &'a mut Poller,
@@ -234,6 +245,7 @@ impl Session<'_> {
 
     /// Stop what is read too far ahead, go on with what is not.
     fn steer(&mut self) {
+        self.read_ahead.fill().record();
         let (stop, go_on) = self.read_ahead.steer();
         self.call(&stop, BaseConsumer::pause);
         self.call(&go_on, BaseConsumer::resume);
@@ -266,13 +278,9 @@ impl Session<'_> {
 
     /// A topic may be gone for good, or its broker for a moment.
     fn check_topics(&mut self) -> Result<(), End> {
-        let partitions: Vec<Partition> = self.owned.keys().copied().collect();
+        let topics = self.owned.keys().map(|partition| partition.topic).collect();
         let Poller { restorer, orders, silence, .. } = &mut *self.poller;
-        match restorer.restore(&self.consumer, &partitions, orders, || silence.beat(since_boot())) {
-            Ok(_) => Ok(()),
-            Err(CannotRestore::Stopped) => Err(End::Stopped),
-            Err(error) => Err(End::Failed(error.to_string())),
-        }
+        restorer.check_topics(&self.consumer, &topics, orders, &mut || silence.beat(since_boot())).map_err(End::from)
     }
 
     /// Tell the road, waiting while it is full.

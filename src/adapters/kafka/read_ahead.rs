@@ -9,6 +9,7 @@ use std::ops::Bound;
 
 use crate::domain::position::Partition;
 use crate::domain::record::{Payload, Record};
+use crate::telemetry::happenings::ReadAheadFill;
 
 /// How much is read ahead, and handed over at once.
 #[derive(Debug, Clone, Copy)]
@@ -131,6 +132,12 @@ impl ReadAhead {
         Some(Delivery::Records(partition, records))
     }
 
+    /// How many records wait here, and how many may.
+    pub fn fill(&self) -> ReadAheadFill {
+        let records = self.queues.values().map(|queue| queue.records).sum();
+        ReadAheadFill { records, max: self.limits.ahead_records * self.queues.len() }
+    }
+
     /// Partitions that librdkafka must stop from now on, and those that it may go on with: a queue that is full stops,
     /// one that is down to a quarter goes on.
     pub fn steer(&mut self) -> (Vec<Partition>, Vec<Partition>) {
@@ -233,6 +240,7 @@ mod tests {
         let mut read_ahead = reading(&[0, 1]);
         (0..4).for_each(|offset| read_ahead.push(at(0), record(offset, 1)));
         assert_eq!(read_ahead.steer(), (vec![at(0)], vec![]));
+        assert_eq!(read_ahead.fill(), ReadAheadFill { records: 4, max: 8 });
         assert_eq!(read_ahead.steer(), (vec![], vec![]), "told once");
         read_ahead.next();
         assert_eq!(read_ahead.steer(), (vec![], vec![]), "half is not nearly empty");

@@ -26,6 +26,12 @@ const ALL: Duration = Duration::from_millis(400);
 /// One by one: a single unstable partition holds an answer back.
 const ONE: Duration = Duration::from_millis(100);
 
+/// Between rounds of questions.
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(20);
+
+/// A topic that no broker knows for this long is gone.
+const GONE_AFTER: Duration = Duration::from_secs(5);
+
 /// Of a question about topics or ends.
 const QUESTION: Duration = Duration::from_secs(5);
 
@@ -108,7 +114,8 @@ impl Restorer {
                     found.extend(one);
                 }
             }
-            if orders.stopped() {
+            // A cluster that is away answers at once, and so would we.
+            if orders.pause(BETWEEN_ROUNDS) {
                 return Err(CannotRestore::Stopped);
             }
             let missing: Vec<Partition> = partitions.iter().copied().filter(|p| !found.contains_key(p)).collect();
@@ -149,8 +156,9 @@ impl Restorer {
         }
     }
 
-    /// A recreated topic has another id: what was committed and remembered speaks of other records.
-    fn check_topics(
+    /// A recreated topic has another id: what was committed and remembered speaks of other records. A broker that has just
+    /// started may not know a topic yet, so one that is missing is asked for again.
+    pub fn check_topics(
         &mut self,
         consumer: &BaseConsumer,
         topics: &BTreeSet<TopicRole>,
@@ -158,13 +166,13 @@ impl Restorer {
         beat: &mut impl FnMut(),
     ) -> Result<(), CannotRestore> {
         let names: Vec<String> = topics.iter().map(|role| self.names.name(*role).to_owned()).collect();
+        let begun = Instant::now();
         let described = loop {
             beat();
             match raw::describe_topics(consumer.client().native_ptr(), &names, QUESTION) {
-                Ok(described) => break described,
-                Err(error) => {
-                    clients::troubled("consumer", Some(error.code), &error.text);
-                }
+                Ok(described) if described.len() == names.len() || begun.elapsed() > GONE_AFTER => break described,
+                Ok(_) => {}
+                Err(error) => clients::troubled("consumer", Some(error.code), &error.text),
             }
             if orders.pause(ONE) {
                 return Err(CannotRestore::Stopped);
@@ -172,18 +180,13 @@ impl Restorer {
         };
         for role in topics {
             let name = self.names.name(*role);
-            let Some(topic) = described.iter().find(|topic| topic.name == name) else {
-                return Err(CannotRestore::Topic { name: name.to_owned(), what: "does not exist any more".to_owned() });
+            let topic = |what| CannotRestore::Topic { name: name.to_owned(), what };
+            let Some(found) = described.iter().find(|topic| topic.name == name) else {
+                return Err(topic("does not exist any more".to_owned()));
             };
-            match self.topic_ids.get(role) {
-                Some(known) if *known != topic.id => {
-                    let what = format!("was recreated: its id was {known} and is {}", topic.id);
-                    return Err(CannotRestore::Topic { name: name.to_owned(), what });
-                }
-                Some(_) => {}
-                None => {
-                    self.topic_ids.insert(*role, topic.id.clone());
-                }
+            let known = self.topic_ids.entry(*role).or_insert_with(|| found.id.clone());
+            if *known != found.id {
+                return Err(topic(format!("was recreated: its id was {known} and is {}", found.id)));
             }
         }
         Ok(())

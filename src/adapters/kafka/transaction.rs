@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{Header as NativeHeader, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _};
+use rdkafka::producer::{BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::names::TopicNames;
@@ -89,8 +89,7 @@ pub fn attempt(
     }
     failpoints::hit("inside_commit");
     let begun = Instant::now();
-    let native = producer.inner.client().native_ptr();
-    match again_while_retriable(timeout, |left| raw::commit(native, left)) {
+    match commit(&producer.inner, timeout) {
         Ok(()) => Attempt::Committed { commit: begun.elapsed() },
         Err(error) => Attempt::Unknown(error.into()),
     }
@@ -109,7 +108,7 @@ fn fill(
     producer.inner.begin_transaction().map_err(Failure::Producer)?;
     let until = Instant::now() + timeout;
     for record in &burst.records {
-        produce(producer, names, record, until).map_err(Failure::Producer)?;
+        produce(&producer.inner, names, record, (), until).map_err(Failure::Producer)?;
         failpoints::hit("record_produced");
     }
     ownership.still_allows(burst)?;
@@ -119,19 +118,25 @@ fn fill(
     Ok(())
 }
 
-/// Hand a record to librdkafka, waiting for room while its queue is full.
-fn produce(producer: &BurstProducer, names: &TopicNames, record: &OutRecord, until: Instant) -> KafkaResult<()> {
+/// Hand a record to librdkafka, waiting for room while its queue is full. `mark` comes back with its delivery.
+pub fn produce<C: ProducerContext<NoCustomPartitioner> + 'static>(
+    producer: &ThreadedProducer<C>,
+    names: &TopicNames,
+    record: &OutRecord,
+    mark: C::DeliveryOpaque,
+    until: Instant,
+) -> KafkaResult<()> {
     let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
     for header in &record.headers {
         headers = headers.insert(NativeHeader { key: &header.name, value: header.value.as_deref() });
     }
-    let mut native = BaseRecord::<[u8], [u8]>::to(names.name(record.topic))
+    let mut native = BaseRecord::<[u8], [u8], C::DeliveryOpaque>::with_opaque_to(names.name(record.topic), mark)
         .partition(i32::try_from(record.partition).unwrap_or(i32::MAX))
         .headers(headers);
     native.key = record.key.as_deref();
     native.payload = record.value.as_deref();
     loop {
-        match producer.inner.send(native) {
+        match producer.send(native) {
             Ok(()) => return Ok(()),
             Err((KafkaError::MessageProduction(Code::QueueFull), back)) if Instant::now() < until => {
                 native = back;
@@ -140,6 +145,15 @@ fn produce(producer: &BurstProducer, names: &TopicNames, record: &OutRecord, unt
             Err((error, _)) => return Err(error),
         }
     }
+}
+
+/// Commit the open transaction, everything outstanding first.
+pub fn commit<C: ProducerContext<NoCustomPartitioner> + 'static>(
+    producer: &ThreadedProducer<C>,
+    timeout: Duration,
+) -> Result<(), TransactionError> {
+    let native = producer.client().native_ptr();
+    again_while_retriable(timeout, |left| raw::commit(native, left))
 }
 
 /// A retriable error asks for the same call again.

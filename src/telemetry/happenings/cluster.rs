@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use metrics::counter;
+use metrics::{counter, gauge};
 use tracing::{info, warn};
 
-use super::listed;
+use super::{gauge, listed};
 use crate::domain::position::Partition;
 use crate::telemetry::metric_names as names;
 
@@ -103,6 +103,23 @@ impl OrphanFenced<'_> {
     }
 }
 
+/// How much is read ahead of the road; said every turn of the polling thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadAheadFill {
+    /// Records.
+    pub records: usize,
+    /// Most there may be.
+    pub max: usize,
+}
+
+impl ReadAheadFill {
+    /// Count it; too frequent to log.
+    pub fn record(&self) {
+        gauge!(names::READ_AHEAD).set(gauge(self.records));
+        gauge!(names::READ_AHEAD_MAX).set(gauge(self.max));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,12 +132,15 @@ mod tests {
             ProducerReplaced { reason: "a commit took 3s", fenced: false }.record();
             CommitLookedUp { committed: true, took: Duration::from_secs(1), reason: "timed out" }.record();
             OrphanFenced { writer: "gatekeeper-2", partitions: &[], took: Duration::from_secs(1) }.record();
+            ReadAheadFill { records: 7, max: 4_000 }.record();
         });
         for line in [
             "gatekeeper_kafka_troubles_total{client=\"producer\",code=\"AllBrokersDown\"} 1",
             "gatekeeper_producers_replaced_total{fenced=\"false\"} 1",
             "gatekeeper_commits_looked_up_total{committed=\"true\"} 1",
             "gatekeeper_orphans_fenced_total 1",
+            "gatekeeper_read_ahead_records 7",
+            "gatekeeper_read_ahead_records_max 4000",
         ] {
             assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");
         }

@@ -12,7 +12,7 @@ mod publishing;
 mod reading;
 mod road;
 
-pub use cluster::{ClientTroubled, CommitLookedUp, OrphanFenced, ProducerReplaced};
+pub use cluster::{ClientTroubled, CommitLookedUp, OrphanFenced, ProducerReplaced, ReadAheadFill};
 pub use events::{AnswerReused, CallsReattached, EventSettled, RecordDroppedUnsettled};
 pub use ledger::{LedgerAvailable, LedgerBatchCommitted, LedgerStatementRun, LedgerUnavailable, Slowness};
 pub use ledger_pool::{LedgerLeakSuspected, LedgerPoolExhausted, LedgerPoolFilled, LedgerPoolUsed, PoolMark};

@@ -7,6 +7,7 @@ use gatekeeper::domain::record::OutRecord;
 use gatekeeper::operations::log_browser::{BrowseError, LogBrowser, ReadLimit};
 use gatekeeper::operations::watch::{Filter, From, Watch};
 use gatekeeper::pipeline::schema_set::SchemaSet;
+use gatekeeper::settings::kafka::GroupProtocol;
 use gatekeeper::settings::{LoadOptions, load};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -173,4 +174,19 @@ async fn what_we_create_passes_the_check_and_what_others_created_is_named_with_a
         assert!(whats.iter().any(|what| what.contains(words)), "{words} is not in {whats:#?}");
     }
     assert_eq!(flaws.len(), 6, "{whats:#?}");
+}
+
+/// KIP-848: the broker assigns, a little at a time.
+async fn under_the_brokers_own_protocol() -> KafkaUnderTest {
+    let mut log = KafkaUnderTest::start().await;
+    log.settings.group_protocol = GroupProtocol::Consumer;
+    log
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn bursts_and_positions_hold_under_the_brokers_own_group_protocol() {
+    super::a_burst_is_in_the_log_before_its_answer(under_the_brokers_own_protocol().await).await;
+    super::positions_and_metadata_come_back_after_a_restart(under_the_brokers_own_protocol().await).await;
+    super::stop_ends_the_happenings(under_the_brokers_own_protocol().await).await;
 }

@@ -9,24 +9,21 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{DeliveryResult, Header as NativeHeader, Message as _, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::producer::{NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use uuid::Uuid;
 
 use super::super::names::TopicNames;
-use super::super::{clients, raw};
+use super::super::{clients, transaction};
+use super::browse_error;
 use super::error::coded;
-use super::{browse_error, pause};
 use crate::domain::record::OutRecord;
 use crate::operations::log_browser::BrowseError;
 use crate::settings::kafka::Kafka;
 
 /// Longest wait for the first answer of the coordinator.
 const INITIALISING: Duration = Duration::from_secs(10);
-
-/// Between two tries of the same call.
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// Appends.
 pub struct Appender {
@@ -122,7 +119,7 @@ impl AppendProducer {
     fn append(&self, names: &TopicNames, records: &[OutRecord], timeout: Duration) -> Result<Vec<u64>, BrowseError> {
         self.reports.clear();
         self.inner.begin_transaction().map_err(|error| browse_error(&error))?;
-        if let Err(error) = self.produce_all(names, records, timeout).and_then(|()| self.commit(timeout)) {
+        if let Err(error) = self.send_all(names, records, timeout) {
             // What made the commit fail is in the reports, more precise than the commit's own words.
             let error = self.reports.first_error().map_or(error, |report| browse_error(&report));
             // If it cannot be aborted, its successor or the broker does it.
@@ -134,49 +131,13 @@ impl AppendProducer {
         self.offsets(records.len(), timeout)
     }
 
-    fn produce_all(&self, names: &TopicNames, records: &[OutRecord], timeout: Duration) -> Result<(), BrowseError> {
+    fn send_all(&self, names: &TopicNames, records: &[OutRecord], timeout: Duration) -> Result<(), BrowseError> {
         let until = Instant::now() + timeout;
         for (number, record) in records.iter().enumerate() {
-            self.produce(names, record, number, until)
+            transaction::produce(&self.inner, names, record, number, until)
                 .map_err(|error| too_large(&error, names, record).unwrap_or_else(|| browse_error(&error)))?;
         }
-        Ok(())
-    }
-
-    /// Hand a record to librdkafka, waiting for room while its queue is full.
-    fn produce(&self, names: &TopicNames, record: &OutRecord, number: usize, until: Instant) -> Result<(), KafkaError> {
-        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
-        for header in &record.headers {
-            headers = headers.insert(NativeHeader { key: &header.name, value: header.value.as_deref() });
-        }
-        let mut native = BaseRecord::<[u8], [u8], usize>::with_opaque_to(names.name(record.topic), number)
-            .partition(i32::try_from(record.partition).unwrap_or(i32::MAX))
-            .headers(headers);
-        native.key = record.key.as_deref();
-        native.payload = record.value.as_deref();
-        loop {
-            match self.inner.send(native) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(Code::QueueFull), back)) if Instant::now() < until => {
-                    native = back;
-                    pause(PAUSE);
-                }
-                Err((error, _)) => return Err(error),
-            }
-        }
-    }
-
-    /// Everything outstanding first. A retriable error asks for the same call again.
-    fn commit(&self, timeout: Duration) -> Result<(), BrowseError> {
-        let until = Instant::now() + timeout;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            match raw::commit(self.inner.client().native_ptr(), left.max(PAUSE)) {
-                Ok(()) => return Ok(()),
-                Err(error) if error.retriable && !left.is_zero() => pause(PAUSE),
-                Err(error) => return Err(coded(Some(error.code), error.to_string())),
-            }
-        }
+        transaction::commit(&self.inner, timeout).map_err(|error| coded(Some(error.code), error.to_string()))
     }
 
     /// In the order of the records.

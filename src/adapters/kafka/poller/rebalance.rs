@@ -12,14 +12,16 @@ use super::{End, Poller, Session, WAIT, rejoin};
 use crate::adapters::kafka::names;
 use crate::adapters::kafka::ownership::Membership as _;
 use crate::adapters::kafka::raw::{Event, GroupMetadata};
-use crate::adapters::kafka::restore::CannotRestore;
 use crate::domain::clock::since_boot;
 use crate::domain::position::Partition;
 use crate::failpoints;
-use crate::pipeline::log::Happening;
+use crate::pipeline::log::{Assignment, Epoch, Happening};
 
 /// Longest wait for the partitions to come back when this instance leaves its group.
 const LEAVING: Duration = Duration::from_secs(3);
+
+/// For librdkafka to turn to another place.
+const SEEKING: Duration = Duration::from_secs(5);
 
 /// For the request to leave.
 const LEAVE_REQUEST: Duration = Duration::from_millis(200);
@@ -29,76 +31,89 @@ const BURST_GRACE: Duration = Duration::from_secs(2);
 
 impl Session<'_> {
     pub(super) fn assigned(&mut self, partitions: &[(String, i32)]) -> Result<(), End> {
-        let partitions: Vec<Partition> =
-            partitions.iter().filter_map(|(topic, number)| self.poller.names.partition(topic, *number)).collect();
-        let Poller { restorer, orders, silence, .. } = &mut *self.poller;
-        let beat = || silence.beat(since_boot());
-        let assignments = match restorer.restore(&self.consumer, &partitions, orders, beat) {
-            Ok(assignments) => assignments,
-            Err(CannotRestore::Stopped) => return Err(End::Stopped),
-            Err(error) => return Err(End::Failed(format!("{error}; nothing of it is read until somebody has looked"))),
-        };
+        let assignments = self.restore(&self.ours(partitions))?;
         let mut list = TopicPartitionList::new();
         for at in &assignments {
-            // A position before the start is a loss that the road has to see; reading it would be an error.
-            let from = at.committed.unwrap_or(at.log_start).max(at.log_start);
-            let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
             let (topic, number) = (self.poller.names.name(at.partition.topic), names::number(at.partition));
-            list.add_partition_offset(topic, number, offset).map_err(rejoin)?;
+            list.add_partition_offset(topic, number, begin(at)).map_err(rejoin)?;
         }
         let eager = self.is_eager();
         if eager { self.consumer.assign(&list) } else { self.consumer.incremental_assign(&list) }.map_err(rejoin)?;
-        // Fencing a dead writer takes a second; and a fresh assignment says that these are ours.
-        self.poller.silence.restart(since_boot());
         self.assigned_generation =
             GroupMetadata::of(&self.consumer).filter(|_| eager).map(|metadata| metadata.member().generation);
-        let epoch = self.poller.ownership.add(partitions.iter().copied());
-        for partition in partitions {
-            self.owned.insert(partition, epoch);
-            self.read_ahead.add(partition);
+        self.take_over(assignments)
+    }
+
+    /// Where each of these stands. Blocks until all of them can be read.
+    fn restore(&mut self, partitions: &[Partition]) -> Result<Vec<Assignment>, End> {
+        let Poller { restorer, orders, silence, .. } = &mut *self.poller;
+        let restored = restorer.restore(&self.consumer, partitions, orders, || silence.beat(since_boot()));
+        // Fencing a dead writer takes a second; and a fresh assignment says that these are ours.
+        silence.restart(since_boot());
+        restored.map_err(End::from)
+    }
+
+    /// librdkafka reads them from now on: they are ours, and the road is told.
+    fn take_over(&mut self, assignments: Vec<Assignment>) -> Result<(), End> {
+        let epoch = self.poller.ownership.add(assignments.iter().map(|at| at.partition));
+        for at in &assignments {
+            self.owned.insert(at.partition, epoch);
+            self.read_ahead.add(at.partition);
         }
         // Before the road is told: its first burst may come at once.
         self.observe_membership();
         self.tell(Happening::Assigned { epoch, partitions: assignments })
     }
 
+    fn ours(&self, partitions: &[(String, i32)]) -> Vec<Partition> {
+        partitions.iter().filter_map(|(topic, number)| self.poller.names.partition(topic, *number)).collect()
+    }
+
     pub(super) fn revoked(&mut self, partitions: &[(String, i32)]) -> Result<(), End> {
         failpoints::hit("in_revocation");
-        let gone: Vec<Partition> = partitions
-            .iter()
-            .filter_map(|(topic, number)| self.poller.names.partition(topic, *number))
-            .filter(|partition| self.owned.contains_key(partition))
-            .collect();
-        if self.consumer.assignment_lost() {
+        let mut gone = self.ours(partitions);
+        gone.retain(|partition| self.owned.contains_key(partition));
+        let epoch = if self.consumer.assignment_lost() {
             let epoch = self.poller.ownership.remove(&gone);
             self.tell(Happening::Lost { partitions: gone.clone() })?;
-            self.give_up(&gone, partitions)?;
-            return self.tell(Happening::Assigned { epoch, partitions: Vec::new() });
-        }
-        let deadline = self.poller.kafka.revoke_deadline;
-        let until = Instant::now() + deadline;
-        self.poller.orders.expect_let_go();
-        self.tell(Happening::Revoking { partitions: gone.clone(), deadline })?;
-        let Poller { orders, ownership, silence, .. } = &mut *self.poller;
-        let mut beat = || silence.beat(since_boot());
-        orders.wait_for_let_go(&gone, until, &mut beat);
-        // Closed first: what is not on its way by now is refused.
-        let epoch = ownership.remove(&gone);
-        if !ownership.wait_for_burst(&gone, until.max(Instant::now()) + BURST_GRACE, &mut beat) {
-            tracing::warn!("partitions are given back while their last burst is on its way: its commit will be fenced");
-        }
+            epoch
+        } else {
+            self.let_go_of(&gone)?
+        };
         self.give_up(&gone, partitions)?;
         self.tell(Happening::Assigned { epoch, partitions: Vec::new() })
     }
 
-    /// Tell librdkafka that they are not read any more.
-    fn give_up(&mut self, gone: &[Partition], revoked: &[(String, i32)]) -> Result<(), End> {
+    /// After the road's last burst, if it comes in time. The epoch from then on.
+    fn let_go_of(&mut self, gone: &[Partition]) -> Result<Epoch, End> {
+        let deadline = self.poller.kafka.revoke_deadline;
+        let until = Instant::now() + deadline;
+        self.poller.orders.expect_let_go();
+        self.tell(Happening::Revoking { partitions: gone.to_vec(), deadline })?;
+        let Poller { orders, ownership, silence, .. } = &mut *self.poller;
+        let mut beat = || silence.beat(since_boot());
+        orders.wait_for_let_go(gone, until, &mut beat);
+        // Closed first: what is not on its way by now is refused.
+        let epoch = ownership.remove(gone);
+        if !ownership.wait_for_burst(gone, until + BURST_GRACE, &mut beat) {
+            tracing::warn!("partitions are given back while their last burst is on its way: its commit will be fenced");
+        }
+        Ok(epoch)
+    }
+
+    /// They are not read any more.
+    fn forget(&mut self, gone: &[Partition]) {
         // librdkafka keeps a pause over revocation and assignment; its next owner here would never resume it.
         let stopped = self.read_ahead.remove(gone);
         self.call(&stopped, BaseConsumer::resume);
         for partition in gone {
             self.owned.remove(partition);
         }
+    }
+
+    /// Tell librdkafka that they are not read any more.
+    fn give_up(&mut self, gone: &[Partition], revoked: &[(String, i32)]) -> Result<(), End> {
+        self.forget(gone);
         if self.is_eager() {
             self.assigned_generation = None;
             self.poller.ownership.observe(None);
@@ -155,26 +170,21 @@ impl Session<'_> {
 
     /// The position is not in the log: the road hears where the log begins now, and decides.
     pub(super) fn reposition(&mut self, partition: Partition) -> Result<(), End> {
-        let name = (self.poller.names.name(partition.topic).to_owned(), names::number(partition));
-        self.owned.remove(&partition);
-        let stopped = self.read_ahead.remove(&[partition]);
-        self.call(&stopped, BaseConsumer::resume);
+        self.forget(&[partition]);
         let epoch = self.poller.ownership.remove(&[partition]);
         self.tell(Happening::Lost { partitions: vec![partition] })?;
         self.tell(Happening::Assigned { epoch, partitions: Vec::new() })?;
-        let Poller { restorer, orders, silence, .. } = &mut *self.poller;
-        let beat = || silence.beat(since_boot());
-        let assignments = match restorer.restore(&self.consumer, &[partition], orders, beat) {
-            Ok(assignments) => assignments,
-            Err(CannotRestore::Stopped) => return Err(End::Stopped),
-            Err(error) => return Err(End::Failed(format!("{error}; nothing of it is read until somebody has looked"))),
-        };
-        let from = assignments.first().map_or(0, |at| at.committed.unwrap_or(at.log_start).max(at.log_start));
-        let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
-        self.consumer.seek(&name.0, name.1, offset, Duration::from_secs(5)).map_err(rejoin)?;
-        let epoch = self.poller.ownership.add([partition]);
-        self.owned.insert(partition, epoch);
-        self.read_ahead.add(partition);
-        self.tell(Happening::Assigned { epoch, partitions: assignments })
+        let assignments = self.restore(&[partition])?;
+        for at in &assignments {
+            let name = self.poller.names.name(at.partition.topic);
+            self.consumer.seek(name, names::number(at.partition), begin(at), SEEKING).map_err(rejoin)?;
+        }
+        self.take_over(assignments)
     }
+}
+
+/// Where reading begins. A position before the start is a loss that the road has to see; reading it would be an error.
+fn begin(at: &Assignment) -> Offset {
+    let from = at.committed.unwrap_or(at.log_start).max(at.log_start);
+    Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX))
 }

@@ -3,7 +3,7 @@
 //! The crate's `poll` tells the partition of an end but not its topic, which is not enough when several topics are read,
 //! and hands rebalances to a callback, where nothing but globals is at hand.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka_sys as sys;
 
+use super::text;
 use crate::domain::clock::Timestamp;
 use crate::domain::record::{Header, Payload, Record};
 
@@ -195,14 +196,6 @@ impl Owned {
             }
         }
     }
-}
-
-unsafe fn text(text: *const c_char) -> String {
-    if text.is_null() {
-        return String::new();
-    }
-    // SAFETY: librdkafka's texts end with a zero.
-    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
 unsafe fn bytes(data: *const c_void, length: usize) -> Option<Payload> {

@@ -3,12 +3,11 @@
 //! The crate's own type is opaque. Brokers accept the shape of a client that never joined (generation -1, no member)
 //! without any fencing, so a burst must look before it uses one.
 
-use std::ffi::CStr;
-
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka_sys as sys;
 
 use super::super::ownership::{Member, Membership};
+use super::text;
 
 /// Generation and member id, in the form that a transaction sends.
 pub struct GroupMetadata {
@@ -32,10 +31,7 @@ impl GroupMetadata {
         // SAFETY: just checked; the member id belongs to the metadata and ends with a zero.
         let member = unsafe {
             let id = sys::rd_kafka_consumer_group_metadata_member_id(native);
-            Member {
-                generation: sys::rd_kafka_consumer_group_metadata_generation_id(native),
-                id: if id.is_null() { String::new() } else { CStr::from_ptr(id).to_string_lossy().into_owned() },
-            }
+            Member { generation: sys::rd_kafka_consumer_group_metadata_generation_id(native), id: text(id) }
         };
         // Made before the check, so that the check cannot leak it.
         let metadata = Self { native, member };

@@ -9,7 +9,21 @@ mod group;
 mod topic_ids;
 mod transaction;
 
+use std::ffi::{CStr, c_char};
+
 pub(super) use events::{Event, EventQueue};
 pub(super) use group::GroupMetadata;
 pub(super) use topic_ids::{DescribeError, describe_topics};
 pub(super) use transaction::{TransactionError, commit, send_offsets};
+
+/// A text of librdkafka's, copied.
+///
+/// # Safety
+/// It is null, or ends with a zero and lives as long as the call.
+unsafe fn text(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: just checked, and the caller's word.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}

@@ -1,11 +1,13 @@
 //! The ids of topics, which tell a recreated topic from its predecessor. The crate's metadata has names only.
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CString, c_char, c_int};
 use std::ptr;
 use std::time::Duration;
 
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka_sys as sys;
+
+use super::text;
 
 /// A topic as the cluster knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,12 +97,4 @@ unsafe fn read(event: *mut sys::rd_kafka_event_t) -> Result<Vec<TopicDescription
         }
         Ok(found)
     }
-}
-
-unsafe fn text(text: *const c_char) -> String {
-    if text.is_null() {
-        return String::new();
-    }
-    // SAFETY: librdkafka's texts end with a zero.
-    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }

@@ -3,14 +3,14 @@
 //! `send_offsets` takes our readable [`GroupMetadata`]. `commit` goes straight to librdkafka: the crate flushes first, in
 //! steps of 100 ms, which is longer than a burst takes. A polling thread must serve the producer meanwhile.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 
-use super::GroupMetadata;
+use super::{GroupMetadata, text};
 
 /// Why a step failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +62,7 @@ fn result(step: &'static str, error: *mut sys::rd_kafka_error_t) -> Result<(), T
         let read = TransactionError {
             step,
             code: sys::rd_kafka_error_code(error).into(),
-            text: CStr::from_ptr(sys::rd_kafka_error_string(error)).to_string_lossy().into_owned(),
+            text: text(sys::rd_kafka_error_string(error)),
             fatal: sys::rd_kafka_error_is_fatal(error) != 0,
             retriable: sys::rd_kafka_error_is_retriable(error) != 0
                 && sys::rd_kafka_error_txn_requires_abort(error) == 0
