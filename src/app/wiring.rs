@@ -31,6 +31,7 @@ use crate::settings::ledger_url::{Place, place};
 use crate::settings::load::{LoadOptions, Loaded, load};
 use crate::settings::log::LogKind;
 use crate::settings::models;
+use crate::settings::topics::Topics;
 use crate::settings::{Settings, tenants};
 
 /// `ce_source` of everything we write.
@@ -108,9 +109,17 @@ impl Parts {
             clock: self.clock.clone(),
             writer: self.settings.instance_name().to_owned(),
             incarnation,
-            events_topic: self.settings.topics.events.clone(),
+            topics: self.settings.topics.clone(),
+            defers: self.settings.pipeline.deferral && self.settings.ledger.enabled,
             our_source: OUR_SOURCE.to_owned(),
         }
+    }
+
+    /// What a processor reads: events, and what was put off before, even if nothing is put off any more.
+    fn reads(&self) -> Vec<TopicRole> {
+        let tiers = Topics::roles().filter(|role| matches!(role, TopicRole::Deferred(_)));
+        let tiers = tiers.filter(|_| self.settings.ledger.enabled);
+        std::iter::once(TopicRole::Events).chain(tiers).collect()
     }
 
     /// The log as a processor reads it.
@@ -118,7 +127,7 @@ impl Parts {
         match self.settings.log.kind {
             LogKind::Embedded => {
                 let reading = Reading {
-                    roles: vec![TopicRole::Events],
+                    roles: self.reads(),
                     queue: self.settings.pipeline.log_queue,
                     away_limit: self.settings.pipeline.away_limit,
                 };
@@ -135,7 +144,7 @@ impl Parts {
             }
             LogKind::Kafka => {
                 let reading = kafka::Reading {
-                    roles: vec![TopicRole::Events],
+                    roles: self.reads(),
                     outputs: vec![TopicRole::Decisions, TopicRole::Feedback, TopicRole::DeadLetters, TopicRole::Ops],
                     queue: self.settings.pipeline.log_queue,
                     away_limit: self.settings.pipeline.away_limit,

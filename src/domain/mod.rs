@@ -9,6 +9,7 @@ pub mod bytes;
 pub mod clock;
 pub mod dead_letter;
 pub mod decision;
+pub mod deferral;
 pub mod event;
 pub mod feedback;
 pub mod human_feedback;

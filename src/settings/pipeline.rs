@@ -14,6 +14,11 @@ pub struct Pipeline {
     pub max_on_road: usize,
     /// Events of one tenant waiting for admission before reading stops.
     pub max_waiting_per_tenant: usize,
+    /// Whether events that would wait too long for their tenant's limits are put off.
+    pub deferral: bool,
+    /// Longer than this nobody waits for its tenant's limits in memory.
+    #[serde(with = "humantime_serde")]
+    pub defer_after: Duration,
     /// Time between bursts.
     #[serde(with = "humantime_serde")]
     pub burst_interval: Duration,

@@ -110,6 +110,7 @@ fn durations(settings: &Settings) -> Vec<(&'static str, Duration, Duration, Dura
         ("ledger.postgres.leak_after", postgres.leak_after, MILLISECOND, HOUR),
         ("ledger.postgres.heartbeat_interval", postgres.heartbeat_interval, 10 * MILLISECOND, 60 * SECOND),
         ("ledger.postgres.heartbeat_stale", postgres.heartbeat_stale, 30 * MILLISECOND, HOUR),
+        ("pipeline.defer_after", pipeline.defer_after, 100 * MILLISECOND, HOUR),
         ("pipeline.burst_interval", pipeline.burst_interval, MILLISECOND, 5 * SECOND),
         ("pipeline.retry_pause", pipeline.retry_pause, MILLISECOND, 60 * SECOND),
         ("pipeline.away_limit", pipeline.away_limit, 10 * MILLISECOND, 60 * SECOND),

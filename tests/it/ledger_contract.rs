@@ -11,11 +11,11 @@ use gatekeeper::adapters::memory::ledger::{Fault, MemoryLedger, Moment};
 use gatekeeper::domain::clock::{Clock, Timestamp};
 use gatekeeper::domain::identity::BodyHash;
 use gatekeeper::domain::position::Position;
-use gatekeeper::pipeline::dedupe::ledger::{Claim, Entry, Ledger as _, LedgerError, Outcome, Row};
+use gatekeeper::pipeline::dedupe::ledger::{Ahead, Claim, Entry, Ledger as _, LedgerError, Outcome, Row};
 
 use world::{
-    Store, World, accepted, answer, answered, at, claim, commit, find, key, lease, one, published, reached, rejected,
-    release, repair, row, take_over, vanished,
+    Store, World, accepted, answer, answered, at, came_back, claim, commit, find, key, lease, one, published, put_off,
+    reached, rejected, release, repair, repair_copies, row, take_over, vanished,
 };
 
 fn owner_in(outcome: &Outcome) -> u64 {
@@ -38,6 +38,7 @@ async fn the_first_claim_wins_and_is_told_to_the_second(world: World) {
         key: key(1),
         owner: at(20),
         hop: 0,
+        copy: None,
         body: claim(1, 20).body,
         first_seen_at: Timestamp(20),
         answer: None,
@@ -46,6 +47,8 @@ async fn the_first_claim_wins_and_is_told_to_the_second(world: World) {
         published_at: None,
         vanished: false,
         rejected: false,
+        deferred_to: None,
+        ahead: None,
     };
     assert_eq!(first, Outcome::Row(Arc::new(expected.clone())));
     assert_eq!(row(&ledger, 1).await, expected);
@@ -132,6 +135,9 @@ async fn a_takeover_is_won_once_and_its_loser_reads_the_winner(world: World) {
         published_at: None,
         vanished: false,
         rejected: true,
+        copy: None,
+        deferred_to: None,
+        ahead: None,
         key: key(1),
     };
     assert_eq!(row(&ledger, 1).await, expected);
@@ -297,6 +303,63 @@ async fn marks_are_repaired_only_where_a_finished_offset_proves_a_published_verd
     assert_eq!(marks, [Some(20), Some(99), unfinished, without_verdict, vanished, went_on_in_a_deferred_copy, beyond]);
 }
 
+async fn what_was_put_off_is_repaired_by_its_latest_copy(world: World) {
+    let ledger = world.ledger().await;
+    let mut batch = Vec::new();
+    // Copies at 50 to 53: published, still unfinished, put off again before it was judged, vanished.
+    for number in 0..4 {
+        let offset = 10 + u64::from(number);
+        batch.extend([Entry::Claim(claim(number, offset)), put_off(number, offset, 0)]);
+        batch.push(Entry::Claim(came_back(number, offset, 1, 40 + offset)));
+    }
+    batch.extend([0, 1, 3].map(|number| reached(number, 10 + u64::from(number), accepted("v"))));
+    batch.extend([put_off(2, 12, 1), vanished(13, 14)]);
+    commit(&ledger, batch).await;
+    assert_eq!(
+        one(&ledger, repair(100, &[])).await,
+        Outcome::Changed(0),
+        "the owner's offset was finished by a deferral"
+    );
+    assert_eq!(one(&ledger, repair_copies(54, &[51])).await, Outcome::Changed(1));
+    // The second copy of the third is judged and committed; its first one's offset says nothing any more.
+    commit(&ledger, vec![Entry::Claim(came_back(2, 12, 2, 60)), reached(2, 12, accepted("v"))]).await;
+    assert_eq!(one(&ledger, repair_copies(60, &[51])).await, Outcome::Changed(0));
+    assert_eq!(one(&ledger, repair_copies(61, &[51])).await, Outcome::Changed(1));
+    let mut marks = Vec::new();
+    for number in 0..4 {
+        marks.push(row(&ledger, number).await.published_at.is_some());
+    }
+    assert_eq!(marks, [true, false, true, false]);
+}
+
+async fn a_claim_is_told_what_is_put_off_and_comes_before_it(world: World) {
+    let ledger = world.ledger().await;
+    let claims = (1..=3).map(|number| Entry::Claim(claim(number, 10 + u64::from(number))));
+    commit(&ledger, claims.chain([put_off(1, 11, 2), put_off(2, 12, 1)]).collect()).await;
+    let ahead_of = async |claim: Claim| match one(&ledger, Entry::Claim(claim)).await {
+        Outcome::Row(row) => row.ahead,
+        other => panic!("a row was expected: {other:?}"),
+    };
+    let ahead = |count, tier| Some(Ahead { count, tier });
+    assert_eq!(ahead_of(claim(3, 13)).await, ahead(2, 1), "the tier of the latest");
+    assert_eq!(ahead_of(claim(1, 11)).await, None, "not of itself");
+    assert_eq!(ahead_of(came_back(2, 12, 1, 50)).await, ahead(1, 2), "one that came back asks for its origin's place");
+    assert_eq!(row(&ledger, 2).await.deferred_to, Some(1));
+    assert_eq!(ahead_of(Claim { ticket: "acme|8".into(), ..claim(4, 20) }).await, None, "another ticket");
+    let elsewhere = Claim { position: Position { partition: 9, ..at(20) }, ..claim(5, 20) };
+    assert_eq!(ahead_of(elsewhere).await, None, "another partition");
+
+    // Once published it is ahead of nobody, even for a claim that stands before the mark in its batch.
+    let batch = vec![Entry::Claim(claim(6, 30)), reached(1, 11, accepted("v")), published(1, 11, 50)];
+    let outcomes = commit(&ledger, batch).await;
+    assert!(matches!(&outcomes[0], Outcome::Row(row) if row.ahead == ahead(1, 1)), "{outcomes:?}");
+    one(&ledger, vanished(12, 13)).await;
+    assert_eq!(ahead_of(claim(7, 31)).await, None, "what cannot come back is waited for by nobody");
+    assert_eq!(one(&ledger, put_off(6, 99, 0)).await, Outcome::NotOwner);
+    commit(&ledger, vec![reached(6, 30, accepted("v")), put_off(6, 30, 0)]).await;
+    assert_eq!(row(&ledger, 6).await.deferred_to, None, "what has its verdict is not put off");
+}
+
 async fn rows_are_forgotten_by_their_fate_not_by_their_age(world: World) {
     let ledger = world.ledger().await;
     let mut batch: Vec<Entry> = (0..6).map(|number| Entry::Claim(claim(number, u64::from(number)))).collect();
@@ -395,6 +458,8 @@ promises! {
     the_first_published_mark_stays
     what_may_never_come_again_vanishes_unless_it_was_published
     marks_are_repaired_only_where_a_finished_offset_proves_a_published_verdict
+    what_was_put_off_is_repaired_by_its_latest_copy
+    a_claim_is_told_what_is_put_off_and_comes_before_it
     rows_are_forgotten_by_their_fate_not_by_their_age
     what_was_committed_is_there_after_a_restart
     two_processes_that_claim_at_once_agree_on_one_owner

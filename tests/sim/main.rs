@@ -26,6 +26,7 @@ struct Totals {
     crashes: u64,
     rebalances: u64,
     failed_bursts: u64,
+    deferrals: u64,
     calls: u64,
     calls_lost: u64,
     calls_cut_off: u64,
@@ -38,6 +39,7 @@ fn count(totals: &mut Totals, report: &Report, faults: &world::Faults) {
     totals.crashes += faults.crashes;
     totals.rebalances += faults.rebalances;
     totals.failed_bursts += faults.failed_bursts;
+    totals.deferrals += faults.deferrals;
     totals.calls += report.calls;
     totals.calls_lost += report.calls_lost;
     totals.calls_cut_off += report.calls_cut_off;
@@ -55,12 +57,13 @@ fn every_seed_keeps_the_promises() {
         count(&mut totals, &report, &faults);
     }
     println!(
-        "{} histories, {} records, {} crashes, {} rebalances, {} bursts that did not commit, {} calls, {} lost, {} cut off, {:?}",
+        "{} histories, {} records, {} crashes, {} rebalances, {} bursts that did not commit, {} deferrals, {} calls, {} lost, {} cut off, {:?}",
         totals.histories,
         totals.records,
         totals.crashes,
         totals.rebalances,
         totals.failed_bursts,
+        totals.deferrals,
         totals.calls,
         totals.calls_lost,
         totals.calls_cut_off,
@@ -70,6 +73,7 @@ fn every_seed_keeps_the_promises() {
         assert!(totals.crashes > totals.histories / 2, "the crashes did not fire");
         assert!(totals.rebalances > totals.histories / 2, "the rebalances did not fire");
         assert!(totals.failed_bursts > totals.histories / 2, "the aborts did not fire");
+        assert!(totals.deferrals > totals.histories / 2, "nothing was put off");
         for code in ["DECIDED", "SAME_EVENT", "IDEMPOTENCY_CONFLICT", "DECODE_FAILED", "NEWER_EVENT", "BREAKER_OPEN"] {
             assert!(totals.codes.contains_key(code), "no history came to {code}");
         }

@@ -34,6 +34,9 @@ use tokio::time::{Instant, sleep};
 use super::tickets::{TENANTS, Upstream};
 
 const PARTITIONS: u32 = 4;
+/// What an instance reads: events, and those that were put off.
+const READS: [TopicRole; 5] =
+    [TopicRole::Events, TopicRole::Deferred(0), TopicRole::Deferred(1), TopicRole::Deferred(2), TopicRole::Deferred(3)];
 const EPOCH: i64 = 1_790_000_000_000;
 
 /// What really went wrong.
@@ -42,6 +45,7 @@ pub struct Faults {
     pub crashes: u64,
     pub rebalances: u64,
     pub failed_bursts: u64,
+    pub deferrals: u64,
 }
 
 /// Metadata so short that a handful of unfinished offsets in pieces does not fit. No setting allows it: it makes the rare
@@ -177,8 +181,8 @@ impl World {
             largest_batch: chance.random_range(1..40),
             revoke_deadline: Duration::from_millis(chance.random_range(20..2_000)),
         };
-        let roles =
-            [TopicRole::Events, TopicRole::Decisions, TopicRole::Feedback, TopicRole::DeadLetters, TopicRole::Ops];
+        let outputs = [TopicRole::Decisions, TopicRole::Feedback, TopicRole::DeadLetters, TopicRole::Ops];
+        let roles: Vec<_> = READS.into_iter().chain(outputs).collect();
         let log = MemoryLog::new(&roles, PARTITIONS, ChaCha8Rng::seed_from_u64(seed ^ 0x10c), weather);
         let upstream = Upstream::new(chance.random_range(3..40));
         Self {
@@ -215,6 +219,9 @@ impl World {
         self.heal(names).await;
         let finished = self.finish().await;
         self.faults.failed_bursts = self.log.failed_bursts();
+        let tiers = READS.iter().skip(1).flat_map(|topic| (0..PARTITIONS).map(|number| (*topic, number)));
+        self.faults.deferrals =
+            tiers.map(|(topic, number)| self.log.records(Partition { topic, number }).len() as u64).sum();
         let mut report = self.judge().await;
         if !finished {
             report.open = report.open.max(1);
@@ -281,11 +288,12 @@ impl World {
 
     /// Everything gets its terminal, in bounded time.
     async fn finish(&mut self) -> bool {
-        let deadline = Instant::now() + Duration::from_secs(600);
+        let deadline = Instant::now() + Duration::from_secs(4 * 3_600);
         while Instant::now() < deadline {
             assert!(self.instances.values().all(|instance| !instance.task.is_finished()), "an instance ended itself");
-            let done = (0..PARTITIONS).all(|number| {
-                let partition = Partition { topic: TopicRole::Events, number };
+            let everything = READS.iter().flat_map(|topic| (0..PARTITIONS).map(|number| (*topic, number)));
+            let done = everything.into_iter().all(|(topic, number)| {
+                let partition = Partition { topic, number };
                 let end = self.log.records(partition).len() as u64;
                 end == 0 || self.log.position(partition).is_some_and(|(base, _)| base == end)
             });
@@ -333,7 +341,7 @@ impl World {
         let members: Vec<_> = self.instances.values().map(|instance| instance.member).collect();
         if !members.is_empty() {
             self.faults.rebalances += 1;
-            self.log.rebalance(&[TopicRole::Events], &members, at_once).await;
+            self.log.rebalance(&READS, &members, at_once).await;
         }
     }
 
@@ -394,7 +402,8 @@ impl World {
             clock: self.clock.clone(),
             writer: name.to_owned(),
             incarnation: self.incarnations,
-            events_topic: self.settings.topics.events.clone(),
+            topics: self.settings.topics.clone(),
+            defers: true,
             our_source: "/gatekeeper".to_owned(),
         }
     }
@@ -476,6 +485,7 @@ fn settings(chance: &mut ChaCha8Rng) -> Settings {
         format!("pipeline.max_on_road={}", chance.random_range(40..200)),
         format!("pipeline.metadata_max_chars={}", chance.random_range(256..512)),
         format!("pipeline.superseding={}", chance.random_bool(0.7)),
+        format!("pipeline.defer_after=\"{}ms\"", chance.random_range(100..5_000)),
         format!("ledger.batch_max_entries={}", chance.random_range(1..80)),
         "triage.chain=[\"openai\"]".to_owned(),
         "models.openai.api_key=\"only-a-simulation-0000\"".to_owned(),
@@ -492,7 +502,7 @@ fn tenants(chance: &mut ChaCha8Rng) -> TenantBook {
     for tenant in &mut tenants {
         tenant.decide_by = Duration::from_millis(chance.random_range(500..60_000));
         if chance.random_bool(0.2) {
-            tenant.limits.requests_per_minute = Some(chance.random_range(60..600));
+            tenant.limits.requests_per_minute = Some(chance.random_range(5..100));
         }
     }
     TenantBook::new(tenants, None)

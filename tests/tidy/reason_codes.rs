@@ -22,7 +22,11 @@ const GUARD: &str = "src/pipeline/triage/guard/tests.rs";
 const INGEST: &str = "src/pipeline/ingest/tests.rs";
 const IGNORE: &str = "src/pipeline/lane/ignore.rs";
 
-const NO_DEFERRAL: &str = "there is no deferral yet: a full queue stops the reading";
+const DEFERRAL: &str = "tests/it/story/deferral.rs";
+const IN_ORDER: &str = "what_a_tenants_limits_have_no_room_for_is_put_off_and_comes_back_in_order";
+
+const NOT_DEFERRED: &str =
+    "only what waits for its tenant's limits is put off; what waits for a model stays in the log";
 
 const PROOFS: &[(FeedbackStatus, ReasonCode, Proof)] = &[
     (Accepted, Decided, Test(SIMULATION, "every_seed_keeps_the_promises")),
@@ -57,11 +61,11 @@ const PROOFS: &[(FeedbackStatus, ReasonCode, Proof)] = &[
     (Rejected, TenantDisabled, Test(INGEST, "a_tenant_that_is_unknown_or_disabled_is_turned_away")),
     (Rejected, IdempotencyConflict, Test(SIMULATION, "every_seed_keeps_the_promises")),
     (Rejected, PayloadTooLarge, Test(INGEST, "a_value_that_is_too_large_is_not_even_decoded")),
-    (Deferred, TenantRateLimited, NotYet(NO_DEFERRAL)),
-    (Deferred, ProviderRateLimited, NotYet(NO_DEFERRAL)),
-    (Deferred, BreakerOpen, NotYet(NO_DEFERRAL)),
-    (Deferred, BudgetExhausted, NotYet(NO_DEFERRAL)),
-    (Deferred, WaitingForEarlierEvent, NotYet(NO_DEFERRAL)),
+    (Deferred, TenantRateLimited, Test(DEFERRAL, IN_ORDER)),
+    (Deferred, ProviderRateLimited, NotYet(NOT_DEFERRED)),
+    (Deferred, BreakerOpen, NotYet(NOT_DEFERRED)),
+    (Deferred, BudgetExhausted, NotYet(NOT_DEFERRED)),
+    (Deferred, WaitingForEarlierEvent, Test(DEFERRAL, IN_ORDER)),
 ];
 
 /// What is wrong with the table, given the sources as path and text.

@@ -13,7 +13,7 @@ use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
-use crate::pipeline::dedupe::ledger::{Claim, Entry, Ledger, LedgerError, Outcome, Row};
+use crate::pipeline::dedupe::ledger::{Ahead, Claim, Entry, Ledger, LedgerError, Outcome, Row};
 
 /// What a database would hold.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +68,8 @@ struct Held {
     row: Row,
     rejected_at: Option<Timestamp>,
     lease: Option<(Holder, Timestamp)>,
+    /// The lane of a deferred event.
+    deferred_ticket: Option<Arc<str>>,
 }
 
 impl MemoryLedger {
@@ -112,7 +114,8 @@ impl Ledger for MemoryLedger {
             let outcomes = {
                 let mut rows = self.rows.lock();
                 let now = self.clock.now();
-                entries.iter().map(|entry| apply(&mut rows, entry, &self.me, now)).collect()
+                let outcomes: Vec<_> = entries.iter().map(|entry| apply(&mut rows, entry, &self.me, now)).collect();
+                entries.iter().zip(outcomes).map(|(entry, outcome)| look_ahead(&rows, entry, outcome)).collect()
             };
             self.pass(Moment::AfterApply, &entries).await?;
             Ok(outcomes)
@@ -194,6 +197,16 @@ fn apply(rows: &mut Map, entry: &Entry, me: &Holder, now: Timestamp) -> Outcome 
             }
             None => Outcome::NotOwner,
         },
+        Entry::Defer { key, owner, ticket, tier } => match owned(rows, *key, owner) {
+            Some(held) => {
+                if held.row.verdict.is_none() {
+                    held.row.deferred_to = Some(*tier);
+                    held.deferred_ticket = Some(Arc::clone(ticket));
+                }
+                Outcome::Done
+            }
+            None => Outcome::NotOwner,
+        },
         Entry::Published { key, owner, at } => match owned(rows, *key, owner) {
             Some(held) => {
                 held.row.published_at.get_or_insert(*at);
@@ -207,15 +220,22 @@ fn apply(rows: &mut Map, entry: &Entry, me: &Holder, now: Timestamp) -> Outcome 
             vanishes
         }),
         Entry::RepairPublished { topic_id, partition, to, unfinished, at } => {
-            change(rows, topic_id, *partition, |row| {
-                let finished = row.owner.offset < *to && !unfinished.contains(&row.owner.offset);
-                let unmarked = row.published_at.is_none() && row.verdict.is_some();
-                let by_its_owner = !row.vanished && row.hop == 0;
-                if finished && unmarked && by_its_owner {
+            let mut changed = 0;
+            for row in rows.values_mut().map(|held| &mut held.row) {
+                let latest = if row.hop == 0 { Some(&row.owner) } else { row.copy.as_ref() };
+                let is_finished = |at: &Position| {
+                    at.topic_id == *topic_id
+                        && at.partition == *partition
+                        && at.offset < *to
+                        && !unfinished.contains(&at.offset)
+                };
+                let unmarked = row.published_at.is_none() && row.verdict.is_some() && !row.vanished;
+                if unmarked && latest.is_some_and(is_finished) {
                     row.published_at = Some(*at);
+                    changed += 1;
                 }
-                finished && unmarked && by_its_owner
-            })
+            }
+            Outcome::Changed(changed)
         }
     }
 }
@@ -225,10 +245,15 @@ fn owned<'a>(rows: &'a mut Map, key: DedupeKey, owner: &Position) -> Option<&'a 
 }
 
 fn claim_row(rows: &mut Map, claim: &Claim) -> Outcome {
-    let held =
-        rows.entry(claim.key).or_insert_with(|| Held { row: Row::left_by(claim), rejected_at: None, lease: None });
-    if held.row.owner == claim.position {
-        held.row.hop = held.row.hop.max(claim.hop);
+    let held = rows.entry(claim.key).or_insert_with(|| Held {
+        row: Row::left_by(claim),
+        rejected_at: None,
+        lease: None,
+        deferred_ticket: None,
+    });
+    if held.row.owner == claim.position && held.row.hop < claim.hop {
+        held.row.hop = claim.hop;
+        held.row.copy.clone_from(&claim.copy);
     }
     Outcome::Row(Arc::new(held.row.clone()))
 }
@@ -242,6 +267,7 @@ fn take_over(rows: &mut Map, claim: &Claim, from: &Position) {
             key: claim.key,
             owner: claim.position.clone(),
             hop: claim.hop,
+            copy: claim.copy.clone(),
             body: claim.body,
             first_seen_at: held.row.first_seen_at,
             answer: None,
@@ -250,8 +276,31 @@ fn take_over(rows: &mut Map, claim: &Claim, from: &Position) {
             published_at: None,
             vanished: false,
             rejected: held.row.rejected,
+            deferred_to: None,
+            ahead: None,
         };
+        held.deferred_ticket = None;
     }
+}
+
+/// What of the same ticket is put off and comes before a claim, as it is once the whole batch is written.
+fn look_ahead(rows: &Map, entry: &Entry, outcome: Outcome) -> Outcome {
+    let (Entry::Claim(claim) | Entry::TakeOver { claim, .. }, Outcome::Row(row)) = (entry, &outcome) else {
+        return outcome;
+    };
+    let place = &claim.position;
+    let is_ahead = |held: &&Held| {
+        let owner = &held.row.owner;
+        held.deferred_ticket.as_ref() == Some(&claim.ticket)
+            && (&owner.topic_id, owner.partition) == (&place.topic_id, place.partition)
+            && owner.offset < place.offset
+            && held.row.published_at.is_none()
+            && !held.row.vanished
+    };
+    let ahead: Vec<&Held> = rows.values().filter(is_ahead).collect();
+    let latest = ahead.iter().max_by_key(|held| held.row.owner.offset).and_then(|held| held.row.deferred_to);
+    let ahead = latest.map(|tier| Ahead { count: ahead.len() as u64, tier });
+    Outcome::Row(Arc::new(Row { ahead, ..Row::clone(row) }))
 }
 
 fn lease(held: Option<&mut Held>, lasts: Duration, me: &Holder, now: Timestamp) -> Outcome {

@@ -17,7 +17,7 @@ use super::step::Scribe;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::DedupeKey;
 use crate::pipeline::dedupe::ledger::kill_points::KillPoints;
-use crate::pipeline::dedupe::ledger::outcomes::Holder;
+use crate::pipeline::dedupe::ledger::outcomes::{self, Holder};
 use crate::pipeline::dedupe::ledger::plan::{self, Kind, key_of};
 use crate::pipeline::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome, Row};
 use crate::settings::ledger::Ledger as Settings;
@@ -136,8 +136,13 @@ impl Shared {
                 outcomes[index] = Some(outcome);
             }
         }
+        let claims = plan::claims(batch);
+        let ahead = if claims.is_empty() { Vec::new() } else { scribe.ahead(&claims).await? };
         scribe.session.say(&statements::COMMIT).await?;
-        Ok(outcomes.into_iter().map(|outcome| outcome.expect("a plan has every entry in a step")).collect())
+        let mut outcomes: Vec<Outcome> =
+            outcomes.into_iter().map(|outcome| outcome.expect("a plan has every entry in a step")).collect();
+        outcomes::look_ahead(batch, &mut outcomes, ahead);
+        Ok(outcomes)
     }
 
     fn session<'a>(&self, held: &'a mut Held) -> Session<'a> {

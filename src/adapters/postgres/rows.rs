@@ -41,6 +41,7 @@ fn decode(row: &PgRow) -> Result<Held, sqlx::Error> {
         key: DedupeKey(hash(row, 0)?),
         owner: Position { topic_id: row.try_get(1)?, partition: number(row, 2)?, offset: number(row, 3)? },
         hop: number(row, 4)?,
+        copy: copy(row)?,
         body: BodyHash { form: small(row, 5)?, sha256: hash(row, 6)? },
         first_seen_at: Timestamp(row.try_get(7)?),
         answer: json(row, 8)?,
@@ -49,8 +50,16 @@ fn decode(row: &PgRow) -> Result<Held, sqlx::Error> {
         published_at: time(11)?,
         vanished: row.try_get(12)?,
         rejected: time(13)?.is_some(),
+        deferred_to: row.try_get::<Option<i16>, _>(19)?.map(|_| small(row, 19)).transpose()?,
+        ahead: None,
     };
     Ok(Held { row: Arc::new(row), lease })
+}
+
+/// A copy stands in the partition of the same number.
+fn copy(row: &PgRow) -> Result<Option<Position>, sqlx::Error> {
+    let Some(topic_id) = row.try_get(17)? else { return Ok(None) };
+    Ok(Some(Position { topic_id, partition: number(row, 2)?, offset: number(row, 18)? }))
 }
 
 fn hash(row: &PgRow, index: usize) -> Result<[u8; 32], sqlx::Error> {

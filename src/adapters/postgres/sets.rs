@@ -43,6 +43,15 @@ pub(super) fn of(kind: Kind, statement: &Statement, entries: &[&Entry]) -> Set {
         Kind::Verdict => set
             .bind(column(entries, |entry| verdict(entry).map(written)))
             .bind(column(entries, |entry| verdict(entry).map(rejected_at))),
+        Kind::Defer => set
+            .bind(column(entries, |entry| match entry {
+                Entry::Defer { ticket, .. } => Some(named(ticket)),
+                _ => None,
+            }))
+            .bind(column(entries, |entry| match entry {
+                Entry::Defer { tier, .. } => Some(i16::from(*tier)),
+                _ => None,
+            })),
         Kind::Published => set.bind(column(entries, time)),
         Kind::Release | Kind::Vanished | Kind::RepairPublished => set,
     }
@@ -64,6 +73,17 @@ fn claims(set: Set, entries: &[&Entry]) -> Set {
         .bind(column(entries, |entry| claim(entry).map(|claim| named(&claim.tenant_id))))
         .bind(column(entries, |entry| claim(entry).map(|claim| named(&claim.event_id))))
         .bind(column(entries, |entry| claim(entry).map(|claim| claim.at.0)))
+        .bind(column(entries, |entry| claim(entry).map(|claim| claim.copy.as_ref().map(|copy| named(&copy.topic_id)))))
+        .bind(column(entries, |entry| claim(entry).map(|claim| claim.copy.as_ref().map(|copy| bound(copy.offset)))))
+}
+
+/// The claims of a batch by lane and position.
+pub(super) fn places(statement: &Statement, claims: &[&Claim]) -> Set {
+    sqlx::query(statement.sql)
+        .bind(claims.iter().map(|claim| named(&claim.ticket)).collect::<Vec<_>>())
+        .bind(claims.iter().map(|claim| named(&claim.position.topic_id)).collect::<Vec<_>>())
+        .bind(claims.iter().map(|claim| i64::from(claim.position.partition)).collect::<Vec<_>>())
+        .bind(claims.iter().map(|claim| bound(claim.position.offset)).collect::<Vec<_>>())
 }
 
 /// Keys alone.
@@ -83,6 +103,7 @@ fn owner(entry: &Entry) -> Option<&Position> {
         | Entry::Release { owner, .. }
         | Entry::Answer { owner, .. }
         | Entry::Verdict { owner, .. }
+        | Entry::Defer { owner, .. }
         | Entry::Published { owner, .. } => Some(owner),
         Entry::Vanished { .. } | Entry::RepairPublished { .. } => None,
     }

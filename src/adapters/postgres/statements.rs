@@ -38,11 +38,13 @@ pub(super) const LOCK: Statement = Statement {
 pub(super) const CLAIM: Statement = Statement {
     name: "claim",
     sql: "INSERT INTO ledger AS l (key, owner_topic, owner_partition, owner_offset, hop, body_form, body_hash,
-                                   tenant_id, event_id, first_seen_at)
+                                   tenant_id, event_id, first_seen_at, copy_topic, copy_offset)
           SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[],
-                               $7::bytea[], $8::text[], $9::text[], $10::bigint[]) AS j (key)
+                               $7::bytea[], $8::text[], $9::text[], $10::bigint[], $11::text[], $12::bigint[])
+                        AS j (key)
           ORDER BY j.key
-          ON CONFLICT (key) DO UPDATE SET hop = excluded.hop
+          ON CONFLICT (key) DO UPDATE
+          SET hop = excluded.hop, copy_topic = excluded.copy_topic, copy_offset = excluded.copy_offset
           WHERE l.owner_topic = excluded.owner_topic AND l.owner_partition = excluded.owner_partition
             AND l.owner_offset = excluded.owner_offset AND l.hop < excluded.hop",
 };
@@ -53,11 +55,13 @@ pub(super) const TAKE_OVER: Statement = Statement {
     sql: r#"UPDATE ledger AS l
           SET owner_topic = j.topic, owner_partition = j.partition, owner_offset = j."offset", hop = j.hop,
               body_form = j.form, body_hash = j.hash, event_id = j.event_id,
+              copy_topic = j.copy_topic, copy_offset = j.copy_offset, deferred_ticket = NULL, deferred_to = NULL,
               answer = NULL, answered_at = NULL, verdict = NULL, is_rejected = false, published_at = NULL,
               vanished = false, lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
           FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[], $7::bytea[],
-                      $8::text[], $9::text[], $10::bigint[], $11::text[], $12::bigint[], $13::bigint[])
-               AS j (key, topic, partition, "offset", hop, form, hash, tenant_id, event_id, at,
+                      $8::text[], $9::text[], $10::bigint[], $11::text[], $12::bigint[],
+                      $13::text[], $14::bigint[], $15::bigint[])
+               AS j (key, topic, partition, "offset", hop, form, hash, tenant_id, event_id, at, copy_topic, copy_offset,
                      from_topic, from_partition, from_offset)
           WHERE l.key = j.key
             AND l.owner_topic = j.from_topic AND l.owner_partition = j.from_partition
@@ -123,6 +127,30 @@ pub(super) const VERDICT: Statement = Statement {
             AND l.verdict IS NULL"#,
 };
 
+/// Touches every row of the owner; where there is a verdict nothing changes any more.
+pub(super) const DEFER: Statement = Statement {
+    name: "defer",
+    sql: r#"UPDATE ledger AS l
+          SET deferred_ticket = CASE WHEN l.verdict IS NULL THEN j.ticket ELSE l.deferred_ticket END,
+              deferred_to = CASE WHEN l.verdict IS NULL THEN j.tier ELSE l.deferred_to END
+          FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::smallint[])
+               AS j (key, topic, partition, "offset", ticket, tier)
+          WHERE l.key = j.key
+            AND l.owner_topic = j.topic AND l.owner_partition = j.partition AND l.owner_offset = j."offset""#,
+};
+
+/// What is put off and comes before each claim of a batch, by the claim's place in it (from 1).
+pub(super) const AHEAD: Statement = Statement {
+    name: "ahead",
+    sql: r#"SELECT j.place, count(*), (array_agg(l.deferred_to ORDER BY l.owner_offset DESC))[1]
+          FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
+               AS j (ticket, topic, partition, "offset", place)
+          JOIN ledger AS l ON l.deferred_ticket = j.ticket AND l.owner_topic = j.topic
+                          AND l.owner_partition = j.partition AND l.owner_offset < j."offset"
+          WHERE l.published_at IS NULL AND l.deferred_ticket IS NOT NULL AND NOT l.vanished
+          GROUP BY j.place"#,
+};
+
 /// The first mark stays: the window runs from there.
 pub(super) const PUBLISHED: Statement = Statement {
     name: "published",
@@ -144,7 +172,7 @@ pub(super) const VANISHED: Statement = Statement {
 
 /// A finished offset proves a published verdict only where there is a verdict (it is saved before its burst), where the
 /// owner did not vanish (a gap counts as finished too), and where no deferred copy went on for it: then the owner's
-/// offset was finished by the deferral, and the terminal is still to come.
+/// offset was finished by the deferral, and [`REPAIR_COPIES`] asks the copy's.
 pub(super) const REPAIR_PUBLISHED: Statement = Statement {
     name: "repair_published",
     sql: "UPDATE ledger SET published_at = $5
@@ -152,12 +180,21 @@ pub(super) const REPAIR_PUBLISHED: Statement = Statement {
             AND published_at IS NULL AND verdict IS NOT NULL AND NOT vanished AND hop = 0",
 };
 
-/// Columns in the order in which [`super::rows`] reads them; the last is how many milliseconds the lease still lasts.
+/// The same for events that were put off: the latest copy's offset speaks for them.
+pub(super) const REPAIR_COPIES: Statement = Statement {
+    name: "repair_copies",
+    sql: "UPDATE ledger SET published_at = $5
+          WHERE copy_topic = $1 AND owner_partition = $2 AND copy_offset < $3 AND copy_offset <> ALL($4)
+            AND published_at IS NULL AND copy_topic IS NOT NULL AND verdict IS NOT NULL AND NOT vanished AND hop > 0",
+};
+
+/// Columns in the order in which [`super::rows`] reads them; column 16 is how many milliseconds the lease still lasts.
 pub(super) const READ: Statement = Statement {
     name: "read",
     sql: "SELECT key, owner_topic, owner_partition, owner_offset, hop, body_form, body_hash, first_seen_at,
                  answer, answered_at, verdict, published_at, vanished, rejected_at, lease_instance, lease_incarnation,
-                 ceil(extract(epoch FROM lease_until - statement_timestamp()) * 1000)::bigint
+                 ceil(extract(epoch FROM lease_until - statement_timestamp()) * 1000)::bigint,
+                 copy_topic, copy_offset, deferred_to
           FROM ledger WHERE key = ANY($1)",
 };
 

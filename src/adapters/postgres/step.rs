@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
 use super::rows;
 use super::session::Session;
 use super::sets::{self, bound, millis, named};
 use super::statements;
 use crate::pipeline::dedupe::ledger::outcomes::{self, Holder};
 use crate::pipeline::dedupe::ledger::plan::{Kind, Step, key_of};
-use crate::pipeline::dedupe::ledger::{Entry, Outcome};
+use crate::pipeline::dedupe::ledger::{Ahead, Claim, Entry, Outcome};
 
 /// Writes the steps of one batch, inside its transaction.
 pub(super) struct Scribe<'a> {
@@ -47,6 +50,7 @@ impl Scribe<'_> {
             Kind::Release => &statements::RELEASE,
             Kind::Answer => &statements::ANSWER,
             Kind::Verdict => &statements::VERDICT,
+            Kind::Defer => &statements::DEFER,
             Kind::Published => &statements::PUBLISHED,
             Kind::Vanished | Kind::RepairPublished => unreachable!("ranges are written one by one"),
         };
@@ -75,19 +79,33 @@ impl Scribe<'_> {
     }
 
     async fn write_range(&mut self, entry: &Entry) -> Result<u64, sqlx::Error> {
-        let (statement, query) = match entry {
+        match entry {
             Entry::Vanished { topic_id, partition, from, to } => {
                 let query = sqlx::query(statements::VANISHED.sql).bind(named(topic_id)).bind(i64::from(*partition));
-                (&statements::VANISHED, query.bind(bound(*from)).bind(bound(*to)))
+                self.session.change(&statements::VANISHED, query.bind(bound(*from)).bind(bound(*to))).await
             }
             Entry::RepairPublished { topic_id, partition, to, unfinished, at } => {
                 let unfinished: Vec<i64> = unfinished.iter().map(|offset| bound(*offset)).collect();
-                let query = sqlx::query(statements::REPAIR_PUBLISHED.sql).bind(named(topic_id));
-                let query = query.bind(i64::from(*partition)).bind(bound(*to)).bind(unfinished).bind(at.0);
-                (&statements::REPAIR_PUBLISHED, query)
+                let mut changed = 0;
+                for statement in [&statements::REPAIR_PUBLISHED, &statements::REPAIR_COPIES] {
+                    let query = sqlx::query(statement.sql).bind(named(topic_id)).bind(i64::from(*partition));
+                    let query = query.bind(bound(*to)).bind(unfinished.clone()).bind(at.0);
+                    changed += self.session.change(statement, query).await?;
+                }
+                Ok(changed)
             }
             _ => unreachable!("only ranges are planned as ranges"),
+        }
+    }
+
+    /// What is put off and comes before each of these claims, by its place among them.
+    pub(super) async fn ahead(&mut self, claims: &[&Claim]) -> Result<Vec<(usize, Ahead)>, sqlx::Error> {
+        let rows = self.session.read(&statements::AHEAD, sets::places(&statements::AHEAD, claims)).await?;
+        let decode = |row: &PgRow| {
+            let (place, count, tier): (i64, i64, i16) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let ahead = Ahead { count: count.unsigned_abs(), tier: u8::try_from(tier).unwrap_or(u8::MAX) };
+            Ok((usize::try_from(place - 1).unwrap_or(usize::MAX), ahead))
         };
-        self.session.change(statement, query).await
+        rows.iter().map(decode).collect()
     }
 }

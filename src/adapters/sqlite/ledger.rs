@@ -13,7 +13,7 @@ use super::step::{self, Scribe};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::identity::DedupeKey;
 use crate::pipeline::dedupe::ledger::kill_points::KillPoints;
-use crate::pipeline::dedupe::ledger::outcomes::Holder;
+use crate::pipeline::dedupe::ledger::outcomes::{self, Holder};
 use crate::pipeline::dedupe::ledger::plan;
 use crate::pipeline::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome, Row};
 use crate::settings::ledger::Ledger as Settings;
@@ -89,12 +89,17 @@ impl SqliteLedger {
                 outcomes[index] = Some(outcome);
             }
         }
+        let claims = plan::claims(batch);
+        let ahead = if claims.is_empty() { Vec::new() } else { scribe.ahead(&claims).await? };
         let beaten = beat_is_due && !scribe.beat_is_due;
         self.pace.watch("commit", transaction.commit()).await?;
         if beaten {
             self.beaten_at.store(now.0, Ordering::Relaxed);
         }
-        Ok(outcomes.into_iter().map(|outcome| outcome.expect("a plan has every entry in a step")).collect())
+        let mut outcomes: Vec<Outcome> =
+            outcomes.into_iter().map(|outcome| outcome.expect("a plan has every entry in a step")).collect();
+        outcomes::look_ahead(batch, &mut outcomes, ahead);
+        Ok(outcomes)
     }
 
     fn sorted(&self, error: &sqlx::Error) -> LedgerError {

@@ -40,6 +40,7 @@ fn decode(row: &SqliteRow, now: Timestamp) -> Result<Held, sqlx::Error> {
         key: DedupeKey(hash(row, 0)?),
         owner: Position { topic_id: row.try_get(1)?, partition: row.try_get(2)?, offset: number(row, 3)? },
         hop: row.try_get(4)?,
+        copy: copy(row)?,
         body: BodyHash { form: row.try_get(5)?, sha256: hash(row, 6)? },
         first_seen_at: Timestamp(row.try_get(7)?),
         answer: json(row, 8)?,
@@ -48,8 +49,16 @@ fn decode(row: &SqliteRow, now: Timestamp) -> Result<Held, sqlx::Error> {
         published_at: time(11)?,
         vanished: row.try_get(12)?,
         rejected: time(13)?.is_some(),
+        deferred_to: row.try_get(19)?,
+        ahead: None,
     };
     Ok(Held { row: Arc::new(row), lease })
+}
+
+/// A copy stands in the partition of the same number.
+fn copy(row: &SqliteRow) -> Result<Option<Position>, sqlx::Error> {
+    let Some(topic_id) = row.try_get(17)? else { return Ok(None) };
+    Ok(Some(Position { topic_id, partition: row.try_get(2)?, offset: number(row, 18)? }))
 }
 
 fn hash(row: &SqliteRow, index: usize) -> Result<[u8; 32], sqlx::Error> {

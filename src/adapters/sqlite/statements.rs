@@ -15,11 +15,12 @@ pub(super) struct Statement {
 pub(super) const CLAIM: Statement = Statement {
     name: "claim",
     sql: "INSERT INTO ledger (key, owner_topic, owner_partition, owner_offset, hop, body_form, body_hash,
-                              tenant_id, event_id, first_seen_at)
+                              tenant_id, event_id, first_seen_at, copy_topic, copy_offset)
           SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-                 unhex(value ->> 6), value ->> 7, value ->> 8, value ->> 9
+                 unhex(value ->> 6), value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11
           FROM jsonb_each(?1) WHERE true
-          ON CONFLICT (key) DO UPDATE SET hop = excluded.hop
+          ON CONFLICT (key) DO UPDATE
+          SET hop = excluded.hop, copy_topic = excluded.copy_topic, copy_offset = excluded.copy_offset
           WHERE owner_topic = excluded.owner_topic AND owner_partition = excluded.owner_partition
             AND owner_offset = excluded.owner_offset AND hop < excluded.hop",
 };
@@ -30,12 +31,13 @@ pub(super) const TAKE_OVER: Statement = Statement {
     sql: "UPDATE ledger AS l
           SET owner_topic = j.value ->> 1, owner_partition = j.value ->> 2, owner_offset = j.value ->> 3,
               hop = j.value ->> 4, body_form = j.value ->> 5, body_hash = unhex(j.value ->> 6),
-              event_id = j.value ->> 8, answer = NULL, answered_at = NULL, verdict = NULL, published_at = NULL,
-              vanished = 0, lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
+              event_id = j.value ->> 8, copy_topic = j.value ->> 10, copy_offset = j.value ->> 11,
+              answer = NULL, answered_at = NULL, verdict = NULL, published_at = NULL, vanished = 0,
+              deferred_ticket = NULL, deferred_to = NULL, lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
           FROM jsonb_each(?1) AS j
           WHERE l.key = unhex(j.value ->> 0)
-            AND l.owner_topic = j.value ->> 10 AND l.owner_partition = j.value ->> 11
-            AND l.owner_offset = j.value ->> 12
+            AND l.owner_topic = j.value ->> 12 AND l.owner_partition = j.value ->> 13
+            AND l.owner_offset = j.value ->> 14
             AND (l.verdict ->> 'status' = 'REJECTED' OR (l.vanished = 1 AND l.published_at IS NULL))",
 };
 
@@ -89,6 +91,30 @@ pub(super) const VERDICT: Statement = Statement {
             AND l.owner_offset = j.value ->> 3 AND l.verdict IS NULL",
 };
 
+/// Touches every row of the owner; where there is a verdict nothing changes any more.
+pub(super) const DEFER: Statement = Statement {
+    name: "defer",
+    sql: "UPDATE ledger AS l
+          SET deferred_ticket = iif(l.verdict IS NULL, j.value ->> 4, l.deferred_ticket),
+              deferred_to     = iif(l.verdict IS NULL, j.value ->> 5, l.deferred_to)
+          FROM jsonb_each(?1) AS j
+          WHERE l.key = unhex(j.value ->> 0)
+            AND l.owner_topic = j.value ->> 1 AND l.owner_partition = j.value ->> 2
+            AND l.owner_offset = j.value ->> 3",
+};
+
+/// What is put off and comes before each claim of a batch, by the claim's place in it. Where nothing is put off, this
+/// looks once into an empty index for each.
+pub(super) const AHEAD: Statement = Statement {
+    name: "ahead",
+    sql: "SELECT j.value ->> 0 AS place, count(*), max(l.owner_offset), l.deferred_to
+          FROM jsonb_each(?1) AS j CROSS JOIN ledger AS l INDEXED BY ledger_deferred
+          WHERE l.deferred_ticket = j.value ->> 1 AND l.owner_topic = j.value ->> 2
+            AND l.owner_partition = j.value ->> 3 AND l.owner_offset < j.value ->> 4
+            AND l.published_at IS NULL AND l.deferred_ticket IS NOT NULL AND l.vanished = 0
+          GROUP BY place",
+};
+
 /// The first mark stays: the window runs from there.
 pub(super) const PUBLISHED: Statement = Statement {
     name: "published",
@@ -110,7 +136,7 @@ pub(super) const VANISHED: Statement = Statement {
 
 /// A finished offset proves a published verdict only where there is a verdict (it is saved before its burst), where the
 /// owner did not vanish (a gap counts as finished too), and where no deferred copy went on for it: then the owner's
-/// offset was finished by the deferral, and the terminal is still to come.
+/// offset was finished by the deferral, and [`REPAIR_COPIES`] asks the copy's.
 pub(super) const REPAIR_PUBLISHED: Statement = Statement {
     name: "repair_published",
     sql: "UPDATE ledger SET published_at = ?5
@@ -119,12 +145,21 @@ pub(super) const REPAIR_PUBLISHED: Statement = Statement {
             AND published_at IS NULL AND verdict IS NOT NULL AND vanished = 0 AND hop = 0",
 };
 
+/// The same for events that were put off: the latest copy's offset speaks for them.
+pub(super) const REPAIR_COPIES: Statement = Statement {
+    name: "repair_copies",
+    sql: "UPDATE ledger INDEXED BY ledger_copies SET published_at = ?5
+          WHERE copy_topic = ?1 AND owner_partition = ?2 AND copy_offset < ?3
+            AND copy_offset NOT IN (SELECT value FROM json_each(?4))
+            AND published_at IS NULL AND copy_topic IS NOT NULL AND verdict IS NOT NULL AND vanished = 0 AND hop > 0",
+};
+
 /// Columns in the order in which [`super::rows`] reads them.
 pub(super) const READ: Statement = Statement {
     name: "read",
     sql: "SELECT l.key, l.owner_topic, l.owner_partition, l.owner_offset, l.hop, l.body_form, l.body_hash,
                  l.first_seen_at, l.answer, l.answered_at, l.verdict, l.published_at, l.vanished, l.rejected_at,
-                 l.lease_instance, l.lease_incarnation, l.lease_until
+                 l.lease_instance, l.lease_incarnation, l.lease_until, l.copy_topic, l.copy_offset, l.deferred_to
           FROM json_each(?1) AS j CROSS JOIN ledger AS l ON l.key = unhex(j.value)",
 };
 

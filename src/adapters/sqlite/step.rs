@@ -1,8 +1,8 @@
 //! Does one step of a plan: one statement for all its entries, and what each came to.
 
 use serde::Serialize;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteQueryResult;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
 
 use super::rows;
 use super::statements::{self, Statement};
@@ -12,7 +12,7 @@ use crate::domain::identity::{DedupeKey, hex};
 use crate::domain::position::Position;
 use crate::pipeline::dedupe::ledger::outcomes::{self, Holder};
 use crate::pipeline::dedupe::ledger::plan::{Kind, Step, key_of};
-use crate::pipeline::dedupe::ledger::{Claim, Entry, Outcome};
+use crate::pipeline::dedupe::ledger::{Ahead, Claim, Entry, Outcome};
 use crate::telemetry::pace::Pace;
 
 /// Writes the steps of one batch, inside its transaction and at one time.
@@ -65,6 +65,7 @@ impl Scribe<'_> {
             Kind::Release => self.run_for(&statements::RELEASE, json).await,
             Kind::Answer => self.run(&statements::ANSWER, json).await,
             Kind::Verdict => self.run(&statements::VERDICT, json).await,
+            Kind::Defer => self.run(&statements::DEFER, json).await,
             Kind::Published => self.run(&statements::PUBLISHED, json).await,
             Kind::Vanished | Kind::RepairPublished => unreachable!("ranges are written one by one"),
         }
@@ -85,24 +86,46 @@ impl Scribe<'_> {
     async fn write_range(&mut self, step: &Step, batch: &[Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
         let mut outcomes = Vec::with_capacity(step.entries.len());
         for index in &step.entries {
-            outcomes.push(Outcome::Changed(self.write_one_range(&batch[*index]).await?.rows_affected()));
+            outcomes.push(Outcome::Changed(self.write_one_range(&batch[*index]).await?));
         }
         Ok(outcomes)
     }
 
-    async fn write_one_range(&mut self, entry: &Entry) -> Result<SqliteQueryResult, sqlx::Error> {
-        let (name, query) = match entry {
+    async fn write_one_range(&mut self, entry: &Entry) -> Result<u64, sqlx::Error> {
+        match entry {
             Entry::Vanished { topic_id, partition, from, to } => {
                 let query = sqlx::query(statements::VANISHED.sql).bind(topic_id).bind(partition);
-                (statements::VANISHED.name, query.bind(bound(*from)).bind(bound(*to)))
+                let query = query.bind(bound(*from)).bind(bound(*to)).execute(&mut *self.connection);
+                Ok(self.pace.watch(statements::VANISHED.name, query).await?.rows_affected())
             }
             Entry::RepairPublished { topic_id, partition, to, unfinished, at } => {
-                let query = sqlx::query(statements::REPAIR_PUBLISHED.sql).bind(topic_id).bind(partition);
-                (statements::REPAIR_PUBLISHED.name, query.bind(bound(*to)).bind(written(unfinished)).bind(at.0))
+                let unfinished = written(unfinished);
+                let mut changed = 0;
+                for statement in [&statements::REPAIR_PUBLISHED, &statements::REPAIR_COPIES] {
+                    let query = sqlx::query(statement.sql).bind(topic_id).bind(partition).bind(bound(*to));
+                    let query = query.bind(&unfinished).bind(at.0).execute(&mut *self.connection);
+                    changed += self.pace.watch(statement.name, query).await?.rows_affected();
+                }
+                Ok(changed)
             }
             _ => unreachable!("only ranges are planned as ranges"),
+        }
+    }
+
+    /// What is put off and comes before each of these claims, by its place among them.
+    pub(super) async fn ahead(&mut self, claims: &[&Claim]) -> Result<Vec<(usize, Ahead)>, sqlx::Error> {
+        let lines = claims.iter().enumerate().map(|(place, claim)| {
+            let Position { topic_id, partition, offset } = &claim.position;
+            (place, &claim.ticket, topic_id, partition, bound(*offset))
+        });
+        let query = sqlx::query(statements::AHEAD.sql).bind(written(&lines.collect::<Vec<_>>()));
+        let rows = self.pace.watch(statements::AHEAD.name, query.fetch_all(&mut *self.connection)).await?;
+        let decode = |row: &SqliteRow| {
+            let (place, count): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+            let ahead = Ahead { count: count.unsigned_abs(), tier: row.try_get(3)? };
+            Ok((usize::try_from(place).unwrap_or(usize::MAX), ahead))
         };
-        self.pace.watch(name, query.execute(&mut *self.connection)).await
+        rows.iter().map(decode).collect()
     }
 }
 
@@ -121,50 +144,38 @@ fn set<'a>(entries: impl Iterator<Item = &'a Entry>, now: Timestamp) -> String {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Line<'a> {
-    Claim(String, &'a str, u32, u64, u32, u8, String, &'a str, &'a str, i64),
-    TakeOver(String, &'a str, u32, u64, u32, u8, String, &'a str, &'a str, i64, &'a str, u32, u64),
+    Claim(
+        String,
+        &'a str,
+        u32,
+        u64,
+        u32,
+        u8,
+        String,
+        &'a str,
+        &'a str,
+        i64,
+        Option<&'a str>,
+        Option<u64>,
+        Option<&'a str>,
+        Option<u32>,
+        Option<u64>,
+    ),
     Owner(String, &'a str, u32, u64),
     Time(String, &'a str, u32, u64, i64),
     Text(String, &'a str, u32, u64, String, Option<i64>),
+    Lane(String, &'a str, u32, u64, &'a str, u8),
 }
-
 fn line(entry: &Entry, now: Timestamp) -> Line<'_> {
     match entry {
-        Entry::Claim(Claim { key, position: p, hop, body, tenant_id, event_id, at }) => {
-            let hash = hex(&body.sha256);
-            Line::Claim(
-                key.to_hex(),
-                &p.topic_id,
-                p.partition,
-                p.offset,
-                *hop,
-                body.form,
-                hash,
-                tenant_id,
-                event_id,
-                at.0,
-            )
-        }
-        Entry::TakeOver { claim: Claim { key, position: p, hop, body, tenant_id, event_id, at }, from } => {
-            Line::TakeOver(
-                key.to_hex(),
-                &p.topic_id,
-                p.partition,
-                p.offset,
-                *hop,
-                body.form,
-                hex(&body.sha256),
-                tenant_id,
-                event_id,
-                at.0,
-                &from.topic_id,
-                from.partition,
-                from.offset,
-            )
-        }
+        Entry::Claim(claim) => claimed(claim, None),
+        Entry::TakeOver { claim, from } => claimed(claim, Some(from)),
         Entry::Lease { key, owner, lasts } => timed(*key, owner, now.after(*lasts)),
         Entry::Release { key, owner } => Line::Owner(key.to_hex(), &owner.topic_id, owner.partition, owner.offset),
         Entry::Published { key, owner, at } => timed(*key, owner, *at),
+        Entry::Defer { key, owner, ticket, tier } => {
+            Line::Lane(key.to_hex(), &owner.topic_id, owner.partition, owner.offset, ticket, *tier)
+        }
         Entry::Answer { key, owner, answer, at } => text(*key, owner, written(answer), Some(*at)),
         Entry::Verdict { key, owner, verdict } => {
             let rejected_at = (verdict.status == FeedbackStatus::Rejected).then_some(verdict.processed_at);
@@ -172,6 +183,30 @@ fn line(entry: &Entry, now: Timestamp) -> Line<'_> {
         }
         Entry::Vanished { .. } | Entry::RepairPublished { .. } => unreachable!("ranges are written one by one"),
     }
+}
+
+/// The owner's place, what is claimed, where its copy stands, and whom it is taken over from.
+fn claimed<'a>(claim: &'a Claim, from: Option<&'a Position>) -> Line<'a> {
+    let Claim {
+        key, position: Position { topic_id, partition, offset }, hop, copy, body, tenant_id, event_id, at, ..
+    } = claim;
+    Line::Claim(
+        key.to_hex(),
+        topic_id,
+        *partition,
+        *offset,
+        *hop,
+        body.form,
+        hex(&body.sha256),
+        tenant_id,
+        event_id,
+        at.0,
+        copy.as_ref().map(|copy| &*copy.topic_id),
+        copy.as_ref().map(|copy| copy.offset),
+        from.map(|from| &*from.topic_id),
+        from.map(|from| from.partition),
+        from.map(|from| from.offset),
+    )
 }
 
 fn timed(key: DedupeKey, owner: &Position, time: Timestamp) -> Line<'_> {

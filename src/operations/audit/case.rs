@@ -1,6 +1,6 @@
 //! A history, looked up by the place that outputs name as their origin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::History;
 use crate::domain::decision::{Origin, TriageDecision};
@@ -51,6 +51,8 @@ pub(super) enum Standing {
 pub(super) struct Case<'a> {
     pub history: &'a History,
     pub inputs: BTreeMap<Place, Option<&'a SupportEvent>>,
+    /// Places that were put off, maybe more than once: finished, and their terminals come with their copies.
+    pub deferred: BTreeSet<Place>,
     /// The first terminal that names a place.
     pub terminals: BTreeMap<Place, &'a EventFeedback>,
     pub decisions: BTreeMap<Place, Vec<&'a TriageDecision>>,
@@ -65,13 +67,15 @@ impl<'a> Case<'a> {
                 terminals.entry(place).or_insert(feedback);
             }
         }
+        let put_off = history.feedback.iter().map(|seen| &seen.record).filter(|feedback| !feedback.terminal);
+        let deferred = put_off.filter_map(|feedback| place(&feedback.origin)).collect();
         let mut decisions: BTreeMap<Place, Vec<_>> = BTreeMap::new();
         for decision in history.decisions.iter().map(|seen| &seen.record) {
             if let Some(place) = place(&decision.origin) {
                 decisions.entry(place).or_default().push(decision);
             }
         }
-        Self { history, inputs, terminals, decisions }
+        Self { history, inputs, deferred, terminals, decisions }
     }
 
     pub fn standing(&self, place: Place) -> Standing {

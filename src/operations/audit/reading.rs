@@ -90,6 +90,11 @@ pub async fn read(
     for partition in partitions(TopicRole::DeadLetters) {
         history.dead_letters.append(&mut ours(browser, partition, schemas, "DeadLetter").await?);
     }
+    // What others wrote to a deferred topic ends under that topic's name, and is none of the events.
+    if let Some(events) = topics.iter().find(|topic| topic.role == TopicRole::Events) {
+        history.feedback.retain(|seen| seen.record.origin.topic == events.name);
+        history.dead_letters.retain(|seen| seen.record.origin_topic == events.name);
+    }
     history.committed_after = Some(committed(browser, group).await?);
     for partition in partitions(TopicRole::Events) {
         let number = partition.number;

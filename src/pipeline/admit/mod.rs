@@ -14,12 +14,14 @@
 //! waiting, nothing running and full buckets is forgotten.
 //!
 //! Pure, and nothing is searched: each word costs the logarithm of the number of tenants. Not here: limits of the
-//! provider (its permit is held before [`Admission::next`] is asked), money, deferral of what does not find room.
+//! provider (its permit is held before [`Admission::next`] is asked), money. What would have to wait for too long is told
+//! by [`Admission::wait_of`], and is better not offered; [`bookings`] knows when its turn will come.
 //!
 //! The invariant: a tenant stands in exactly one of the fair queue (something waits and may go now), the sleepers
 //! (something waits, over its limits), the idle ones (nothing waits or runs), or nowhere (something runs, nothing waits).
 
 mod agenda;
+pub mod bookings;
 pub mod fair_queue;
 pub mod quota;
 pub mod token_bucket;
@@ -67,6 +69,8 @@ struct Tenant<T> {
     id: Arc<str>,
     quota: Quota,
     queue: VecDeque<Waiting<T>>,
+    /// Tokens of all in the queue.
+    queued_tokens: u64,
     /// Calls that went and were not settled.
     running: u32,
 }
@@ -148,6 +152,7 @@ impl<T> Admission<T> {
             return Err(Full(item));
         }
         state.queue.push_back(Waiting { item, tokens: estimated_tokens });
+        state.queued_tokens += u64::from(estimated_tokens);
         let is_head = state.queue.len() == 1;
         self.waiting += 1;
         if is_head {
@@ -167,6 +172,7 @@ impl<T> Admission<T> {
         };
         let state = self.tenant_mut(number);
         let Waiting { item, tokens } = state.queue.pop_front().expect("who has a turn has something waiting");
+        state.queued_tokens -= u64::from(tokens);
         // It may: that was checked when it joined, and since then its levels have only risen.
         state.quota.charge(now, tokens);
         state.running += 1;
@@ -175,6 +181,20 @@ impl<T> Admission<T> {
         self.turns.go(number, tokens, weight);
         self.place(now, number);
         Next::Go { item, tenant, reserved_tokens: tokens }
+    }
+
+    /// How long its tenant's limits would make one more of so many tokens wait, behind what waits already. Not: how long
+    /// the model and the other tenants would.
+    #[must_use]
+    pub fn wait_of(&self, now: Instant, tenant: &str, limits: Limits, tokens: u32) -> Duration {
+        let state = self.numbers.get(tenant).and_then(|number| self.tenants[*number].as_ref());
+        match state {
+            Some(state) => {
+                let (requests, tokens) = (state.queue.len() as u64 + 1, state.queued_tokens + u64::from(tokens));
+                state.quota.served_in(now, requests, tokens)
+            }
+            None => Quota::full(now, limits).served_in(now, 1, u64::from(tokens)),
+        }
     }
 
     /// A call that went has ended and used so many tokens.
@@ -204,7 +224,10 @@ impl<T> Admission<T> {
             let before = removed.len();
             for _ in 0..state.queue.len() {
                 match state.queue.pop_front() {
-                    Some(waiting) if unwanted(&waiting.item) => removed.push(waiting.item),
+                    Some(waiting) if unwanted(&waiting.item) => {
+                        state.queued_tokens -= u64::from(waiting.tokens);
+                        removed.push(waiting.item);
+                    }
                     kept => state.queue.extend(kept),
                 }
             }
@@ -226,6 +249,13 @@ impl<T> Admission<T> {
     #[must_use]
     pub fn waiting_of(&self, tenant: &str) -> usize {
         self.numbers.get(tenant).and_then(|number| self.tenants[*number].as_ref()).map_or(0, |state| state.queue.len())
+    }
+
+    /// Requests and tokens that this tenant has left; `None`: unlimited.
+    #[must_use]
+    pub fn levels_of(&self, now: Instant, tenant: &str, limits: Limits) -> (Option<f64>, Option<f64>) {
+        let state = self.numbers.get(tenant).and_then(|number| self.tenants[*number].as_ref());
+        state.map_or_else(|| Quota::full(now, limits).levels(now), |state| state.quota.levels(now))
     }
 
     /// How many tenants are remembered.
@@ -273,8 +303,13 @@ impl<T> Admission<T> {
             self.tenants.len() - 1
         });
         let quota = Quota::full(now, limits);
-        self.tenants[number] =
-            Some(Box::new(Tenant { id: Arc::clone(tenant), quota, queue: VecDeque::new(), running: 0 }));
+        self.tenants[number] = Some(Box::new(Tenant {
+            id: Arc::clone(tenant),
+            quota,
+            queue: VecDeque::new(),
+            queued_tokens: 0,
+            running: 0,
+        }));
         self.numbers.insert(Arc::clone(tenant), number);
         number
     }

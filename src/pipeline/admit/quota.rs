@@ -77,6 +77,13 @@ impl Quota {
         self.requests.iter().chain(&self.tokens).map(|bucket| bucket.full_in(now)).max().unwrap_or_default()
     }
 
+    /// How long until so many requests of so many tokens altogether could have gone.
+    #[must_use]
+    pub fn served_in(&self, now: Instant, requests: u64, tokens: u64) -> Duration {
+        let wait = |bucket: &Option<TokenBucket>, cost| bucket.as_ref().map(|bucket| bucket.served_in(now, cost));
+        wait(&self.requests, requests).max(wait(&self.tokens, tokens)).unwrap_or_default()
+    }
+
     /// Requests and tokens that are left; `None`: unlimited.
     #[must_use]
     pub fn levels(&self, now: Instant) -> (Option<f64>, Option<f64>) {
@@ -123,6 +130,18 @@ mod tests {
         quota.settle(now, 0, 60);
         assert_eq!(take(&mut quota, now, 30), Verdict::Wait(seconds(90)));
         assert_eq!(quota.full_in(now), seconds(120));
+    }
+
+    #[test]
+    fn what_waits_is_served_when_the_slower_bucket_has_brought_it_all() {
+        let now = Instant::now();
+        let mut quota = Quota::full(now, limits(Some(60), Some(600)));
+        assert_eq!(quota.served_in(now, 60, 600), Duration::ZERO, "a minute's worth is saved up");
+        assert_eq!(quota.served_in(now, 75, 600), seconds(15));
+        assert_eq!(quota.served_in(now, 60, 6_000), seconds(540), "more than the bucket ever holds");
+        quota.charge(now, 1_200);
+        assert_eq!(quota.served_in(now, 1, 100), seconds(70), "a debt is paid first");
+        assert_eq!(Quota::full(now, limits(None, None)).served_in(now, u64::MAX, u64::MAX), Duration::ZERO);
     }
 
     #[test]

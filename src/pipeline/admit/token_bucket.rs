@@ -86,7 +86,13 @@ impl TokenBucket {
         self.units_at(now) as f64 / TOKEN as f64
     }
 
-    /// How long until it is full, if nothing is taken.
+    /// How long until so much could have been taken altogether, whatever its size.
+    #[must_use]
+    pub fn served_in(&self, now: Instant, cost: u64) -> Duration {
+        self.time_until(now, i128::from(cost) * TOKEN)
+    }
+
+    /// How long it is until it is full, if nothing is taken.
     #[must_use]
     pub fn full_in(&self, now: Instant) -> Duration {
         self.time_until(now, i128::from(self.capacity) * TOKEN)

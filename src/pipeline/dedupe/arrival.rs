@@ -25,6 +25,8 @@ pub enum Arrival {
     Publish(Arc<Verdict>),
     /// It owns its event and its end was published: finish the offset silently.
     AlreadyPublished,
+    /// A later hop of it has been here: that one ends it. Finish the offset silently.
+    CarriedOn,
     /// Another copy owned the event and will not decide it: take the claim over from there.
     TakeOver {
         /// The owner to take it from.
@@ -52,7 +54,7 @@ pub enum Arrival {
 #[must_use]
 pub fn judge(claim: &Claim, row: &Row) -> Arrival {
     if claim.position == row.owner {
-        own(row)
+        own(claim, row)
     } else if may_be_taken_over(row) {
         Arrival::TakeOver { from: row.owner.clone() }
     } else {
@@ -60,11 +62,13 @@ pub fn judge(claim: &Claim, row: &Row) -> Arrival {
     }
 }
 
-/// The owner is here again. Hops play no part: a published mark speaks of the position, so it ends every hop of it. An
-/// earlier hop comes again when positions were reset, and must not decide once more what a later hop has decided.
-fn own(row: &Row) -> Arrival {
+/// The owner is here again. A published mark speaks of the position, so it ends every hop of it. An earlier hop comes
+/// again when positions were reset, and must not decide once more what a later hop has decided, or is about to: a hop that
+/// has claimed stands in the log.
+fn own(claim: &Claim, row: &Row) -> Arrival {
     match (&row.verdict, &row.answer) {
         _ if row.published_at.is_some() => Arrival::AlreadyPublished,
+        _ if claim.hop < row.hop => Arrival::CarriedOn,
         (Some(verdict), _) => Arrival::Publish(Arc::clone(verdict)),
         (None, Some(answer)) => Arrival::GoFrom(Arc::clone(answer)),
         (None, None) => Arrival::Go,
@@ -116,6 +120,8 @@ mod tests {
             key: DedupeKey([1; 32]),
             position: position(offset),
             hop: 0,
+            copy: None,
+            ticket: "acme|1".into(),
             body: body(1),
             tenant_id: "acme".into(),
             event_id: "e-1".into(),
@@ -271,6 +277,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_earlier_hop_leaves_its_event_to_the_later_one_that_has_been_here() {
+        let put_off_twice = Row { hop: 2, ..row() };
+        for hop in [0, 1] {
+            assert_eq!(judge(&Claim { hop, ..claim(10) }, &put_off_twice), Arrival::CarriedOn);
+            let saved = Row { verdict: Some(verdict(FeedbackStatus::Accepted)), ..put_off_twice.clone() };
+            assert_eq!(judge(&Claim { hop, ..claim(10) }, &saved), Arrival::CarriedOn, "it publishes what is saved");
+        }
+        assert_eq!(judge(&Claim { hop: 2, ..claim(10) }, &put_off_twice), Arrival::Go);
     }
 
     #[test]

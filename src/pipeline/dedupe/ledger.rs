@@ -49,6 +49,10 @@ pub struct Claim {
     pub position: Position,
     /// How many delay tiers it came through.
     pub hop: u32,
+    /// For a later hop: where that copy stands, so that its commit proves what the owner's cannot.
+    pub copy: Option<Position>,
+    /// Its lane, `tenant|ticket`: deferred events of it that come before this one are counted.
+    pub ticket: Arc<str>,
     /// What it says.
     pub body: BodyHash,
     /// For people who look into the ledger.
@@ -111,6 +115,19 @@ pub enum Entry {
         /// How it ends.
         verdict: Arc<Verdict>,
     },
+    /// Before the burst that puts this event off: a later copy of it stands, or is about to stand, in a delay tier, and
+    /// later events of its ticket must not pass it. Holds until the event is published. Nothing changes where there is a
+    /// verdict.
+    Defer {
+        /// Which event.
+        key: DedupeKey,
+        /// Its owner.
+        owner: Position,
+        /// Its lane.
+        ticket: Arc<str>,
+        /// Where the copy goes.
+        tier: u8,
+    },
     /// The burst with this verdict was committed.
     Published {
         /// Which event.
@@ -132,8 +149,9 @@ pub enum Entry {
         to: u64,
     },
     /// Published marks that a crash prevented: everything this partition's restored frontier holds as finished.
-    /// `unfinished` lists the exceptions below `to`. Marks rows with a verdict only, and neither vanished ones (a gap
-    /// counts as finished too) nor later hops (the deferral finished the owner's offset, not the verdict's burst).
+    /// `unfinished` lists the exceptions below `to`. Marks rows with a verdict only, and not vanished ones (a gap counts as
+    /// finished too). A row speaks for the offset of the latest hop that claimed: an earlier one was finished by its
+    /// deferral, not by the verdict's burst.
     RepairPublished {
         /// The topic's id.
         topic_id: String,
@@ -166,9 +184,9 @@ pub enum Outcome {
     Saved(Arc<Answer>),
     /// For Verdict.
     Reached(Arc<Verdict>),
-    /// For Answer, Verdict, Published and Release: the row is gone or has another owner; nothing was changed.
+    /// For Answer, Verdict, Defer, Published and Release: the row is gone or has another owner; nothing was changed.
     NotOwner,
-    /// For Release and Published.
+    /// For Defer, Release and Published.
     Done,
     /// For Vanished and RepairPublished: how many rows.
     Changed(u64),
@@ -183,6 +201,8 @@ pub struct Row {
     pub owner: Position,
     /// The latest hop of it that claimed.
     pub hop: u32,
+    /// Where that hop's copy stands, if it is a later one.
+    pub copy: Option<Position>,
     /// What the owner says.
     pub body: BodyHash,
     /// When the first claim was made.
@@ -199,6 +219,20 @@ pub struct Row {
     pub vanished: bool,
     /// Whether this row was ever rejected.
     pub rejected: bool,
+    /// The delay tier it was put off to last; it may have come back since.
+    pub deferred_to: Option<u8>,
+    /// As the answer to a claim: what is put off and comes before it.
+    pub ahead: Option<Ahead>,
+}
+
+/// Events of the same ticket and partition that were read earlier, are deferred, and are not published: the claim must not
+/// pass them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ahead {
+    /// How many.
+    pub count: u64,
+    /// The tier of the latest of them.
+    pub tier: u8,
 }
 
 impl Row {
@@ -209,6 +243,7 @@ impl Row {
             key: claim.key,
             owner: claim.position.clone(),
             hop: claim.hop,
+            copy: claim.copy.clone(),
             body: claim.body,
             first_seen_at: claim.at,
             answer: None,
@@ -217,6 +252,8 @@ impl Row {
             published_at: None,
             vanished: false,
             rejected: false,
+            deferred_to: None,
+            ahead: None,
         }
     }
 }

@@ -30,7 +30,7 @@ impl NoLedger {
             Entry::Lease { .. } => Outcome::LeaseGranted,
             Entry::Answer { answer, .. } => Outcome::Saved(answer),
             Entry::Verdict { verdict, .. } => Outcome::Reached(verdict),
-            Entry::Release { .. } | Entry::Published { .. } => Outcome::Done,
+            Entry::Defer { .. } | Entry::Release { .. } | Entry::Published { .. } => Outcome::Done,
             Entry::Vanished { .. } | Entry::RepairPublished { .. } => Outcome::Changed(0),
         }
     }

@@ -5,6 +5,9 @@
 //! newest event that may be decided: that one is decided, older ones of the unit become SUPERSEDED by it, and all of
 //! them leave the lane together, in order, so they travel in one burst.
 //!
+//! An event may be put off: a copy of it comes back later, through a delay tier. Then everything behind it in its lane is
+//! put off as well, and a copy that comes back stands where its original stood.
+//!
 //! Pure: the road says what is known of each event, the lane says what is next.
 
 pub mod ignore;
@@ -34,14 +37,20 @@ pub enum Standing {
 struct Waiting<I> {
     item: I,
     event_id: Arc<str>,
+    place: Place,
     standing: Standing,
 }
+
+/// Where an event first stood: partition and offset. Events of other partitions are in no order with it.
+pub type Place = (u32, u64);
 
 #[derive(Debug)]
 struct Lane<I> {
     queue: VecDeque<Waiting<I>>,
     /// How many at the front are being worked on as one unit; 0: none.
     at_work: usize,
+    /// From here on events are put off, to this tier.
+    aside: Option<(Place, u8)>,
 }
 
 /// The next piece of work of a lane, in log order.
@@ -65,15 +74,41 @@ impl<I: Copy + Eq> Lanes<I> {
         Self { lanes: HashMap::new(), superseding }
     }
 
-    /// An event was read: it stands last in its lane.
-    pub fn join(&mut self, ticket: &TicketKey, item: I, event_id: Arc<str>) {
-        let waiting = Waiting { item, event_id, standing: Standing::Unknown };
+    /// An event was read: it stands last in its lane; one that came back, before those that came after it and are not at
+    /// work.
+    pub fn join(&mut self, ticket: &TicketKey, item: I, event_id: Arc<str>, place: Place) {
+        let waiting = Waiting { item, event_id, place, standing: Standing::Unknown };
         match self.lanes.get_mut(ticket) {
-            Some(lane) => lane.queue.push_back(waiting),
+            Some(lane) => {
+                let comes_before = |other: &Waiting<I>| other.place.0 == place.0 && other.place.1 > place.1;
+                let behind = lane.queue.iter().skip(lane.at_work).rev().take_while(|other| comes_before(other)).count();
+                lane.queue.insert(lane.queue.len() - behind, waiting);
+            }
             None => {
-                self.lanes.insert(ticket.clone(), Lane { queue: VecDeque::from([waiting]), at_work: 0 });
+                let lane = Lane { queue: VecDeque::from([waiting]), at_work: 0, aside: None };
+                self.lanes.insert(ticket.clone(), lane);
             }
         }
+    }
+
+    /// From this event on the lane is put off, until it is empty. Returns those that are here, in order; none of them is
+    /// at work any more.
+    pub fn put_aside(&mut self, ticket: &TicketKey, item: I, tier: u8) -> Vec<I> {
+        let Some(lane) = self.lanes.get_mut(ticket) else { return Vec::new() };
+        let Some(from) = lane.queue.iter().position(|waiting| waiting.item == item) else { return Vec::new() };
+        let place = lane.queue[from].place;
+        if lane.aside.is_none_or(|(before, _)| before > place) {
+            lane.aside = Some((place, tier));
+        }
+        lane.at_work = lane.at_work.min(from);
+        lane.queue.iter().skip(from).map(|waiting| waiting.item).collect()
+    }
+
+    /// The tier to which an event of this place is put off, because one before it in its lane was.
+    #[must_use]
+    pub fn aside(&self, ticket: &TicketKey, place: Place) -> Option<u8> {
+        let (from, tier) = self.lanes.get(ticket)?.aside?;
+        (from.0 == place.0 && from.1 <= place.1).then_some(tier)
     }
 
     /// More is known of an event. Nothing changes for one that is being worked on.
@@ -236,7 +271,7 @@ mod tests {
     fn lanes(superseding: bool, standings: &[Standing]) -> Lanes<usize> {
         let mut lanes = Lanes::new(superseding);
         for (item, standing) in standings.iter().enumerate() {
-            lanes.join(&ticket(), item, format!("event-{item}").into());
+            lanes.join(&ticket(), item, format!("event-{item}").into(), (0, item as u64));
             lanes.know(&ticket(), item, standing.clone());
         }
         lanes
@@ -284,7 +319,7 @@ mod tests {
     fn a_saved_superseded_event_leaves_with_the_one_that_superseded_it() {
         let mut lanes = lanes(true, &[Standing::SupersededBy("event-2".to_owned()), Standing::Settled]);
         assert_eq!(started(&mut lanes), None, "the other one is still on its way");
-        lanes.join(&ticket(), 2, "event-2".into());
+        lanes.join(&ticket(), 2, "event-2".into(), (0, 2));
         assert_eq!(started(&mut lanes), None, "it is here, but the ledger has not answered");
         lanes.know(&ticket(), 2, Standing::Settled);
         assert_eq!(started(&mut lanes), Some(vec![0, 1, 2]));
@@ -328,7 +363,7 @@ mod tests {
     fn a_unit_that_waits_for_admission_grows_with_what_comes() {
         let mut lanes = lanes(true, &[Standing::Decidable]);
         assert_eq!(started(&mut lanes), Some(vec![0]));
-        lanes.join(&ticket(), 1, "event-1".into());
+        lanes.join(&ticket(), 1, "event-1".into(), (0, 1));
         assert_eq!(lanes.grow(&ticket()).map(|unit| unit.items), Some(vec![0]), "not yet known");
         lanes.know(&ticket(), 1, Standing::Decidable);
         assert_eq!(lanes.grow(&ticket()).map(|unit| unit.items), Some(vec![0, 1]));
@@ -337,10 +372,61 @@ mod tests {
     }
 
     #[test]
+    fn one_that_comes_back_stands_where_it_stood() {
+        let mut lanes = lanes(false, &[Standing::Decidable]);
+        assert_eq!(started(&mut lanes), Some(vec![0]));
+        for (item, place) in [(5, (0, 5)), (7, (0, 7)), (6, (0, 6)), (9, (1, 1)), (8, (0, 8))] {
+            lanes.join(&ticket(), item, format!("event-{item}").into(), place);
+            lanes.know(&ticket(), item, Standing::Settled);
+        }
+        lanes.finish(&ticket());
+        let rest = std::iter::from_fn(|| {
+            let unit = started(&mut lanes);
+            lanes.finish(&ticket());
+            unit
+        });
+        assert_eq!(rest.flatten().collect::<Vec<_>>(), [5, 6, 7, 9, 8], "another partition is in no order with it");
+    }
+
+    #[test]
+    fn one_that_comes_back_does_not_get_between_a_unit_at_work() {
+        let mut lanes = lanes(true, &[]);
+        for item in [5, 6] {
+            lanes.join(&ticket(), item, format!("event-{item}").into(), (0, item as u64));
+            lanes.know(&ticket(), item, Standing::Decidable);
+        }
+        assert_eq!(started(&mut lanes), Some(vec![5, 6]));
+        lanes.join(&ticket(), 3, "event-3".into(), (0, 3));
+        assert_eq!(lanes.unit(&ticket()).map(|unit| unit.items), Some(vec![5, 6]));
+        assert_eq!(lanes.head(&ticket()), Some(5));
+    }
+
+    #[test]
+    fn what_stands_behind_an_event_that_is_put_off_is_put_off_too_until_the_lane_is_empty() {
+        let mut lanes = lanes(true, &[Standing::Settled, Standing::Decidable, Standing::Unknown]);
+        assert_eq!(lanes.put_aside(&ticket(), 1, 2), [1, 2]);
+        assert_eq!([0, 1, 2, 3].map(|offset| lanes.aside(&ticket(), (0, offset))), [None, Some(2), Some(2), Some(2)]);
+        assert_eq!(lanes.aside(&ticket(), (1, 9)), None, "another partition");
+        assert_eq!(lanes.put_aside(&ticket(), 2, 3), [2]);
+        assert_eq!(lanes.aside(&ticket(), (0, 1)), Some(2), "the earliest counts");
+        lanes.leave(&ticket(), |_| true);
+        lanes.join(&ticket(), 9, "event-9".into(), (0, 9));
+        assert_eq!(lanes.aside(&ticket(), (0, 9)), None);
+    }
+
+    #[test]
+    fn a_unit_whose_newest_event_is_put_off_is_at_work_no_longer() {
+        let mut lanes = lanes(true, &[Standing::Decidable, Standing::Decidable]);
+        assert_eq!(started(&mut lanes), Some(vec![0, 1]));
+        assert_eq!(lanes.put_aside(&ticket(), 0, 0), [0, 1]);
+        assert_eq!(lanes.unit(&ticket()), None);
+    }
+
+    #[test]
     fn a_unit_that_starts_over_may_grow() {
         let mut lanes = lanes(true, &[Standing::Decidable]);
         assert_eq!(started(&mut lanes), Some(vec![0]));
-        lanes.join(&ticket(), 1, "event-1".into());
+        lanes.join(&ticket(), 1, "event-1".into(), (0, 1));
         lanes.know(&ticket(), 1, Standing::Decidable);
         lanes.rewind(&ticket());
         assert_eq!(started(&mut lanes), Some(vec![0, 1]));

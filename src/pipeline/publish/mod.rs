@@ -21,11 +21,13 @@ pub use self::partitioner::partition_for;
 use crate::domain::bytes::Bytes;
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::{Origin, TriageDecision};
+use crate::domain::deferral::Deferral;
 use crate::domain::event::SupportEvent;
-use crate::domain::feedback::{EventFeedback, FeedbackStatus};
+use crate::domain::feedback::{EventFeedback, FeedbackStatus, LimitState};
 use crate::domain::identity::{NAMESPACE, hash_parts};
 use crate::domain::ops_event::OpsEvent;
 use crate::domain::position::TopicRole;
+use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::{OutRecord, Payload, Record};
 use crate::domain::verdict::Verdict;
 use crate::pipeline::schema_set::{SchemaSet, encoding_of};
@@ -39,6 +41,19 @@ pub struct Publisher {
     consumer_group: String,
     source: String,
     max_dead_letter_bytes: usize,
+}
+
+/// An event that is put off.
+#[derive(Debug, Clone)]
+pub struct Deferred<'a> {
+    /// Which tier.
+    pub tier: u8,
+    /// Why.
+    pub code: ReasonCode,
+    /// What stands on the copy.
+    pub deferral: &'a Deferral,
+    /// The limit that has no room for it.
+    pub limit: Option<LimitState>,
 }
 
 /// The record that outputs stem from.
@@ -119,7 +134,7 @@ impl Publisher {
             records.push(output(TopicRole::Decisions, source.key(), "TriageDecision", &decision.id, value));
         }
         let value = self.encode("EventFeedback", &self.feedback(source, verdict));
-        let id = feedback_id(source);
+        let id = feedback_id(source, 0);
         records.push(output(TopicRole::Feedback, source.key(), "EventFeedback", &id, value.into()));
         if verdict.status == FeedbackStatus::Rejected {
             let value = self.dead_letter(source, verdict);
@@ -127,6 +142,46 @@ impl Publisher {
             records.push(output(TopicRole::DeadLetters, key, "DeadLetter", &source.position(), value.into()));
         }
         records
+    }
+
+    /// A copy for its delay tier, and word of it to the publisher. No terminal: that one follows when it comes back.
+    #[must_use]
+    pub fn deferred(&self, source: &Source<'_>, deferred: &Deferred<'_>, now: Timestamp) -> Vec<OutRecord> {
+        let Deferred { tier, code, deferral, .. } = *deferred;
+        let copy = OutRecord {
+            topic: TopicRole::Deferred(tier),
+            partition: source.partition,
+            key: source.record.key.clone(),
+            value: source.record.value.clone(),
+            headers: deferral.headers(source.record),
+        };
+        let verdict = Verdict {
+            status: FeedbackStatus::Deferred,
+            code,
+            reason: None,
+            violations: Vec::new(),
+            decision: None,
+            first_decision_id: None,
+            first_seen_at: None,
+            superseded_by_event_id: None,
+            processed_at: now,
+            latency_ms: now.millis_since(source.record.timestamp),
+        };
+        let feedback = EventFeedback {
+            retry_at: Some(deferral.turn.max(deferral.not_before)),
+            attempt: i32::try_from(deferral.hop).unwrap_or(i32::MAX),
+            limit: deferred.limit.clone(),
+            ..self.feedback(source, &verdict)
+        };
+        let id = feedback_id(source, deferral.hop);
+        let mut headers = self.envelope("EventFeedback", &id, now, self.encoding);
+        let key = source.key();
+        headers.partition_key(key.as_deref());
+        headers.extend(&Headers::about(source));
+        let value = Some(self.encode("EventFeedback", &feedback).into());
+        let word =
+            OutRecord { topic: TopicRole::Feedback, partition: source.partition, key, value, headers: headers.done() };
+        vec![copy, word]
     }
 
     /// What operators want to know; not part of any burst, and in no order with it.
@@ -204,10 +259,11 @@ impl Publisher {
     }
 }
 
-/// One terminal a record, so its id is the record's position.
-fn feedback_id(source: &Source<'_>) -> String {
-    let parts = [source.topic, &source.partition.to_string(), &source.record.offset.to_string(), "feedback"];
-    Uuid::new_v5(&NAMESPACE, &hash_parts(&parts)).to_string()
+/// One terminal a record, so its id is the record's position; a deferral's has its number beside it.
+fn feedback_id(source: &Source<'_>, hop: u32) -> String {
+    let (partition, offset) = (source.partition.to_string(), source.record.offset.to_string());
+    let deferral = if hop == 0 { "feedback".to_owned() } else { format!("deferral {hop}") };
+    Uuid::new_v5(&NAMESPACE, &hash_parts(&[source.topic, &partition, &offset, &deferral])).to_string()
 }
 
 #[cfg(test)]

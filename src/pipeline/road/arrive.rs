@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::deferral::place_of;
 use super::item::{Content, EventItem, Item, ItemId, Plan};
 use super::{Purpose, Road};
-use crate::domain::position::{Partition, Position};
+use crate::domain::deferral::{Deferral, NotADeferral};
+use crate::domain::position::{Partition, Position, TopicRole};
+use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::Record;
 use crate::failpoints;
 use crate::pipeline::dedupe::ledger::{Claim, Entry};
-use crate::pipeline::ingest::{Arrival, Ingested};
+use crate::pipeline::ingest::{Arrival, Ingested, Rejection};
 use crate::pipeline::lane::TicketKey;
 use crate::pipeline::log::Epoch;
 use crate::pipeline::tracked::Tracked;
@@ -20,21 +23,31 @@ impl Road {
     pub(super) fn arrive(&mut self, epoch: Epoch, partition: Partition, records: Vec<Record>, now: Instant) {
         let bytes = records.iter().filter_map(|record| record.value.as_ref()).map(|value| value.len()).sum();
         RecordsRead { partition, records: records.len(), bytes }.record();
+        let Some(owned) = self.partitions.get_mut(&partition).filter(|owned| owned.epoch == epoch) else {
+            // Read under an ownership that has ended meanwhile: whoever owns the partition reads it.
+            return;
+        };
+        if owned.stopped {
+            return;
+        }
+        owned.caught_up = false;
+        if matches!(partition.topic, TopicRole::Deferred(_)) {
+            self.hold(partition, records, now);
+            return;
+        }
         for record in records {
-            let Some(owned) = self.partitions.get_mut(&partition).filter(|owned| owned.epoch == epoch) else {
-                // Read under an ownership that has ended meanwhile: whoever owns the partition reads it.
-                return;
-            };
-            if owned.stopped {
-                return;
-            }
-            owned.caught_up = false;
-            let read = owned.frontier.read(record.offset);
-            let topic_id = owned.topic_id.clone();
-            self.mark_vanished(partition, &read.gaps);
-            if read.fresh {
-                self.take_in(partition, topic_id, record, now);
-            }
+            self.take_record(partition, record, now);
+        }
+    }
+
+    /// The frontier knows whether it is new.
+    pub(super) fn take_record(&mut self, partition: Partition, record: Record, now: Instant) {
+        let Some(owned) = self.partitions.get_mut(&partition) else { return };
+        let read = owned.frontier.read(record.offset);
+        let topic_id = owned.topic_id.clone();
+        self.mark_vanished(partition, &read.gaps);
+        if read.fresh {
+            self.take_in(partition, topic_id, record, now);
         }
     }
 
@@ -43,6 +56,16 @@ impl Road {
         if owned.stopped {
             return;
         }
+        if owned.early.is_empty() {
+            self.read_up_to(partition, end, now);
+        } else {
+            owned.read_to = Some(end);
+        }
+    }
+
+    /// Everything before `end` has come on the road; the rest were gaps.
+    pub(super) fn read_up_to(&mut self, partition: Partition, end: u64, now: Instant) {
+        let Some(owned) = self.partitions.get_mut(&partition) else { return };
         let gaps = owned.frontier.advance_to(end);
         owned.caught_up = true;
         self.mark_vanished(partition, &gaps);
@@ -56,23 +79,47 @@ impl Road {
         let id = ItemId(self.next_item);
         self.next_item += 1;
         let offset = record.offset;
-        let position = Position { topic_id, partition: partition.number, offset };
-        let ingested = self.fixtures.ingest.read(&record);
-        failpoints::hit("decoded");
-        let content = match ingested {
-            Ingested::Unreadable(rejection) => Content::Unreadable(rejection),
-            Ingested::Event(arrival) => Content::Event(self.event_item(arrival, &position)),
+        let here = Position { topic_id, partition: partition.number, offset };
+        let item = match partition.topic {
+            TopicRole::Deferred(_) => match Deferral::read(&record, partition.number) {
+                Ok(deferral) => self.item_of_copy(partition, here, &deferral, record, now),
+                Err(why) => foreign_copy(partition, here, record, &why, now),
+            },
+            _ => self.item_of(partition, here, record, now),
         };
-        let item = Item { partition, position, record, read_at: now, content, plan: Plan::Unknown };
+        failpoints::hit("decoded");
         let claim = item.event().map(|event| (event.ticket.clone(), event.claim.clone()));
+        let place = place_of(&item);
         self.items.insert(id, Tracked::new(partition, offset, item));
         match claim {
             Some((ticket, claim)) => {
-                self.lanes.join(&ticket, id, claim.event_id.clone());
+                self.lanes.join(&ticket, id, claim.event_id.clone(), place);
+                if claim.hop > 0 {
+                    self.is_back(id);
+                }
                 self.want(Entry::Claim(claim), Purpose::Claim(id));
             }
             None => self.reject_unreadable(id),
         }
+    }
+
+    fn item_of(&self, partition: Partition, position: Position, record: Record, now: Instant) -> Item {
+        let content = match self.fixtures.ingest.read(&record) {
+            Ingested::Unreadable(rejection) => Content::Unreadable(rejection),
+            Ingested::Event(arrival) => Content::Event(self.event_item(arrival, &position)),
+        };
+        let origin = TopicRole::Events;
+        Item { partition, position, record, origin, turn: None, read_at: now, content, plan: Plan::Unknown }
+    }
+
+    /// A copy of ours: the event it was, at the position it had.
+    fn item_of_copy(&self, at: Partition, here: Position, deferral: &Deferral, copy: Record, now: Instant) -> Item {
+        let mut item = self.item_of(at, deferral.origin.clone(), deferral.original(copy), now);
+        item.turn = Some(deferral.turn);
+        if let Content::Event(event) = &mut item.content {
+            (event.claim.hop, event.claim.copy) = (deferral.hop, Some(here));
+        }
+        item
     }
 
     fn event_item(&self, arrival: Arrival, position: &Position) -> EventItem {
@@ -82,6 +129,8 @@ impl Road {
             key: arrival.key,
             position: position.clone(),
             hop: 0,
+            copy: None,
+            ticket: ticket.clone(),
             body: arrival.body,
             tenant_id: event.tenant_id.as_str().into(),
             event_id: event.event_id.as_str().into(),
@@ -96,4 +145,12 @@ impl Road {
             claim,
         }
     }
+}
+
+/// Somebody else wrote to a deferred topic.
+fn foreign_copy(partition: Partition, position: Position, record: Record, why: &NotADeferral, now: Instant) -> Item {
+    let rejection =
+        Rejection { code: ReasonCode::DecodeFailed, reason: why.to_string(), violations: Vec::new(), schema_id: None };
+    let (origin, content) = (partition.topic, Content::Unreadable(rejection));
+    Item { partition, position, record, origin, turn: None, read_at: now, content, plan: Plan::Unknown }
 }

@@ -22,7 +22,7 @@ use crate::pipeline::triage::guard::{Job, LeaseReply, Triaged};
 use crate::telemetry::happenings::CallsReattached;
 
 /// Somebody else's call is looked at again after this long at most.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// From a granted lease to a saved answer is one ledger batch.
 const UNPAID_LEASE: Duration = Duration::from_secs(10);
@@ -38,20 +38,26 @@ pub(super) struct Call {
 }
 
 impl Road {
-    /// The lane's chosen event wants a model.
-    pub(super) fn ask(&mut self, ticket: &TicketKey, id: ItemId, now: Instant) {
+    /// The lane's chosen event wants a model. Says whether it waits for one: not, if it was put off.
+    pub(super) fn ask(&mut self, ticket: &TicketKey, id: ItemId, now: Instant) -> bool {
         if self.reattach(id) {
-            return;
+            return true;
         }
-        let Some(event) = self.items.get(&id).and_then(|item| item.event()) else { return };
-        let Some(tenant) = &event.tenant else { return };
+        let Some(event) = self.items.get(&id).and_then(|item| item.event()) else { return true };
+        let Some(tenant) = &event.tenant else { return true };
         let remote = self.fixtures.guard.first_is_remote();
         let limits = if remote { tenant.limits } else { Limits { weight: tenant.limits.weight, ..Limits::default() } };
         let tokens = self.fixtures.guard.estimated_tokens(&event.event);
         let tenant_id = event.claim.tenant_id.clone();
+        if let Some(turn) = self.too_long(id, limits, tokens, now) {
+            let head = self.lanes.head(ticket).unwrap_or(id);
+            self.put_off(ticket, head, turn, limits, now);
+            return false;
+        }
         if self.admission.offer(now, &tenant_id, limits, ticket.clone(), tokens).is_err() {
             self.overflow.push_back(ticket.clone());
         }
+        true
     }
 
     /// A call for this very copy of the event may still be running from before its partition was taken away.
@@ -92,8 +98,10 @@ impl Road {
 
     fn refill_admission(&mut self, now: Instant) {
         for ticket in std::mem::take(&mut self.overflow) {
-            if let Some(&id) = self.lanes.unit(&ticket).and_then(|unit| unit.items.last().copied()).as_ref() {
-                self.ask(&ticket, id, now);
+            if let Some(&id) = self.lanes.unit(&ticket).and_then(|unit| unit.items.last().copied()).as_ref()
+                && !self.ask(&ticket, id, now)
+            {
+                self.work(&ticket, now);
             }
         }
     }

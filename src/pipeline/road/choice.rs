@@ -2,7 +2,9 @@
 //!
 //! A group is carried whole or not at all, and what a commit calls finished is counted off exactly the groups it carries:
 //! an offset that slips in without its outputs loses a terminal. Of each partition's groups the highest are left out,
-//! which keeps the order within every lane. A partition of which nothing is carried is not moved.
+//! which keeps the order within every lane; a lane reaches over several partitions (its events and their deferred copies),
+//! so what follows a group that is left out in its lane is left out as well. A partition of which nothing is carried is
+//! not moved.
 //!
 //! Pure: how much fits is asked, for one partition at a time.
 
@@ -16,16 +18,23 @@ pub(super) type Moves = BTreeMap<Partition, Move>;
 
 /// The groups that are left out, by index, and what the others do to their partitions.
 ///
-/// `fit` says how many of a partition's groups fit, from the first on, and what those do to it.
+/// `before` names the group that comes before each in its lane. `fit` says how many of a partition's groups fit, from the
+/// first on, and what those do to it.
 pub(super) fn choose(
     groups: &[Vec<(Partition, u64)>],
+    before: &[Option<usize>],
     fit: impl Fn(Partition, &[Vec<u64>]) -> Option<(usize, Move)>,
 ) -> (BTreeSet<usize>, Moves) {
     let mut left_out = BTreeSet::new();
     // A group that is left out for one partition is missing in its others: they are asked again. Every round but the last
     // leaves more out.
     loop {
-        let before = left_out.len();
+        let were_left_out = left_out.len();
+        for (index, _) in before.iter().enumerate().filter(|(_, before)| before.is_some()) {
+            if before[index].is_some_and(|before| left_out.contains(&before)) {
+                left_out.insert(index);
+            }
+        }
         let mut moves = Moves::new();
         for (partition, candidates) in by_partition(groups, &left_out) {
             let (offsets, indices): (Vec<_>, Vec<_>) = candidates.into_iter().unzip();
@@ -36,7 +45,7 @@ pub(super) fn choose(
                 fewer => left_out.extend(&indices[fewer.map_or(0, |(kept, _)| kept)..]),
             }
         }
-        if left_out.len() == before {
+        if left_out.len() == were_left_out {
             return (left_out, moves);
         }
     }
@@ -114,7 +123,7 @@ mod tests {
             let proposal = after_reading(12).propose(&groups[..kept].concat());
             Some((kept, Move { assigned: Epoch(1), proposal, metadata: String::new() }))
         };
-        let (left_out, moves) = choose(&groups, below_ten);
+        let (left_out, moves) = choose(&groups, &[], below_ten);
         assert_eq!(left_out, BTreeSet::from([1]));
         assert_eq!(finished(moves), BTreeMap::from([(partition(0), vec![1])]));
     }
@@ -127,9 +136,24 @@ mod tests {
         let only_the_second = |at: Partition, groups: &[Vec<u64>]| {
             if at == partition(0) { all(at, &[]).map(|(_, step)| (0, step)) } else { all(at, groups) }
         };
-        let (left_out, moves) = choose(&groups, only_the_second);
+        let (left_out, moves) = choose(&groups, &[], only_the_second);
         assert_eq!(left_out, BTreeSet::from([0]));
         assert_eq!(finished(moves), BTreeMap::from([(partition(1), vec![1])]));
+    }
+
+    #[test]
+    fn what_follows_in_its_lane_a_group_that_does_not_fit_is_left_out_though_it_would_fit() {
+        let copies = Partition { topic: TopicRole::Deferred(0), number: 0 };
+        // A copy that came back, an event behind it in its lane, one behind that, and another lane.
+        let groups = [(copies, 1), (partition(0), 2), (partition(0), 3), (partition(0), 4)].map(|at| vec![at]);
+        let frontier = after_reading(5);
+        let all = fitting(&frontier, codec::MAX_CHARS);
+        let no_copies = |at: Partition, groups: &[Vec<u64>]| {
+            if at == copies { all(at, &[]).map(|(_, step)| (0, step)) } else { all(at, groups) }
+        };
+        let (left_out, moves) = choose(&groups, &[None, Some(0), Some(1), None], no_copies);
+        assert_eq!(left_out, BTreeSet::from([0, 1, 2]));
+        assert_eq!(finished(moves), BTreeMap::from([(partition(0), vec![4])]));
     }
 
     proptest! {
@@ -148,7 +172,7 @@ mod tests {
                 }
             }
             let groups: Vec<_> = groups.into_values().collect();
-            let (left_out, moves) = choose(&groups, fitting(&frontier, max_chars));
+            let (left_out, moves) = choose(&groups, &[], fitting(&frontier, max_chars));
             for step in moves.values() {
                 prop_assert!(step.metadata.len() <= max_chars);
             }

@@ -5,8 +5,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::domain::answer::Answer;
+use crate::domain::clock::Timestamp;
+use crate::domain::deferral::Deferral;
 use crate::domain::event::SupportEvent;
-use crate::domain::position::{Partition, Position};
+use crate::domain::feedback::LimitState;
+use crate::domain::position::{Partition, Position, TopicRole};
+use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::Record;
 use crate::domain::tenant::Tenant;
 use crate::domain::verdict::Verdict;
@@ -25,8 +29,12 @@ pub struct Item {
     pub partition: Partition,
     /// Which copy of its event it is.
     pub position: Position,
-    /// The record itself, for dead letters and envelopes.
+    /// The record itself, for dead letters and envelopes; of a copy that came back, as it first stood.
     pub record: Record,
+    /// Whose position it has: that of an event, or, for a record on a deferred topic that is no copy of ours, its own.
+    pub origin: TopicRole,
+    /// When its tenant's limits were to have room for it, if it was put off before.
+    pub turn: Option<Timestamp>,
     /// When it was read.
     pub read_at: Instant,
     /// What could be understood of it.
@@ -74,8 +82,25 @@ pub enum Plan {
     Save(Arc<Verdict>),
     /// Its end is saved, or is about another event's row: it is published.
     Publish(Arc<Verdict>),
-    /// It was published before: its offset is finished, nothing goes out.
+    /// It was published before, or another copy of it will be: its offset is finished, nothing goes out.
     FinishSilently,
+    /// It is put off, which must be remembered before its copy goes out.
+    PutOff(Arc<PutOff>),
+    /// It is put off, and that is remembered.
+    GoAside(Arc<PutOff>),
+}
+
+/// An event on its way to a delay tier.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PutOff {
+    /// Which.
+    pub tier: u8,
+    /// Why.
+    pub code: ReasonCode,
+    /// What stands on the copy.
+    pub deferral: Deferral,
+    /// The limit that has no room for it.
+    pub limit: Option<LimitState>,
 }
 
 impl Item {

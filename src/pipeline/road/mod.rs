@@ -10,6 +10,7 @@
 //!                      work.rs      the lane's next unit: ask, judge, save or publish
 //! next_job()        -> calls.rs     admission -> triage; leases; answers saved before they are judged
 //! ledger_said(..)   -> work.rs      verdicts saved before they are published
+//!                      deferral.rs  what would wait too long for its tenant's limits is put off, and comes back
 //! burst()           -> publish.rs   groups of results + frontiers -> one transaction
 //! ```
 //!
@@ -19,6 +20,7 @@
 mod arrive;
 mod calls;
 mod choice;
+mod deferral;
 pub mod item;
 mod lease;
 mod ownership;
@@ -39,10 +41,11 @@ use self::item::{Item, ItemId};
 pub use self::lease::LeaseRequest;
 use self::ownership::Owned;
 use super::admit::Admission;
+use super::admit::bookings::Bookings;
 use super::burst::{Group, Sent};
 use super::dedupe::ledger::{Entry, LedgerError, Outcome};
 use super::ingest::Ingest;
-use super::lane::{Lanes, TicketKey};
+use super::lane::{Lanes, Place, TicketKey};
 use super::log::{Epoch, Errand, Happening};
 use super::publish::Publisher;
 use super::tracked::Tracked;
@@ -53,6 +56,7 @@ use crate::domain::identity::DedupeKey;
 use crate::domain::position::Partition;
 use crate::domain::record::OutRecord;
 use crate::settings::pipeline::Pipeline;
+use crate::settings::topics::Topics;
 use crate::telemetry::happenings::{Fill, RoadGauges};
 
 /// What the road is given once and for all.
@@ -71,8 +75,10 @@ pub struct Fixtures {
     pub writer: String,
     /// Names this process in commit metadata.
     pub incarnation: u64,
-    /// The name of the events topic, for origins.
-    pub events_topic: String,
+    /// Names of topics, for origins.
+    pub topics: Topics,
+    /// Whether events may be put off: there is a ledger to remember it, and the delay tiers are read.
+    pub defers: bool,
     /// `ce_source` of our own outputs, to recognise our echo.
     pub our_source: String,
 }
@@ -87,6 +93,8 @@ pub(super) enum Purpose {
     UnpaidAnswer(DedupeKey, Arc<Answer>),
     /// The verdict of this item; the last of a unit concludes it.
     Verdict { item: ItemId, concludes: Option<TicketKey> },
+    /// That this item is put off; the last of a unit concludes it.
+    PutOff { item: ItemId, concludes: Option<TicketKey> },
     /// A lease for a running call.
     Lease(LeaseRequest),
     /// A gap's rows are marked before this partition is committed past it.
@@ -114,6 +122,14 @@ pub struct Road {
     lanes: Lanes<ItemId>,
 
     admission: Admission<TicketKey>,
+    /// When the turn comes of events that were put off.
+    bookings: Bookings,
+    /// Where events that were put off and are back on the road first stood.
+    back_on_road: HashMap<TicketKey, BTreeSet<Place>>,
+    /// Items whose decision is saved, and that wait for earlier events of their ticket to come back.
+    waiting_for_earlier: BTreeSet<ItemId>,
+    /// The first item on the road of each event that we own: further copies of it leave the event to that one.
+    carriers: HashMap<DedupeKey, ItemId>,
     /// Tickets that found their tenant's queue full; while there are any, nothing is read.
     overflow: VecDeque<TicketKey>,
     calls: HashMap<DedupeKey, Call>,
@@ -159,6 +175,10 @@ impl Road {
             leaving: None,
             items: HashMap::new(),
             next_item: 0,
+            bookings: Bookings::default(),
+            back_on_road: HashMap::new(),
+            waiting_for_earlier: BTreeSet::new(),
+            carriers: HashMap::new(),
             overflow: VecDeque::new(),
             calls: HashMap::new(),
             asking: 0,
@@ -232,6 +252,7 @@ impl Road {
                 Purpose::Answer(key) => self.answer_saved(key, &outcome, now),
                 Purpose::UnpaidAnswer(key, answer) => self.unpaid_leased(key, answer, &outcome, now),
                 Purpose::Verdict { item, concludes } => self.verdict_saved(item, &outcome, concludes, now),
+                Purpose::PutOff { item, concludes } => self.put_off_remembered(item, &outcome, concludes, now),
                 Purpose::Lease(request) => self.lease_answered(request, &outcome),
                 Purpose::Vanished(partition) => {
                     if let Some(owned) = self.partitions.get_mut(&partition) {
@@ -257,7 +278,8 @@ impl Road {
         let burst = (self.burst_is_wanted() && self.in_flight.is_none()).then_some(self.not_before.max(now));
         let held = self.held.first().map(|(due, _)| *due);
         let leaving = self.leaving.as_ref().map(|leaving| leaving.deadline);
-        [burst, held, leaving, self.away_until, self.admission_due].into_iter().flatten().min()
+        let early = self.next_early();
+        [burst, held, leaving, early, self.away_until, self.admission_due].into_iter().flatten().min()
     }
 
     /// Time has passed: what was due by now is done.
@@ -270,6 +292,7 @@ impl Road {
             self.held.remove(&(due, item));
             self.claim_again(item);
         }
+        self.take_in_all_due(now);
         self.burst(now);
         self.let_go_if_done(now);
         if self.steer_reading() {

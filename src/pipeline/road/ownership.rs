@@ -3,12 +3,14 @@
 //! A partition comes with its committed frontier and leaves with a last burst. Its frontier is dropped with it; running
 //! calls go on, keyed by event, in case it comes back.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::deferral::Early;
 use super::{Purpose, Road};
-use crate::domain::position::Partition;
+use crate::domain::position::{Partition, TopicRole};
 use crate::failpoints;
 use crate::pipeline::dedupe::ledger::Entry;
 use crate::pipeline::frontier::{Frontier, Gaps, codec};
@@ -38,6 +40,10 @@ pub(super) struct Owned {
     pub paused: bool,
     /// Its commit cannot be gone on from: nothing of it is read or committed until a person has looked.
     pub stopped: bool,
+    /// Of a deferred topic: records that are not due yet; while there are any, it is not read further.
+    pub early: VecDeque<Early>,
+    /// Of a deferred topic: the end that was reached behind those.
+    pub read_to: Option<u64>,
     /// Gaps whose rows the ledger has not marked yet; nothing is committed meanwhile.
     pub gaps_unmarked: usize,
 }
@@ -127,10 +133,18 @@ impl Road {
             self.errands.send(Errand::Pause(vec![partition])).ok();
         }
         let stopped = stopped.is_some();
-        self.partitions.insert(
-            partition,
-            Owned { epoch, topic_id, frontier, caught_up: false, paused: stopped, stopped, gaps_unmarked: 0 },
-        );
+        let owned = Owned {
+            epoch,
+            topic_id,
+            frontier,
+            caught_up: false,
+            paused: stopped,
+            stopped,
+            early: VecDeque::new(),
+            read_to: None,
+            gaps_unmarked: 0,
+        };
+        self.partitions.insert(partition, owned);
         // Now, for nobody knows of the gap any more once a person has moved the position.
         self.mark_vanished(partition, &gaps);
     }
@@ -205,6 +219,7 @@ impl Road {
         for id in ids {
             let Some(item) = self.items.remove(&id) else { continue };
             let item = item.given_up();
+            self.is_back_no_longer(&item);
             if let Some(ticket) = item.ticket() {
                 self.lanes.leave(ticket, |other| other == id);
             }
@@ -215,6 +230,8 @@ impl Road {
             }
         }
         self.held.retain(|(_, id)| self.items.contains_key(id));
+        self.waiting_for_earlier.retain(|id| self.items.contains_key(id));
+        self.carriers.retain(|_, id| self.items.contains_key(id));
         for group in &mut self.ready {
             group.results.retain(|(id, _)| self.items.contains_key(id));
         }
@@ -262,15 +279,26 @@ impl Road {
             (false, true) => PauseReason::FrontierWide,
         };
         let wide = f64::from(settings.metadata_pause_percent) / 100.0;
+        let max_chars = settings.metadata_max_chars;
+        let no_room_for_copies = !self.has_room_for_copies();
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for (partition, owned) in self.partitions.iter_mut().filter(|(_, owned)| !owned.stopped) {
-            let should_pause = self.reading_stopped || owned.is_wide(wide, settings.metadata_max_chars);
+            let no_room = match partition.topic {
+                TopicRole::Deferred(_) => no_room_for_copies,
+                _ => self.reading_stopped,
+            };
+            let should_pause = no_room || !owned.early.is_empty() || owned.is_wide(wide, max_chars);
             if should_pause != owned.paused {
                 owned.paused = should_pause;
                 if should_pause { &mut pause } else { &mut resume }.push(*partition);
             }
         }
         let paused_now = self.partitions.values().filter(|owned| owned.paused).count();
+        let are_copies = |changed: &[Partition]| changed.iter().all(|at| matches!(at.topic, TopicRole::Deferred(_)));
+        let reason = match reason {
+            PauseReason::FrontierWide if are_copies(&pause) && are_copies(&resume) => PauseReason::NotDue,
+            reason => reason,
+        };
         let stops = !pause.is_empty();
         if stops {
             ReadingPaused { partitions: &pause, reason, paused_now }.record();

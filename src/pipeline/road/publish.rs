@@ -1,5 +1,7 @@
 //! Results become bursts, and committed bursts move frontiers. Nothing else does.
 
+use std::collections::HashMap;
+
 use tokio::time::Instant;
 
 use super::choice::{Moves, choose};
@@ -11,6 +13,7 @@ use crate::failpoints;
 use crate::pipeline::burst::{Aborted, Committed, Group, Move, Snapshot};
 use crate::pipeline::dedupe::ledger::Entry;
 use crate::pipeline::frontier::codec::Tag;
+use crate::pipeline::lane::TicketKey;
 use crate::pipeline::log::PublishOutcome;
 use crate::telemetry::happenings::{BurstCommitted, BurstFailed, BurstFailure, FrontierWidened};
 
@@ -87,11 +90,20 @@ impl Road {
     /// Which of these groups one commit can express, and what it does to each partition. The rest keeps its order.
     fn fit(&self, groups: Vec<Group<ItemId>>, number: u64) -> (Vec<Group<ItemId>>, Vec<Group<ItemId>>, Moves) {
         let places = groups.iter().map(|group| self.places(group)).collect::<Vec<_>>();
-        let (left_out, moves) = choose(&places, |partition, offsets| self.fitted(partition, offsets, number));
+        let before = self.before_in_lane(&groups);
+        let (left_out, moves) = choose(&places, &before, |partition, offsets| self.fitted(partition, offsets, number));
         let mut index = 0..;
         let (left_out, kept) =
             groups.into_iter().partition(|_| index.next().is_some_and(|index| left_out.contains(&index)));
         (kept, left_out, moves)
+    }
+
+    /// For each group the one that comes before it in its lane.
+    fn before_in_lane(&self, groups: &[Group<ItemId>]) -> Vec<Option<usize>> {
+        let mut latest: HashMap<&TicketKey, usize> = HashMap::with_capacity(groups.len());
+        let ticket = |group: &Group<ItemId>| self.items.get(&group.results.first()?.0)?.ticket();
+        let before = |(index, group)| ticket(group).and_then(|ticket| latest.insert(ticket, index));
+        groups.iter().enumerate().map(before).collect()
     }
 
     fn places(&self, group: &Group<ItemId>) -> Vec<(Partition, u64)> {
@@ -163,6 +175,12 @@ impl Road {
         for (id, _) in committed.groups.into_iter().flat_map(|group| group.results) {
             let Some(item) = self.items.remove(&id) else { continue };
             let item = item.committed();
+            self.is_back_no_longer(&item);
+            if let Some(key) = item.event().map(|event| event.claim.key)
+                && self.carriers.get(&key) == Some(&id)
+            {
+                self.carriers.remove(&key);
+            }
             if let Some((key, owner)) = owned_row(&item) {
                 marks.push((Entry::Published { key, owner, at }, Purpose::Background));
             }

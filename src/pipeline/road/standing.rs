@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::calls::LOOK_AGAIN;
 use super::item::{Content, EventItem, Item, ItemId, Plan};
 use super::{Purpose, Road};
 use crate::domain::feedback::FeedbackStatus;
@@ -27,8 +28,23 @@ impl Road {
             self.want(entry, Purpose::Claim(id));
             return;
         }
-        let plan = self.plan(item, event, arrival, row);
-        let (ticket, standing) = (event.ticket.clone(), standing(&plan));
+        let event = event.clone();
+        let owns = matches!(arrival, Arrival::Go | Arrival::GoFrom(_) | Arrival::Publish(_));
+        let plan = match arrival {
+            _ if owns && self.is_carried_by_another(id, &event) => Plan::FinishSilently,
+            arrival => self.plan(item, &event, arrival, row),
+        };
+        if owns && !matches!(plan, Plan::FinishSilently) {
+            self.carriers.insert(event.claim.key, id);
+        }
+        if row.deferred_to.is_some() && row.owner == event.claim.position {
+            self.is_back(id);
+        }
+        let Some(plan) = self.plan_behind_others(id, &event, row, plan) else {
+            self.held.insert((now + LOOK_AGAIN, id));
+            return;
+        };
+        let (ticket, standing) = (event.ticket, standing(&plan));
         if let Some(item) = self.items.get_mut(&id) {
             item.plan = plan;
         }
@@ -44,7 +60,7 @@ impl Road {
                 Plan::Judge(answer)
             }
             Arrival::Publish(verdict) => Plan::Publish(verdict),
-            Arrival::AlreadyPublished => Plan::FinishSilently,
+            Arrival::AlreadyPublished | Arrival::CarriedOn => Plan::FinishSilently,
             Arrival::Duplicate { first, first_seen_at, decision_id } => {
                 let mut verdict = self.verdict(item, FeedbackStatus::Duplicate, ReasonCode::SameEvent);
                 verdict.reason = Some(format!("the same event was first read at {first}"));
@@ -121,6 +137,6 @@ pub(super) fn standing(plan: &Plan) -> Standing {
             None => Standing::Settled,
         },
         Plan::Judge(_) => Standing::Answered,
-        Plan::Save(_) | Plan::FinishSilently => Standing::Settled,
+        Plan::Save(_) | Plan::FinishSilently | Plan::PutOff(_) | Plan::GoAside(_) => Standing::Settled,
     }
 }

@@ -43,7 +43,8 @@ pub(crate) fn fixtures(sets: &[&str], model: Arc<Scripted>) -> Fixtures {
         clock,
         writer: "a".to_owned(),
         incarnation: 1,
-        events_topic: "events".to_owned(),
+        topics: settings.topics,
+        defers: true,
         our_source: "/us".to_owned(),
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::item::{Content, EventItem, Item, ItemId, Plan};
+use super::item::{Content, EventItem, Item, ItemId, Plan, PutOff};
 use super::standing::standing;
 use super::{Purpose, Road};
 use crate::domain::answer::Answer;
@@ -25,7 +25,7 @@ use crate::pipeline::burst::Group;
 use crate::pipeline::decide::{Case, decide};
 use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::lane::{Standing, TicketKey, Unit, ignore};
-use crate::pipeline::publish::Source;
+use crate::pipeline::publish::{Deferred, Source};
 use crate::telemetry::happenings::EventSettled;
 
 impl Road {
@@ -42,15 +42,21 @@ impl Road {
                         self.lanes.rewind(ticket);
                     }
                     None => {
-                        self.ask(ticket, chosen, now);
-                        return;
+                        if self.ask(ticket, chosen, now) {
+                            return;
+                        }
                     }
                 },
                 Plan::Judge(answer) => {
                     self.judge(ticket, chosen, &answer);
                     return;
                 }
-                Plan::Save(_) | Plan::Publish(_) | Plan::FinishSilently | Plan::Unknown => {
+                Plan::Save(_)
+                | Plan::Publish(_)
+                | Plan::FinishSilently
+                | Plan::PutOff(_)
+                | Plan::GoAside(_)
+                | Plan::Unknown => {
                     if !self.save_or_release(ticket, &unit) {
                         return;
                     }
@@ -136,7 +142,7 @@ impl Road {
             answer,
             key: event.claim.key,
             origin: Origin {
-                topic: self.fixtures.events_topic.clone(),
+                topic: self.fixtures.topics.events.clone(),
                 partition: i32::try_from(item.position.partition).unwrap_or(i32::MAX),
                 offset: i64::try_from(item.position.offset).unwrap_or(i64::MAX),
                 timestamp: item.record.timestamp,
@@ -166,23 +172,25 @@ impl Road {
                 }
             }
         }
-        let to_save: Vec<_> = unit
-            .items
-            .iter()
-            .filter_map(|id| {
-                let item = self.items.get(id)?;
-                match &item.plan {
-                    Plan::Save(verdict) => Some((*id, item.event()?.claim.clone(), verdict.clone())),
-                    _ => None,
-                }
-            })
-            .collect();
-        let Some(&(final_save, ..)) = to_save.last() else {
+        let is_unsaved = |id: &&ItemId| {
+            let plan = self.items.get(id).map(|item| &item.plan);
+            matches!(plan, Some(Plan::Save(_) | Plan::PutOff(_)))
+        };
+        let Some(final_save) = unit.items.iter().rfind(is_unsaved).copied() else {
             return self.release(ticket, unit);
         };
-        let group = to_save.into_iter().map(|(id, claim, verdict)| {
-            let entry = Entry::Verdict { key: claim.key, owner: claim.position, verdict };
-            (entry, Purpose::Verdict { item: id, concludes: (id == final_save).then(|| ticket.clone()) })
+        let group = unit.items.iter().filter_map(|&id| {
+            let concludes = (id == final_save).then(|| ticket.clone());
+            let item = self.items.get(&id)?;
+            let event = item.event()?;
+            match &item.plan {
+                Plan::Save(verdict) => {
+                    let (key, owner, verdict) = (event.claim.key, event.claim.position.clone(), verdict.clone());
+                    Some((Entry::Verdict { key, owner, verdict }, Purpose::Verdict { item: id, concludes }))
+                }
+                Plan::PutOff(put_off) => Some(Self::remember_put_off(id, event, put_off, concludes)),
+                _ => None,
+            }
         });
         let group = group.collect();
         self.pending.push_back(group);
@@ -213,6 +221,11 @@ impl Road {
             // Somebody took the claim over: what the row says now decides.
             _ => self.claim_again(id),
         }
+        self.conclude(id, concludes, now);
+    }
+
+    /// Everything of the unit with this event is saved, if it is the one that concludes it.
+    pub(super) fn conclude(&mut self, id: ItemId, concludes: Option<TicketKey>, now: Instant) {
         let Some(ticket) = concludes else { return };
         let Some(unit) = self.lanes.unit(&ticket).filter(|unit| unit.items.contains(&id)) else { return };
         self.save_or_release(&ticket, &unit);
@@ -227,9 +240,16 @@ impl Road {
             let outputs = match &item.plan {
                 Plan::Publish(verdict) => self.outputs(item, verdict),
                 Plan::FinishSilently => Vec::new(),
-                Plan::Ask | Plan::Judge(_) | Plan::Save(_) | Plan::Unknown => return false,
+                Plan::GoAside(put_off) => self.outputs_aside(item, put_off),
+                Plan::PutOff(_) | Plan::Ask | Plan::Judge(_) | Plan::Save(_) | Plan::Unknown => return false,
             };
             results.push((id, outputs));
+        }
+        for id in &unit.items {
+            if self.items.get(id).is_some_and(|item| matches!(item.plan, Plan::GoAside(_))) {
+                // It is away again: what is read from now on must not take it for one that comes first.
+                self.leaves_again(*id);
+            }
         }
         self.lanes.finish(ticket);
         self.queue_group(results);
@@ -251,32 +271,24 @@ impl Road {
     }
 
     fn outputs(&self, item: &Item, verdict: &Verdict) -> Vec<OutRecord> {
-        let event = item.event().map(|event| &*event.event);
-        EventSettled {
-            status: verdict.status,
-            code: verdict.code,
-            tenant_id: event.map(|event| event.tenant_id.as_str()),
-            ticket_id: event.map(|event| event.ticket_id.as_str()),
-            event_id: event.map(|event| event.event_id.as_str()),
-            correlation_id: event.and_then(|event| event.correlation_id.as_deref()),
-            position: &item.position,
-            latency: std::time::Duration::from_millis(verdict.latency_ms.unsigned_abs()),
-        }
-        .record();
-        let schema_id = match &item.content {
-            Content::Unreadable(rejection) => rejection.schema_id,
-            Content::Event(event) => event.schema_id,
+        let latency = std::time::Duration::from_millis(verdict.latency_ms.unsigned_abs());
+        settled(item, verdict.status, verdict.code, latency);
+        let topic = self.fixtures.topics.name(item.origin);
+        self.fixtures.publisher.terminal(&source(item, &topic), verdict)
+    }
+
+    fn outputs_aside(&self, item: &Item, put_off: &PutOff) -> Vec<OutRecord> {
+        let now = self.fixtures.clock.now();
+        let latency = std::time::Duration::from_millis(now.millis_since(item.record.timestamp).unsigned_abs());
+        settled(item, FeedbackStatus::Deferred, put_off.code, latency);
+        let topic = self.fixtures.topics.name(item.origin);
+        let deferred = Deferred {
+            tier: put_off.tier,
+            code: put_off.code,
+            deferral: &put_off.deferral,
+            limit: put_off.limit.clone(),
         };
-        self.fixtures.publisher.terminal(
-            &Source {
-                topic: &self.fixtures.events_topic,
-                partition: item.position.partition,
-                record: &item.record,
-                event: item.event().map(|event| &*event.event),
-                schema_id,
-            },
-            verdict,
-        )
+        self.fixtures.publisher.deferred(&source(item, &topic), &deferred, now)
     }
 
     /// Ask the ledger about this item once more, and plan it anew.
@@ -287,6 +299,35 @@ impl Road {
         self.lanes.know(&event.ticket, id, Standing::Unknown);
         self.lanes.rewind(&event.ticket);
         self.want(Entry::Claim(event.claim), Purpose::Claim(id));
+    }
+}
+
+fn settled(item: &Item, status: FeedbackStatus, code: ReasonCode, latency: std::time::Duration) {
+    let event = item.event().map(|event| &*event.event);
+    EventSettled {
+        status,
+        code,
+        tenant_id: event.map(|event| event.tenant_id.as_str()),
+        ticket_id: event.map(|event| event.ticket_id.as_str()),
+        event_id: event.map(|event| event.event_id.as_str()),
+        correlation_id: event.and_then(|event| event.correlation_id.as_deref()),
+        position: &item.position,
+        latency,
+    }
+    .record();
+}
+
+/// The record that outputs stem from; `topic` is the name of its origin's.
+fn source<'a>(item: &'a Item, topic: &'a str) -> Source<'a> {
+    Source {
+        topic,
+        partition: item.position.partition,
+        record: &item.record,
+        event: item.event().map(|event| &*event.event),
+        schema_id: match &item.content {
+            Content::Unreadable(rejection) => rejection.schema_id,
+            Content::Event(event) => event.schema_id,
+        },
     }
 }
 

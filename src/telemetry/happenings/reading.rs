@@ -39,6 +39,8 @@ pub enum PauseReason {
     TenantQueueFull,
     /// `pipeline.metadata_pause_percent`.
     FrontierWide,
+    /// Deferred events that are not due yet.
+    NotDue,
     /// The ledger does not answer.
     LedgerAway,
     /// The process ends.
@@ -53,6 +55,7 @@ impl PauseReason {
             Self::RoadFull => "road_full",
             Self::TenantQueueFull => "tenant_queue_full",
             Self::FrontierWide => "frontier_wide",
+            Self::NotDue => "not_due",
             Self::LedgerAway => "ledger_away",
             Self::Draining => "draining",
         }

@@ -8,27 +8,33 @@ use gatekeeper::pipeline::dedupe::ledger::{Claim, Entry};
 use proptest::prelude::*;
 
 use super::world::{
-    World, answered, claim, commit, find, lease, published, reached, release, repair, take_over, vanished, verdict,
+    World, answered, came_back, claim, commit, find, lease, published, put_off, reached, release, repair,
+    repair_copies, take_over, vanished, verdict,
 };
 
 fn any_entry() -> impl Strategy<Value = Entry> {
     let status = prop::sample::select(vec![FeedbackStatus::Accepted, FeedbackStatus::Rejected]);
     // Few keys, offsets and times, so that entries meet.
-    (0..9_u8, 0..4_u8, 0..4_u64, 0..4_u64, 0..30_i64, status).prop_map(|(kind, number, offset, other, time, status)| {
-        let text = ["a", "b"][usize::from(time % 2 == 0)];
-        let hop = if time > 25 { 1 } else { 0 };
-        match kind {
-            0 => Entry::Claim(Claim { hop, at: Timestamp(time), ..claim(number, offset) }),
-            1 => take_over(number, offset, other),
-            2 => lease(number, offset, time.unsigned_abs()),
-            3 => release(number, offset),
-            4 => answered(number, offset, text),
-            5 => reached(number, offset, verdict(status, text, time)),
-            6 => published(number, offset, time),
-            7 => vanished(offset, offset + other),
-            _ => repair(offset, &[other]),
-        }
-    })
+    (0..12_u8, 0..4_u8, 0..4_u64, 0..4_u64, 0..30_i64, status).prop_map(
+        |(kind, number, offset, other, time, status)| {
+            let text = ["a", "b"][usize::from(time % 2 == 0)];
+            let hop = if time > 25 { 1 } else { 0 };
+            match kind {
+                0 => Entry::Claim(Claim { hop, at: Timestamp(time), ..claim(number, offset) }),
+                1 => take_over(number, offset, other),
+                2 => lease(number, offset, time.unsigned_abs()),
+                3 => release(number, offset),
+                4 => answered(number, offset, text),
+                5 => reached(number, offset, verdict(status, text, time)),
+                6 => published(number, offset, time),
+                7 => vanished(offset, offset + other),
+                8 => put_off(number, offset, u8::try_from(other).expect("small")),
+                9 => Entry::Claim(came_back(number, offset, 1 + u32::from(time > 15), other)),
+                10 => repair_copies(offset, &[other]),
+                _ => repair(offset, &[other]),
+            }
+        },
+    )
 }
 
 /// What happens next.

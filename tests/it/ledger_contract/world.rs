@@ -113,6 +113,8 @@ pub fn claim(number: u8, offset: u64) -> Claim {
         key: key(number),
         position: at(offset),
         hop: 0,
+        copy: None,
+        ticket: "acme|7".into(),
         body: BodyHash { form: 1, sha256: [number; 32] },
         tenant_id: "acme \"quoted\" ☂".into(),
         event_id: format!("event-{number}").into(),
@@ -179,6 +181,26 @@ pub fn reached(number: u8, offset: u64, verdict: Arc<Verdict>) -> Entry {
 
 pub fn published(number: u8, offset: u64, time: i64) -> Entry {
     Entry::Published { key: key(number), owner: at(offset), at: Timestamp(time) }
+}
+
+/// The claim of a copy that came back from a delay tier, where it stands at `copy`.
+pub fn came_back(number: u8, offset: u64, hop: u32, copy: u64) -> Claim {
+    let copy = Position { topic_id: "tier".to_owned(), ..at(copy) };
+    Claim { hop, copy: Some(copy), ..claim(number, offset) }
+}
+
+pub fn put_off(number: u8, offset: u64, tier: u8) -> Entry {
+    Entry::Defer { key: key(number), owner: at(offset), ticket: claim(number, offset).ticket, tier }
+}
+
+/// As [`repair`], for copies in the delay tier.
+pub fn repair_copies(to: u64, unfinished: &[u64]) -> Entry {
+    match repair(to, unfinished) {
+        Entry::RepairPublished { partition, to, unfinished, at, .. } => {
+            Entry::RepairPublished { topic_id: "tier".to_owned(), partition, to, unfinished, at }
+        }
+        other => other,
+    }
 }
 
 pub fn vanished(from: u64, to: u64) -> Entry {

@@ -344,7 +344,7 @@ fn key_of(decision: &TriageDecision) -> DedupeKey {
     DedupeKey::of(RecordKind::Event, &decision.tenant_id, &decision.event_source, scope, id)
 }
 
-fn place(partition: i32, offset: i64) -> Place {
+pub fn place(partition: i32, offset: i64) -> Place {
     (u32::try_from(partition).expect("not negative"), u64::try_from(offset).expect("not negative"))
 }
 

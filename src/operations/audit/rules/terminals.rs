@@ -72,7 +72,14 @@ fn subject(feedback: &EventFeedback, event: Option<&SupportEvent>, place: Place,
 
 fn finished(case: &Case<'_>, report: &mut Report) {
     for place in case.inputs.keys() {
+        let is_deferred = case.deferred.contains(place);
         match (case.standing(*place), case.terminals.contains_key(place)) {
+            (Standing::Open, _) if is_deferred => report.find(
+                Invariant::Metadata,
+                format!("{}@{} was put off, and its committed position does not know", place.0, place.1),
+            ),
+            // It comes back.
+            (Standing::Finished, false) if is_deferred => report.open += 1,
             (Standing::Finished, false) => {
                 report.missing += 1;
                 report.find(Invariant::Complete, format!("{}@{} is finished and has no terminal", place.0, place.1));

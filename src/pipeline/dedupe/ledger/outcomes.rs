@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Entry, Outcome, Row};
+use super::{Ahead, Entry, Outcome, Row};
 use crate::domain::position::Position;
 
 /// Who calls: an instance in one of its lives.
@@ -37,7 +37,7 @@ pub fn usual(entry: &Entry) -> Option<Outcome> {
         Entry::Lease { .. } => Some(Outcome::LeaseGranted),
         Entry::Answer { answer, .. } => Some(Outcome::Saved(Arc::clone(answer))),
         Entry::Verdict { verdict, .. } => Some(Outcome::Reached(Arc::clone(verdict))),
-        Entry::Release { .. } | Entry::Published { .. } => Some(Outcome::Done),
+        Entry::Defer { .. } | Entry::Release { .. } | Entry::Published { .. } => Some(Outcome::Done),
         Entry::TakeOver { .. } | Entry::Vanished { .. } | Entry::RepairPublished { .. } => None,
     }
 }
@@ -57,10 +57,22 @@ pub fn read_off(entry: &Entry, held: Option<&Held>, me: &Holder) -> Option<Outco
             Some(held) => held.row.verdict.clone().map(Outcome::Reached),
             None => Some(Outcome::NotOwner),
         },
-        Entry::Release { owner, .. } | Entry::Published { owner, .. } => {
+        Entry::Defer { owner, .. } | Entry::Release { owner, .. } | Entry::Published { owner, .. } => {
             Some(owned(owner).map_or(Outcome::NotOwner, |_| Outcome::Done))
         }
         Entry::Vanished { .. } | Entry::RepairPublished { .. } => None,
+    }
+}
+
+/// Adds to the rows that answer a batch's claims what is put off ahead of each: `ahead` by the claim's place among the
+/// [claims](super::plan::claims) of the batch.
+pub fn look_ahead(batch: &[Entry], outcomes: &mut [Outcome], ahead: Vec<(usize, Ahead)>) {
+    let is_claim = |entry: &Entry| matches!(entry, Entry::Claim(_) | Entry::TakeOver { .. });
+    let places: Vec<usize> = (0..batch.len()).filter(|index| is_claim(&batch[*index])).collect();
+    for (place, ahead) in ahead {
+        if let Some(Outcome::Row(row)) = places.get(place).and_then(|index| outcomes.get_mut(*index)) {
+            Arc::make_mut(row).ahead = Some(ahead);
+        }
     }
 }
 

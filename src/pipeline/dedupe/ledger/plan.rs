@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use super::Entry;
+use super::{Claim, Entry};
 use crate::domain::identity::DedupeKey;
 
 /// What one statement does.
@@ -27,6 +27,8 @@ pub enum Kind {
     Answer,
     /// [`Entry::Verdict`].
     Verdict,
+    /// [`Entry::Defer`].
+    Defer,
     /// [`Entry::Published`].
     Published,
     /// [`Entry::Vanished`], alone in its step.
@@ -53,6 +55,7 @@ impl Kind {
             Entry::Release { .. } => Self::Release,
             Entry::Answer { .. } => Self::Answer,
             Entry::Verdict { .. } => Self::Verdict,
+            Entry::Defer { .. } => Self::Defer,
             Entry::Published { .. } => Self::Published,
             Entry::Vanished { .. } => Self::Vanished,
             Entry::RepairPublished { .. } => Self::RepairPublished,
@@ -69,9 +72,20 @@ pub fn key_of(entry: &Entry) -> Option<DedupeKey> {
         | Entry::Release { key, .. }
         | Entry::Answer { key, .. }
         | Entry::Verdict { key, .. }
+        | Entry::Defer { key, .. }
         | Entry::Published { key, .. } => Some(*key),
         Entry::Vanished { .. } | Entry::RepairPublished { .. } => None,
     }
+}
+
+/// The claims of a batch, in its order: what is put off ahead of each is asked for once everything is written.
+#[must_use]
+pub fn claims<'a>(entries: &'a [Entry]) -> Vec<&'a Claim> {
+    let claim = |entry: &'a Entry| match entry {
+        Entry::Claim(claim) | Entry::TakeOver { claim, .. } => Some(claim),
+        _ => None,
+    };
+    entries.iter().filter_map(claim).collect()
 }
 
 /// The steps of a batch, in the order in which they are to be done.
