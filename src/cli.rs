@@ -63,6 +63,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Create, list and check the topics; print what must be granted.
     Topics(TopicsArgs),
+    /// Compare the ledger with what was published, and bring it up to that after it has gone backwards.
+    Ledger(LedgerArgs),
     /// Create or update the ledger's tables.
     Migrate,
     /// An OpenAI-compatible provider for tests and demonstrations.
@@ -271,9 +273,28 @@ pub struct TopicsArgs {
     /// Kafka: name everything about topics and brokers that breaks a promise, and what to do; exit code 1 if there is any.
     #[arg(long, conflicts_with = "create")]
     pub check: bool,
+    /// From where the group goes on in a partition that was stopped, while no processor of it runs:
+    /// `TOPIC:PARTITION=OFFSET`, `=earliest` or `=after-ledger`; may repeat.
+    #[arg(long = "position", value_name = "POSITION", conflicts_with_all = ["create", "check", "acls"])]
+    pub positions: Vec<String>,
     /// Kafka: print the grants that this installation needs, as kafka-acls.sh commands.
     #[arg(long, conflicts_with_all = ["create", "check"])]
     pub acls: bool,
+    /// A table or one JSON document.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Flags of `ledger`.
+#[derive(Debug, Clone, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["check", "rebuild"])))]
+pub struct LedgerArgs {
+    /// Only say what it does not know of what was published; exit code 1 if there is any.
+    #[arg(long)]
+    pub check: bool,
+    /// Re-read feedback and decisions and restore what it does not know, while no processor of the group runs.
+    #[arg(long)]
+    pub rebuild: bool,
     /// A table or one JSON document.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,

@@ -5,6 +5,7 @@ mod bench;
 mod check_config;
 mod demo;
 mod explain;
+mod ledger;
 mod migrate;
 mod publish;
 mod serve;
@@ -14,6 +15,7 @@ mod topics;
 mod train;
 mod watch;
 mod wiring;
+mod writers;
 
 use std::process::ExitCode;
 
@@ -58,6 +60,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Train(args) => train::run(args),
         Command::Bench(args) => bench::run(settings, args).await,
         Command::Topics(args) => topics::run(settings, args).await,
+        Command::Ledger(args) => ledger::run(settings, args).await,
         Command::Migrate => migrate::run(settings).await,
         Command::SimulateProvider(args) => simulator::run(args).await,
     }

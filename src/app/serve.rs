@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::shutdown;
 use super::wiring::{self, Parts};
+use super::writers::LedgerWriters;
 use crate::cli::{ServeArgs, SettingsArgs};
 use crate::domain::clock::Clock;
 use crate::domain::ops_event::{OpsEvent, OpsKind};
@@ -33,8 +34,11 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
 
     // The log first: the embedded one's lock proves that no other process works under our name, and a cluster has fenced
     // whoever did when our transactional id was initialised: its calls can lead to nothing. So our old leases are free.
-    let log = parts.log().await?;
+    let writers = Arc::new(LedgerWriters::new());
+    let log = parts.log(Some(writers.clone())).await?;
     let ledger = parts.ledger(incarnation, true).await?;
+    parts.bind(&*ledger).await?;
+    writers.ask(ledger.clone());
     let health = Health::new();
     for dependency in ["log", "ledger"] {
         health.expect(dependency, true);

@@ -1,4 +1,5 @@
-//! `topics`: list the topics, create what is missing, check what is there, and print what must be granted.
+//! `topics`: list the topics, create what is missing, check what is there, say from where a group goes on, and print what
+//! must be granted.
 
 use std::process::ExitCode;
 
@@ -7,6 +8,7 @@ use crate::adapters::embedded_log::Access;
 use crate::adapters::kafka::{self, Flaw, KafkaBrowser};
 use crate::cli::{Output, SettingsArgs, TopicsArgs};
 use crate::domain::position::Partition;
+use crate::operations::positions::{self, Clerk, Order};
 use crate::settings::log::LogKind;
 
 pub async fn run(args: &SettingsArgs, topics: TopicsArgs) -> anyhow::Result<ExitCode> {
@@ -21,6 +23,9 @@ pub async fn run(args: &SettingsArgs, topics: TopicsArgs) -> anyhow::Result<Exit
     }
     if topics.check {
         return check(&parts, topics.output).await;
+    }
+    if !topics.positions.is_empty() {
+        return set_positions(&parts, &topics).await;
     }
     list(&parts, &topics).await
 }
@@ -54,6 +59,22 @@ async fn list(parts: &Parts, topics: &TopicsArgs) -> anyhow::Result<ExitCode> {
                 .collect();
             println!("{}", serde_json::to_string_pretty(&rows)?);
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn set_positions(parts: &Parts, topics: &TopicsArgs) -> anyhow::Result<ExitCode> {
+    let orders: Vec<Order> = topics.positions.iter().map(|order| order.parse()).collect::<Result<_, _>>()?;
+    let (browser, positions) = parts.operator().await?;
+    let ledger = if parts.settings.ledger.enabled { Some(parts.ledger_to_read().await?) } else { None };
+    let (publisher, processor) = (parts.publisher(), parts.settings.instance_name());
+    let clerk = Clerk { publisher: &publisher, processor, at: parts.clock.now() };
+    let reads = parts.reads();
+    let group = (parts.settings.log.group_id(), &*reads);
+    let moved = positions::set((&*browser, &*positions), ledger.as_deref(), group, &orders, &clerk).await?;
+    match topics.output {
+        Output::Table => moved.iter().for_each(|moved| println!("{moved}")),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&moved)?),
     }
     Ok(ExitCode::SUCCESS)
 }

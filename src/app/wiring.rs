@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use super::writers::LedgerWriters;
 use crate::adapters::embedded_log::{Access, EmbeddedBrowser, EmbeddedLog, Reading};
 use crate::adapters::kafka::{self, KafkaBrowser, KafkaLog};
 use crate::adapters::local_model::LocalModel;
@@ -15,6 +16,7 @@ use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::position::TopicRole;
 use crate::domain::tenant::TenantBook;
 use crate::operations::log_browser::LogBrowser;
+use crate::operations::positions::GroupPositions;
 use crate::pipeline::dedupe::ledger::Ledger;
 use crate::pipeline::dedupe::no_ledger::NoLedger;
 use crate::pipeline::frontier::codec;
@@ -116,14 +118,14 @@ impl Parts {
     }
 
     /// What a processor reads: events, and what was put off before, even if nothing is put off any more.
-    fn reads(&self) -> Vec<TopicRole> {
+    pub fn reads(&self) -> Vec<TopicRole> {
         let tiers = Topics::roles().filter(|role| matches!(role, TopicRole::Deferred(_)));
         let tiers = tiers.filter(|_| self.settings.ledger.enabled);
         std::iter::once(TopicRole::Events).chain(tiers).collect()
     }
 
-    /// The log as a processor reads it.
-    pub async fn log(&self) -> anyhow::Result<LogPort> {
+    /// The log as a processor reads it. `writers`: remembers who owned a partition; without it only commits do.
+    pub async fn log(&self, writers: Option<Arc<LedgerWriters>>) -> anyhow::Result<LogPort> {
         match self.settings.log.kind {
             LogKind::Embedded => {
                 let reading = Reading {
@@ -148,11 +150,31 @@ impl Parts {
                     outputs: vec![TopicRole::Decisions, TopicRole::Feedback, TopicRole::DeadLetters, TopicRole::Ops],
                     queue: self.settings.pipeline.log_queue,
                     away_limit: self.settings.pipeline.away_limit,
-                    writer_of: codec::writer_of,
+                    writers: kafka::Remembered {
+                        by_commit: codec::writer_of,
+                        elsewhere: writers.map(|writers| writers as Arc<dyn kafka::Writers>),
+                    },
                 };
                 KafkaLog::open_processor(&self.settings.log.kafka, &self.settings.topics, reading)
                     .await
                     .context("the log cannot be opened")
+            }
+        }
+    }
+
+    /// The log as an operator sees it, and where its groups stand.
+    pub async fn operator(&self) -> anyhow::Result<(Arc<dyn LogBrowser>, Arc<dyn GroupPositions>)> {
+        match self.settings.log.kind {
+            LogKind::Embedded => {
+                let (embedded, topics) = (&self.settings.log.embedded, &self.settings.topics);
+                let browser = EmbeddedBrowser::open(embedded, topics, Access::Append, self.clock.clone());
+                let browser = Arc::new(browser.await.context("the log cannot be opened")?);
+                Ok((browser.clone(), browser))
+            }
+            LogKind::Kafka => {
+                let browser = KafkaBrowser::open(&self.settings.log.kafka, &self.settings.topics);
+                let browser = Arc::new(browser.await.context("the log cannot be opened")?);
+                Ok((browser.clone(), browser))
             }
         }
     }
@@ -195,6 +217,19 @@ impl Parts {
 }
 
 impl Parts {
+    /// The ledger remembers for this group from now on. One that remembers for another is refused: its positions are of
+    /// other readings, and its duplicates would be dropped here.
+    pub async fn bind(&self, ledger: &dyn Ledger) -> anyhow::Result<()> {
+        let group = self.settings.log.group_id();
+        let bound = ledger.bind(group).await.context("the ledger does not say whose it is")?;
+        anyhow::ensure!(
+            bound == group,
+            "ledger.url: this ledger belongs to the consumer group {bound:?}, and this processor works as {group:?}; a \
+             ledger is bound to one group: give this one a ledger of its own, or set the group's name back"
+        );
+        Ok(())
+    }
+
     /// The ledger for commands that only look: it takes no lease over from anybody.
     pub async fn ledger_to_read(&self) -> anyhow::Result<Arc<dyn Ledger>> {
         self.ledger(0, false).await

@@ -3,6 +3,7 @@
 //! Parts are hashed with their lengths, so that no two lists of parts run together to the same bytes.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -53,6 +54,15 @@ impl DedupeKey {
     }
 }
 
+impl FromStr for DedupeKey {
+    type Err = NotHex;
+
+    /// As [`DedupeKey::to_hex`] writes it.
+    fn from_str(text: &str) -> Result<Self, NotHex> {
+        unhex(text).map(Self)
+    }
+}
+
 impl fmt::Display for DedupeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_hex())
@@ -72,6 +82,22 @@ pub struct BodyHash {
     pub form: u8,
     /// The hash.
     pub sha256: [u8; 32],
+}
+
+impl FromStr for BodyHash {
+    type Err = NotHex;
+
+    /// As [`BodyHash`] is displayed.
+    fn from_str(text: &str) -> Result<Self, NotHex> {
+        let (form, hash) = text.split_once(':').ok_or(NotHex)?;
+        Ok(Self { form: form.parse().map_err(|_| NotHex)?, sha256: unhex(hash)? })
+    }
+}
+
+impl fmt::Display for BodyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.form, hex(&self.sha256))
+    }
 }
 
 impl fmt::Debug for BodyHash {
@@ -96,6 +122,27 @@ pub fn hash_parts(parts: &[&str]) -> [u8; 32] {
         hasher.update(part.as_bytes());
     }
     hasher.finalize().into()
+}
+
+/// A text that is no hash in hexadecimal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a hash in hexadecimal")]
+pub struct NotHex;
+
+fn unhex(text: &str) -> Result<[u8; 32], NotHex> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return Err(NotHex);
+    }
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        let digits = text.get(at * 2..at * 2 + 2).ok_or(NotHex)?;
+        // A sign would be taken for a part of the number.
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(NotHex);
+        }
+        *byte = u8::from_str_radix(digits, 16).map_err(|_| NotHex)?;
+    }
+    Ok(bytes)
 }
 
 /// Lower-case hexadecimal.
@@ -130,6 +177,19 @@ mod tests {
             DedupeKey::of(RecordKind::Event, "a", "b", "event_id", "1"),
             DedupeKey::of(RecordKind::Event, "a", "b", "idempotency_key", "1")
         );
+    }
+
+    #[test]
+    fn keys_and_hashes_are_read_as_they_are_written() {
+        let (key, body) = (DedupeKey([0xa7; 32]), BodyHash { form: 1, sha256: [0x0f; 32] });
+        assert_eq!(key.to_hex().parse(), Ok(key));
+        assert_eq!(body.to_string().parse(), Ok(body));
+        let signed = format!("+f{}", "00".repeat(31));
+        for bad in ["", "a7", &"g7".repeat(32), &"a7".repeat(33), &signed, &"ä".repeat(32)] {
+            assert_eq!(bad.parse::<DedupeKey>(), Err(NotHex), "{bad}");
+            assert_eq!(format!("1:{bad}").parse::<BodyHash>(), Err(NotHex), "{bad}");
+        }
+        assert_eq!(key.to_hex().parse::<BodyHash>(), Err(NotHex), "the form is missing");
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub enum OpsKind {
     ReplayFinished,
     IncidentClusterOpened,
     IncidentClusterClosed,
+    /// An operator moved a group's position.
+    PositionSet,
     #[default]
     #[serde(other)]
     Unknown,

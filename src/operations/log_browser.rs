@@ -2,7 +2,8 @@
 //!
 //! `publish` appends, `watch`, `replay`, `audit`, `explain` and `redrive` read; all of it beside a running processor and
 //! without taking part in its group. What a browser cannot do: move a group's positions. That is the processor's alone,
-//! because positions and results commit together ([`crate::pipeline::log`]).
+//! because positions and results commit together ([`crate::pipeline::log`]); and an operator's, while no processor runs
+//! ([`super::positions`]).
 
 use futures_util::future::BoxFuture;
 

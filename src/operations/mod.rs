@@ -3,6 +3,8 @@
 pub mod audit;
 pub mod explain;
 pub mod log_browser;
+pub mod positions;
 pub mod publish;
+pub mod rebuild;
 pub mod train;
 pub mod watch;

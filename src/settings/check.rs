@@ -122,12 +122,13 @@ fn topics(topics: &Topics, broken: &mut Vec<Violation>) {
 }
 
 /// Every record that is read or written by id.
-const RECORDS: [&str; 7] = [
+const RECORDS: [&str; 8] = [
     "SupportEvent.v1",
     "TriageDecision.v1",
     "EventFeedback.v1",
     "DeadLetter.v1",
     "OpsEvent.v1",
+    "OpsEvent.v2",
     "HumanFeedback.v1",
     "DecisionReview.v1",
 ];

@@ -73,7 +73,8 @@ metric_names! {
     Counter READING_PAUSES = "gatekeeper_reading_pauses_total", Count, "Times reading was paused, by reason.";
     Gauge PARTITIONS_PAUSED = "gatekeeper_partitions_paused", Count, "Partitions whose reading is paused, by reason.";
     Gauge PARTITIONS_OWNED = "gatekeeper_partitions_owned", Count, "Partitions this instance owns.";
-    Counter PARTITION_CHANGES = "gatekeeper_partition_changes_total", Count, "Partitions that were assigned, revoked or lost.";
+    Gauge PARTITIONS_STOPPED = "gatekeeper_partitions_stopped", Count, "Partitions of this instance that are not read until a person has looked; the log says why.";
+    Counter PARTITION_CHANGES = "gatekeeper_partition_changes_total", Count, "Partitions that were assigned, revoked, lost or stopped.";
     Counter AWAY = "gatekeeper_away_total", Count, "Times nobody listened to the log for longer than pipeline.away_limit.";
     Histogram AWAY_DURATION = "gatekeeper_away_duration_seconds", Seconds, "For how long nobody listened to the log.";
 

@@ -1,6 +1,7 @@
 //! What every ledger promises: one suite, run over each of them.
 
 mod agreement;
+mod partitions;
 mod speed;
 pub mod world;
 
@@ -13,6 +14,14 @@ use gatekeeper::domain::identity::BodyHash;
 use gatekeeper::domain::position::Position;
 use gatekeeper::pipeline::dedupe::ledger::{Ahead, Claim, Entry, Ledger as _, LedgerError, Outcome, Row};
 
+use partitions::{
+    a_ledger_belongs_to_the_group_that_used_it_first, batches_are_counted_by_writer_and_told_to_whoever_enters,
+    the_first_open_offset_is_behind_everything_that_is_known_to_be_finished,
+    what_was_published_is_restored_unless_the_ledger_knows_of_a_later_time,
+    what_was_recovered_counts_as_known_and_never_sets_anybody_back,
+    where_the_group_stood_is_told_to_whoever_enters_and_claims_alone_say_nothing,
+    whoever_entered_a_partition_last_is_remembered,
+};
 use world::{
     Store, World, accepted, answer, answered, at, came_back, claim, commit, find, key, lease, one, published, put_off,
     reached, rejected, release, repair, repair_copies, row, take_over, vanished,
@@ -463,6 +472,13 @@ promises! {
     rows_are_forgotten_by_their_fate_not_by_their_age
     what_was_committed_is_there_after_a_restart
     two_processes_that_claim_at_once_agree_on_one_owner
+    whoever_entered_a_partition_last_is_remembered
+    where_the_group_stood_is_told_to_whoever_enters_and_claims_alone_say_nothing
+    the_first_open_offset_is_behind_everything_that_is_known_to_be_finished
+    a_ledger_belongs_to_the_group_that_used_it_first
+    batches_are_counted_by_writer_and_told_to_whoever_enters
+    what_was_recovered_counts_as_known_and_never_sets_anybody_back
+    what_was_published_is_restored_unless_the_ledger_knows_of_a_later_time
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ mod embedded;
 mod kafka;
 mod one_cluster;
 mod one_file;
+mod orphans;
 mod road;
 mod speed;
 

@@ -4,6 +4,7 @@
 //!
 //! `GATEKEEPER_SIM_SEEDS=from..to` chooses the seeds; a failing one reproduces exactly.
 
+mod browser;
 mod tickets;
 mod world;
 
@@ -27,6 +28,7 @@ struct Totals {
     rebalances: u64,
     failed_bursts: u64,
     deferrals: u64,
+    lost_positions: u64,
     calls: u64,
     calls_lost: u64,
     calls_cut_off: u64,
@@ -40,6 +42,7 @@ fn count(totals: &mut Totals, report: &Report, faults: &world::Faults) {
     totals.rebalances += faults.rebalances;
     totals.failed_bursts += faults.failed_bursts;
     totals.deferrals += faults.deferrals;
+    totals.lost_positions += faults.lost_positions;
     totals.calls += report.calls;
     totals.calls_lost += report.calls_lost;
     totals.calls_cut_off += report.calls_cut_off;
@@ -57,13 +60,14 @@ fn every_seed_keeps_the_promises() {
         count(&mut totals, &report, &faults);
     }
     println!(
-        "{} histories, {} records, {} crashes, {} rebalances, {} bursts that did not commit, {} deferrals, {} calls, {} lost, {} cut off, {:?}",
+        "{} histories, {} records, {} crashes, {} rebalances, {} bursts that did not commit, {} deferrals, {} lost positions, {} calls, {} lost, {} cut off, {:?}",
         totals.histories,
         totals.records,
         totals.crashes,
         totals.rebalances,
         totals.failed_bursts,
         totals.deferrals,
+        totals.lost_positions,
         totals.calls,
         totals.calls_lost,
         totals.calls_cut_off,
@@ -74,6 +78,7 @@ fn every_seed_keeps_the_promises() {
         assert!(totals.rebalances > totals.histories / 2, "the rebalances did not fire");
         assert!(totals.failed_bursts > totals.histories / 2, "the aborts did not fire");
         assert!(totals.deferrals > totals.histories / 2, "nothing was put off");
+        assert!(totals.lost_positions > totals.histories / 10, "no positions were lost");
         for code in ["DECIDED", "SAME_EVENT", "IDEMPOTENCY_CONFLICT", "DECODE_FAILED", "NEWER_EVENT", "BREAKER_OPEN"] {
             assert!(totals.codes.contains_key(code), "no history came to {code}");
         }
@@ -87,6 +92,20 @@ fn every_seed_keeps_the_promises_where_commits_seldom_have_room() {
         let (report, _) = world::cramped_history(seed);
         assert!(report.is_green() && report.open == 0, "seed {seed}:\n{report}");
     }
+}
+
+/// The ledger is set back to a copy while nobody runs. Whoever sees that its partition's last commit rests on more must
+/// end before anything is decided; then the ledger is rebuilt from the log.
+#[test]
+fn every_seed_keeps_the_promises_though_the_ledger_goes_backwards() {
+    let (mut histories, mut noticed) = (0, 0);
+    for seed in seeds().step_by(4) {
+        let (report, faults) = world::backwards_history(seed);
+        assert!(report.is_green() && report.open == 0, "seed {seed}:\n{report}");
+        (histories, noticed) = (histories + 1, noticed + faults.ledgers_gone_backwards);
+    }
+    println!("{histories} histories, {noticed} of them with a ledger that was noticed to have gone backwards");
+    assert!(noticed * 3 > histories, "it was hardly ever noticed: {noticed} of {histories}");
 }
 
 #[test]

@@ -1,24 +1,25 @@
 //! One seed's history: a log, a ledger, a provider, up to three instances, and bad luck.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use gatekeeper::adapters::memory::ledger::{Fault, MemoryLedger, Moment, Rows};
-use gatekeeper::adapters::memory::log::{MemberHandle, MemoryLog, Weather};
+use gatekeeper::adapters::memory::log::{MemberHandle, MemoryLog, Weather, Witness};
 use gatekeeper::domain::clock::{Clock, Timestamp};
 use gatekeeper::domain::identity::DedupeKey;
 use gatekeeper::domain::position::{Partition, TopicRole};
 use gatekeeper::domain::tenant::{Tenant, TenantBook};
 use gatekeeper::operations::audit::{self, CallEnd, Committed, History, ProviderCall, Report, SavedAnswer, Seen};
+use gatekeeper::operations::rebuild::{self, Mode, Window};
 use gatekeeper::pipeline::dedupe::ledger::{Entry, Ledger};
 use gatekeeper::pipeline::frontier::codec;
 use gatekeeper::pipeline::ingest::Ingest;
 use gatekeeper::pipeline::publish::{Publisher, partition_for};
 use gatekeeper::pipeline::road::Fixtures;
-use gatekeeper::pipeline::run_loop::{self, Outside, Stop};
+use gatekeeper::pipeline::run_loop::{self, Outside, RunError, Stop};
 use gatekeeper::pipeline::schema_set::SchemaSet;
 use gatekeeper::pipeline::triage::guard::Guard;
 use gatekeeper::pipeline::triage::model::{CallError, Content, Model, ModelCard, Question, RateHints, Reply};
@@ -31,6 +32,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+use super::browser::Browser;
 use super::tickets::{TENANTS, Upstream};
 
 const PARTITIONS: u32 = 4;
@@ -46,11 +48,13 @@ pub struct Faults {
     pub rebalances: u64,
     pub failed_bursts: u64,
     pub deferrals: u64,
+    pub lost_positions: u64,
+    pub ledgers_gone_backwards: u64,
 }
 
 /// Metadata so short that a handful of unfinished offsets in pieces does not fit. No setting allows it: it makes the rare
 /// thing ordinary.
-const CRAMPED_CHARS: usize = 34;
+const CRAMPED_CHARS: usize = 38;
 
 /// Run one seed to its end and judge it.
 pub fn history(seed: u64) -> (Report, Faults) {
@@ -66,13 +70,22 @@ pub fn cramped_history(seed: u64) -> (Report, Faults) {
     })
 }
 
+/// The same seed's upstream and weather, with the one misfortune that the ledger is set back to a copy.
+pub fn backwards_history(seed: u64) -> (Report, Faults) {
+    in_paused_time(|| async move { World::new(seed).live_with_a_ledger_set_back().await })
+}
+
 fn lived(world: impl FnOnce() -> World) -> (Report, Faults) {
+    in_paused_time(|| async { world().live().await })
+}
+
+fn in_paused_time<F: Future<Output = (Report, Faults)>>(history: impl FnOnce() -> F) -> (Report, Faults) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime without I/O");
-    runtime.block_on(async { world().live().await })
+    runtime.block_on(async { history().await })
 }
 
 #[derive(Debug)]
@@ -144,6 +157,31 @@ fn good_answer() -> String {
     .to_string()
 }
 
+/// Whoever takes a partition over must be able to ask the ledger who may have left a burst of it open.
+fn writers_are_remembered(rows: Rows, premature: Arc<Mutex<Vec<String>>>) -> Witness {
+    let known = Mutex::new(BTreeSet::new());
+    Arc::new(move |burst| {
+        let mut known = known.lock().expect("nobody panics while looking");
+        for position in &burst.positions {
+            let partition = position.partition;
+            known.extend(rows.writer(&topic_id(partition), partition.number).map(|writer| (partition, writer)));
+            // A zombie's burst may come after its successor has entered.
+            let writer = codec::writer_of(&position.metadata).expect("metadata of ours");
+            if !known.contains(&(partition, writer.clone())) {
+                premature
+                    .lock()
+                    .expect("nobody panics")
+                    .push(format!("{writer} at {partition}, burst {}", burst.number));
+            }
+        }
+    })
+}
+
+/// As the log in memory names it.
+pub fn topic_id(partition: Partition) -> String {
+    format!("memory-{}", partition.topic.key())
+}
+
 struct Instance {
     member: MemberHandle,
     task: JoinHandle<()>,
@@ -165,6 +203,10 @@ struct World {
     incarnations: u64,
     faults: Faults,
     upstream: Upstream,
+    /// What instances said that ended themselves over a ledger that has gone backwards.
+    ended: Arc<Mutex<Vec<String>>>,
+    /// Bursts that should not have been sent.
+    premature: Arc<Mutex<Vec<String>>>,
 }
 
 impl World {
@@ -184,6 +226,8 @@ impl World {
         let outputs = [TopicRole::Decisions, TopicRole::Feedback, TopicRole::DeadLetters, TopicRole::Ops];
         let roles: Vec<_> = READS.into_iter().chain(outputs).collect();
         let log = MemoryLog::new(&roles, PARTITIONS, ChaCha8Rng::seed_from_u64(seed ^ 0x10c), weather);
+        let (rows, premature) = (Rows::default(), Arc::default());
+        let log = log.watched_by(writers_are_remembered(rows.clone(), Arc::clone(&premature)));
         let upstream = Upstream::new(chance.random_range(3..40));
         Self {
             upstream,
@@ -191,7 +235,9 @@ impl World {
             schemas,
             settings,
             clock,
-            rows: Rows::default(),
+            rows,
+            premature,
+            ended: Arc::default(),
             ledger_trouble: Arc::default(),
             calls: Arc::default(),
             outage: Arc::default(),
@@ -222,11 +268,53 @@ impl World {
         let tiers = READS.iter().skip(1).flat_map(|topic| (0..PARTITIONS).map(|number| (*topic, number)));
         self.faults.deferrals =
             tiers.map(|(topic, number)| self.log.records(Partition { topic, number }).len() as u64).sum();
+        let premature = self.premature.lock().expect("the end").clone();
+        assert!(premature.is_empty(), "before their writer was known: {premature:#?}");
         let mut report = self.judge().await;
         if !finished {
             report.open = report.open.max(1);
         }
         (report, self.faults)
+    }
+
+    async fn live_with_a_ledger_set_back(mut self) -> (Report, Faults) {
+        let names = &["a", "b", "c"][..self.chance.random_range(1..=3)];
+        self.start_all(names).await;
+        self.go_about_it().await;
+        let copy = self.rows.back_up();
+        self.go_about_it().await;
+        names.iter().for_each(|name| self.crash(name));
+        self.rows.set_back_to(&copy);
+        self.start_all(names).await;
+        sleep(Duration::from_millis(500)).await;
+        names.iter().for_each(|name| self.crash(name));
+        self.faults.ledgers_gone_backwards += u64::from(!self.ended.lock().expect("the end").is_empty());
+        self.rebuild().await;
+        self.heal(names).await;
+        self.go_about_it().await;
+        let finished = self.finish().await;
+        let mut report = self.judge().await;
+        report.open = report.open.max(u64::from(!finished));
+        (report, self.faults)
+    }
+
+    async fn go_about_it(&mut self) {
+        for _ in 0..self.chance.random_range(2..10) {
+            for _ in 0..self.chance.random_range(1..15) {
+                self.write();
+            }
+            sleep(Duration::from_millis(self.chance.random_range(1..300))).await;
+        }
+    }
+
+    async fn rebuild(&mut self) {
+        let (log, events_topic) = (self.log.clone(), self.settings.topics.events.clone());
+        let browser = Browser { log, partitions: PARTITIONS, events_topic };
+        let ledger = self.ledger("rebuilder");
+        // This log's outputs bear no time.
+        let window = Window { since: Timestamp(0), rejected_since: Timestamp(0) };
+        let rebuilt = rebuild::run(&browser, &*ledger, &self.schemas, "group", window, Mode::Rebuild).await;
+        assert!(rebuilt.expect("the log is readable").is_whole());
     }
 
     fn write(&mut self) {
@@ -240,7 +328,7 @@ impl World {
 
     async fn bad_luck(&mut self, names: &[&'static str]) {
         let name = names[self.chance.random_range(0..names.len())];
-        match self.chance.random_range(0..14) {
+        match self.chance.random_range(0..15) {
             0 => {
                 self.crash(name);
                 self.start(name);
@@ -270,8 +358,36 @@ impl World {
                     self.log.say_away(instance.member, silent).await;
                 }
             }
+            7 => self.lose_a_position(names).await,
             _ => {}
         }
+    }
+
+    /// The log forgets where the group stood, and later an operator says it. Meanwhile nothing of that partition may be
+    /// decided again.
+    async fn lose_a_position(&mut self, names: &[&'static str]) {
+        let partition = Partition { topic: TopicRole::Events, number: self.chance.random_range(0..PARTITIONS) };
+        names.iter().for_each(|name| self.crash(name));
+        // A crash right after the very first commit: then nobody but the log knows of it.
+        let is_known = self.rows.stood_at(&topic_id(partition), partition.number).is_some();
+        let Some(position) = self.log.position(partition).filter(|_| is_known) else {
+            return self.start_all(names).await;
+        };
+        self.log.set_position(partition, None);
+        self.start_all(names).await;
+        sleep(Duration::from_millis(self.chance.random_range(1..500))).await;
+        names.iter().for_each(|name| self.crash(name));
+        // What was on its way when they crashed may have been committed since.
+        if self.log.position(partition).is_none() {
+            self.log.set_position(partition, Some(position));
+            self.faults.lost_positions += 1;
+        }
+        self.start_all(names).await;
+    }
+
+    async fn start_all(&mut self, names: &[&'static str]) {
+        names.iter().for_each(|name| self.start(name));
+        self.rebalance(true).await;
     }
 
     async fn heal(&mut self, names: &[&'static str]) {
@@ -319,10 +435,13 @@ impl World {
             until_idle: false,
             on_health: Arc::new(|_, _| {}),
         };
-        let fixtures = self.fixtures(name);
+        let (fixtures, ended) = (self.fixtures(name), Arc::clone(&self.ended));
         let task = tokio::spawn(async move {
             match run_loop::run(fixtures, outside).await {
-                Ok(_) | Err(run_loop::RunError::LogGone) => {}
+                Ok(_) | Err(RunError::LogGone) => {}
+                Err(RunError::Failed(why)) if why.contains("ledger --rebuild") => {
+                    ended.lock().expect("nobody panics while writing").push(why);
+                }
                 Err(error) => panic!("an instance ended itself: {error}"),
             }
         });

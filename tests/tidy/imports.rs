@@ -11,8 +11,8 @@ const SECTIONS: &[(&str, &[&str])] =
 
 /// The ports that an adapter implements.
 const PORTS: &[(&str, &[&str])] = &[
-    ("embedded_log", &["pipeline::log", "operations::log_browser"]),
-    ("kafka", &["pipeline::log", "operations::log_browser"]),
+    ("embedded_log", &["pipeline::log", "operations::log_browser", "operations::positions"]),
+    ("kafka", &["pipeline::log", "operations::log_browser", "operations::positions"]),
     ("sqlite", &["pipeline::dedupe::ledger"]),
     ("postgres", &["pipeline::dedupe::ledger"]),
     ("openai", &["pipeline::triage::model"]),

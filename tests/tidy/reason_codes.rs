@@ -23,7 +23,8 @@ const INGEST: &str = "src/pipeline/ingest/tests.rs";
 const IGNORE: &str = "src/pipeline/lane/ignore.rs";
 
 const DEFERRAL: &str = "tests/it/story/deferral.rs";
-const IN_ORDER: &str = "what_a_tenants_limits_have_no_room_for_is_put_off_and_comes_back_in_order";
+const PUT_OFF: &str = "what_a_tenants_limits_have_no_room_for_is_put_off_and_comes_back";
+const FOLLOWS: &str = "after_a_crash_nothing_that_was_put_off_is_lost_and_a_later_event_does_not_pass_it";
 
 const NOT_DEFERRED: &str =
     "only what waits for its tenant's limits is put off; what waits for a model stays in the log";
@@ -61,11 +62,11 @@ const PROOFS: &[(FeedbackStatus, ReasonCode, Proof)] = &[
     (Rejected, TenantDisabled, Test(INGEST, "a_tenant_that_is_unknown_or_disabled_is_turned_away")),
     (Rejected, IdempotencyConflict, Test(SIMULATION, "every_seed_keeps_the_promises")),
     (Rejected, PayloadTooLarge, Test(INGEST, "a_value_that_is_too_large_is_not_even_decoded")),
-    (Deferred, TenantRateLimited, Test(DEFERRAL, IN_ORDER)),
+    (Deferred, TenantRateLimited, Test(DEFERRAL, PUT_OFF)),
     (Deferred, ProviderRateLimited, NotYet(NOT_DEFERRED)),
     (Deferred, BreakerOpen, NotYet(NOT_DEFERRED)),
     (Deferred, BudgetExhausted, NotYet(NOT_DEFERRED)),
-    (Deferred, WaitingForEarlierEvent, Test(DEFERRAL, IN_ORDER)),
+    (Deferred, WaitingForEarlierEvent, Test(DEFERRAL, FOLLOWS)),
 ];
 
 /// What is wrong with the table, given the sources as path and text.

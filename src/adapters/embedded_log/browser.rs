@@ -14,12 +14,14 @@ use super::append::append;
 use super::catalog::{Catalog, Marks, create_missing};
 use super::error::Error;
 use super::file::{LogFile, close};
+use super::lock::ProcessorLock;
 use super::positions;
 use super::read::read;
 use crate::domain::clock::Clock;
 use crate::domain::position::{Partition, Position, TopicRole};
 use crate::domain::record::{OutRecord, Record};
 use crate::operations::log_browser::{BrowseError, CommittedPosition, LogBrowser, ReadLimit, TopicInfo, Watermarks};
+use crate::operations::positions::GroupPositions;
 use crate::settings::log::EmbeddedLog as Settings;
 use crate::settings::topics::Topics;
 
@@ -148,6 +150,30 @@ impl EmbeddedBrowser {
         Ok(positions.into_iter().map(committed).collect())
     }
 
+    async fn set_positions(&self, group: &str, places: &[(Partition, u64)]) -> Result<(), BrowseError> {
+        let mut connection = self.writer().await?;
+        // Held until the positions stand: a processor that began meanwhile would not know of them.
+        let lock = ProcessorLock::take(self.file.path());
+        let set = match lock {
+            Ok(_lock) => self.set_positions_with(&mut connection, group, places).await,
+            Err(error) => Err(error),
+        };
+        close(connection).await;
+        Ok(set?)
+    }
+
+    async fn set_positions_with(
+        &self,
+        connection: &mut SqliteConnection,
+        group: &str,
+        places: &[(Partition, u64)],
+    ) -> Result<(), Error> {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let catalog = Catalog::load(&mut transaction, &self.topics).await?;
+        positions::set(&mut transaction, &catalog, group, places).await?;
+        Ok(transaction.commit().await?)
+    }
+
     /// A connection for one transaction, closed after it: an error in it then leaves nothing behind.
     async fn writer(&self) -> Result<SqliteConnection, BrowseError> {
         match self.access {
@@ -159,6 +185,17 @@ impl EmbeddedBrowser {
 
 fn watermarks(marks: Marks) -> Watermarks {
     Watermarks { log_start: marks.log_start, end: marks.next_offset }
+}
+
+impl GroupPositions for EmbeddedBrowser {
+    fn check_idle<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), BrowseError>> {
+        let idle = ProcessorLock::take(self.file.path()).map(drop).map_err(BrowseError::from);
+        Box::pin(std::future::ready(idle))
+    }
+
+    fn set<'a>(&'a self, group: &'a str, positions: &'a [(Partition, u64)]) -> BoxFuture<'a, Result<(), BrowseError>> {
+        Box::pin(self.set_positions(group, positions))
+    }
 }
 
 impl LogBrowser for EmbeddedBrowser {

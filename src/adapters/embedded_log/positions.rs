@@ -65,6 +65,32 @@ pub(super) async fn commit(
     Ok(())
 }
 
+/// Where a person says that the group goes on, inside the caller's write transaction.
+pub(super) async fn set(
+    transaction: &mut SqliteConnection,
+    catalog: &Catalog,
+    group: &str,
+    positions: &[(Partition, u64)],
+) -> Result<(), Error> {
+    let marks = Catalog::marks(&mut *transaction).await?;
+    for (partition, offset) in positions {
+        let topic = catalog.topic(*partition)?.number;
+        let marks = marks.get(&(topic, partition.number)).ok_or(Error::Gone { partition: *partition })?;
+        marks.hold(*partition, *offset)?;
+        sqlx::query(
+            "INSERT INTO positions (group_id, topic, partition, base, metadata) VALUES (?1, ?2, ?3, ?4, '')
+             ON CONFLICT (group_id, topic, partition) DO UPDATE SET base = excluded.base, metadata = ''",
+        )
+        .bind(group)
+        .bind(topic)
+        .bind(partition.number)
+        .bind(i64::try_from(*offset).unwrap_or(i64::MAX))
+        .execute(&mut *transaction)
+        .await?;
+    }
+    Ok(())
+}
+
 /// Whether exactly this burst's positions stand in the file. Metadata is unique per burst, so that no other burst's can
 /// be mistaken for it.
 pub(super) async fn are_committed(

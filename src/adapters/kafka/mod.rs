@@ -26,6 +26,7 @@ mod clients;
 mod committer;
 mod names;
 mod orders;
+mod orphans;
 mod ownership;
 mod poller;
 mod positions;
@@ -40,6 +41,6 @@ mod transaction;
 
 pub use acls::{Grants, acls};
 pub use browser::KafkaBrowser;
+pub use orphans::{Remembered, WriterOf, Writers};
 pub use preconditions::Flaw;
 pub use processor::{CannotOpen, KafkaLog, Reading};
-pub use restore::WriterOf;

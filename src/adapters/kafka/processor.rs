@@ -12,11 +12,12 @@ use super::clients;
 use super::committer::Committer;
 use super::names::TopicNames;
 use super::orders::Orders;
+use super::orphans::Remembered;
 use super::ownership::Ownership;
 use super::poller::Poller;
 use super::producer::BurstProducer;
 use super::raw::{self, DescribeError};
-use super::restore::{Restorer, WriterOf};
+use super::restore::Restorer;
 use super::silence::Silence;
 use crate::domain::clock::since_boot;
 use crate::domain::position::TopicRole;
@@ -45,8 +46,8 @@ pub struct Reading {
     pub queue: usize,
     /// Silence longer than this is told.
     pub away_limit: Duration,
-    /// Reads the writer's name out of a commit's metadata.
-    pub writer_of: WriterOf,
+    /// How the last writers of a partition are known.
+    pub writers: Remembered,
 }
 
 /// Why the log cannot be opened.
@@ -115,7 +116,7 @@ fn open(kafka: Kafka, names: TopicNames, reading: Reading) -> Result<LogPort, Ca
         producer: Some(producer),
     };
     let poller = Poller {
-        restorer: Restorer { kafka: kafka.clone(), names: names.clone(), topic_ids, writer_of: reading.writer_of },
+        restorer: Restorer { kafka: kafka.clone(), names: names.clone(), topic_ids, writers: reading.writers },
         kafka,
         names,
         roles: reading.roles,

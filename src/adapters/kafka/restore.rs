@@ -1,8 +1,6 @@
 //! Where reading goes on in partitions that become ours.
 //!
-//! Positions in an open transaction of a dead writer cannot be read until that transaction ends. The last commit's
-//! metadata names the writer; initialising a producer under that name fences the writer and ends the transaction, long
-//! before the broker would.
+//! Positions in an open transaction cannot be read until it ends; a dead writer's is ended by fencing it (`orphans.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -12,13 +10,12 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use super::clients;
 use super::names::{self, TopicNames};
 use super::orders::Orders;
+use super::orphans::{Orphans, Remembered};
 use super::positions::{self, Committed};
-use super::producer::BurstProducer;
 use super::raw;
 use crate::domain::position::{Partition, TopicRole};
 use crate::pipeline::log::Assignment;
 use crate::settings::kafka::Kafka;
-use crate::telemetry::happenings::OrphanFenced;
 
 /// All at once: a healthy coordinator answers in milliseconds.
 const ALL: Duration = Duration::from_millis(400);
@@ -51,9 +48,6 @@ pub enum CannotRestore {
     },
 }
 
-/// Who wrote a commit, by its metadata; `None`: nobody of ours.
-pub type WriterOf = fn(&str) -> Option<String>;
-
 /// Asks the cluster.
 pub struct Restorer {
     /// The cluster.
@@ -62,8 +56,8 @@ pub struct Restorer {
     pub names: TopicNames,
     /// Ids of topics, once known.
     pub topic_ids: BTreeMap<TopicRole, String>,
-    /// Reads the writer's name out of metadata.
-    pub writer_of: WriterOf,
+    /// Who may have left a transaction open.
+    pub writers: Remembered,
 }
 
 impl Restorer {
@@ -100,9 +94,8 @@ impl Restorer {
         orders: &Orders,
         beat: &mut impl FnMut(),
     ) -> Result<BTreeMap<Partition, Committed>, CannotRestore> {
-        let begun = Instant::now();
+        let mut orphans = Orphans::new(&self.kafka, &self.names, &self.topic_ids, &self.writers);
         let mut found = positions::committed(consumer, &self.names, partitions, ALL).unwrap_or_default();
-        let mut fenced = BTreeSet::new();
         loop {
             let missing: Vec<Partition> = partitions.iter().copied().filter(|p| !found.contains_key(p)).collect();
             if missing.is_empty() {
@@ -119,39 +112,8 @@ impl Restorer {
                 return Err(CannotRestore::Stopped);
             }
             let missing: Vec<Partition> = partitions.iter().copied().filter(|p| !found.contains_key(p)).collect();
-            if !missing.is_empty() && begun.elapsed() >= self.kafka.fence_after {
-                self.fence_writers(&missing, &mut fenced);
-            }
-        }
-    }
-
-    /// End the transactions that these partitions' last writers left open. Each writer is fenced once.
-    fn fence_writers(&self, partitions: &[Partition], fenced: &mut BTreeSet<String>) {
-        let asking: Result<BaseConsumer, _> = clients::reader(&self.kafka, "read_uncommitted").create();
-        let answer = asking
-            .and_then(|asking| positions::committed(&asking, &self.names, partitions, self.kafka.request_timeout));
-        let last = match answer {
-            Ok(last) => last,
-            Err(error) => {
-                let reason = format!("the last writers of unreadable partitions are not known yet: {error}");
-                clients::troubled("fence", error.rdkafka_error_code(), &reason);
-                return;
-            }
-        };
-        let writers: BTreeSet<String> = last.values().filter_map(|at| (self.writer_of)(&at.metadata)).collect();
-        for writer in writers {
-            // Our own predecessor was fenced before we joined the group.
-            if writer == clients::instance(&self.kafka) || !fenced.insert(writer.clone()) {
-                continue;
-            }
-            let begun = Instant::now();
-            match BurstProducer::initialise(&self.kafka, &writer) {
-                Ok(_) => OrphanFenced { writer: &writer, partitions, took: begun.elapsed() }.record(),
-                Err(error) => {
-                    fenced.remove(&writer);
-                    let reason = format!("{writer}, which left a transaction open, cannot be fenced: {error}");
-                    clients::troubled("fence", error.rdkafka_error_code(), &reason);
-                }
+            if !missing.is_empty() {
+                orphans.fence_next(&missing);
             }
         }
     }

@@ -3,6 +3,8 @@
 //! Written entry by entry as the port's words stand there, not set by set. [`Rows`] is the database: it outlives the
 //! handles of a process, so a simulated crash keeps what was committed and loses what was not.
 
+mod places;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,11 +15,18 @@ use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
+use crate::pipeline::dedupe::ledger::restored::Restored;
 use crate::pipeline::dedupe::ledger::{Ahead, Claim, Entry, Ledger, LedgerError, Outcome, Row};
 
 /// What a database would hold.
 #[derive(Debug, Clone, Default)]
-pub struct Rows(Arc<Mutex<BTreeMap<DedupeKey, Held>>>);
+pub struct Rows(Arc<Mutex<Database>>);
+
+#[derive(Debug, Clone, Default)]
+struct Database {
+    rows: Map,
+    places: places::Book,
+}
 
 /// When a commit can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +93,7 @@ impl MemoryLedger {
     ) -> Self {
         if predecessor_is_dead {
             // As the databases have it: of a published row nothing is asked any more.
-            for held in rows.lock().values_mut().filter(|held| held.row.published_at.is_none()) {
+            for held in rows.lock().rows.values_mut().filter(|held| held.row.published_at.is_none()) {
                 held.lease.take_if(|(holder, _)| holder.instance == instance);
             }
         }
@@ -112,10 +121,10 @@ impl Ledger for MemoryLedger {
         Box::pin(async move {
             self.pass(Moment::BeforeApply, &entries).await?;
             let outcomes = {
-                let mut rows = self.rows.lock();
+                let mut database = self.rows.lock();
                 let now = self.clock.now();
-                let outcomes: Vec<_> = entries.iter().map(|entry| apply(&mut rows, entry, &self.me, now)).collect();
-                entries.iter().zip(outcomes).map(|(entry, outcome)| look_ahead(&rows, entry, outcome)).collect()
+                let outcomes: Vec<_> = entries.iter().map(|entry| apply(&mut database, entry, &self.me, now)).collect();
+                entries.iter().zip(outcomes).map(|(entry, outcome)| look_ahead(&database.rows, entry, outcome)).collect()
             };
             self.pass(Moment::AfterApply, &entries).await?;
             Ok(outcomes)
@@ -123,7 +132,7 @@ impl Ledger for MemoryLedger {
     }
 
     fn find(&self, key: DedupeKey) -> BoxFuture<'_, Result<Option<Row>, LedgerError>> {
-        Box::pin(async move { Ok(self.rows.lock().get(&key).map(|held| held.row.clone())) })
+        Box::pin(async move { Ok(self.rows.lock().rows.get(&key).map(|held| held.row.clone())) })
     }
 
     fn forget(
@@ -133,7 +142,7 @@ impl Ledger for MemoryLedger {
         limit: u32,
     ) -> BoxFuture<'_, Result<u64, LedgerError>> {
         Box::pin(async move {
-            let mut rows = self.rows.lock();
+            let rows = &mut self.rows.lock().rows;
             let mut old: Vec<(Timestamp, DedupeKey)> = rows
                 .values()
                 .filter(|held| held.rejected_at.is_none_or(|rejected| rejected <= rejected_after))
@@ -151,16 +160,45 @@ impl Ledger for MemoryLedger {
 }
 
 impl Rows {
+    /// A copy, as a backup would be.
+    #[must_use]
+    pub fn back_up(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.lock().clone())))
+    }
+
+    /// Everything as it is in this copy.
+    pub fn set_back_to(&self, copy: &Self) {
+        let old = copy.lock().clone();
+        *self.lock() = old;
+    }
+
     /// No entry can leave rows half-written, so a poisoned lock holds good rows.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<DedupeKey, Held>> {
+    fn lock(&self) -> MutexGuard<'_, Database> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 type Map = BTreeMap<DedupeKey, Held>;
 
-fn apply(rows: &mut Map, entry: &Entry, me: &Holder, now: Timestamp) -> Outcome {
+fn apply(database: &mut Database, entry: &Entry, me: &Holder, now: Timestamp) -> Outcome {
+    let Database { rows, places } = database;
     match entry {
+        Entry::Enter { topic_id, partition, writer, committed, last } => {
+            Outcome::Entered(places.enter((topic_id, *partition), writer, *committed, last.as_ref()))
+        }
+        Entry::Mark { writer } => Outcome::Marked(places.mark(writer)),
+        Entry::Recovered(commit) => {
+            places.recovered(commit);
+            Outcome::Done
+        }
+        Entry::Restore(restored) => {
+            restore(rows, restored);
+            Outcome::Done
+        }
+        Entry::Stands { topic_id, partition, base } => {
+            places.stands((topic_id, *partition), *base);
+            Outcome::Done
+        }
         Entry::Claim(claim) => claim_row(rows, claim),
         Entry::TakeOver { claim, from } => {
             take_over(rows, claim, from);
@@ -301,6 +339,26 @@ fn look_ahead(rows: &Map, entry: &Entry, outcome: Outcome) -> Outcome {
     let latest = ahead.iter().max_by_key(|held| held.row.owner.offset).and_then(|held| held.row.deferred_to);
     let ahead = latest.map(|tier| Ahead { count: ahead.len() as u64, tier });
     Outcome::Row(Arc::new(Row { ahead, ..Row::clone(row) }))
+}
+
+fn restore(rows: &mut Map, Restored { claim, verdict, published_at }: &Restored) {
+    let known = rows.get(&claim.key);
+    if known.and_then(|held| held.row.published_at).is_some_and(|known| known >= *published_at) {
+        return;
+    }
+    let rejected_at = (verdict.status == FeedbackStatus::Rejected).then_some(verdict.processed_at);
+    let rejected_at = rejected_at.or(known.and_then(|held| held.rejected_at));
+    let same_owner = known.filter(|held| held.row.owner == claim.position).map(|held| &held.row);
+    let row = Row {
+        answer: same_owner.and_then(|row| row.answer.clone()),
+        answered_at: same_owner.and_then(|row| row.answered_at),
+        first_seen_at: known.map_or(claim.at, |held| held.row.first_seen_at),
+        verdict: Some(Arc::clone(verdict)),
+        published_at: Some(*published_at),
+        rejected: rejected_at.is_some(),
+        ..Row::left_by(claim)
+    };
+    rows.insert(claim.key, Held { row, rejected_at, lease: None, deferred_ticket: None });
 }
 
 fn lease(held: Option<&mut Held>, lasts: Duration, me: &Holder, now: Timestamp) -> Outcome {

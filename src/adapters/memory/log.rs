@@ -53,6 +53,9 @@ impl Weather {
     }
 }
 
+/// Told of every burst as it comes in.
+pub type Witness = Arc<dyn Fn(&Burst) + Send + Sync>;
+
 type MemberId = u64;
 
 #[derive(Debug, Default)]
@@ -93,6 +96,7 @@ pub struct MemoryLog {
     state: Arc<Mutex<State>>,
     chance: Arc<Mutex<ChaCha8Rng>>,
     weather: Arc<Mutex<Weather>>,
+    witness: Option<Witness>,
     stirred: Arc<Notify>,
 }
 
@@ -114,8 +118,15 @@ impl MemoryLog {
             state: Arc::new(Mutex::new(state)),
             chance: Arc::new(Mutex::new(chance)),
             weather: Arc::new(Mutex::new(weather)),
+            witness: None,
             stirred: Arc::new(Notify::new()),
         }
+    }
+
+    /// The same log, watched.
+    #[must_use]
+    pub fn watched_by(self, witness: Witness) -> Self {
+        Self { witness: Some(witness), ..self }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -276,6 +287,9 @@ impl MemoryLog {
     }
 
     fn publish(&self, id: MemberId, burst: Burst) {
+        if let Some(witness) = &self.witness {
+            witness(&burst);
+        }
         let number = burst.number;
         let (flight, abort) = self.chance(|chance| {
             let weather = self.weather();

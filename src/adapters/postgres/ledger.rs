@@ -25,14 +25,14 @@ use crate::telemetry::pace::Pace;
 
 /// A ledger on a server.
 pub struct PostgresLedger {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// Heartbeats, and the watch for leaks; they end with the ledger.
     _tasks: JoinSet<()>,
 }
 
 /// What work on the ledger needs.
-struct Shared {
-    pool: Pool,
+pub(super) struct Shared {
+    pub(super) pool: Pool,
     me: Holder,
     watch: Watch,
     heartbeat_stale: Duration,
@@ -145,7 +145,7 @@ impl Shared {
         Ok(outcomes)
     }
 
-    fn session<'a>(&self, held: &'a mut Held) -> Session<'a> {
+    pub(super) fn session<'a>(&self, held: &'a mut Held) -> Session<'a> {
         Session { connection: held.connection(), watch: self.watch }
     }
 }

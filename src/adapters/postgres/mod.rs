@@ -16,6 +16,7 @@ mod desk;
 mod error;
 mod ledger;
 mod open;
+mod places;
 mod pool;
 mod rows;
 mod session;

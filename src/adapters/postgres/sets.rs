@@ -14,6 +14,7 @@ use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
 use crate::domain::verdict::Verdict;
 use crate::pipeline::dedupe::ledger::plan::{Kind, key_of};
+use crate::pipeline::dedupe::ledger::restored::Restored;
 use crate::pipeline::dedupe::ledger::{Claim, Entry};
 
 pub(super) type Set = Query<'static, Postgres, PgArguments>;
@@ -25,8 +26,8 @@ const LONGEST_LEASE: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 pub(super) fn of(kind: Kind, statement: &Statement, entries: &[&Entry]) -> Set {
     let set = owners(statement, entries);
     match kind {
-        Kind::Claim => claims(set, entries),
-        Kind::TakeOver => claims(set, entries)
+        Kind::Claim => copies(claims(set, entries), entries),
+        Kind::TakeOver => copies(claims(set, entries), entries)
             .bind(column(entries, |entry| taken_from(entry).map(|from| named(&from.topic_id))))
             .bind(column(entries, |entry| taken_from(entry).map(|from| i64::from(from.partition))))
             .bind(column(entries, |entry| taken_from(entry).map(|from| bound(from.offset)))),
@@ -53,7 +54,17 @@ pub(super) fn of(kind: Kind, statement: &Statement, entries: &[&Entry]) -> Set {
                 _ => None,
             })),
         Kind::Published => set.bind(column(entries, time)),
-        Kind::Release | Kind::Vanished | Kind::RepairPublished => set,
+        Kind::Restore => claims(set, entries)
+            .bind(column(entries, |entry| restored(entry).map(|restored| written(&restored.verdict))))
+            .bind(column(entries, |entry| restored(entry).map(|restored| restored.published_at.0)))
+            .bind(column(entries, |entry| restored(entry).map(|restored| rejected_at(&restored.verdict)))),
+        Kind::Release
+        | Kind::Enter
+        | Kind::Stands
+        | Kind::Mark
+        | Kind::Recovered
+        | Kind::Vanished
+        | Kind::RepairPublished => set,
     }
 }
 
@@ -73,7 +84,11 @@ fn claims(set: Set, entries: &[&Entry]) -> Set {
         .bind(column(entries, |entry| claim(entry).map(|claim| named(&claim.tenant_id))))
         .bind(column(entries, |entry| claim(entry).map(|claim| named(&claim.event_id))))
         .bind(column(entries, |entry| claim(entry).map(|claim| claim.at.0)))
-        .bind(column(entries, |entry| claim(entry).map(|claim| claim.copy.as_ref().map(|copy| named(&copy.topic_id)))))
+}
+
+/// Where the copies stand that claim.
+fn copies(set: Set, entries: &[&Entry]) -> Set {
+    set.bind(column(entries, |entry| claim(entry).map(|claim| claim.copy.as_ref().map(|copy| named(&copy.topic_id)))))
         .bind(column(entries, |entry| claim(entry).map(|claim| claim.copy.as_ref().map(|copy| bound(copy.offset)))))
 }
 
@@ -99,19 +114,33 @@ fn column<T>(entries: &[&Entry], value: impl Fn(&Entry) -> Option<T>) -> Vec<T> 
 fn owner(entry: &Entry) -> Option<&Position> {
     match entry {
         Entry::Claim(claim) | Entry::TakeOver { claim, .. } => Some(&claim.position),
+        Entry::Restore(restored) => Some(&restored.claim.position),
         Entry::Lease { owner, .. }
         | Entry::Release { owner, .. }
         | Entry::Answer { owner, .. }
         | Entry::Verdict { owner, .. }
         | Entry::Defer { owner, .. }
         | Entry::Published { owner, .. } => Some(owner),
-        Entry::Vanished { .. } | Entry::RepairPublished { .. } => None,
+        Entry::Enter { .. }
+        | Entry::Stands { .. }
+        | Entry::Mark { .. }
+        | Entry::Recovered(_)
+        | Entry::Vanished { .. }
+        | Entry::RepairPublished { .. } => None,
     }
 }
 
 fn claim(entry: &Entry) -> Option<&Claim> {
     match entry {
         Entry::Claim(claim) | Entry::TakeOver { claim, .. } => Some(claim),
+        Entry::Restore(restored) => Some(&restored.claim),
+        _ => None,
+    }
+}
+
+fn restored(entry: &Entry) -> Option<&Restored> {
+    match entry {
+        Entry::Restore(restored) => Some(restored),
         _ => None,
     }
 }

@@ -198,6 +198,35 @@ pub(super) const READ: Statement = Statement {
           FROM ledger WHERE key = ANY($1)",
 };
 
+/// Rows that were published later stay: they know better.
+pub(super) const RESTORE: Statement = Statement {
+    name: "restore",
+    sql: r#"INSERT INTO ledger AS l (key, owner_topic, owner_partition, owner_offset, hop, body_form, body_hash, tenant_id,
+                                     event_id, first_seen_at, verdict, published_at, is_rejected, rejected_at)
+          SELECT j.key, j.topic, j.partition, j."offset", j.hop, j.form, j.hash, j.tenant_id, j.event_id, j.at, j.verdict,
+                 j.published_at, j.rejected_at IS NOT NULL, j.rejected_at
+          FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[], $7::bytea[],
+                      $8::text[], $9::text[], $10::bigint[], $11::text[], $12::bigint[], $13::bigint[])
+               AS j (key, topic, partition, "offset", hop, form, hash, tenant_id, event_id, at, verdict, published_at,
+                     rejected_at)
+          ORDER BY j.key
+          ON CONFLICT (key) DO UPDATE
+          SET answer = CASE WHEN (l.owner_topic, l.owner_partition, l.owner_offset)
+                                 = (excluded.owner_topic, excluded.owner_partition, excluded.owner_offset)
+                            THEN l.answer END,
+              answered_at = CASE WHEN (l.owner_topic, l.owner_partition, l.owner_offset)
+                                      = (excluded.owner_topic, excluded.owner_partition, excluded.owner_offset)
+                                 THEN l.answered_at END,
+              owner_topic = excluded.owner_topic, owner_partition = excluded.owner_partition,
+              owner_offset = excluded.owner_offset, hop = excluded.hop, body_form = excluded.body_form,
+              body_hash = excluded.body_hash, event_id = excluded.event_id, verdict = excluded.verdict,
+              published_at = excluded.published_at, is_rejected = excluded.is_rejected,
+              rejected_at = coalesce(excluded.rejected_at, l.rejected_at),
+              vanished = false, copy_topic = NULL, copy_offset = NULL,
+              deferred_ticket = NULL, deferred_to = NULL, lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
+          WHERE l.published_at IS NULL OR l.published_at < excluded.published_at"#,
+};
+
 /// Rows that somebody holds at this moment wait for the next time: instances share the work instead of queueing for it.
 pub(super) const FORGET: Statement = Statement {
     name: "forget",

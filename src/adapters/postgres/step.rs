@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::places;
 use super::rows;
 use super::session::Session;
 use super::sets::{self, bound, millis, named};
@@ -25,8 +26,12 @@ impl Scribe<'_> {
     /// The outcomes of the step's entries, in its order.
     pub(super) async fn write(&mut self, step: &Step, batch: &[Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
         let entries: Vec<&Entry> = step.entries.iter().map(|index| &batch[*index]).collect();
-        if matches!(step.kind, Kind::Vanished | Kind::RepairPublished) {
-            return self.write_ranges(&entries).await;
+        if step.kind.is_keyless() {
+            let mut outcomes = Vec::with_capacity(entries.len());
+            for entry in entries {
+                outcomes.push(self.write_keyless(entry).await?);
+            }
+            return Ok(outcomes);
         }
         let changed = self.write_set(step.kind, &entries).await?;
         if changed == entries.len() as u64
@@ -52,7 +57,10 @@ impl Scribe<'_> {
             Kind::Verdict => &statements::VERDICT,
             Kind::Defer => &statements::DEFER,
             Kind::Published => &statements::PUBLISHED,
-            Kind::Vanished | Kind::RepairPublished => unreachable!("ranges are written one by one"),
+            Kind::Restore => &statements::RESTORE,
+            Kind::Enter | Kind::Stands | Kind::Mark | Kind::Recovered | Kind::Vanished | Kind::RepairPublished => {
+                unreachable!("these are written one by one")
+            }
         };
         let set = sets::of(kind, statement, entries);
         let (instance, incarnation) = (self.me.instance.clone(), self.me.incarnation);
@@ -70,34 +78,6 @@ impl Scribe<'_> {
         Ok(changed)
     }
 
-    async fn write_ranges(&mut self, entries: &[&Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
-        let mut outcomes = Vec::with_capacity(entries.len());
-        for entry in entries {
-            outcomes.push(Outcome::Changed(self.write_range(entry).await?));
-        }
-        Ok(outcomes)
-    }
-
-    async fn write_range(&mut self, entry: &Entry) -> Result<u64, sqlx::Error> {
-        match entry {
-            Entry::Vanished { topic_id, partition, from, to } => {
-                let query = sqlx::query(statements::VANISHED.sql).bind(named(topic_id)).bind(i64::from(*partition));
-                self.session.change(&statements::VANISHED, query.bind(bound(*from)).bind(bound(*to))).await
-            }
-            Entry::RepairPublished { topic_id, partition, to, unfinished, at } => {
-                let unfinished: Vec<i64> = unfinished.iter().map(|offset| bound(*offset)).collect();
-                let mut changed = 0;
-                for statement in [&statements::REPAIR_PUBLISHED, &statements::REPAIR_COPIES] {
-                    let query = sqlx::query(statement.sql).bind(named(topic_id)).bind(i64::from(*partition));
-                    let query = query.bind(bound(*to)).bind(unfinished.clone()).bind(at.0);
-                    changed += self.session.change(statement, query).await?;
-                }
-                Ok(changed)
-            }
-            _ => unreachable!("only ranges are planned as ranges"),
-        }
-    }
-
     /// What is put off and comes before each of these claims, by its place among them.
     pub(super) async fn ahead(&mut self, claims: &[&Claim]) -> Result<Vec<(usize, Ahead)>, sqlx::Error> {
         let rows = self.session.read(&statements::AHEAD, sets::places(&statements::AHEAD, claims)).await?;
@@ -107,5 +87,35 @@ impl Scribe<'_> {
             Ok((usize::try_from(place - 1).unwrap_or(usize::MAX), ahead))
         };
         rows.iter().map(decode).collect()
+    }
+
+    async fn write_keyless(&mut self, entry: &Entry) -> Result<Outcome, sqlx::Error> {
+        match entry {
+            Entry::Enter { topic_id, partition, writer, committed, last } => {
+                let (session, place) = (&mut self.session, (topic_id.as_str(), *partition));
+                places::enter(session, place, writer, *committed, last.as_ref()).await.map(Outcome::Entered)
+            }
+            Entry::Mark { writer } => places::mark(&mut self.session, writer).await.map(Outcome::Marked),
+            Entry::Recovered(commit) => places::recovered(&mut self.session, commit).await.map(|()| Outcome::Done),
+            Entry::Stands { topic_id, partition, base } => {
+                places::stands(&mut self.session, (topic_id, *partition), *base).await.map(|()| Outcome::Done)
+            }
+            Entry::Vanished { topic_id, partition, from, to } => {
+                let query = sqlx::query(statements::VANISHED.sql).bind(named(topic_id)).bind(i64::from(*partition));
+                let query = query.bind(bound(*from)).bind(bound(*to));
+                self.session.change(&statements::VANISHED, query).await.map(Outcome::Changed)
+            }
+            Entry::RepairPublished { topic_id, partition, to, unfinished, at } => {
+                let unfinished: Vec<i64> = unfinished.iter().map(|offset| bound(*offset)).collect();
+                let mut changed = 0;
+                for statement in [&statements::REPAIR_PUBLISHED, &statements::REPAIR_COPIES] {
+                    let query = sqlx::query(statement.sql).bind(named(topic_id)).bind(i64::from(*partition));
+                    let query = query.bind(bound(*to)).bind(unfinished.clone()).bind(at.0);
+                    changed += self.session.change(statement, query).await?;
+                }
+                Ok(Outcome::Changed(changed))
+            }
+            _ => unreachable!("only what speaks of no key is planned so"),
+        }
     }
 }

@@ -21,9 +21,9 @@ use crate::telemetry::pace::Pace;
 
 /// A ledger in a file.
 pub struct SqliteLedger {
-    pools: Pools,
+    pub(super) pools: Pools,
     me: Holder,
-    pace: Pace,
+    pub(super) pace: Pace,
     /// A file has no clock of its own; all who write to it run on one machine.
     clock: Arc<dyn Clock>,
     /// Of the last heartbeat in the file, in milliseconds.
@@ -102,7 +102,7 @@ impl SqliteLedger {
         Ok(outcomes)
     }
 
-    fn sorted(&self, error: &sqlx::Error) -> LedgerError {
+    pub(super) fn sorted(&self, error: &sqlx::Error) -> LedgerError {
         error::sorted(error, self.pools.acquire_timeout)
     }
 }

@@ -11,6 +11,7 @@
 mod error;
 mod ledger;
 mod open;
+mod places;
 mod rows;
 mod statements;
 mod step;

@@ -163,6 +163,29 @@ pub(super) const READ: Statement = Statement {
           FROM json_each(?1) AS j CROSS JOIN ledger AS l ON l.key = unhex(j.value)",
 };
 
+/// Rows that were published later stay: they know better.
+pub(super) const RESTORE: Statement = Statement {
+    name: "restore",
+    sql:
+        "INSERT INTO ledger AS l (key, owner_topic, owner_partition, owner_offset, hop, body_form, body_hash, tenant_id,
+                                   event_id, first_seen_at, verdict, published_at, rejected_at)
+          SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
+                 unhex(value ->> 6), value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12
+          FROM jsonb_each(?1) WHERE true
+          ON CONFLICT (key) DO UPDATE
+          SET answer = iif(l.owner_topic = excluded.owner_topic AND l.owner_partition = excluded.owner_partition
+                           AND l.owner_offset = excluded.owner_offset, l.answer, NULL),
+              answered_at = iif(l.owner_topic = excluded.owner_topic AND l.owner_partition = excluded.owner_partition
+                                AND l.owner_offset = excluded.owner_offset, l.answered_at, NULL),
+              owner_topic = excluded.owner_topic, owner_partition = excluded.owner_partition,
+              owner_offset = excluded.owner_offset, hop = excluded.hop, body_form = excluded.body_form,
+              body_hash = excluded.body_hash, event_id = excluded.event_id, verdict = excluded.verdict,
+              published_at = excluded.published_at, rejected_at = coalesce(excluded.rejected_at, l.rejected_at),
+              vanished = 0, copy_topic = NULL, copy_offset = NULL,
+              deferred_ticket = NULL, deferred_to = NULL, lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
+          WHERE l.published_at IS NULL OR l.published_at < excluded.published_at",
+};
+
 pub(super) const FORGET: Statement = Statement {
     name: "forget",
     sql: "DELETE FROM ledger WHERE id IN (

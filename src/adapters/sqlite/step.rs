@@ -1,9 +1,11 @@
 //! Does one step of a plan: one statement for all its entries, and what each came to.
 
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Row as _, Sqlite, SqliteConnection};
 
+use super::places::{self, Place};
 use super::rows;
 use super::statements::{self, Statement};
 use crate::domain::clock::Timestamp;
@@ -12,6 +14,7 @@ use crate::domain::identity::{DedupeKey, hex};
 use crate::domain::position::Position;
 use crate::pipeline::dedupe::ledger::outcomes::{self, Holder};
 use crate::pipeline::dedupe::ledger::plan::{Kind, Step, key_of};
+use crate::pipeline::dedupe::ledger::restored::Restored;
 use crate::pipeline::dedupe::ledger::{Ahead, Claim, Entry, Outcome};
 use crate::telemetry::pace::Pace;
 
@@ -28,8 +31,12 @@ pub(super) struct Scribe<'a> {
 impl Scribe<'_> {
     /// The outcomes of the step's entries, in its order.
     pub(super) async fn write(&mut self, step: &Step, batch: &[Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
-        if matches!(step.kind, Kind::Vanished | Kind::RepairPublished) {
-            return self.write_range(step, batch).await;
+        if step.kind.is_keyless() {
+            let mut outcomes = Vec::with_capacity(step.entries.len());
+            for index in &step.entries {
+                outcomes.push(self.write_keyless(&batch[*index]).await?);
+            }
+            return Ok(outcomes);
         }
         let entries = || step.entries.iter().map(|index| &batch[*index]);
         let changed = self.write_set(step.kind, &set(entries(), self.now)).await?;
@@ -67,49 +74,21 @@ impl Scribe<'_> {
             Kind::Verdict => self.run(&statements::VERDICT, json).await,
             Kind::Defer => self.run(&statements::DEFER, json).await,
             Kind::Published => self.run(&statements::PUBLISHED, json).await,
-            Kind::Vanished | Kind::RepairPublished => unreachable!("ranges are written one by one"),
+            Kind::Restore => self.run(&statements::RESTORE, json).await,
+            Kind::Enter | Kind::Stands | Kind::Mark | Kind::Recovered | Kind::Vanished | Kind::RepairPublished => {
+                unreachable!("these are written one by one")
+            }
         }
     }
 
     async fn run(&mut self, statement: &Statement, json: &str) -> Result<u64, sqlx::Error> {
-        let query = sqlx::query(statement.sql).bind(json);
-        Ok(self.pace.watch(statement.name, query.execute(&mut *self.connection)).await?.rows_affected())
+        self.change(statement, sqlx::query(statement.sql).bind(json)).await
     }
 
     /// The same for a statement that asks who we are and what time it is.
     async fn run_for(&mut self, statement: &Statement, json: &str) -> Result<u64, sqlx::Error> {
         let query = sqlx::query(statement.sql).bind(json).bind(&self.me.instance).bind(self.me.incarnation);
-        let query = query.bind(self.now.0);
-        Ok(self.pace.watch(statement.name, query.execute(&mut *self.connection)).await?.rows_affected())
-    }
-
-    async fn write_range(&mut self, step: &Step, batch: &[Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
-        let mut outcomes = Vec::with_capacity(step.entries.len());
-        for index in &step.entries {
-            outcomes.push(Outcome::Changed(self.write_one_range(&batch[*index]).await?));
-        }
-        Ok(outcomes)
-    }
-
-    async fn write_one_range(&mut self, entry: &Entry) -> Result<u64, sqlx::Error> {
-        match entry {
-            Entry::Vanished { topic_id, partition, from, to } => {
-                let query = sqlx::query(statements::VANISHED.sql).bind(topic_id).bind(partition);
-                let query = query.bind(bound(*from)).bind(bound(*to)).execute(&mut *self.connection);
-                Ok(self.pace.watch(statements::VANISHED.name, query).await?.rows_affected())
-            }
-            Entry::RepairPublished { topic_id, partition, to, unfinished, at } => {
-                let unfinished = written(unfinished);
-                let mut changed = 0;
-                for statement in [&statements::REPAIR_PUBLISHED, &statements::REPAIR_COPIES] {
-                    let query = sqlx::query(statement.sql).bind(topic_id).bind(partition).bind(bound(*to));
-                    let query = query.bind(&unfinished).bind(at.0).execute(&mut *self.connection);
-                    changed += self.pace.watch(statement.name, query).await?.rows_affected();
-                }
-                Ok(changed)
-            }
-            _ => unreachable!("only ranges are planned as ranges"),
-        }
+        self.change(statement, query.bind(self.now.0)).await
     }
 
     /// What is put off and comes before each of these claims, by its place among them.
@@ -127,10 +106,53 @@ impl Scribe<'_> {
         };
         rows.iter().map(decode).collect()
     }
+
+    async fn write_keyless(&mut self, entry: &Entry) -> Result<Outcome, sqlx::Error> {
+        match entry {
+            Entry::Enter { topic_id, partition, writer, committed, last } => {
+                let mut place = self.place(topic_id, *partition);
+                place.enter(writer, *committed, last.as_ref()).await.map(Outcome::Entered)
+            }
+            Entry::Mark { writer } => places::mark(&mut *self.connection, writer, self.pace).await.map(Outcome::Marked),
+            Entry::Recovered(commit) => {
+                places::recovered(&mut *self.connection, commit, self.pace).await.map(|()| Outcome::Done)
+            }
+            Entry::Stands { topic_id, partition, base } => {
+                self.place(topic_id, *partition).stands(*base).await.map(|()| Outcome::Done)
+            }
+            Entry::Vanished { topic_id, partition, from, to } => {
+                let query = sqlx::query(statements::VANISHED.sql).bind(topic_id).bind(partition);
+                let query = query.bind(bound(*from)).bind(bound(*to));
+                self.change(&statements::VANISHED, query).await.map(Outcome::Changed)
+            }
+            Entry::RepairPublished { topic_id, partition, to, unfinished, at } => {
+                let unfinished = written(unfinished);
+                let mut changed = 0;
+                for statement in [&statements::REPAIR_PUBLISHED, &statements::REPAIR_COPIES] {
+                    let query = sqlx::query(statement.sql).bind(topic_id).bind(partition).bind(bound(*to));
+                    changed += self.change(statement, query.bind(&unfinished).bind(at.0)).await?;
+                }
+                Ok(Outcome::Changed(changed))
+            }
+            _ => unreachable!("only what speaks of no key is planned so"),
+        }
+    }
+
+    fn place<'a>(&'a mut self, topic_id: &'a str, partition: u32) -> Place<'a> {
+        Place { connection: &mut *self.connection, pace: self.pace, topic_id, partition }
+    }
+
+    async fn change(
+        &mut self,
+        statement: &Statement,
+        query: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<u64, sqlx::Error> {
+        Ok(self.pace.watch(statement.name, query.execute(&mut *self.connection)).await?.rows_affected())
+    }
 }
 
 /// An end of a range as SQLite can hold it: no log counts further than signed numbers do.
-fn bound(offset: u64) -> i64 {
+pub(super) fn bound(offset: u64) -> i64 {
     i64::try_from(offset).unwrap_or(i64::MAX)
 }
 
@@ -161,11 +183,13 @@ enum Line<'a> {
         Option<u32>,
         Option<u64>,
     ),
+    Restore(String, &'a str, u32, u64, u32, u8, String, &'a str, &'a str, i64, String, i64, Option<i64>),
     Owner(String, &'a str, u32, u64),
     Time(String, &'a str, u32, u64, i64),
     Text(String, &'a str, u32, u64, String, Option<i64>),
     Lane(String, &'a str, u32, u64, &'a str, u8),
 }
+
 fn line(entry: &Entry, now: Timestamp) -> Line<'_> {
     match entry {
         Entry::Claim(claim) => claimed(claim, None),
@@ -181,7 +205,31 @@ fn line(entry: &Entry, now: Timestamp) -> Line<'_> {
             let rejected_at = (verdict.status == FeedbackStatus::Rejected).then_some(verdict.processed_at);
             text(*key, owner, written(verdict), rejected_at)
         }
-        Entry::Vanished { .. } | Entry::RepairPublished { .. } => unreachable!("ranges are written one by one"),
+        Entry::Restore(Restored { claim, verdict, published_at }) => {
+            let p = &claim.position;
+            let rejected_at = (verdict.status == FeedbackStatus::Rejected).then_some(verdict.processed_at.0);
+            Line::Restore(
+                claim.key.to_hex(),
+                &p.topic_id,
+                p.partition,
+                p.offset,
+                claim.hop,
+                claim.body.form,
+                hex(&claim.body.sha256),
+                &claim.tenant_id,
+                &claim.event_id,
+                claim.at.0,
+                written(verdict),
+                published_at.0,
+                rejected_at,
+            )
+        }
+        Entry::Enter { .. }
+        | Entry::Stands { .. }
+        | Entry::Mark { .. }
+        | Entry::Recovered(_)
+        | Entry::Vanished { .. }
+        | Entry::RepairPublished { .. } => unreachable!("these are written one by one"),
     }
 }
 

@@ -37,7 +37,7 @@ struct Loop {
 
 pub async fn run(parts: &Parts) -> anyhow::Result<ExitCode> {
     let (started_at, cpu_before) = (parts.clock.now(), cpu_seconds()?);
-    let log = parts.log().await?;
+    let log = parts.log(None).await?;
     let pipeline = &parts.settings.pipeline;
     let mut bare = Loop {
         log,

@@ -32,10 +32,11 @@ impl Bookings {
         self.until.get(tenant).map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
-    /// A turn behind everything that waits (`wait`) and everything that was booked.
+    /// A turn when everything that waits and itself could have gone (`wait`), and behind everything that was booked.
     pub fn book(&mut self, now: Instant, tenant: &Arc<str>, limits: &Limits, tokens: u32, wait: Duration) -> Duration {
         self.tidy(now);
-        let turn = (self.booked(now, tenant).max(wait) + time_of(limits, tokens)).min(HORIZON);
+        let behind_others = self.until.get(tenant).map(|until| until.saturating_duration_since(now) + time_of(limits, tokens));
+        let turn = behind_others.unwrap_or_default().max(wait).min(HORIZON);
         self.until.insert(tenant.clone(), now + turn);
         turn
     }
@@ -79,19 +80,19 @@ mod tests {
     fn turns_follow_each_other_at_the_pace_of_the_limits() {
         let (mut bookings, now, acme) = (Bookings::default(), Instant::now(), Arc::from("acme"));
         let turns = [0; 3].map(|_| bookings.book(now, &acme, &LIMITS, 10, seconds(20)));
-        assert_eq!(turns, [21, 22, 23].map(seconds), "behind what waits, a request a second");
+        assert_eq!(turns, [20, 21, 22].map(seconds), "behind what waits, a request a second");
         let later = now + seconds(3);
-        assert_eq!(bookings.book(later, &acme, &LIMITS, 200, seconds(1)), seconds(22), "tokens take longer here");
-        assert_eq!(bookings.booked(later, "acme"), seconds(22));
+        assert_eq!(bookings.book(later, &acme, &LIMITS, 200, seconds(1)), seconds(21), "tokens take longer here");
+        assert_eq!(bookings.booked(later, "acme"), seconds(21));
     }
 
     #[test]
     fn tenants_do_not_wait_for_each_other_and_a_booking_ends() {
         let (mut bookings, now) = (Bookings::default(), Instant::now());
         bookings.book(now, &Arc::from("acme"), &LIMITS, 10, seconds(1_000));
-        assert_eq!(bookings.book(now, &Arc::from("globex"), &LIMITS, 10, Duration::ZERO), seconds(1));
+        assert_eq!(bookings.book(now, &Arc::from("globex"), &LIMITS, 10, seconds(1)), seconds(1));
         assert_eq!(bookings.booked(now + seconds(1_001), "acme"), Duration::ZERO);
-        bookings.book(now + seconds(2_000), &Arc::from("globex"), &LIMITS, 10, Duration::ZERO);
+        bookings.book(now + seconds(2_000), &Arc::from("globex"), &LIMITS, 10, seconds(1));
         assert_eq!(bookings.until.len(), 1, "what is over is forgotten");
     }
 

@@ -7,13 +7,17 @@
 
 pub mod kill_points;
 pub mod outcomes;
+pub mod places;
 pub mod plan;
+pub mod restored;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use self::places::{Entered, LastCommit, Mark, Places};
+use self::restored::Restored;
 use crate::domain::answer::Answer;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::{BodyHash, DedupeKey};
@@ -21,7 +25,7 @@ use crate::domain::position::Position;
 use crate::domain::verdict::Verdict;
 
 /// The port. Implemented by SQLite, by Postgres, and in memory for the simulation.
-pub trait Ledger: Send + Sync + 'static {
+pub trait Ledger: Places {
     /// All of these in one transaction, in order; one outcome each. An entry sees what earlier entries of its batch did.
     /// On an error nothing of the batch happened, or (connection lost inside commit) all of it: entries are such that
     /// the same batch may simply be committed again.
@@ -137,6 +141,39 @@ pub enum Entry {
         /// Now.
         at: Timestamp,
     },
+    /// A partition is ours from now on, and its bursts will be written under this name. Said before anything of it is
+    /// taken in.
+    Enter {
+        /// The topic's id.
+        topic_id: String,
+        /// Partition number.
+        partition: u32,
+        /// Names the writer to the log, so that whoever comes next can end what it left open.
+        writer: String,
+        /// Where the group stands there; `None`: the log knows of no commit.
+        committed: Option<u64>,
+        /// What that commit rests on, if it says so.
+        last: Option<LastCommit>,
+    },
+    /// One more batch of this writer. Answered with the mark that commits carry which rest on what this batch said.
+    Mark {
+        /// Who writes.
+        writer: String,
+    },
+    /// What this commit rests on was read back from the log.
+    Recovered(LastCommit),
+    /// The log says that this was published. Insert the row, or put it in the place of one that is not published or was
+    /// published earlier; an answer stays with its owner.
+    Restore(Restored),
+    /// The group stands here in a partition. Said now and then: what counts is that the ledger knows of a commit at all.
+    Stands {
+        /// The topic's id.
+        topic_id: String,
+        /// Partition number.
+        partition: u32,
+        /// The committed offset.
+        base: u64,
+    },
     /// Unpublished rows of this partition whose owner lies in `from..to` can never come again.
     Vanished {
         /// The topic's id.
@@ -186,7 +223,11 @@ pub enum Outcome {
     Reached(Arc<Verdict>),
     /// For Answer, Verdict, Defer, Published and Release: the row is gone or has another owner; nothing was changed.
     NotOwner,
-    /// For Defer, Release and Published.
+    /// For Enter.
+    Entered(Entered),
+    /// For Mark.
+    Marked(Mark),
+    /// For Defer, Release, Published, Stands, Recovered and Restore.
     Done,
     /// For Vanished and RepairPublished: how many rows.
     Changed(u64),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use super::ledger::places::{Entered, Mark, Places};
 use super::ledger::{Claim, Entry, Ledger, LedgerError, Outcome, Row};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::identity::DedupeKey;
@@ -30,13 +31,38 @@ impl NoLedger {
             Entry::Lease { .. } => Outcome::LeaseGranted,
             Entry::Answer { answer, .. } => Outcome::Saved(answer),
             Entry::Verdict { verdict, .. } => Outcome::Reached(verdict),
-            Entry::Defer { .. } | Entry::Release { .. } | Entry::Published { .. } => Outcome::Done,
+            Entry::Defer { .. }
+            | Entry::Release { .. }
+            | Entry::Published { .. }
+            | Entry::Stands { .. }
+            | Entry::Recovered(_)
+            | Entry::Restore(_) => Outcome::Done,
+            // What a ledger knew before is not missed by one that remembers nothing.
+            Entry::Enter { last, .. } => {
+                let batches = last.map_or(0, |last| last.mark.batches());
+                Outcome::Entered(Entered { stood_at: None, batches })
+            }
+            Entry::Mark { .. } => Outcome::Marked(Mark::NONE),
             Entry::Vanished { .. } | Entry::RepairPublished { .. } => Outcome::Changed(0),
         }
     }
 
     fn row(&self, claim: &Claim) -> Row {
         Row { first_seen_at: self.clock.now(), ..Row::left_by(claim) }
+    }
+}
+
+impl Places for NoLedger {
+    fn bind<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<String, LedgerError>> {
+        Box::pin(std::future::ready(Ok(group.to_owned())))
+    }
+
+    fn writer<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<String>, LedgerError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn first_open<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 }
 

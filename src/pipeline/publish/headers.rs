@@ -2,7 +2,7 @@
 
 use super::Source;
 use crate::domain::clock::Timestamp;
-use crate::domain::identity::{BodyHash, DedupeKey, hex};
+use crate::domain::identity::{BodyHash, DedupeKey};
 use crate::domain::record::Header;
 use crate::settings::schemas::Encoding;
 
@@ -47,7 +47,7 @@ impl Headers {
             headers.text("ce_correlationid", event.correlation_id.as_deref().unwrap_or(&event.event_id));
             headers.text("ce_causationid", &event.event_id);
             headers.text("gk-dedupe-key", &DedupeKey::of_event(event).to_hex());
-            headers.text("gk-body-hash", &format!("{}:{}", body.form, hex(&body.sha256)));
+            headers.text("gk-body-hash", &body.to_string());
         }
         headers
     }

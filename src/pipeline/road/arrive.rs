@@ -21,6 +21,10 @@ use crate::telemetry::happenings::RecordsRead;
 
 impl Road {
     pub(super) fn arrive(&mut self, epoch: Epoch, partition: Partition, records: Vec<Record>, now: Instant) {
+        let owned = self.partitions.get_mut(&partition).filter(|owned| owned.epoch == epoch);
+        if let Some(waiting) = owned.and_then(|owned| owned.entering.as_mut()) {
+            return waiting.push(records);
+        }
         let bytes = records.iter().filter_map(|record| record.value.as_ref()).map(|value| value.len()).sum();
         RecordsRead { partition, records: records.len(), bytes }.record();
         let Some(owned) = self.partitions.get_mut(&partition).filter(|owned| owned.epoch == epoch) else {
@@ -55,6 +59,9 @@ impl Road {
         let Some(owned) = self.partitions.get_mut(&partition).filter(|owned| owned.epoch == epoch) else { return };
         if owned.stopped {
             return;
+        }
+        if let Some(waiting) = &mut owned.entering {
+            return waiting.caught_up(end);
         }
         if owned.early.is_empty() {
             self.read_up_to(partition, end, now);

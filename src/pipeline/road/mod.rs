@@ -5,6 +5,7 @@
 //! runs exactly this code.
 //!
 //! ```text
+//! happened(Assigned) -> ownership.rs the frontier as committed; entering.rs: the ledger is told who writes now
 //! happened(Records) -> arrive.rs    ingest, frontier.read, join the lane, claim
 //! ledger_said(Row)  -> standing.rs  what the ledger knows -> a plan
 //!                      work.rs      the lane's next unit: ask, judge, save or publish
@@ -21,6 +22,7 @@ mod arrive;
 mod calls;
 mod choice;
 mod deferral;
+mod entering;
 pub mod item;
 mod lease;
 mod ownership;
@@ -43,6 +45,7 @@ use self::ownership::Owned;
 use super::admit::Admission;
 use super::admit::bookings::Bookings;
 use super::burst::{Group, Sent};
+use super::dedupe::ledger::places::Mark;
 use super::dedupe::ledger::{Entry, LedgerError, Outcome};
 use super::ingest::Ingest;
 use super::lane::{Lanes, Place, TicketKey};
@@ -97,8 +100,12 @@ pub(super) enum Purpose {
     PutOff { item: ItemId, concludes: Option<TicketKey> },
     /// A lease for a running call.
     Lease(LeaseRequest),
+    /// The partition is ours, as of this epoch.
+    Enter(Partition, Epoch),
     /// A gap's rows are marked before this partition is committed past it.
     Vanished(Partition),
+    /// How far the ledger has come: commits carry it.
+    Mark,
     /// Nobody waits for it.
     Background,
 }
@@ -145,6 +152,8 @@ pub struct Road {
     /// For the ledger; what stands in one inner list goes in one transaction.
     pending: VecDeque<Vec<(Entry, Purpose)>>,
     ledger_is_away: bool,
+    /// What our bursts rest on.
+    ledger_mark: Mark,
 
     ready: VecDeque<Group<ItemId>>,
     ready_results: usize,
@@ -188,6 +197,7 @@ impl Road {
             leases_waiting: Vec::new(),
             pending: VecDeque::new(),
             ledger_is_away: false,
+            ledger_mark: Mark::NONE,
             ready: VecDeque::new(),
             ready_results: 0,
             asides: Vec::new(),
@@ -228,6 +238,12 @@ impl Road {
                 purposes.push(purpose);
             }
         }
+        // What a burst publishes rests on a claim that read the row, or on a verdict that wrote it.
+        let matters = |entry: &Entry| matches!(entry, Entry::Claim(_) | Entry::TakeOver { .. } | Entry::Verdict { .. });
+        if entries.iter().any(matters) {
+            entries.push(Entry::Mark { writer: self.fixtures.writer.clone() });
+            purposes.push(Purpose::Mark);
+        }
         (!entries.is_empty()).then_some((entries, Batch { purposes }))
     }
 
@@ -254,11 +270,13 @@ impl Road {
                 Purpose::Verdict { item, concludes } => self.verdict_saved(item, &outcome, concludes, now),
                 Purpose::PutOff { item, concludes } => self.put_off_remembered(item, &outcome, concludes, now),
                 Purpose::Lease(request) => self.lease_answered(request, &outcome),
+                Purpose::Enter(partition, epoch) => self.entered(partition, epoch, &outcome, now),
                 Purpose::Vanished(partition) => {
                     if let Some(owned) = self.partitions.get_mut(&partition) {
                         owned.gaps_unmarked = owned.gaps_unmarked.saturating_sub(1);
                     }
                 }
+                Purpose::Mark => self.marked(&outcome),
                 Purpose::Background => {}
             }
         }
@@ -339,6 +357,7 @@ impl Road {
             in_flight: Fill { now: self.asking, max: settings.max_in_flight },
             waiting: Fill { now: self.admission.waiting(), max: settings.max_on_road },
             unpublished: Fill { now: self.ready_results, max: settings.max_on_road },
+            stopped: self.partitions.values().filter(|owned| owned.stopped).count(),
         }
     }
 

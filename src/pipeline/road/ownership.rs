@@ -9,10 +9,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::deferral::Early;
+use super::entering::Waiting;
 use super::{Purpose, Road};
 use crate::domain::position::{Partition, TopicRole};
 use crate::failpoints;
 use crate::pipeline::dedupe::ledger::Entry;
+use crate::pipeline::dedupe::ledger::places::{LastCommit, Mark};
 use crate::pipeline::frontier::{Frontier, Gaps, codec};
 use crate::pipeline::log::{Assignment, Epoch, Errand};
 use crate::sabotage::{self, Sabotage};
@@ -38,6 +40,10 @@ pub(super) struct Owned {
     pub caught_up: bool,
     /// Whether the log was told to stop reading it.
     pub paused: bool,
+    /// What waits for the ledger to know that it is ours; nothing of it is read or committed before.
+    pub entering: Option<Waiting>,
+    /// When the ledger was last told where the group stands here; never: it knows of no commit.
+    pub noted_at: Option<Instant>,
     /// Its commit cannot be gone on from: nothing of it is read or committed until a person has looked.
     pub stopped: bool,
     /// Of a deferred topic: records that are not due yet; while there are any, it is not read further.
@@ -60,19 +66,28 @@ impl Owned {
         reading_widens && self.frontier.unfinished_count() > few && self.frontier.fill() >= limit
     }
 
+    /// Whether it may be read and committed.
+    pub(super) fn is_open(&self) -> bool {
+        self.entering.is_none() && !self.stopped
+    }
+
     pub(super) fn is_read(&self) -> bool {
         self.caught_up || self.stopped
     }
 }
 
-/// The frontier as the last commit left it, or why that is not known.
-fn restore(partition: Partition, base: u64, metadata: &str) -> Result<Frontier, String> {
+/// The frontier as the last commit left it, and what that rests on; or why that is not known.
+fn restore(partition: Partition, base: u64, metadata: &str) -> Result<(Frontier, Option<LastCommit>), String> {
     match codec::decode(metadata).map_err(|error| error.to_string())? {
-        codec::Metadata::Ours(decoded) => Frontier::restore(base, &decoded).map_err(|error| error.to_string()),
-        codec::Metadata::Empty => Ok(Frontier::fresh(base)),
+        codec::Metadata::Ours(decoded) => {
+            let frontier = Frontier::restore(base, &decoded).map_err(|error| error.to_string())?;
+            let last = LastCommit { writer: decoded.tag.writer, mark: Mark::of_number(decoded.tag.ledger) };
+            Ok((frontier, Some(last).filter(|last| last.mark != Mark::NONE)))
+        }
+        codec::Metadata::Empty => Ok((Frontier::fresh(base), None)),
         codec::Metadata::Foreign => {
             tracing::warn!(%partition, "the commit metadata was written by somebody else: only the offset is used");
-            Ok(Frontier::fresh(base))
+            Ok((Frontier::fresh(base), None))
         }
     }
 }
@@ -102,9 +117,8 @@ impl Road {
         for assignment in assignments {
             self.take_over(epoch, assignment);
         }
-        // A pause from before it was taken away may still be in force, or on its way: this comes after it.
-        let readable = partitions.iter().filter(|p| self.partitions.get(p).is_some_and(|owned| !owned.stopped));
-        self.errands.send(Errand::Resume(readable.copied().collect())).ok();
+        // Resumed when they are entered, whatever pause from before they were taken away is still on its way.
+        self.errands.send(Errand::Pause(partitions.clone())).ok();
         PartitionsAssigned { partitions: &partitions, owned_now: self.partitions.len() }.record();
         // A fresh assignment is a sign of ownership.
         if self.away_until.is_some() {
@@ -116,37 +130,46 @@ impl Road {
     fn take_over(&mut self, epoch: Epoch, assignment: Assignment) {
         let Assignment { partition, topic_id, committed, metadata, log_start } = assignment;
         let base = committed.unwrap_or(log_start);
-        let (mut frontier, mut stopped) = match restore(partition, base, &metadata) {
-            Ok(frontier) => (frontier, None),
-            Err(reason) => (Frontier::fresh(base), Some(reason)),
+        let (mut frontier, last, mut stopped) = match restore(partition, base, &metadata) {
+            Ok((frontier, last)) => (frontier, last, None),
+            Err(reason) => (Frontier::fresh(base), None, Some(reason)),
         };
         let mut gaps = Gaps::default();
         if stopped.is_none() {
+            self.enter((partition, epoch), &topic_id, committed, last.clone());
             // Before the gap: what is gone counts as finished afterwards, but was not published.
             self.repair_published(&topic_id, partition, &frontier);
             gaps = frontier.advance_to(log_start);
             stopped = (!gaps.is_empty()).then(|| lost_unread(base, log_start));
         }
-        if let Some(reason) = &stopped {
-            PartitionStopped { partition, reason }.record();
-            self.complaints.push(format!("{partition} is stopped: {reason}"));
-            self.errands.send(Errand::Pause(vec![partition])).ok();
-        }
-        let stopped = stopped.is_some();
         let owned = Owned {
             epoch,
             topic_id,
             frontier,
             caught_up: false,
-            paused: stopped,
-            stopped,
+            paused: false,
+            entering: stopped.is_none().then(|| Waiting::at(committed, last)),
+            noted_at: None,
+            stopped: false,
             early: VecDeque::new(),
             read_to: None,
             gaps_unmarked: 0,
         };
         self.partitions.insert(partition, owned);
+        if let Some(reason) = &stopped {
+            self.stop_reading(partition, reason);
+        }
         // Now, for nobody knows of the gap any more once a person has moved the position.
         self.mark_vanished(partition, &gaps);
+    }
+
+    /// Nothing of it is read or committed from now on, which is said as loudly as can be; the others go on.
+    pub(super) fn stop_reading(&mut self, partition: Partition, reason: &str) {
+        let Some(owned) = self.partitions.get_mut(&partition) else { return };
+        (owned.stopped, owned.paused) = (true, true);
+        self.errands.send(Errand::Pause(vec![partition])).ok();
+        self.complaints.push(format!("{partition} is stopped: {reason}"));
+        PartitionStopped { partition, reason }.record();
     }
 
     /// A crash between a commit and its marks left rows unmarked: the restored frontier knows better.
@@ -282,7 +305,7 @@ impl Road {
         let max_chars = settings.metadata_max_chars;
         let no_room_for_copies = !self.has_room_for_copies();
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
-        for (partition, owned) in self.partitions.iter_mut().filter(|(_, owned)| !owned.stopped) {
+        for (partition, owned) in self.partitions.iter_mut().filter(|(_, owned)| owned.is_open()) {
             let no_room = match partition.topic {
                 TopicRole::Deferred(_) => no_room_for_copies,
                 _ => self.reading_stopped,

@@ -51,7 +51,7 @@ impl Road {
 
     /// Whole groups from the front, as many as the settings allow and as the metadata of their partitions can express.
     fn snapshot(&mut self) -> Option<Snapshot<ItemId>> {
-        if self.partitions.values().any(|owned| owned.gaps_unmarked > 0) {
+        if self.failed.is_some() || self.partitions.values().any(|owned| owned.gaps_unmarked > 0) {
             return None;
         }
         let usual = self.fixtures.settings.burst_max_records;
@@ -121,12 +121,17 @@ impl Road {
     /// Records for operators travel with a position, even if it stays where it is.
     fn move_for_asides(&self, number: u64) -> Option<(Partition, Move)> {
         let mut partitions =
-            self.partitions.iter().filter(|(_, owned)| !owned.stopped).map(|(partition, _)| *partition);
+            self.partitions.iter().filter(|(_, owned)| owned.is_open()).map(|(partition, _)| *partition);
         partitions.find_map(|partition| Some((partition, self.fitted(partition, &[], number)?.1)))
     }
 
     fn tag(&self, number: u64) -> Tag {
-        Tag { writer: self.fixtures.writer.clone(), incarnation: self.fixtures.incarnation, burst: number, ledger: 0 }
+        Tag {
+            writer: self.fixtures.writer.clone(),
+            incarnation: self.fixtures.incarnation,
+            burst: number,
+            ledger: self.ledger_mark.to_number(),
+        }
     }
 
     /// The log says how the burst ended.
@@ -139,7 +144,7 @@ impl Road {
         match outcome {
             PublishOutcome::Committed => {
                 BurstCommitted { results: sent.results(), duration }.record();
-                self.committed(sent.committed());
+                self.committed(sent.committed(), now);
                 if self.away_until.is_some() {
                     self.back_from_away();
                 }
@@ -156,7 +161,8 @@ impl Road {
         }
     }
 
-    fn committed(&mut self, committed: Committed<ItemId>) {
+    fn committed(&mut self, committed: Committed<ItemId>, now: Instant) {
+        let mut marks = Vec::new();
         for (partition, Move { assigned, proposal, metadata }) in &committed.moves {
             // A partition that went and came back meanwhile was restored from what is committed.
             if let Some(owned) = self.partitions.get_mut(partition).filter(|owned| owned.epoch == *assigned) {
@@ -168,10 +174,10 @@ impl Road {
                     metadata_max_chars: self.fixtures.settings.metadata_max_chars,
                 }
                 .record();
+                marks.extend(owned.to_be_noted(*partition, now).map(|entry| (entry, Purpose::Background)));
             }
         }
         let at = self.fixtures.clock.now();
-        let mut marks = Vec::new();
         for (id, _) in committed.groups.into_iter().flat_map(|group| group.results) {
             let Some(item) = self.items.remove(&id) else { continue };
             let item = item.committed();

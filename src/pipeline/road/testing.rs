@@ -13,6 +13,8 @@ use crate::domain::position::{Partition, TopicRole};
 use crate::domain::record::{OutRecord, Payload, Record};
 use crate::domain::samples;
 use crate::domain::tenant::TenantBook;
+use crate::pipeline::dedupe::ledger::places::Entered;
+use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::ingest::Ingest;
 use crate::pipeline::log::{Assignment, Burst, Epoch, Errand, Happening};
 use crate::pipeline::publish::Publisher;
@@ -62,9 +64,13 @@ impl TestRoad {
         Self { road: Road::new(fixtures(sets, model), errands, Instant::now()), errands: asked }
     }
 
+    /// Assigned, and entered in the ledger unless it is stopped.
     pub(crate) fn assign(&mut self, assignment: Assignment) {
-        let partitions = vec![assignment];
+        let (partition, partitions) = (assignment.partition, vec![assignment]);
         self.road.happened(Happening::Assigned { epoch: Epoch(1), partitions }, Instant::now());
+        self.road.pending.retain(|group| !matches!(group[..], [(Entry::Enter { .. }, _)]));
+        let outcome = Outcome::Entered(Entered::default());
+        self.road.entered(partition, Epoch(1), &outcome, Instant::now());
     }
 
     /// Records that are rejected at once: each is a result, with nothing to wait for.

@@ -55,6 +55,7 @@ released! {
     "DecisionReview" v 1;
     "DeadLetter" v 1;
     "OpsEvent" v 1;
+    "OpsEvent" v 2;
 }
 
 fn parse(record: &'static str, version: u32, text: &'static str) -> Released {

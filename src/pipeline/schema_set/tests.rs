@@ -313,8 +313,8 @@ fn the_table_of_ids_must_fit_the_schemas() {
     };
     let error = ids(|ids| ids.extend([("SupportEvent.v9".to_owned(), 77)]));
     assert_eq!(error, Some(IdsError::UnknownName("SupportEvent.v9".to_owned())));
-    let error = ids(|ids| ids.retain(|name, _| name != "OpsEvent.v1"));
-    assert_eq!(error, Some(IdsError::Missing("OpsEvent.v1".to_owned())));
+    let error = ids(|ids| ids.retain(|name, _| name != "OpsEvent.v2"));
+    assert_eq!(error, Some(IdsError::Missing("OpsEvent.v2".to_owned())));
     let error = ids(|ids| ids.extend([("DeadLetter.v1".to_owned(), 1)]));
     let (one, other) = ("DeadLetter.v1".to_owned(), "SupportEvent.v1".to_owned());
     assert_eq!(error, Some(IdsError::Shared { id: 1, one, other }));

@@ -191,6 +191,7 @@ mod tests {
             ReadingPaused { partitions: &both, reason: PauseReason::RoadFull, paused_now: 2 }.record();
             ReadingResumed { partitions: &both[..1], reason: PauseReason::RoadFull, paused_now: 1 }.record();
             AwayNoticed { silent: Duration::from_secs(3) }.record();
+            PartitionStopped { partition: partition(1), reason: "its position is lost" }.record();
         });
         for line in [
             "gatekeeper_records_read_total{topic=\"events\"} 3",
@@ -201,6 +202,7 @@ mod tests {
             "gatekeeper_reading_pauses_total{reason=\"road_full\"} 1",
             "gatekeeper_partitions_paused{reason=\"road_full\"} 1",
             "gatekeeper_away_total 1",
+            "gatekeeper_partition_changes_total{change=\"stopped\"} 1",
         ] {
             assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");
         }

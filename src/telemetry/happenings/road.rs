@@ -25,6 +25,8 @@ pub struct RoadGauges {
     pub waiting: Fill,
     /// Results that no burst has committed yet.
     pub unpublished: Fill,
+    /// Partitions that are not read until a person has looked.
+    pub stopped: usize,
 }
 
 impl RoadGauges {
@@ -39,5 +41,6 @@ impl RoadGauges {
             gauge!(now).set(gauge(fill.now));
             gauge!(max).set(gauge(fill.max));
         }
+        gauge!(names::PARTITIONS_STOPPED).set(gauge(self.stopped));
     }
 }

@@ -8,14 +8,14 @@ use gatekeeper::pipeline::dedupe::ledger::{Claim, Entry};
 use proptest::prelude::*;
 
 use super::world::{
-    World, answered, came_back, claim, commit, find, lease, published, put_off, reached, release, repair,
-    repair_copies, take_over, vanished, verdict,
+    World, answered, came_back, claim, commit, enter, enter_at, find, lease, published, put_off, reached, release, repair,
+    repair_copies, restore, stands, take_over, vanished, verdict,
 };
 
 fn any_entry() -> impl Strategy<Value = Entry> {
     let status = prop::sample::select(vec![FeedbackStatus::Accepted, FeedbackStatus::Rejected]);
     // Few keys, offsets and times, so that entries meet.
-    (0..12_u8, 0..4_u8, 0..4_u64, 0..4_u64, 0..30_i64, status).prop_map(
+    (0..16_u8, 0..4_u8, 0..4_u64, 0..4_u64, 0..30_i64, status).prop_map(
         |(kind, number, offset, other, time, status)| {
             let text = ["a", "b"][usize::from(time % 2 == 0)];
             let hop = if time > 25 { 1 } else { 0 };
@@ -31,6 +31,10 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                 8 => put_off(number, offset, u8::try_from(other).expect("small")),
                 9 => Entry::Claim(came_back(number, offset, 1 + u32::from(time > 15), other)),
                 10 => repair_copies(offset, &[other]),
+                11 => enter("events", u32::from(number), text),
+                12 => enter_at(u32::from(number), offset),
+                13 => stands(u32::from(number), offset),
+                14 => restore(number, offset, verdict(status, text, time), time),
                 _ => repair(offset, &[other]),
             }
         },

@@ -15,6 +15,8 @@ use gatekeeper::domain::identity::{BodyHash, DedupeKey};
 use gatekeeper::domain::position::Position;
 use gatekeeper::domain::reason_code::ReasonCode;
 use gatekeeper::domain::verdict::{SavedDecision, Verdict};
+use gatekeeper::pipeline::dedupe::ledger::places::Entered;
+use gatekeeper::pipeline::dedupe::ledger::restored::Restored;
 use gatekeeper::pipeline::dedupe::ledger::{Claim, Entry, Ledger, Outcome, Row};
 use gatekeeper::settings::{self, LoadOptions, load};
 
@@ -210,6 +212,34 @@ pub fn vanished(from: u64, to: u64) -> Entry {
 pub fn repair(to: u64, unfinished: &[u64]) -> Entry {
     let unfinished = unfinished.to_vec();
     Entry::RepairPublished { topic_id: "events".into(), partition: 0, to, unfinished, at: Timestamp(99) }
+}
+
+pub fn enter(topic_id: &str, partition: u32, writer: &str) -> Entry {
+    Entry::Enter { topic_id: topic_id.to_owned(), partition, writer: writer.to_owned(), committed: None, last: None }
+}
+
+pub fn enter_at(partition: u32, base: u64) -> Entry {
+    Entry::Enter {
+        topic_id: "events".to_owned(),
+        partition,
+        writer: "gk-1".to_owned(),
+        committed: Some(base),
+        last: None,
+    }
+}
+
+pub fn stands(partition: u32, base: u64) -> Entry {
+    Entry::Stands { topic_id: "events".to_owned(), partition, base }
+}
+
+/// What the ledger knew of a partition when it was entered.
+pub fn knew(stood_at: Option<u64>) -> Outcome {
+    Outcome::Entered(Entered { stood_at, batches: 0 })
+}
+
+pub fn restore(number: u8, offset: u64, verdict: Arc<Verdict>, published_at: i64) -> Entry {
+    let (claim, published_at) = (claim(number, offset), Timestamp(published_at));
+    Entry::Restore(Restored { claim, verdict, published_at })
 }
 
 pub async fn commit(ledger: &Arc<dyn Ledger>, entries: Vec<Entry>) -> Vec<Outcome> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gatekeeper::adapters::kafka::{KafkaBrowser, KafkaLog, Reading};
+use gatekeeper::adapters::kafka::{KafkaBrowser, KafkaLog, Reading, Remembered};
 use gatekeeper::operations::log_browser::LogBrowser;
 use gatekeeper::pipeline::frontier::codec;
 use gatekeeper::pipeline::log::LogPort;
@@ -27,6 +27,7 @@ pub struct KafkaUnderTest {
     pub prefix: String,
     pub settings: Settings,
     pub topics: Topics,
+    pub writers: Remembered,
 }
 
 impl KafkaUnderTest {
@@ -46,7 +47,8 @@ impl KafkaUnderTest {
         }
         sets.push(format!("topics.deferred={prefix}.deferred.{{tier}}"));
         let loaded = load(&LoadOptions { sets, ..LoadOptions::default() }).expect("the settings hold");
-        Self { prefix, settings: loaded.settings.log.kafka, topics: loaded.settings.topics }
+        let writers = Remembered { by_commit: codec::writer_of, elsewhere: None };
+        Self { prefix, settings: loaded.settings.log.kafka, topics: loaded.settings.topics, writers }
     }
 
     pub async fn open_browser(&self) -> KafkaBrowser {
@@ -68,7 +70,7 @@ impl LogUnderTest for KafkaUnderTest {
             outputs: Vec::new(),
             queue: 4,
             away_limit: Duration::from_secs(1),
-            writer_of: codec::writer_of,
+            writers: self.writers.clone(),
         };
         KafkaLog::open_processor(&settings, &self.topics, reading).await.expect("the log opens")
     }

@@ -3,12 +3,14 @@
 //! Each ends with the audit, of which the provider's own call ledger is a part. Nothing sleeps for luck: everything
 //! that is waited for has a deadline, and a story that ends leaves no process behind.
 
+mod backwards;
 mod deferral;
 mod demo;
 pub mod gatekeeper;
 mod life;
 mod outage;
 mod poison;
+mod positions;
 mod refusals;
 mod shutdown;
 pub mod tickets;

@@ -5,6 +5,7 @@
 //!  marks.rs     where a partition begins and ends         (list offsets)
 //!  reader.rs    pages of records                          (one consumer, assigned by hand)
 //!  appender.rs  all of these or none                      (one producer, a transaction a call)
+//!  positions.rs where a group goes on, on an operator's word (a commit that no member makes)
 //!  creation.rs  the topics that are missing               (pure plan, then the admin client)
 //!  cluster.rs   how the cluster is set up                 (describe configs)
 //! ```
@@ -17,6 +18,7 @@ mod cluster;
 pub(super) mod creation;
 mod error;
 mod marks;
+mod positions;
 mod reader;
 mod topics;
 
@@ -34,7 +36,7 @@ use self::reader::Reader;
 use self::topics::KnownTopics;
 use super::clients;
 use super::names::TopicNames;
-use super::positions::{self, Committed};
+use super::positions::Committed;
 use super::preconditions::{self, Flaw};
 use crate::domain::position::{Partition, Position, TopicRole};
 use crate::domain::record::{OutRecord, Record};
@@ -198,7 +200,7 @@ impl Shared {
             other = clients::reader(&kafka, "read_committed").create().map_err(|error| browse_error(&error))?;
             &other
         };
-        let partitions: Vec<Partition> = self.topics()?.iter().flat_map(partitions_of).collect();
+        let partitions = self.partitions()?;
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
@@ -207,6 +209,10 @@ impl Shared {
             Some(CommittedPosition { partition, offset: committed.offset?, metadata: committed.metadata })
         });
         Ok(committed.collect())
+    }
+
+    fn partitions(&self) -> Result<Vec<Partition>, BrowseError> {
+        Ok(self.topics()?.iter().flat_map(partitions_of).collect())
     }
 
     /// All at once; where processors are busy, some position is in a transaction at any time, so the rest one by one.
@@ -218,7 +224,7 @@ impl Shared {
         let begun = Instant::now();
         let mut found = BTreeMap::new();
         let mut ask = |partitions: &[Partition], timeout| {
-            let answer = positions::committed(consumer, &self.names, partitions, timeout);
+            let answer = super::positions::committed(consumer, &self.names, partitions, timeout);
             match answer.map_err(|error| browse_error(&error)) {
                 Ok(answer) => found.extend(answer),
                 // Unstable, or away: the next look tells.

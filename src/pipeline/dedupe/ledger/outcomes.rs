@@ -37,8 +37,8 @@ pub fn usual(entry: &Entry) -> Option<Outcome> {
         Entry::Lease { .. } => Some(Outcome::LeaseGranted),
         Entry::Answer { answer, .. } => Some(Outcome::Saved(Arc::clone(answer))),
         Entry::Verdict { verdict, .. } => Some(Outcome::Reached(Arc::clone(verdict))),
-        Entry::Defer { .. } | Entry::Release { .. } | Entry::Published { .. } => Some(Outcome::Done),
-        Entry::TakeOver { .. } | Entry::Vanished { .. } | Entry::RepairPublished { .. } => None,
+        Entry::Defer { .. } | Entry::Release { .. } | Entry::Published { .. } | Entry::Restore(_) => Some(Outcome::Done),
+        _ => None,
     }
 }
 
@@ -57,10 +57,11 @@ pub fn read_off(entry: &Entry, held: Option<&Held>, me: &Holder) -> Option<Outco
             Some(held) => held.row.verdict.clone().map(Outcome::Reached),
             None => Some(Outcome::NotOwner),
         },
+        Entry::Restore(_) => Some(Outcome::Done),
         Entry::Defer { owner, .. } | Entry::Release { owner, .. } | Entry::Published { owner, .. } => {
             Some(owned(owner).map_or(Outcome::NotOwner, |_| Outcome::Done))
         }
-        Entry::Vanished { .. } | Entry::RepairPublished { .. } => None,
+        _ => None,
     }
 }
 

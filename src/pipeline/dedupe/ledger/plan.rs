@@ -4,8 +4,8 @@
 //! A step holds entries of one kind and a key at most once, so one set-based statement does what its entries would have
 //! done one after the other. An entry joins the latest step of its kind if its key occurs in no step from there on, else
 //! it starts a new step at the end. So entries of one key keep their order, and only entries of different keys change
-//! places: each touches its own row only and all read the same time, so nobody can tell. `Vanished` and
-//! `RepairPublished` touch rows of any key and let nothing pass.
+//! places: each touches its own row only and all read the same time, so nobody can tell. `Enter`,
+//! `Stands`, `Mark`, `Recovered`, `Vanished` and `RepairPublished` speak of no key, and let nothing pass.
 
 use std::collections::HashMap;
 
@@ -31,6 +31,16 @@ pub enum Kind {
     Defer,
     /// [`Entry::Published`].
     Published,
+    /// [`Entry::Enter`], alone in its step.
+    Enter,
+    /// [`Entry::Stands`], alone in its step.
+    Stands,
+    /// [`Entry::Mark`], alone in its step.
+    Mark,
+    /// [`Entry::Recovered`], alone in its step.
+    Recovered,
+    /// [`Entry::Restore`].
+    Restore,
     /// [`Entry::Vanished`], alone in its step.
     Vanished,
     /// [`Entry::RepairPublished`], alone in its step.
@@ -47,6 +57,15 @@ pub struct Step {
 }
 
 impl Kind {
+    /// Whether its entries speak of no key, and are done one by one.
+    #[must_use]
+    pub fn is_keyless(self) -> bool {
+        matches!(
+            self,
+            Self::Enter | Self::Stands | Self::Mark | Self::Recovered | Self::Vanished | Self::RepairPublished
+        )
+    }
+
     fn of(entry: &Entry) -> Self {
         match entry {
             Entry::Claim(_) => Self::Claim,
@@ -57,24 +76,35 @@ impl Kind {
             Entry::Verdict { .. } => Self::Verdict,
             Entry::Defer { .. } => Self::Defer,
             Entry::Published { .. } => Self::Published,
+            Entry::Enter { .. } => Self::Enter,
+            Entry::Stands { .. } => Self::Stands,
+            Entry::Mark { .. } => Self::Mark,
+            Entry::Recovered(_) => Self::Recovered,
+            Entry::Restore(_) => Self::Restore,
             Entry::Vanished { .. } => Self::Vanished,
             Entry::RepairPublished { .. } => Self::RepairPublished,
         }
     }
 }
 
-/// The key an entry speaks of; none for those that speak of a range.
+/// The key an entry speaks of; none for those that speak of none.
 #[must_use]
 pub fn key_of(entry: &Entry) -> Option<DedupeKey> {
     match entry {
         Entry::Claim(claim) | Entry::TakeOver { claim, .. } => Some(claim.key),
+        Entry::Restore(restored) => Some(restored.claim.key),
         Entry::Lease { key, .. }
         | Entry::Release { key, .. }
         | Entry::Answer { key, .. }
         | Entry::Verdict { key, .. }
         | Entry::Defer { key, .. }
         | Entry::Published { key, .. } => Some(*key),
-        Entry::Vanished { .. } | Entry::RepairPublished { .. } => None,
+        Entry::Enter { .. }
+        | Entry::Stands { .. }
+        | Entry::Mark { .. }
+        | Entry::Recovered(_)
+        | Entry::Vanished { .. }
+        | Entry::RepairPublished { .. } => None,
     }
 }
 

@@ -1,0 +1,163 @@
+//! What the server knows of places in the log: which group's, who entered where, where the group stood, and how many batches
+//! commits may rest on.
+
+use futures_util::future::BoxFuture;
+use sqlx::Row as _;
+
+use super::error::sorted;
+use super::ledger::PostgresLedger;
+use super::session::Session;
+use super::sets::{Set, bound, named};
+use super::statements::Statement;
+use crate::pipeline::dedupe::ledger::LedgerError;
+use crate::pipeline::dedupe::ledger::places::{Entered, LastCommit, Mark, Places};
+
+const BIND: Statement =
+    Statement { name: "bind", sql: "INSERT INTO bound (one, group_id) VALUES (true, $1) ON CONFLICT (one) DO NOTHING" };
+
+const BOUND: Statement = Statement { name: "bound", sql: "SELECT group_id FROM bound" };
+
+const ENTER: Statement = Statement {
+    name: "enter",
+    sql: "INSERT INTO writers (topic, partition, writer) VALUES ($1, $2, $3)
+          ON CONFLICT (topic, partition) DO UPDATE SET writer = excluded.writer",
+};
+
+const WRITER: Statement =
+    Statement { name: "writer", sql: "SELECT writer FROM writers WHERE topic = $1 AND partition = $2" };
+
+const STOOD: Statement =
+    Statement { name: "stood", sql: "SELECT base FROM places WHERE topic = $1 AND partition = $2" };
+
+/// Backwards too: an operator may have said so.
+const STANDS: Statement = Statement {
+    name: "stands",
+    sql: "INSERT INTO places (topic, partition, base) VALUES ($1, $2, $3)
+          ON CONFLICT (topic, partition) DO UPDATE SET base = excluded.base",
+};
+
+const MARK: Statement = Statement {
+    name: "mark",
+    sql: "INSERT INTO marks (ledger, writer, batches) SELECT ledger, $1, 1 FROM identity WHERE true
+          ON CONFLICT (ledger, writer) DO UPDATE SET batches = marks.batches + 1
+          RETURNING ledger, batches",
+};
+
+const BATCHES: Statement =
+    Statement { name: "batches", sql: "SELECT batches FROM marks WHERE ledger = $1 AND writer = $2" };
+
+/// Never backwards: the writer goes on counting from here.
+const RECOVERED: Statement = Statement {
+    name: "recovered",
+    sql: "INSERT INTO marks (ledger, writer, batches) VALUES ($1, $2, $3)
+          ON CONFLICT (ledger, writer) DO UPDATE SET batches = greatest(marks.batches, excluded.batches)",
+};
+
+/// Rows are claimed in the order of offsets. Without a row of its own are only what could not be read, and duplicates: what
+/// of those lies between the last two commits is told once more.
+const FIRST_OPEN: Statement = Statement {
+    name: "first_open",
+    sql: "SELECT nullif(greatest(
+              coalesce((SELECT base FROM places WHERE topic = $1 AND partition = $2), -1),
+              coalesce((SELECT min(owner_offset) FROM ledger
+                        WHERE owner_topic = $1 AND owner_partition = $2
+                          AND published_at IS NULL AND NOT vanished),
+                       (SELECT max(owner_offset) + 1 FROM ledger
+                        WHERE owner_topic = $1 AND owner_partition = $2),
+                       -1)), -1)",
+};
+
+fn about(statement: &Statement, topic_id: &str, partition: u32) -> Set {
+    sqlx::query(statement.sql).bind(named(topic_id)).bind(i64::from(partition))
+}
+
+/// Inside a batch's transaction.
+pub(super) async fn enter(
+    session: &mut Session<'_>,
+    (topic_id, partition): (&str, u32),
+    writer: &str,
+    committed: Option<u64>,
+    last: Option<&LastCommit>,
+) -> Result<Entered, sqlx::Error> {
+    let stood = session.read(&STOOD, about(&STOOD, topic_id, partition)).await?;
+    let stood: Option<i64> = stood.first().map(|row| row.try_get(0)).transpose()?;
+    let batches: Option<i64> = match last {
+        Some(LastCommit { writer, mark }) => {
+            let query = sqlx::query(BATCHES.sql).bind(i64::from(mark.ledger())).bind(named(writer));
+            session.read(&BATCHES, query).await?.first().map(|row| row.try_get(0)).transpose()?
+        }
+        None => None,
+    };
+    session.change(&ENTER, about(&ENTER, topic_id, partition).bind(named(writer))).await?;
+    if let Some(base) = committed {
+        stands(session, (topic_id, partition), base).await?;
+    }
+    Ok(Entered { stood_at: stood.map(i64::unsigned_abs), batches: batches.map_or(0, i64::unsigned_abs) })
+}
+
+/// Inside a batch's transaction.
+pub(super) async fn stands(
+    session: &mut Session<'_>,
+    (topic_id, partition): (&str, u32),
+    base: u64,
+) -> Result<(), sqlx::Error> {
+    session.change(&STANDS, about(&STANDS, topic_id, partition).bind(bound(base))).await.map(drop)
+}
+
+/// One more batch of this writer.
+pub(super) async fn mark(session: &mut Session<'_>, writer: &str) -> Result<Mark, sqlx::Error> {
+    let rows = session.read(&MARK, sqlx::query(MARK.sql).bind(named(writer))).await?;
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    let (ledger, batches): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let ledger = u16::try_from(ledger).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    Ok(Mark::new(ledger, batches.unsigned_abs()))
+}
+
+/// What this commit rests on is here again.
+pub(super) async fn recovered(
+    session: &mut Session<'_>,
+    LastCommit { writer, mark }: &LastCommit,
+) -> Result<(), sqlx::Error> {
+    let query = sqlx::query(RECOVERED.sql).bind(i64::from(mark.ledger())).bind(named(writer));
+    session.change(&RECOVERED, query.bind(bound(mark.batches()))).await.map(drop)
+}
+
+impl Places for PostgresLedger {
+    fn bind<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<String, LedgerError>> {
+        Box::pin(async move {
+            let mut held = self.shared.pool.acquire().await?;
+            let mut session = self.shared.session(&mut held);
+            let binding = async {
+                session.change(&BIND, sqlx::query(BIND.sql).bind(named(group))).await?;
+                // A statement of its own: it sees whoever was first.
+                let rows = session.read(&BOUND, sqlx::query(BOUND.sql)).await?;
+                rows.first().map(|row| row.try_get(0)).transpose()
+            };
+            let bound: Option<String> = binding.await.map_err(|error| sorted(&error))?;
+            held.give_back();
+            bound.ok_or_else(|| LedgerError::Damaged("it belongs to no group right after it was bound".to_owned()))
+        })
+    }
+
+    fn writer<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<String>, LedgerError>> {
+        Box::pin(async move {
+            let mut held = self.shared.pool.acquire().await?;
+            let rows = self.shared.session(&mut held).read(&WRITER, about(&WRITER, topic_id, partition)).await;
+            let writer = rows.and_then(|rows| rows.first().map(|row| row.try_get(0)).transpose());
+            let writer = writer.map_err(|error| sorted(&error))?;
+            held.give_back();
+            Ok(writer)
+        })
+    }
+
+    fn first_open<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {
+        Box::pin(async move {
+            let mut held = self.shared.pool.acquire().await?;
+            let rows = self.shared.session(&mut held).read(&FIRST_OPEN, about(&FIRST_OPEN, topic_id, partition)).await;
+            let open = rows.and_then(|rows| rows.first().map_or(Ok(None), |row| row.try_get(0)));
+            let open: Option<i64> = open.map_err(|error| sorted(&error))?;
+            held.give_back();
+            Ok(open.map(i64::unsigned_abs))
+        })
+    }
+}

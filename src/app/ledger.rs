@@ -1,0 +1,32 @@
+//! `ledger`: compare the ledger with what was published, and bring it up to that.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::wiring::{self, Parts};
+use crate::cli::{LedgerArgs, Output, SettingsArgs};
+use crate::domain::clock::Timestamp;
+use crate::operations::rebuild::{self, Mode, Window};
+
+pub async fn run(args: &SettingsArgs, command: LedgerArgs) -> anyhow::Result<ExitCode> {
+    let parts = Parts::new(wiring::settings(args)?.settings)?;
+    let settings = &parts.settings.ledger;
+    anyhow::ensure!(settings.enabled, "ledger.enabled = false: there is none");
+    let (browser, positions) = parts.operator().await?;
+    let ledger = parts.ledger_to_read().await?;
+    let group = parts.settings.log.group_id();
+    let mode = if command.rebuild { Mode::Rebuild } else { Mode::Check };
+    if mode == Mode::Rebuild {
+        // A processor would go on from the marks that are only half restored.
+        positions.check_idle(group).await?;
+        parts.bind(&*ledger).await?;
+    }
+    let before = |age: Duration| Timestamp(parts.clock.now().0 - i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+    let window = Window { since: before(settings.window), rejected_since: before(settings.rejected_window) };
+    let report = rebuild::run(&*browser, &*ledger, &parts.schemas, group, window, mode).await?;
+    match command.output {
+        Output::Table => println!("{report}"),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+    }
+    Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

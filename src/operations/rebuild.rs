@@ -1,0 +1,309 @@
+//! A ledger that has gone backwards is brought up to the log: everything that was published is in it again.
+//!
+//! Feedback is the list: one terminal a record, with the event's dedupe key and body hash in its headers and the record's
+//! position as its origin. Decisions lie in the same partition, in the same order, and are kept as the bytes that went
+//! out. What the log does not hold is lost: answers that were saved and not published yet, which will be paid for again.
+//!
+//! ```text
+//! feedback, partition by partition --+--> row as the log tells it --> known? else restored
+//! decisions, as far as needed -------+
+//! committed positions ------------------> where the group stands, and that what they rest on is here again
+//! ```
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::audit::reading::{ReadError, decode};
+use super::log_browser::{LogBrowser, ReadLimit, TopicInfo};
+use crate::domain::bytes::Bytes;
+use crate::domain::clock::Timestamp;
+use crate::domain::decision::TriageDecision;
+use crate::domain::feedback::{EventFeedback, FeedbackStatus};
+use crate::domain::identity::{BodyHash, DedupeKey};
+use crate::domain::position::{Partition, Position, TopicRole};
+use crate::domain::reason_code::ReasonCode;
+use crate::domain::record::Record;
+use crate::domain::verdict::{SavedDecision, Verdict};
+use crate::pipeline::dedupe::ledger::places::{LastCommit, Mark};
+use crate::pipeline::dedupe::ledger::restored::{Fate, Restored};
+use crate::pipeline::dedupe::ledger::{Claim, Entry, Ledger};
+use crate::pipeline::frontier::codec;
+use crate::pipeline::schema_set::SchemaSet;
+
+const PAGE: ReadLimit = ReadLimit { max_records: 2_000, max_bytes: 8 << 20 };
+
+/// Rows restored in one transaction.
+const BATCH: usize = 500;
+
+/// Whether anything is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Only look.
+    Check,
+    /// Restore what is missing.
+    Rebuild,
+}
+
+/// What the log and the ledger have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Report {
+    /// Published verdicts of events within the window.
+    pub published: u64,
+    /// Of those: the ledger has no row.
+    pub missing: u64,
+    /// It does not know that they were published.
+    pub unpublished: u64,
+    /// It takes another record for the event's owner.
+    pub elsewhere: u64,
+    /// Decisions that the log does not hold any more: such a row has its verdict without its decision.
+    pub without_decision: u64,
+    /// Records of another topic under the name of ours, or without a dedupe key.
+    pub skipped: u64,
+    /// Whether they were restored.
+    pub restored: bool,
+}
+
+impl Report {
+    /// Whether the ledger knows everything that was published.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.restored || self.missing + self.unpublished + self.elsewhere == 0
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "published within the window       {:>10}", self.published)?;
+        writeln!(f, "  missing in the ledger           {:>10}", self.missing)?;
+        writeln!(f, "  not known to be published       {:>10}", self.unpublished)?;
+        writeln!(f, "  ascribed to another record      {:>10}", self.elsewhere)?;
+        writeln!(f, "  whose decision is gone          {:>10}", self.without_decision)?;
+        writeln!(f, "skipped                           {:>10}", self.skipped)?;
+        f.write_str(match (self.restored, self.is_whole()) {
+            (true, _) => "the ledger knows all of it now",
+            (false, true) => "the ledger knows all of it",
+            (false, false) => "the ledger has gone backwards: `gatekeeper ledger --rebuild` restores it",
+        })
+    }
+}
+
+/// How far back a rebuild looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// What was published before need not be remembered.
+    pub since: Timestamp,
+    /// What was rejected before need not be either.
+    pub rejected_since: Timestamp,
+}
+
+/// Compare, and restore if asked to.
+pub async fn run(
+    browser: &dyn LogBrowser,
+    ledger: &dyn Ledger,
+    schemas: &SchemaSet,
+    group: &str,
+    window: Window,
+    mode: Mode,
+) -> Result<Report, ReadError> {
+    let topics = browser.topics().await?;
+    let of = |role| topics.iter().find(|topic| topic.role == role);
+    let mut report = Report { restored: mode == Mode::Rebuild, ..Report::default() };
+    let (Some(events), Some(feedback)) = (of(TopicRole::Events), of(TopicRole::Feedback)) else { return Ok(report) };
+    for number in 0..feedback.partitions {
+        let partition = |topic| Partition { topic, number };
+        let mut decisions = Decisions::of(Pages::of(browser, partition(TopicRole::Decisions)).await?, schemas);
+        let mut feedback = Pages::of(browser, partition(TopicRole::Feedback)).await?;
+        let mut restored = Vec::new();
+        while let Some(record) = feedback.next().await? {
+            let told = terminal(&record, feedback.partition, events, schemas, window)?;
+            let Some((mut row, decision)) = (match told {
+                Told::Published(row, decision) => Some((row, decision)),
+                Told::Skipped => {
+                    report.skipped += 1;
+                    None
+                }
+                Told::Nothing => None,
+            }) else {
+                continue;
+            };
+            report.published += 1;
+            let fate = row.fate(ledger.find(row.claim.key).await?.as_ref());
+            match fate {
+                Fate::Known => continue,
+                Fate::Missing => report.missing += 1,
+                Fate::Unpublished => report.unpublished += 1,
+                Fate::Elsewhere => report.elsewhere += 1,
+            }
+            if let Some((id, version)) = decision {
+                let bytes = decisions.find(&id).await?;
+                report.without_decision += u64::from(bytes.is_none());
+                let verdict = Arc::make_mut(&mut row.verdict);
+                verdict.decision = bytes.map(|bytes| SavedDecision { id, version, bytes });
+            }
+            restored.push(Entry::Restore(row));
+            if restored.len() >= BATCH && mode == Mode::Rebuild {
+                ledger.commit(std::mem::take(&mut restored)).await?;
+            }
+        }
+        if mode == Mode::Rebuild {
+            ledger.commit(restored).await?;
+        }
+    }
+    if mode == Mode::Rebuild {
+        recover(browser, ledger, events, group).await?;
+    }
+    Ok(report)
+}
+
+/// Last of all: from here on the ledger counts as whole.
+async fn recover(
+    browser: &dyn LogBrowser,
+    ledger: &dyn Ledger,
+    events: &TopicInfo,
+    group: &str,
+) -> Result<(), ReadError> {
+    let mut entries = Vec::new();
+    for position in browser.positions(group).await?.into_iter().filter(|at| at.partition.topic == TopicRole::Events) {
+        let (topic_id, partition) = (events.topic_id.clone(), position.partition.number);
+        entries.push(Entry::Stands { topic_id, partition, base: position.offset });
+        match codec::decode(&position.metadata) {
+            Ok(codec::Metadata::Ours(decoded)) => {
+                let mark = Mark::of_number(decoded.tag.ledger);
+                entries.push(Entry::Recovered(LastCommit { writer: decoded.tag.writer, mark }));
+            }
+            Ok(codec::Metadata::Empty | codec::Metadata::Foreign) => {}
+            Err(why) => {
+                return Err(ReadError::Metadata { partition: position.partition, why: why.to_string() });
+            }
+        }
+    }
+    ledger.commit(entries).await?;
+    Ok(())
+}
+
+/// What a record of feedback says of the ledger.
+enum Told {
+    /// A published verdict, and the id and version of its decision.
+    Published(Restored, Option<(String, i32)>),
+    /// Something that cannot be ascribed to an event of this topic.
+    Skipped,
+    /// No row stems from it: a way station, a duplicate's terminal, or one that is out of the window.
+    Nothing,
+}
+
+fn terminal(
+    record: &Record,
+    at: Partition,
+    events: &TopicInfo,
+    schemas: &SchemaSet,
+    window: Window,
+) -> Result<Told, ReadError> {
+    let feedback: EventFeedback = decode(schemas, at, record, "EventFeedback")?;
+    let code = serde_json::from_value::<ReasonCode>(feedback.reason_code.clone().into()).ok();
+    let speaks_of_another =
+        feedback.status == FeedbackStatus::Duplicate || code == Some(ReasonCode::IdempotencyConflict);
+    let rejected = feedback.status == FeedbackStatus::Rejected;
+    let since = if rejected { window.rejected_since } else { window.since };
+    if !feedback.terminal || speaks_of_another || record.timestamp < since {
+        return Ok(Told::Nothing);
+    }
+    let header = |name: &str| record.header(name).and_then(|value| std::str::from_utf8(value).ok());
+    let key = header("gk-dedupe-key").and_then(|text| text.parse::<DedupeKey>().ok());
+    let body = header("gk-body-hash").and_then(|text| text.parse::<BodyHash>().ok());
+    let (Some(key), Some(body), Some(code)) = (key, body, code) else {
+        // What could not be read has no row.
+        return Ok(if feedback.event_id.is_none() { Told::Nothing } else { Told::Skipped });
+    };
+    let origin = &feedback.origin;
+    let place = (u32::try_from(origin.partition), u64::try_from(origin.offset));
+    let (true, (Ok(partition), Ok(offset))) = (origin.topic == events.name, place) else { return Ok(Told::Skipped) };
+    let decision = match feedback.status {
+        FeedbackStatus::Accepted | FeedbackStatus::Degraded => feedback.decision_id.zip(feedback.decision_version),
+        _ => None,
+    };
+    let claim = Claim {
+        key,
+        position: Position { topic_id: events.topic_id.clone(), partition, offset },
+        hop: 0,
+        copy: None,
+        ticket: format!(
+            "{}|{}",
+            feedback.tenant_id.as_deref().unwrap_or_default(),
+            feedback.ticket_id.as_deref().unwrap_or_default()
+        )
+        .into(),
+        body,
+        tenant_id: feedback.tenant_id.unwrap_or_default().into(),
+        event_id: feedback.event_id.unwrap_or_default().into(),
+        at: feedback.processed_at,
+    };
+    let verdict = Verdict {
+        status: feedback.status,
+        code,
+        reason: feedback.reason,
+        violations: feedback.violations,
+        decision: None,
+        first_decision_id: None,
+        first_seen_at: None,
+        superseded_by_event_id: feedback.superseded_by_event_id,
+        processed_at: feedback.processed_at,
+        latency_ms: feedback.latency_ms,
+    };
+    let published_at = record.timestamp;
+    Ok(Told::Published(Restored { claim, verdict: Arc::new(verdict), published_at }, decision))
+}
+
+/// A partition's records, page by page, up to the end it had at the start.
+struct Pages<'a> {
+    browser: &'a dyn LogBrowser,
+    partition: Partition,
+    next: u64,
+    end: u64,
+    page: VecDeque<Record>,
+}
+
+impl<'a> Pages<'a> {
+    async fn of(browser: &'a dyn LogBrowser, partition: Partition) -> Result<Self, ReadError> {
+        let watermarks = browser.watermarks(partition).await?;
+        Ok(Self { browser, partition, next: watermarks.log_start, end: watermarks.end, page: VecDeque::new() })
+    }
+
+    async fn next(&mut self) -> Result<Option<Record>, ReadError> {
+        if self.page.is_empty() && self.next < self.end {
+            self.page = self.browser.read(self.partition, self.next, PAGE).await?.into();
+            self.next = self.page.back().map_or(self.end, |last| last.offset + 1);
+        }
+        Ok(self.page.pop_front())
+    }
+}
+
+/// Decisions by id: read as far as was asked for, kept until they are asked for.
+struct Decisions<'a> {
+    pages: Pages<'a>,
+    schemas: &'a SchemaSet,
+    passed: HashMap<String, Bytes>,
+}
+
+impl<'a> Decisions<'a> {
+    fn of(pages: Pages<'a>, schemas: &'a SchemaSet) -> Self {
+        Self { pages, schemas, passed: HashMap::new() }
+    }
+
+    async fn find(&mut self, id: &str) -> Result<Option<Bytes>, ReadError> {
+        if let Some(bytes) = self.passed.remove(id) {
+            return Ok(Some(bytes));
+        }
+        while let Some(record) = self.pages.next().await? {
+            let decision: TriageDecision = decode(self.schemas, self.pages.partition, &record, "TriageDecision")?;
+            let bytes = Bytes(record.value.as_deref().unwrap_or_default().to_vec());
+            if decision.decision_id == id {
+                return Ok(Some(bytes));
+            }
+            self.passed.insert(decision.decision_id, bytes);
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,67 @@
+//! The log in memory as an operation reads it.
+
+use futures_util::future::BoxFuture;
+use gatekeeper::adapters::memory::log::MemoryLog;
+use gatekeeper::domain::position::{Partition, Position, TopicRole};
+use gatekeeper::domain::record::{OutRecord, Record};
+use gatekeeper::operations::log_browser::{
+    BrowseError, CommittedPosition, LogBrowser, ReadLimit, TopicInfo, Watermarks,
+};
+
+/// Of this many partitions a topic.
+pub struct Browser {
+    pub log: MemoryLog,
+    pub partitions: u32,
+    pub events_topic: String,
+}
+
+fn ready<T: Send>(value: T) -> BoxFuture<'static, Result<T, BrowseError>>
+where
+    T: 'static,
+{
+    Box::pin(std::future::ready(Ok(value)))
+}
+
+impl LogBrowser for Browser {
+    fn topics(&self) -> BoxFuture<'_, Result<Vec<TopicInfo>, BrowseError>> {
+        let roles = [TopicRole::Events, TopicRole::Feedback, TopicRole::Decisions];
+        let topic = |role: TopicRole| TopicInfo {
+            role,
+            name: if role == TopicRole::Events { self.events_topic.clone() } else { role.key().to_owned() },
+            topic_id: super::world::topic_id(Partition { topic: role, number: 0 }),
+            partitions: self.partitions,
+        };
+        ready(roles.map(topic).to_vec())
+    }
+
+    fn watermarks(&self, partition: Partition) -> BoxFuture<'_, Result<Watermarks, BrowseError>> {
+        ready(Watermarks { log_start: 0, end: self.log.records(partition).len() as u64 })
+    }
+
+    fn read(
+        &self,
+        partition: Partition,
+        from: u64,
+        limit: ReadLimit,
+    ) -> BoxFuture<'_, Result<Vec<Record>, BrowseError>> {
+        let records = self.log.records(partition).into_iter().filter(|record| record.offset >= from);
+        ready(records.take(limit.max_records).collect())
+    }
+
+    fn append(&self, _: Vec<OutRecord>) -> BoxFuture<'_, Result<Vec<Position>, BrowseError>> {
+        Box::pin(std::future::ready(Err(BrowseError::ReadOnly)))
+    }
+
+    fn positions<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<CommittedPosition>, BrowseError>> {
+        let of = |number| {
+            let partition = Partition { topic: TopicRole::Events, number };
+            let (offset, metadata) = self.log.position(partition)?;
+            Some(CommittedPosition { partition, offset, metadata })
+        };
+        ready((0..self.partitions).filter_map(of).collect())
+    }
+
+    fn create_topics(&self) -> BoxFuture<'_, Result<Vec<TopicRole>, BrowseError>> {
+        Box::pin(std::future::ready(Err(BrowseError::ReadOnly)))
+    }
+}
