@@ -6,7 +6,7 @@
 #[cfg(all(feature = "sabotage", not(debug_assertions)))]
 compile_error!("the feature `sabotage` breaks promises on purpose and never goes into a release build");
 
-/// The rules that can be broken so far.
+/// The rules that can be broken. The checker's own, a reader on `read_uncommitted`, is a switch of the battery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sabotage {
     /// A commit that passes over an unfinished record.
@@ -21,6 +21,26 @@ pub enum Sabotage {
     WorkAfterRevocation,
     /// A ledger that does not survive power loss.
     LedgerNotDurable,
+    /// Offsets committed by themselves, behind the outputs they stand for.
+    OffsetsOutsideTransaction,
+    /// An aborted burst's results do not come back, and the position goes on past them.
+    NoReturnAfterAbort,
+    /// A producer whose commit had to be asked for twice is used again.
+    ProducerReused,
+    /// A commit of unknown outcome counts as not committed.
+    UnknownIsNotCommitted,
+    /// Records that are not acknowledged in time are sent again, as new ones.
+    SentAgainOnTimeout,
+    /// Offsets sent as somebody who never joined the group, which brokers do not fence.
+    NoGroupMetadata,
+    /// A transactional id that is another one in every process.
+    RandomTransactionalId,
+    /// A transaction that stays open for as long as a model takes.
+    CallInsideTransaction,
+    /// Without a committed position reading begins at the end.
+    StartAtLatest,
+    /// A transaction in which a record was not delivered counts as committed.
+    DeliveryErrorIgnored,
 }
 
 impl Sabotage {
@@ -34,6 +54,16 @@ impl Sabotage {
             Self::MetadataStripped => "metadata_stripped",
             Self::WorkAfterRevocation => "work_after_revocation",
             Self::LedgerNotDurable => "ledger_not_durable",
+            Self::OffsetsOutsideTransaction => "offsets_outside_transaction",
+            Self::NoReturnAfterAbort => "no_return_after_abort",
+            Self::ProducerReused => "producer_reused",
+            Self::UnknownIsNotCommitted => "unknown_is_not_committed",
+            Self::SentAgainOnTimeout => "sent_again_on_timeout",
+            Self::NoGroupMetadata => "no_group_metadata",
+            Self::RandomTransactionalId => "random_transactional_id",
+            Self::CallInsideTransaction => "call_inside_transaction",
+            Self::StartAtLatest => "start_at_latest",
+            Self::DeliveryErrorIgnored => "delivery_error_ignored",
         }
     }
 }

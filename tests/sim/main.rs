@@ -156,6 +156,11 @@ mod sabotage {
         caught(Sabotage::WorkAfterRevocation);
     }
 
+    #[test]
+    fn results_that_do_not_come_back_from_an_abort_are_caught() {
+        caught(Sabotage::NoReturnAfterAbort);
+    }
+
     /// A finished set that was left out is forgotten: after a crash its records are published once more.
     #[test]
     fn finished_sets_left_out_of_the_commit_are_caught() {

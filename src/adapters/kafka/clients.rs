@@ -6,6 +6,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::types::RDKafkaErrorCode;
 
+use crate::sabotage::{self, Sabotage};
 use crate::settings::kafka::{GroupProtocol, Kafka};
 use crate::telemetry::happenings::ClientTroubled;
 
@@ -64,6 +65,10 @@ pub fn browser(kafka: &Kafka, isolation: &str) -> ClientConfig {
 /// Writes bursts under this transactional id.
 pub fn transactional_producer(kafka: &Kafka, transactional_id: &str) -> ClientConfig {
     let mut config = producer(kafka);
+    let transactional_id = match sabotage::on(Sabotage::RandomTransactionalId) {
+        true => format!("{transactional_id}-{}", std::process::id()),
+        false => transactional_id.to_owned(),
+    };
     config
         .set("transactional.id", transactional_id)
         .set("transaction.timeout.ms", millis(kafka.transaction_timeout))

@@ -27,6 +27,7 @@ use super::transaction::{Attempt, Failure, attempt};
 use crate::domain::position::Partition;
 use crate::failpoints;
 use crate::pipeline::log::{Burst, Happening, PublishOutcome};
+use crate::sabotage::{self, Sabotage};
 use crate::settings::kafka::Kafka;
 use crate::telemetry::happenings::{CommitLookedUp, ProducerReplaced};
 
@@ -81,14 +82,26 @@ impl Committer {
             Ok(membership) => membership,
             Err(denied) => return denial(denied),
         };
+        let membership = match sabotage::on(Sabotage::NoGroupMetadata) {
+            true => Arc::new(GroupMetadata::of_a_stranger(&self.kafka.group_id)),
+            false => membership,
+        };
         let attempt = attempt(producer, &self.names, burst, &membership, &self.ownership, self.kafka.request_timeout);
         let outcome = match &attempt {
+            Attempt::Committed { .. } if sabotage::on(Sabotage::ProducerReused) => PublishOutcome::Committed,
             Attempt::Committed { commit } => {
                 if *commit > SLOW_COMMIT {
                     self.poison(&format!("a commit took {commit:?}"), false);
                 } else if producer.is_troubled() {
                     self.poison(&"its connection had trouble", false);
                 }
+                PublishOutcome::Committed
+            }
+            // librdkafka itself would let no such transaction pass.
+            Attempt::NotCommitted(Failure::Step(step)) | Attempt::Unknown(Failure::Step(step))
+                if sabotage::on(Sabotage::DeliveryErrorIgnored) =>
+            {
+                self.poison(step, false);
                 PublishOutcome::Committed
             }
             Attempt::NotCommitted(failure) => {
@@ -101,7 +114,10 @@ impl Committer {
             }
             Attempt::Unknown(failure) => {
                 self.poison(failure, failure.is_fenced());
-                self.look_up(burst, failure)
+                match sabotage::on(Sabotage::UnknownIsNotCommitted) {
+                    true => not_committed(failure),
+                    false => self.look_up(burst, failure),
+                }
             }
         };
         let refused = match &attempt {

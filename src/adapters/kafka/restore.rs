@@ -15,6 +15,7 @@ use super::positions::{self, Committed};
 use super::raw;
 use crate::domain::position::{Partition, TopicRole};
 use crate::pipeline::log::Assignment;
+use crate::sabotage::{self, Sabotage};
 use crate::settings::kafka::Kafka;
 
 /// All at once: a healthy coordinator answers in milliseconds.
@@ -76,12 +77,13 @@ impl Restorer {
         for partition in partitions {
             beat();
             let Committed { offset, metadata } = committed.get(partition).cloned().unwrap_or_default();
+            let (log_start, end) = self.marks(consumer, *partition, orders, &mut beat)?;
             assignments.push(Assignment {
                 partition: *partition,
                 topic_id: self.topic_ids.get(&partition.topic).cloned().unwrap_or_default(),
-                committed: offset,
+                committed: offset.or_else(|| sabotage::on(Sabotage::StartAtLatest).then_some(end)),
                 metadata,
-                log_start: self.log_start(consumer, *partition, orders, &mut beat)?,
+                log_start,
             });
         }
         Ok(assignments)
@@ -154,16 +156,20 @@ impl Restorer {
         Ok(())
     }
 
-    fn log_start(
+    /// Where a partition begins and ends now.
+    fn marks(
         &self,
         consumer: &BaseConsumer,
         partition: Partition,
         orders: &Orders,
         beat: &mut impl FnMut(),
-    ) -> Result<u64, CannotRestore> {
+    ) -> Result<(u64, u64), CannotRestore> {
         loop {
             match consumer.fetch_watermarks(self.names.name(partition.topic), names::number(partition), QUESTION) {
-                Ok((start, _)) => return Ok(u64::try_from(start).unwrap_or_default()),
+                Ok((start, end)) => {
+                    let offset = |mark: i64| u64::try_from(mark).unwrap_or_default();
+                    return Ok((offset(start), offset(end)));
+                }
                 Err(error) => {
                     let reason = format!("the start of {partition} is not known yet: {error}");
                     clients::troubled("consumer", error.rdkafka_error_code(), &reason);

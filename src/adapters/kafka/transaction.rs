@@ -15,6 +15,7 @@ use super::raw::{self, GroupMetadata, TransactionError};
 use crate::domain::record::OutRecord;
 use crate::failpoints;
 use crate::pipeline::log::Burst;
+use crate::sabotage::{self, Sabotage};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,17 +106,43 @@ fn fill(
     timeout: Duration,
 ) -> Result<(), Failure> {
     let positions = positions::list(names, &burst.positions).map_err(Failure::Producer)?;
+    let native = producer.inner.client().native_ptr();
+    let send_offsets =
+        || again_while_retriable(timeout, |left| raw::send_offsets(native, &positions, membership, left));
     producer.inner.begin_transaction().map_err(Failure::Producer)?;
+    if sabotage::on(Sabotage::OffsetsBeforeOutputs) {
+        send_offsets()?;
+        commit_and_begin(producer, timeout)?;
+    }
+    produce_all(producer, names, burst, timeout)?;
+    if sabotage::on(Sabotage::SentAgainOnTimeout) && producer.inner.flush(Duration::from_millis(100)).is_err() {
+        produce_all(producer, names, burst, timeout)?;
+    }
+    ownership.still_allows(burst)?;
+    if sabotage::on(Sabotage::OffsetsOutsideTransaction) {
+        commit_and_begin(producer, timeout)?;
+    }
+    send_offsets()?;
+    failpoints::hit("offsets_sent");
+    if sabotage::on(Sabotage::CallInsideTransaction) {
+        (0..600).for_each(|_| pause());
+    }
+    Ok(())
+}
+
+fn produce_all(producer: &BurstProducer, names: &TopicNames, burst: &Burst, timeout: Duration) -> Result<(), Failure> {
     let until = Instant::now() + timeout;
     for record in &burst.records {
         produce(&producer.inner, names, record, (), until).map_err(Failure::Producer)?;
         failpoints::hit("record_produced");
     }
-    ownership.still_allows(burst)?;
-    let native = producer.inner.client().native_ptr();
-    again_while_retriable(timeout, |left| raw::send_offsets(native, &positions, membership, left))?;
-    failpoints::hit("offsets_sent");
     Ok(())
+}
+
+/// What belongs together torn into two transactions: for sabotage only.
+fn commit_and_begin(producer: &BurstProducer, timeout: Duration) -> Result<(), Failure> {
+    commit(&producer.inner, timeout)?;
+    producer.inner.begin_transaction().map_err(Failure::Producer)
 }
 
 /// Hand a record to librdkafka, waiting for room while its queue is full. `mark` comes back with its delivery.

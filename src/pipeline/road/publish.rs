@@ -15,6 +15,7 @@ use crate::pipeline::dedupe::ledger::Entry;
 use crate::pipeline::frontier::codec::Tag;
 use crate::pipeline::lane::TicketKey;
 use crate::pipeline::log::PublishOutcome;
+use crate::sabotage::{self, Sabotage};
 use crate::telemetry::happenings::{BurstCommitted, BurstFailed, BurstFailure, FrontierWidened};
 
 impl Road {
@@ -156,7 +157,10 @@ impl Road {
             PublishOutcome::NotCommitted { reason } => {
                 BurstFailed { results: sent.results(), failure: BurstFailure::NotCommitted { reason: &reason } }
                     .record();
-                self.send_again_later(sent.aborted(), now);
+                match sabotage::on(Sabotage::NoReturnAfterAbort) {
+                    true => self.committed(sent.committed()),
+                    false => self.send_again_later(sent.aborted(), now),
+                }
             }
         }
     }

@@ -11,8 +11,10 @@
     schedule.py    which fault when, from one seed
     world.py       all of it together, from start to verdict
     rebalances.py  join, leave, kill, freeze under load, each by itself and measured
-    sabotage.py    every broken build, and the rule that catches it
-    proofs.py      the file of proofs
+    scenarios.py   what befalls a broken build, and the unbroken one: one thing each, at the moment when it shows
+    sabotage.py    every broken build, what it goes through, and the invariant that catches it
+    verdict.py     what there is to say about a run, and the file of proofs
+    runs.py        whole runs
 """
 
 import pathlib

@@ -19,12 +19,15 @@ from services import faults, fleet, kafka, packages, postgres, process
 BROKERS = ("kafka3-1", "kafka3-2", "kafka3-3")
 POSTGRES = "postgres"
 HEAP_MB = 384
+# A broker that came back leads its partitions again soon, not minutes later: without work nobody is connected to it, and
+# whatever befalls it befalls nobody.
+PROPERTIES = {"leader.imbalance.check.interval.seconds": 3, "leader.imbalance.per.broker.percentage": 0}
 
 
 class Cluster:
-    """Services that run until `stop`."""
+    """Services that run until `stop`. `more`: properties of every broker besides those it needs."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: dict[str, object]) -> None:
         kafka.prepare()
         postgres.prepare()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="gatekeeper-crash-"))
@@ -32,7 +35,7 @@ class Cluster:
         self.state = self.folder / "services.json"
         fleet.write(self.state, [])
         try:
-            self.proxied = self._start_brokers()
+            self.proxied = self._start_brokers(more)
             self.database = postgres.start(self.folder, self._adopt)
         except BaseException:
             self.stop()
@@ -41,7 +44,7 @@ class Cluster:
     def _adopt(self, service: dict[str, Any]) -> None:
         fleet.write(self.state, [*fleet.read(self.state), service])
 
-    def _start_brokers(self) -> list[tuple[str, int, int]]:
+    def _start_brokers(self, more: dict[str, object]) -> list[tuple[str, int, int]]:
         """Answers name, the proxy's port and the port behind it, of each broker."""
         ports = process.free_ports(4 * len(BROKERS))
         nodes = [{"id": at + 1, "listener": ports[4 * at], "controller": ports[4 * at + 1]} for at in range(3)]
@@ -52,7 +55,7 @@ class Cluster:
         services = []
         for (name, front, behind), node in zip(proxied, nodes):
             service = kafka.broker(self.folder / name, name, node, nodes, HEAP_MB)
-            _add_listener(self.folder / name / "server.properties", front, behind)
+            _add_listener(self.folder / name / "server.properties", front, behind, more)
             services.append(service)
         formats = [kafka.format_storage(service, identity) for service in services]
         if any(formatting.wait() != 0 for formatting in formats):
@@ -97,14 +100,14 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _add_listener(settings: pathlib.Path, front: int, behind: int) -> None:
+def _add_listener(settings: pathlib.Path, front: int, behind: int, more: dict[str, object]) -> None:
     """The last word on a key wins, so what is there is taken and extended."""
     lines = settings.read_text().splitlines()
     said = dict(line.split("=", 1) for line in lines if "=" in line)
     said["listeners"] += f",PROXIED://127.0.0.1:{behind}"
     said["advertised.listeners"] += f",PROXIED://127.0.0.1:{front}"
     said["listener.security.protocol.map"] += ",PROXIED:PLAINTEXT"
-    settings.write_text("".join(f"{key}={value}\n" for key, value in said.items()))
+    settings.write_text("".join(f"{key}={value}\n" for key, value in {**said, **PROPERTIES, **more}.items()))
 
 
 def libraries() -> pathlib.Path:

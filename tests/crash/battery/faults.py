@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cluster import BROKERS, POSTGRES
-from .world import ENDS_WITHIN, World
+from .instances import SIGKILLED, Instance
+from .world import ENDS_WITHIN, SUPERVISED_EVERY, World
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 # The first two instances are always there or about to come back; the others come and go with storms.
 ALWAYS = 2
-COMES_BACK_WITHIN = 15.0
-# How long a process may take to pass a label.
-LABEL_WITHIN = 30.0
+COMES_BACK_WITHIN = 30.0
+# How long a process may take to pass a label, whatever else is away meanwhile.
+LABEL_WITHIN = 90.0
 # A held EndTxn waits at most so long for the next transaction of its producer: beyond the commit's own time-out.
 HOLD_FOR = 25.0
 
@@ -82,17 +83,32 @@ def kill_at_label(world: World, chance: random.Random) -> Fault | None:
             return False
         with world.interruption("kill", name):
             instance.leave(ENDS_WITHIN)
-            instance.start(failpoint=f"{label}:{nth}:kill")
-            if label == "drain_begun":
-                time.sleep(2)
-                instance.terminate()
-            died = instance.wait(LABEL_WITHIN) == -9
-            if not died:
-                instance.kill()
+            died = _dies_at(instance, f"{label}:{nth}:kill")
             instance.start()
         return died
 
     return Fault(f"label {label}", (name,), act)
+
+
+def _dies_at(instance: Instance, failpoint: str) -> bool:
+    """A start that gives up because what it needs is away just then is repeated, under the same failpoint."""
+    deadline = time.monotonic() + LABEL_WITHIN
+    instance.is_supervised = False
+    attempt, code = 0, None
+    while code != SIGKILLED and (left := deadline - time.monotonic()) > 0:
+        if attempt:
+            time.sleep(SUPERVISED_EVERY)
+        attempt += 1
+        instance.start(failpoint=failpoint)
+        if failpoint.startswith("drain_begun"):
+            # One that was asked before it listened has ended without a drain.
+            time.sleep(2 * attempt)
+            instance.terminate()
+        code = instance.wait(left)
+    if code is None:
+        instance.kill()
+    instance.is_supervised = True
+    return code == SIGKILLED
 
 
 def freeze(world: World, chance: random.Random) -> Fault | None:
@@ -187,6 +203,8 @@ def network(world: World, chance: random.Random) -> Fault | None:
         do, {})
 
     def act(world: World) -> bool:
+        if not world.network.is_used(name, COMES_BACK_WITHIN):
+            return False
         with world.interruption("network"):
             before = world.network.order(do, seconds, name=name, **more)
             happened = world.network.wait(lambda it: it["happening"] == do, before, 5)

@@ -26,6 +26,8 @@ class Instance:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()
         self.expected_end = False
+        # Not while it is to die at a failpoint, which its next process would know nothing of.
+        self.is_supervised = True
         self.lives: list[dict[str, object]] = []
 
     def start(self, failpoint: str | None = None) -> None:
@@ -109,4 +111,5 @@ class Instance:
         with self._lock:
             if self._process is None or self._process.poll() in (None, SIGKILLED) or self.expected_end:
                 return
-            self.start()
+            if self.is_supervised:
+                self.start()

@@ -56,6 +56,17 @@ class Network:
                     return found
                 self._news.wait(left)
 
+    def is_used(self, name: str, within: float) -> bool:
+        """Whether anybody is connected to this broker, or soon will be."""
+        deadline = time.monotonic() + within
+        while time.monotonic() < deadline:
+            before = self.order("count", 0, name=name)
+            counted = self.wait(lambda it: it["happening"] == "count" and it["name"] == name, before, 5)
+            if counted is not None and counted["connections"] > 0:
+                return True
+            time.sleep(0.5)
+        return False
+
     def stop(self) -> None:
         assert self._process.stdin
         self._process.stdin.close()

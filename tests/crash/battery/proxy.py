@@ -3,12 +3,20 @@
     python3 -m battery.proxy        first line of standard input: [[name, port, port behind it], ..]; then commands, one a
                                     line; it ends with its input. Every happening is a line on standard output.
 
+    {"do": "count", "name": .., "seconds": 0}           only says how many connections there are
     {"do": "cut", "name": .., "seconds": ..}            connections break, new ones are refused
     {"do": "mute", "name": .., "seconds": .., "way": "in"|"out"}
                                                         one direction is silent; what was sent meanwhile arrives afterwards
     {"do": "delay", "name": .., "seconds": .., "ms": ..}   every piece arrives later
     {"do": "hold", "seconds": ..}                       the next EndTxn request waits until the same transactional id has
                                                         begun its next transaction (AddPartitionsToTxn), and arrives then
+    {"do": "tear", "seconds": ..}                       the next EndTxn request is held and its client hung up on, which asks
+                                                        again; it arrives in the middle of the client's next transaction,
+                                                        whose records are written and whose offsets wait meanwhile
+    {"do": "park", "id": .., "seconds": ..}             this transactional id's next AddOffsetsToTxn request waits for so long:
+                                                        its records are written, its offsets are on their way
+    {"do": "swallow", "seconds": ..}                    the next EndTxn request arrives, and nothing comes back on its
+                                                        connection for so long
 
 A held request is the one that ends a *later* transaction where a producer is used again: its connection to the broker stays
 open when its client gives up, and everything behind it on the same connection waits with it.
@@ -22,10 +30,15 @@ import os
 import struct
 import sys
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 END_TXN = 26
 ADD_PARTITIONS_TO_TXN = 24
+ADD_OFFSETS_TO_TXN = 25
+# How long a torn transaction stands without its offsets, before and after the late end: seen by a reader that looks twice a
+# second.
+TORN_FOR = 2.0
 # A piece of a response.
 CHUNK = 1 << 16
 
@@ -43,8 +56,10 @@ class Front:
         self.silent_until = {"in": 0.0, "out": 0.0}
         self.delayed_until = self.delay = 0.0
         self.open: set[asyncio.StreamWriter] = set()
+        self.aside: set[asyncio.Task[None]] = set()
 
     async def accept(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        silence = Silence()
         if time.monotonic() < self.refused_until:
             to_client.transport.abort()
             return
@@ -55,9 +70,9 @@ class Front:
             return
         ends = (to_client, to_broker)
         self.open.update(ends)
-        back = asyncio.create_task(self._responses(broker, to_client))
+        back = asyncio.create_task(self._responses(broker, to_client, silence))
         try:
-            await self._requests(client, to_broker)
+            await self._requests(client, to_client, to_broker, silence)
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -66,12 +81,18 @@ class Front:
                 end.transport.abort()
             self.open.difference_update(ends)
 
-    async def _requests(self, client: asyncio.StreamReader, to_broker: asyncio.StreamWriter) -> None:
+    async def _requests(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter, to_broker: asyncio.StreamWriter,
+                        silence: Silence) -> None:
         while True:
             size = await client.readexactly(4)
             frame = size + await client.readexactly(struct.unpack(">i", size)[0])
             await self._weather("in")
-            was_held = await self.network.pass_or_hold(frame, self.name)
+            self.network.swallow(frame, self.name, silence)
+            if (waiting := self.network.put_aside(frame)) is not None:
+                # What stands behind it on the connection goes on: its client's records above all.
+                self.aside.add(asyncio.create_task(self._later(waiting, frame, to_broker)))
+                continue
+            was_held = await self.network.pass_or_hold(frame, self.name, to_client)
             to_broker.write(frame)
             await to_broker.drain()
             self.network.passed(frame)
@@ -79,10 +100,15 @@ class Front:
                 # Its client may be long gone; the broker shall read it before it hears of that.
                 await asyncio.sleep(1)
 
-    async def _responses(self, broker: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+    async def _later(self, waiting: Coroutine[Any, Any, None], frame: bytes, to_broker: asyncio.StreamWriter) -> None:
+        await waiting
+        to_broker.write(frame)
+
+    async def _responses(self, broker: asyncio.StreamReader, to_client: asyncio.StreamWriter, silence: Silence) -> None:
         try:
             while piece := await broker.read(CHUNK):
                 await self._weather("out")
+                await silence.end()
                 to_client.write(piece)
                 await to_client.drain()
         except OSError:
@@ -103,16 +129,30 @@ class Front:
             end.transport.abort()
 
 
+class Silence:
+    """Of one connection's answers."""
+
+    def __init__(self) -> None:
+        self.until = 0.0
+
+    async def end(self) -> None:
+        while (left := self.until - time.monotonic()) > 0:
+            await asyncio.sleep(left)
+
+
 class Network:
     """All front doors, and the one request that may be held."""
 
     def __init__(self) -> None:
         self.fronts: dict[str, Front] = {}
-        self.hold_until = 0.0
+        self.hold_until = self.swallow_until = 0.0
+        self.swallow_for = 0.0
+        self.tears = False
+        self.parked, self.park_for = "", 0.0
         self.held: str | None = None
         self.begun = asyncio.Event()
 
-    async def pass_or_hold(self, frame: bytes, name: str) -> bool:
+    async def pass_or_hold(self, frame: bytes, name: str, to_client: asyncio.StreamWriter) -> bool:
         """Answers whether the request was held."""
         if api_key(frame) != END_TXN or time.monotonic() >= self.hold_until or self.held is not None:
             return False
@@ -120,6 +160,8 @@ class Network:
         self.begun.clear()
         left = self.hold_until - time.monotonic()
         self.hold_until = 0.0
+        if self.tears:
+            to_client.transport.abort()
         say("held", name=name, id=self.held)
         try:
             await asyncio.wait_for(self.begun.wait(), left)
@@ -132,17 +174,48 @@ class Network:
 
     def passed(self, frame: bytes) -> None:
         """The next transaction of the held one's producer has begun."""
-        if self.held is not None and api_key(frame) == ADD_PARTITIONS_TO_TXN and transactional_id(frame) == self.held:
+        begins = self.held is not None and api_key(frame) == ADD_PARTITIONS_TO_TXN and transactional_id(frame) == self.held
+        if begins and not self.tears:
             self.begun.set()
+
+    def put_aside(self, frame: bytes) -> Coroutine[Any, Any, None] | None:
+        """What this request waits for, if it does."""
+        if api_key(frame) != ADD_OFFSETS_TO_TXN:
+            return None
+        if transactional_id(frame) == self.parked:
+            say("parked", id=self.parked)
+            self.parked = ""
+            return asyncio.sleep(self.park_for)
+        return self._keep_apart() if self.tears and transactional_id(frame) == self.held else None
+
+    async def _keep_apart(self) -> None:
+        """The held end arrives while the next transaction's offsets wait, behind its records and long before its own end."""
+        await asyncio.sleep(TORN_FOR)
+        self.begun.set()
+        await asyncio.sleep(TORN_FOR)
+
+    def swallow(self, frame: bytes, name: str, silence: Silence) -> None:
+        """From the next end on its connection says nothing."""
+        if api_key(frame) == END_TXN and time.monotonic() < self.swallow_until:
+            silence.until, self.swallow_until = time.monotonic() + self.swallow_for, 0.0
+            say("swallowed", name=name, id=transactional_id(frame))
 
     def obey(self, order: dict[str, Any]) -> None:
         until = time.monotonic() + order["seconds"]
-        if order["do"] == "hold":
-            self.hold_until = until
-            say("hold")
-            return
+        match order["do"]:
+            case "hold" | "tear" as do:
+                self.hold_until, self.tears = until, do == "tear"
+                return say(do)
+            case "swallow":
+                self.swallow_until, self.swallow_for = until, order["seconds"]
+                return say("swallow")
+            case "park":
+                self.parked, self.park_for = order["id"], order["seconds"]
+                return say("park")
         front = self.fronts[order["name"]]
         match order["do"]:
+            case "count":
+                say("count", name=front.name, connections=len(front.open) // 2)
             case "cut":
                 front.cut(order["seconds"])
             case "mute":

@@ -10,6 +10,7 @@ from checker.reading import read
 from . import verdict
 from .faults import WEIGHTS, Maker
 from .rebalances import Rebalances, measured
+from .scenarios import Scenario
 from .schedule import Schedule
 from .world import Options, World
 
@@ -30,6 +31,23 @@ def battery(options: Options, minutes: float, weights: tuple[tuple[int, Maker], 
         world.close()
     return verdict.verdict(read(options.folder), schedule.planned, schedule.fired, scenario="battery", seed=options.seed,
                            minutes=minutes)
+
+
+def directed(options: Options, scenarios: list[Scenario]) -> dict[str, Any]:
+    """One scenario after the other."""
+    planned, fired = Counter[str](), Counter[str]()
+    world = World(options)
+    try:
+        world.begin(max(scenario.instances for scenario in scenarios))
+        world.warm_up()
+        for scenario in scenarios:
+            planned[scenario.name] += 1
+            fired[scenario.name] += scenario.act(world)
+        world.settle()
+        world.collect()
+    finally:
+        world.close()
+    return verdict.verdict(read(options.folder), planned, fired, scenario="directed", seed=options.seed)
 
 
 def rebalances(options: Options, rounds: int) -> dict[str, Any]:

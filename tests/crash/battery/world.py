@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from checker.history import Interruption, Topics
@@ -24,8 +24,8 @@ from .readers import Java
 
 GROUP = "crash"
 NAMES = ("gk-1", "gk-2", "gk-3", "gk-4")
-# From the last healing to the last terminal.
-SETTLE_BOUND_MS = 90_000
+# How long a supervisor takes to notice, in seconds.
+SUPERVISED_EVERY = 0.5
 # SIGTERM to the end of the process: its drain deadline and some.
 ENDS_WITHIN = 45
 
@@ -47,6 +47,12 @@ class Options:
     # What the checker's readers read on: another level is sabotage 9.
     isolation: str = "read_committed"
     ledger: str = "postgres"
+    # More settings of the product, under `log.kafka`.
+    kafka: dict[str, str] = field(default_factory=dict)
+    # More properties of every broker.
+    broker: dict[str, object] = field(default_factory=dict)
+    # From the last healing to the last terminal.
+    settle_bound_ms: int = 90_000
 
 
 class World:
@@ -72,7 +78,7 @@ class World:
 
     def _start(self) -> None:
         folder, options = self.options.folder, self.options
-        self.cluster = Cluster()
+        self.cluster = Cluster(options.broker)
         self._stack.callback(self.cluster.stop)
         self.network = Network(self.cluster.proxied)
         self._stack.callback(self.network.stop)
@@ -111,6 +117,7 @@ bootstrap_servers = "{self.cluster.bootstrap()}"
 group_id = "{GROUP}"
 partitions = {options.partitions}
 replication_factor = {len(self.cluster.proxied)}
+{"".join(f'{key} = "{value}"' + chr(10) for key, value in options.kafka.items())}
 [schemas]
 output = "json"
 [ledger]
@@ -168,18 +175,20 @@ log_format = "json"
 
     def _supervise(self) -> None:
         """What ends by itself is started again, as anybody's supervisor would; that it did is a violation all the same."""
-        while not self._over.wait(0.5):
+        while not self._over.wait(SUPERVISED_EVERY):
             for instance in self.instances.values():
                 instance.start_again_if_it_ended_itself()
 
     def warm_up(self) -> None:
-        """Until something was committed in every partition: faults before that would befall a start."""
+        """Until something was committed in every partition: faults before that would befall a start. The first transactions of
+        a cluster that was just born take seconds, whatever is in them."""
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            committed = self.committed()
-            if sum(offset > 0 for offset in committed.values()) >= self.options.partitions:
-                return
-            time.sleep(0.25)
+        with self.interruption("birth"):
+            while time.monotonic() < deadline:
+                committed = self.committed()
+                if sum(offset > 0 for offset in committed.values()) >= self.options.partitions:
+                    return
+                time.sleep(0.25)
         raise RuntimeError(f"nothing is committed after a minute: see {self.options.folder}")
 
     def running(self) -> list[str]:
@@ -208,6 +217,12 @@ log_format = "json"
         with self._lock:
             self._held.discard(resource)
 
+    def configure_topic(self, topic: str, name: str, *value: str) -> None:
+        """Sets a topic's setting; without a value takes it back."""
+        tool = self.java.start("Configure", [self.cluster.direct, topic, name, *value], self.options.folder / "configure.log")
+        self._stack.callback(tool.kill)
+        tool.finish(60)
+
     # When it is over.
 
     def settle(self) -> None:
@@ -216,7 +231,7 @@ log_format = "json"
         self.publish_reader.finish(120)
         self.healed_at = now_ms()
         ends = self._acknowledged()
-        while now_ms() - self.healed_at <= SETTLE_BOUND_MS + 10_000:
+        while now_ms() - self.healed_at <= self.options.settle_bound_ms + 10_000:
             if all(self.committed().get(partition, 0) >= end for partition, end in ends.items()):
                 self.settled_after_ms = now_ms() - self.healed_at
                 break
@@ -264,7 +279,7 @@ log_format = "json"
         (folder / "run.json").write_text(json.dumps({
             "topics": asdict(self.topics), "interruptions": [asdict(one) for one in self.interruptions], "lives": lives,
             "expected_transactional_ids": [*NAMES, "nobody"], "instance_of": {}, "max_in_flight": self.options.max_in_flight,
-            "settled_after_ms": self.settled_after_ms, "settle_bound_ms": SETTLE_BOUND_MS,
+            "settled_after_ms": self.settled_after_ms, "settle_bound_ms": self.options.settle_bound_ms,
         }))
 
     def close(self) -> None:

@@ -115,6 +115,14 @@ class Commit:
     metadata: str
 
 
+class Forgotten(NamedTuple):
+    """A committed position that the cluster has dropped, in the order of the offsets topic."""
+
+    at_offset: int
+    topic: str
+    partition: int
+
+
 @dataclass(slots=True)
 class Generation:
     """Who owned what from here on: a generation of the group, in the order of the offsets topic."""
@@ -236,6 +244,7 @@ class History:
     # (topic, partition, offset) of outputs that a read_uncommitted reader sees and a read_committed one does not.
     aborted: set[tuple[str, int, int]] = field(default_factory=set)
     commits: list[Commit] = field(default_factory=list)
+    forgotten: list[Forgotten] = field(default_factory=list)
     generations: list[Generation] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     # The group's position when all was over: partition -> (offset, metadata).

@@ -5,7 +5,7 @@
     aborted.jsonl    places of outputs that only a read_uncommitted reader sees
     followed.jsonl   outputs as they arrived at the reader that followed along
     samples.jsonl    instants: visible ends, committed position, written ends
-    offsets.jsonl    commits and generations of the group, from the offsets topic
+    offsets.jsonl    commits, forgotten positions and generations of the group, from the offsets topic
     end.json         the group's last position, transactional ids, open transactions
     calls.jsonl      the provider's ledger
     rows.jsonl       the product's ledger
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from . import ledgers, parsing
-from .history import Acked, Commit, Generation, History, Interruption, Life, Place, Sample, Seen, Topics
+from .history import Acked, Commit, Forgotten, Generation, History, Interruption, Life, Place, Sample, Seen, Topics
 from .ledgers import whole_lines
 
 
@@ -70,6 +70,8 @@ def _offsets(file: Path, history: History) -> None:
         if line["kind"] == "commit":
             history.commits.append(Commit(line["at_offset"], line["at"], line["topic"], line["partition"],
                                           line["offset"], line["metadata"]))
+        elif line["kind"] == "forgotten":
+            history.forgotten.append(Forgotten(line["at_offset"], line["topic"], line["partition"]))
         else:
             owners = {(topic, partition): instance for topic, partition, instance in line["owners"]}
             history.generations.append(Generation(line["at_offset"], line["at"], line["number"], owners))

@@ -29,7 +29,7 @@ import org.apache.kafka.coordinator.group.generated.OffsetCommitValue;
  * <pre>
  * java Follow BOOTSTRAP GROUP EVENTS OUTPUTS(,) FOLDER ISOLATION
  *   followed.jsonl   every output as it arrives
- *   offsets.jsonl    commits and generations of the group, from the offsets topic, in its order
+ *   offsets.jsonl    commits, forgotten positions and generations of the group, from the offsets topic, in its order
  *   samples.jsonl    twice a second: visible ends, committed position, written ends, read in this order
  * </pre>
  */
@@ -171,14 +171,20 @@ public final class Follow {
         return ends.entrySet().stream().allMatch(end -> consumer.position(end.getKey()) >= end.getValue());
     }
 
-    /** A commit or a generation of our group; nothing for whatever else stands there. */
+    /** A commit, a forgotten position or a generation of our group; nothing for whatever else stands there. */
     private Map<String, Object> line(CoordinatorRecord record) {
-        if (record.value() == null) {
-            return null;
-        }
         Object key = record.key();
-        Object value = record.value().message();
         Map<String, Object> line = new LinkedHashMap<>();
+        if (record.value() == null) {
+            if (!(key instanceof OffsetCommitKey gone) || !gone.group().equals(group)) {
+                return null;
+            }
+            line.put("kind", "forgotten");
+            line.put("topic", gone.topic());
+            line.put("partition", gone.partition());
+            return line;
+        }
+        Object value = record.value().message();
         if (key instanceof OffsetCommitKey commit && commit.group().equals(group)) {
             OffsetCommitValue committed = (OffsetCommitValue) value;
             line.put("kind", "commit");

@@ -3,6 +3,8 @@
 //! The crate's own type is opaque. Brokers accept the shape of a client that never joined (generation -1, no member)
 //! without any fencing, so a burst must look before it uses one.
 
+use std::ffi::CString;
+
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka_sys as sys;
 
@@ -36,6 +38,14 @@ impl GroupMetadata {
         // Made before the check, so that the check cannot leak it.
         let metadata = Self { native, member };
         metadata.member.is_fenced().then_some(metadata)
+    }
+
+    /// Of a client that never joined this group: what must never be sent, for sabotage only.
+    pub fn of_a_stranger(group_id: &str) -> Self {
+        let group_id = CString::new(group_id).unwrap_or_default();
+        // SAFETY: librdkafka copies the name; what comes back is ours, and destroyed on drop.
+        let native = unsafe { sys::rd_kafka_consumer_group_metadata_new(group_id.as_ptr()) };
+        Self { native, member: Member { generation: -1, id: String::new() } }
     }
 
     pub(super) fn native(&self) -> *const sys::rd_kafka_consumer_group_metadata_t {

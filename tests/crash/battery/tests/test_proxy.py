@@ -10,7 +10,7 @@ import unittest
 from collections.abc import Callable
 
 from battery.network import Network
-from battery.proxy import ADD_PARTITIONS_TO_TXN, END_TXN, api_key, transactional_id
+from battery.proxy import ADD_OFFSETS_TO_TXN, ADD_PARTITIONS_TO_TXN, END_TXN, TORN_FOR, api_key, transactional_id
 
 FETCH = 1
 # More than anything takes on a busy machine.
@@ -108,6 +108,46 @@ class Proxy(unittest.TestCase):
         self.until(lambda: END_TXN in self.broker.keys())
         self.assertEqual(self.broker.keys(), [ADD_PARTITIONS_TO_TXN, FETCH, ADD_PARTITIONS_TO_TXN, END_TXN])
 
+    def test_a_torn_transaction_gets_the_late_end_before_its_offsets_and_after_the_client_was_hung_up_on(self) -> None:
+        first, second = self.connect(), self.connect()
+        self.order("tear", 60)
+        first.sendall(frame(END_TXN, "gk-1"))
+        try:
+            self.assertEqual(first.recv(1), b"")
+        except ConnectionResetError:
+            pass
+        self.ask(second, frame(END_TXN, "gk-1"))
+        asked_at = time.monotonic()
+        second.sendall(frame(ADD_OFFSETS_TO_TXN, "gk-1"))
+        # Behind it on the same connection, and before it at the broker.
+        self.ask(second, frame(ADD_PARTITIONS_TO_TXN, "gk-1"))
+        self.assertEqual(second.recv(100), frame(ADD_OFFSETS_TO_TXN, "gk-1"))
+        self.assertGreaterEqual(time.monotonic() - asked_at, 2 * TORN_FOR)
+        self.assertEqual(self.broker.keys(), [END_TXN, ADD_PARTITIONS_TO_TXN, END_TXN, ADD_OFFSETS_TO_TXN])
+
+    def test_parked_offsets_arrive_later_and_only_those_of_their_producer(self) -> None:
+        first, second = self.connect(), self.connect()
+        before = self.order("park", 2, id="gk-1")
+        begun = time.monotonic()
+        first.sendall(frame(ADD_OFFSETS_TO_TXN, "gk-1"))
+        self.assertTrue(self.network.wait(lambda it: it["happening"] == "parked", before, PATIENCE))
+        self.ask(second, frame(ADD_OFFSETS_TO_TXN, "gk-2"))
+        self.assertEqual(self.broker.seen, [(ADD_OFFSETS_TO_TXN, "gk-2")])
+        self.assertEqual(first.recv(100), frame(ADD_OFFSETS_TO_TXN, "gk-1"))
+        self.assertGreaterEqual(time.monotonic() - begun, 1.9)
+        self.ask(first, frame(ADD_OFFSETS_TO_TXN, "gk-1"))
+
+    def test_a_swallowed_end_arrives_and_only_its_connection_is_silent(self) -> None:
+        first, second = self.connect(), self.connect()
+        self.order("swallow", 2)
+        begun = time.monotonic()
+        first.sendall(frame(END_TXN, "gk-1"))
+        self.until(lambda: self.broker.keys() == [END_TXN])
+        self.ask(second, frame(END_TXN, "gk-2"))
+        self.assertLess(time.monotonic() - begun, 2)
+        self.assertEqual(first.recv(100), frame(END_TXN, "gk-1"))
+        self.assertGreaterEqual(time.monotonic() - begun, 1.9)
+
     def test_an_end_is_let_go_when_nothing_begins(self) -> None:
         before = self.order("hold", 2)
         self.assertEqual(self.ask(self.connect(), frame(END_TXN, "gk-1")), frame(END_TXN, "gk-1"))
@@ -124,6 +164,11 @@ class Proxy(unittest.TestCase):
                 raise ConnectionResetError
         time.sleep(0.6)
         self.assertEqual(self.ask(self.connect(), frame(FETCH)), frame(FETCH))
+
+    def test_a_broker_that_nobody_is_connected_to_is_not_used(self) -> None:
+        self.assertFalse(self.network.is_used("one", 0.2))
+        self.ask(self.connect(), frame(FETCH))
+        self.assertTrue(self.network.is_used("one", PATIENCE))
 
     def test_a_one_way_cut_delivers_afterwards(self) -> None:
         connection = self.connect()

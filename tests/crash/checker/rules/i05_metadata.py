@@ -1,13 +1,17 @@
 """I5: finished set and [0, committed) are the source offsets present in the outputs, and every commit on the way says so.
 
 Judged are all commits of the group, as the offsets topic has them, not only the last one: each is readable, of the allowed
-length, unlike every other one, and never takes back what an earlier one said.
+length, unlike every other one, and never takes back what an earlier one said. A position that the cluster has forgotten begins
+anew: what was finished is read again, and must not come out again (I2).
 """
 
 from __future__ import annotations
 
+from heapq import merge
+
 from .. import frontier
 from ..frontier import Frontier
+from ..history import Forgotten
 from ..report import Report
 from ..view import View, owned
 
@@ -21,8 +25,11 @@ def metadata(view: View, report: Report) -> None:
     longest = 0
     bursts: set[tuple[str, int, int, int]] = set()
     last: dict[int, Frontier] = {}
-    for commit in history.commits:
+    for commit in merge(history.commits, history.forgotten, key=lambda one: one.at_offset):
         if commit.topic != history.topics.events:
+            continue
+        if isinstance(commit, Forgotten):
+            last.pop(commit.partition, None)
             continue
         longest = max(longest, len(commit.metadata))
         where = f"the commit of {commit.partition}@{commit.offset} at {commit.at_offset}"

@@ -1,5 +1,5 @@
 """I11: after the last fault heals everything gets its terminal within the bound; no transaction stays open; no instance
-ends itself.
+ends itself; and while nothing befalls the installation, what is written can be read at once.
 
 A start that gives up because what it needs is away just then is its supervisor's to repeat: it is counted. One that had worked
 already, or that had no such reason, is a violation.
@@ -17,6 +17,10 @@ RULE = "I11 live"
 # What a start needs, and how long it may be slow after it came back.
 NEEDED = frozenset({"broker", "database", "network", "delayed EndTxn"})
 AFTERMATH_MS = 10_000
+# How long a transaction may be slow after a fault.
+SLOW_AFTER_MS = 5_000
+# A transaction is open for milliseconds, on a starved machine for hundreds of them; a model takes seconds.
+UNREADABLE_MS = 3_000
 
 
 def live(view: View, report: Report) -> None:
@@ -44,6 +48,23 @@ def live(view: View, report: Report) -> None:
         else:
             report.find(RULE, f"{life.instance} ended itself at {life.ended_at} with code {life.ended_itself}")
     report.count("starts_given_up", gave_up)
+    _written_is_readable(view, report)
+
+
+def _written_is_readable(view: View, report: Report) -> None:
+    """From its timestamp to its arrival at the reader that followed along; a fault may keep a transaction open."""
+    history = view.history
+    arrived = {(seen.partition, seen.offset): seen.at for seen in history.followed if seen.topic == history.topics.feedback}
+    longest = 0
+    for output in history.feedback:
+        at = arrived.get((output.partition, output.offset), output.at)
+        if any(one.started_at <= at and output.at <= one.ended_at + SLOW_AFTER_MS for one in history.interruptions):
+            continue
+        longest = max(longest, at - output.at)
+        if at - output.at > UNREADABLE_MS:
+            report.find(RULE, f"the output of {output.origin} was written at {output.at} and could not be read for "
+                              f"{at - output.at} ms, though nothing befell the cluster")
+    report.count("longest_unreadable_ms", longest)
 
 
 def _gave_up_at_its_start(life: Life, view: View) -> bool:

@@ -46,6 +46,17 @@ def history(seed: int = 0, count: int = 60) -> History:
     return _World(_records(steps), chance).run()
 
 
+def read_again(history: History, at_offset: int, partition: int) -> None:
+    """The partition's owner commits the first record of it, then all that was committed before."""
+    position, text = history.position[partition]
+    owner = history.generations[-1].owners[history.topics.events, partition]
+    for burst, base, end in ((900, 1, 1), (901, position, position)):
+        text = encode(base, end, [], burst=burst, writer=owner)
+        history.commits.append(Commit(at_offset, history.commits[-1].at, history.topics.events, partition, base, text))
+        at_offset += 1
+    history.position[partition] = (position, text)
+
+
 def _records(steps: list[tuple[str, int]]) -> list[Record]:
     records: list[Record] = []
     ends = [0] * PARTITIONS

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from checker.history import Call, Commit, Generation, History, Interruption, Life, Place, Seen
+from checker.history import Call, Commit, Forgotten, Generation, History, Interruption, Life, Place, Seen
 from checker.judge import judge
 from checker.report import Report
 from checker.tests import good
@@ -267,6 +267,14 @@ def metadata_of_another_offset(history: History) -> None:
 
 
 @anomaly("I5 metadata")
+def a_position_that_goes_back_though_another_was_forgotten(history: History) -> None:
+    last = history.commits[-1]
+    other = (last.partition + 1) % good.PARTITIONS
+    history.forgotten.append(Forgotten(last.at_offset + 1, last.topic, other))
+    good.read_again(history, last.at_offset + 2, last.partition)
+
+
+@anomaly("I5 metadata")
 def a_position_that_goes_back(history: History) -> None:
     last = history.commits[-1]
     history.commits.append(Commit(last.at_offset + 1, last.at, last.topic, last.partition, 0, encode(0, 0, [], burst=999)))
@@ -486,6 +494,13 @@ def an_instance_that_ended_itself_after_it_had_worked(history: History) -> None:
 def a_start_that_gave_up_without_a_reason(history: History) -> None:
     history.interruptions.append(Interruption("kill", 0, 1 << 60))
     history.lives.append(Life("gk-2", 1, 2, 1))
+
+
+@anomaly("I11 live")
+def a_transaction_that_was_open_while_nothing_befell(history: History) -> None:
+    history.interruptions.clear()
+    seen = next(one for one in history.followed if one.topic == history.topics.feedback)
+    history.followed[history.followed.index(seen)] = seen._replace(at=seen.at + 4_000)
 
 
 class Anomalies(unittest.TestCase):

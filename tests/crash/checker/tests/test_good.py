@@ -3,7 +3,7 @@
 import unittest
 
 from checker.gaps import gaps
-from checker.history import Interruption, Life
+from checker.history import Forgotten, Interruption, Life
 from checker.judge import judge
 from checker.tests import good
 
@@ -26,6 +26,21 @@ class Good(unittest.TestCase):
         report = judge(history)
         self.assertTrue(report.is_green(), report.as_json())
         self.assertEqual(report.counts["starts_given_up"], 1)
+
+    def test_a_forgotten_position_begins_anew(self) -> None:
+        history = good.history()
+        last = history.commits[-1]
+        history.forgotten.append(Forgotten(last.at_offset + 1, last.topic, last.partition))
+        good.read_again(history, last.at_offset + 2, last.partition)
+        report = judge(history)
+        self.assertTrue(report.is_green(), report.as_json())
+
+    def test_what_a_fault_keeps_unreadable_is_no_violation(self) -> None:
+        history = good.history()
+        history.interruptions.append(Interruption("broker", 0, 1 << 60))
+        history.followed = [seen._replace(at=seen.at + 10_000) for seen in history.followed]
+        report = judge(history)
+        self.assertTrue(report.is_green(), report.as_json())
 
     def test_silence_counts_from_when_work_was_there(self) -> None:
         history = good.history()
