@@ -7,6 +7,7 @@ mod demo;
 mod explain;
 mod ledger;
 mod migrate;
+mod opening;
 mod publish;
 mod serve;
 mod shutdown;
@@ -18,12 +19,16 @@ mod wiring;
 mod writers;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::cli::{Cli, Command};
 use crate::settings::problem::SettingsError;
 
 /// `EX_CONFIG` of sysexits.h: the settings are wrong, trying again does not help.
 const EXIT_CONFIG: u8 = 78;
+
+/// How long what nobody waits for any more may take to end.
+const ABANDONED: Duration = Duration::from_secs(1);
 
 /// Run one command.
 #[must_use]
@@ -37,7 +42,10 @@ pub fn main(cli: Cli) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(cli)) {
+    let ended = runtime.block_on(run(cli));
+    // A question to a server that does not answer may still block a thread, and nobody waits for its answer any more.
+    runtime.shutdown_timeout(ABANDONED);
+    match ended {
         Ok(code) => code,
         Err(error) => {
             eprintln!("gatekeeper: {error:#}");

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::opening::{Opening, Patience};
 use super::shutdown;
 use super::wiring::{self, Parts};
 use super::writers::LedgerWriters;
@@ -17,8 +18,9 @@ use crate::domain::ops_event::{OpsEvent, OpsKind};
 use crate::domain::record::OutRecord;
 use crate::http::{self, Health, State};
 use crate::pipeline::dedupe::ledger::Ledger;
+use crate::pipeline::log::LogPort;
 use crate::pipeline::publish::Publisher;
-use crate::pipeline::run_loop::{self, Outside};
+use crate::pipeline::run_loop::{self, DATABASE, Outside, Stop};
 use crate::pipeline::triage::breaker::{self, BreakerChange};
 use crate::settings::http::Http;
 use crate::settings::ledger;
@@ -30,26 +32,32 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
     let loaded = wiring::settings(args)?;
     logging::init(&loaded.settings.telemetry)?;
     let parts = Parts::new(loaded.settings)?;
-    let incarnation = u64::try_from(parts.clock.now().0).unwrap_or_default();
-
-    // The log first: the embedded one's lock proves that no other process works under our name, and a cluster has fenced
-    // whoever did when our transactional id was initialised: its calls can lead to nothing. So our old leases are free.
-    let writers = Arc::new(LedgerWriters::new());
-    let log = parts.log(Some(writers.clone())).await?;
-    let ledger = parts.ledger(incarnation, true).await?;
-    parts.bind(&*ledger).await?;
-    writers.ask(ledger.clone());
     let health = Health::new();
-    for dependency in ["log", "ledger"] {
+    let dependencies = if parts.settings.ledger.enabled { &["log", DATABASE][..] } else { &["log"] };
+    for dependency in dependencies {
         health.expect(dependency, true);
-        health.set(dependency, State::Up { latency: None });
     }
     let metrics = recorder::install()?;
     tenant_labels::reserve(parts.tenants.known().map(|tenant| tenant.id.as_str()));
-    let (to_road, asides) = mpsc::unbounded_channel();
-    let guard = parts.guard(ops_events(&parts, to_road))?;
     let stop = shutdown::listen()?;
+    // Before anything is waited for: operators see what.
     let http = listen(&parts.settings.http, metrics, health.clone()).await?;
+    let ended = work(&parts, serve, &health, stop).await;
+    health.end();
+    if let Some(http) = http {
+        http.stop().await;
+    }
+    ended?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Open what the processor stands on, and work until the end.
+async fn work(parts: &Parts, serve: ServeArgs, health: &Health, stop: watch::Receiver<Stop>) -> anyhow::Result<()> {
+    let incarnation = u64::try_from(parts.clock.now().0).unwrap_or_default();
+    let (to_road, asides) = mpsc::unbounded_channel();
+    let guard = parts.guard(ops_events(parts, to_road))?;
+    let mut opening = Opening { health: health.clone(), stop: stop.clone() };
+    let Some((log, ledger)) = open(parts, incarnation, &mut opening).await? else { return Ok(()) };
     let retention = tokio::spawn(retention(ledger.clone(), parts.settings.ledger.clone(), parts.clock.clone()));
 
     let outside = Outside {
@@ -60,23 +68,48 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
         stop,
         until_idle: serve.until_idle,
         on_health: {
-            let health = health.clone();
+            let (health, has_database) = (health.clone(), parts.settings.ledger.enabled);
             Arc::new(move |dependency, state| {
-                health.set(
-                    dependency,
-                    state.map_or_else(|error| State::Down { error }, |()| State::Up { latency: None }),
-                );
+                if dependency == DATABASE && !has_database {
+                    return;
+                }
+                let state = state.map_or_else(|error| State::Down { error }, |latency| State::Up { latency });
+                health.set(dependency, state);
             })
         },
     };
     let ended = run_loop::run(parts.fixtures(guard, incarnation), outside).await;
     retention.abort();
-    health.end();
-    if let Some(http) = http {
-        http.stop().await;
-    }
     ended.context("the processor cannot go on")?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+/// Log and ledger, each waited for while it is away; nothing if the process was asked to stop before they were there.
+///
+/// The ledger's server first, for a log that is open owns partitions, and should not do so while nothing can be done with
+/// them. Then the log: the embedded one's lock proves that no other process works under our name, and a cluster has fenced
+/// whoever did when our transactional id was initialised: its calls can lead to nothing. So our old leases are free when
+/// the ledger is entered.
+async fn open(
+    parts: &Parts,
+    incarnation: u64,
+    opening: &mut Opening,
+) -> anyhow::Result<Option<(LogPort, Arc<dyn Ledger>)>> {
+    let of_ledger = Patience { lasts: parts.settings.ledger.start_patience, setting: "ledger.start_patience" };
+    let of_log = Patience { lasts: parts.settings.log.kafka.start_patience, setting: "log.kafka.start_patience" };
+    if parts.settings.ledger.enabled {
+        let Some(()) = opening.of(DATABASE, of_ledger, || parts.prepare_ledger()).await? else { return Ok(None) };
+    }
+    let writers = parts.settings.ledger.enabled.then(|| Arc::new(LedgerWriters::new()));
+    let Some(log) = opening.of("log", of_log, || parts.log(writers.clone())).await? else { return Ok(None) };
+    let Some(writers) = writers else {
+        return Ok(Some((log, parts.ledger(incarnation, true).await?)));
+    };
+    let ledger = opening.of(DATABASE, of_ledger, || parts.ledger(incarnation, true)).await?;
+    let Some(ledger) = ledger else { return Ok(None) };
+    parts.bind(&*ledger).await?;
+    writers.ask(ledger.clone());
+    Ok(Some((log, ledger)))
 }
 
 /// Metrics and health, while the processor runs.

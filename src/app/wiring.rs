@@ -195,6 +195,16 @@ impl Parts {
         }
     }
 
+    /// Whether the server of what remembers is there and fit, if it is one. Nothing is leased or taken over.
+    pub async fn prepare_ledger(&self) -> anyhow::Result<()> {
+        let settings = &self.settings.ledger;
+        if settings.enabled && matches!(place(&settings.url), Ok(Place::Server(_))) {
+            let prepared = PostgresLedger::prepare(settings, self.settings.instance_name()).await;
+            prepared.context("the ledger cannot be opened")?;
+        }
+        Ok(())
+    }
+
     /// What remembers. `predecessor_is_dead`: the log's lock has proved that no other process runs under our name.
     pub async fn ledger(&self, incarnation: u64, predecessor_is_dead: bool) -> anyhow::Result<Arc<dyn Ledger>> {
         if !self.settings.ledger.enabled {

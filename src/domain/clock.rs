@@ -1,7 +1,8 @@
-//! Wall-clock time, and the one place that reads it.
+//! Wall-clock time and time since boot, and the one place that reads them.
 //!
 //! Durations and deadlines inside the process use `tokio::time::Instant`, which tests move by hand; wall-clock time is
-//! for what leaves the process (records, the ledger), and comes from a [`Clock`] so that the simulation owns it too.
+//! for what leaves the process (records, the ledger), and comes from a [`Clock`] so that the simulation owns it too. So
+//! does time since boot, by which the process notices that it was away.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -47,6 +48,11 @@ impl fmt::Display for Timestamp {
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// Time since the machine started, as [`since_boot`]: what tells an absence from a wait.
+    fn since_boot(&self) -> Duration {
+        since_boot()
+    }
 }
 
 /// The machine's clock.
@@ -78,4 +84,28 @@ pub fn since_boot() -> Duration {
 pub fn since_boot() -> Duration {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     START.get_or_init(std::time::Instant::now).elapsed()
+}
+
+/// Time that passes when a test says so.
+#[cfg(test)]
+#[derive(Default)]
+pub(crate) struct HandClock(std::sync::Mutex<Duration>);
+
+#[cfg(test)]
+impl HandClock {
+    /// Let this much time pass.
+    pub(crate) fn forward(&self, duration: Duration) {
+        *self.0.lock().expect("nobody panics while adding") += duration;
+    }
+}
+
+#[cfg(test)]
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(1_790_000_000_000).after(self.since_boot())
+    }
+
+    fn since_boot(&self) -> Duration {
+        *self.0.lock().expect("nobody panics while reading")
+    }
 }

@@ -21,6 +21,7 @@ pub mod record;
 pub mod review;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod silence;
 pub mod taxonomy;
 pub mod tenant;
 pub mod verdict;

@@ -62,3 +62,13 @@ pub struct OutRecord {
     /// Headers in order.
     pub headers: Vec<Header>,
 }
+
+impl OutRecord {
+    /// Bytes of key, value and headers; framing comes on top.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let size = |bytes: &Option<Payload>| bytes.as_ref().map_or(0, Payload::len);
+        let headers = self.headers.iter().map(|header| header.name.len() + size(&header.value));
+        size(&self.key) + size(&self.value) + headers.sum::<usize>()
+    }
+}

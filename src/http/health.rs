@@ -192,16 +192,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_state_is_as_old_as_its_last_change_and_the_last_error_is_kept() {
         let health = Health::new();
-        health.set("ledger", down(&"x".repeat(1_000)));
+        health.set("database", down(&"x".repeat(1_000)));
         tokio::time::advance(Duration::from_secs(2)).await;
-        health.set("ledger", down("busy"));
+        health.set("database", down("busy"));
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(health.report().dependencies[0].for_ms, 3_000);
-        health.set("ledger", State::Up { latency: Some(Duration::from_millis(4)) });
+        health.set("database", State::Up { latency: Some(Duration::from_millis(4)) });
         let ledger = health.report().dependencies.remove(0);
         assert_eq!((ledger.state, ledger.for_ms, ledger.latency_ms), ("up", 0, Some(4.0)));
         assert_eq!(ledger.last_error.as_deref(), Some("busy"));
-        health.set("ledger", down(&"x".repeat(1_000)));
+        health.set("database", down(&"x".repeat(1_000)));
         assert_eq!(health.report().dependencies[0].last_error.as_ref().map(String::len), Some(MAX_ERROR_CHARS));
     }
 }

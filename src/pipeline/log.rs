@@ -84,6 +84,12 @@ pub enum Happening {
         /// How long.
         silent: Duration,
     },
+    /// Whether the log can be reached, told when it changes and now and then. A log that is a file of ours need not say it:
+    /// what fails there is a burst, or everything.
+    Heard {
+        /// How fast it answered, or why it does not.
+        answer: Result<Duration, String>,
+    },
     /// How the outstanding burst ended.
     Published {
         /// Its number.
@@ -158,6 +164,9 @@ pub struct LogPort {
     pub happenings: mpsc::Receiver<Happening>,
     /// Bounded by protocol: one burst, one answer to a revocation, one pause or resume a partition.
     pub errands: mpsc::UnboundedSender<Errand>,
+    /// The largest record that may be published, see [`OutRecord::bytes`]. A larger one would be refused again and again,
+    /// and its partition would stand still.
+    pub max_record_bytes: usize,
 }
 
 /// The adapter's end of the channels.
@@ -169,10 +178,13 @@ pub struct LogAdapterEnd {
     pub errands: mpsc::UnboundedReceiver<Errand>,
 }
 
-/// Both ends, with room for `capacity` happenings.
+/// Both ends, with room for `capacity` happenings and for records of any size.
 #[must_use]
 pub fn channels(capacity: usize) -> (LogPort, LogAdapterEnd) {
     let (to_road, happenings) = mpsc::channel(capacity);
     let (errands, to_adapter) = mpsc::unbounded_channel();
-    (LogPort { happenings, errands }, LogAdapterEnd { happenings: to_road, errands: to_adapter })
+    (
+        LogPort { happenings, errands, max_record_bytes: usize::MAX },
+        LogAdapterEnd { happenings: to_road, errands: to_adapter },
+    )
 }

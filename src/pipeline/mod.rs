@@ -11,6 +11,7 @@ pub mod frontier;
 pub mod ingest;
 pub mod lane;
 pub mod log;
+pub mod log_health;
 pub mod publish;
 pub mod road;
 pub mod run_loop;

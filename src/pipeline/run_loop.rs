@@ -1,17 +1,19 @@
 //! The data plane's only loop: fetches what the road wants of the outside, and tells it what the outside did.
 //!
 //! One task owns the road; calls and ledger batches run beside it as tasks of their own, which end with it. At most one
-//! ledger batch is on its way: while it is, the next one collects. All waiting is bounded by the road.
+//! ledger batch is on its way: while it is, the next one collects. All waiting is bounded by the road, and by the sign of
+//! life that tells a wait from an absence: after an absence the road knows of it before anything is acted upon.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome};
-use super::log::LogPort;
+use super::log::{Happening, LogPort};
+use super::log_health::LogHealth;
 use super::road::{Batch, Fixtures, LeaseRequest, Road};
 use super::triage::guard::{Guard, LeaseReply, Leases, Triaged};
 use crate::domain::identity::DedupeKey;
@@ -37,8 +39,11 @@ pub struct Outside {
     pub on_health: HealthListener,
 }
 
-/// Told of `("ledger", Err(why))` and the like.
-pub type HealthListener = Arc<dyn Fn(&'static str, Result<(), String>) + Send + Sync>;
+/// Told of `(DATABASE, Err(why))` and the like; what is there may come with the time it took to answer.
+pub type HealthListener = Arc<dyn Fn(&'static str, Result<Option<Duration>, String>) + Send + Sync>;
+
+/// The ledger, as health names it.
+pub const DATABASE: &str = "database";
 
 /// How far the process has been asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,7 +81,22 @@ pub enum RunError {
 /// Gauges are looked at every few seconds at most.
 const GAUGES_EVERY: Duration = Duration::from_millis(250);
 
+/// Signs of life within `pipeline.away_limit`.
+const SIGNS_PER_LIMIT: u32 = 4;
+
 type LedgerTask = (Vec<Entry>, Batch, Result<Vec<Outcome>, LedgerError>, Duration);
+
+/// What ended a wait.
+#[expect(clippy::large_enum_variant, reason = "one at a time, and told at once")]
+enum Woken {
+    Stop,
+    Ledger(Result<LedgerTask, JoinError>),
+    Call(Result<(DedupeKey, Triaged), JoinError>),
+    Lease(LeaseRequest),
+    Aside(OutRecord),
+    Log(Option<Happening>),
+    Time,
+}
 
 struct Loop {
     road: Road,
@@ -89,17 +109,22 @@ struct Loop {
     away_since: Option<Instant>,
     lease_requests: mpsc::UnboundedReceiver<LeaseRequest>,
     leases: Arc<dyn Leases>,
+    log_health: LogHealth,
     retry_pause: Duration,
     drain_deadline: Duration,
     drain_until: Option<Instant>,
     gauge_due: Instant,
+    /// How often the loop turns at least, so that its own absence is told from a wait.
+    sign_of_life: Duration,
 }
 
 /// Run until stopped, idle or broken. Dropping the future is a crash: nothing is lost, what was not committed is read
 /// again.
-pub async fn run(fixtures: Fixtures, outside: Outside) -> Result<Ended, RunError> {
+pub async fn run(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, RunError> {
+    fixtures.publisher.limit(outside.log.max_record_bytes);
     let (to_road, lease_requests) = mpsc::unbounded_channel();
     let (retry_pause, drain_deadline) = (fixtures.settings.retry_pause, fixtures.settings.drain_deadline);
+    let sign_of_life = fixtures.settings.away_limit / SIGNS_PER_LIMIT;
     let guard = fixtures.guard.clone();
     let road = Road::new(fixtures, outside.log.errands.clone(), Instant::now());
     let mut this = Loop {
@@ -112,10 +137,12 @@ pub async fn run(fixtures: Fixtures, outside: Outside) -> Result<Ended, RunError
         away_since: None,
         lease_requests,
         leases: Arc::new(RoadLeases(to_road)),
+        log_health: LogHealth::default(),
         retry_pause,
         drain_deadline,
         drain_until: None,
         gauge_due: Instant::now(),
+        sign_of_life,
     };
     let ended = this.turn().await;
     this.road.stop();
@@ -133,34 +160,53 @@ impl Loop {
                 return Err(RunError::Failed(reason));
             }
             if let Some(complaint) = self.road.complaint() {
-                (self.outside.on_health)("log", Err(complaint));
+                self.log_health.stopped(complaint);
+                self.tell_log_health(now);
             }
             if let Some(ended) = self.ending(now) {
                 return Ok(ended);
             }
             self.gauge(now);
-            self.wait_and_tell(now).await?;
+            let woken = self.wait(now).await;
+            // First: what came may have come while nobody was here, and must not lead to a call before that is known.
+            self.road.notice_absence(Instant::now());
+            self.tell(woken)?;
         }
     }
 
-    /// Wait for the next thing the outside does, and tell the road. What ends work comes before what brings more.
-    async fn wait_and_tell(&mut self, now: Instant) -> Result<(), RunError> {
+    /// Wait for the next thing the outside does. What ends work comes before what brings more.
+    async fn wait(&mut self, now: Instant) -> Woken {
         let again = self.again.as_ref().map(|(due, ..)| *due);
-        let wake = [self.road.next_wake(now), again, self.drain_until].into_iter().flatten().min();
+        // A wait may be long, but not without a sign of life.
+        let wake = [self.road.next_wake(now), again, self.drain_until].into_iter().flatten();
+        let wake = wake.fold(now + self.sign_of_life, Instant::min);
         tokio::select! {
             biased;
-            _ = self.outside.stop.changed() => self.asked_to_stop(),
-            Some(done) = self.ledger_tasks.join_next() => self.ledger_answered(done),
-            Some(done) = self.calls.join_next() => match done {
-                Ok((key, triaged)) => self.road.triaged(key, triaged, Instant::now()),
-                Err(error) => return Err(RunError::Failed(format!("a call broke down: {error}"))),
-            },
-            Some(request) = self.lease_requests.recv() => self.road.lease_wanted(request),
-            Some(record) = self.outside.asides.recv() => self.road.aside(record),
-            happening = self.outside.log.happenings.recv() => {
-                self.road.happened(happening.ok_or(RunError::LogGone)?, Instant::now());
+            _ = self.outside.stop.changed() => Woken::Stop,
+            Some(done) = self.ledger_tasks.join_next() => Woken::Ledger(done),
+            Some(done) = self.calls.join_next() => Woken::Call(done),
+            Some(request) = self.lease_requests.recv() => Woken::Lease(request),
+            Some(record) = self.outside.asides.recv() => Woken::Aside(record),
+            happening = self.outside.log.happenings.recv() => Woken::Log(happening),
+            () = sleep_until(wake) => Woken::Time,
+        }
+    }
+
+    /// Tell the road.
+    fn tell(&mut self, woken: Woken) -> Result<(), RunError> {
+        match woken {
+            Woken::Stop => self.asked_to_stop(),
+            Woken::Ledger(done) => self.ledger_answered(done),
+            Woken::Call(Ok((key, triaged))) => self.road.triaged(key, triaged, Instant::now()),
+            Woken::Call(Err(error)) => return Err(RunError::Failed(format!("a call broke down: {error}"))),
+            Woken::Lease(request) => self.road.lease_wanted(request),
+            Woken::Aside(record) => self.road.aside(record),
+            Woken::Log(Some(Happening::Heard { answer })) => {
+                self.log_health.heard(answer);
+                self.tell_log_health(Instant::now());
             }
-            () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => {}
+            Woken::Log(happening) => self.road.happened(happening.ok_or(RunError::LogGone)?, Instant::now()),
+            Woken::Time => {}
         }
         Ok(())
     }
@@ -194,7 +240,7 @@ impl Loop {
         }
     }
 
-    fn ledger_answered(&mut self, done: Result<LedgerTask, tokio::task::JoinError>) {
+    fn ledger_answered(&mut self, done: Result<LedgerTask, JoinError>) {
         let now = Instant::now();
         let Ok((entries, batch, outcomes, duration)) = done else {
             self.road.ledger_failed(&LedgerError::Damaged("a ledger batch broke down".to_owned()));
@@ -205,14 +251,14 @@ impl Loop {
                 LedgerBatchCommitted { entries: entries.len(), duration }.record();
                 if let Some(since) = self.away_since.take() {
                     LedgerAvailable { held_for: now - since }.record();
-                    (self.outside.on_health)("ledger", Ok(()));
                 }
+                (self.outside.on_health)(DATABASE, Ok(Some(duration)));
                 self.road.ledger_said(batch, outcomes, now);
             }
             Err(error) => {
                 let since = *self.away_since.get_or_insert(now);
                 LedgerUnavailable { error: &error.to_string(), holding_for: now - since }.record();
-                (self.outside.on_health)("ledger", Err(error.to_string()));
+                (self.outside.on_health)(DATABASE, Err(error.to_string()));
                 self.road.ledger_failed(&error);
                 self.again = Some((now + self.retry_pause, entries, batch));
             }
@@ -246,7 +292,12 @@ impl Loop {
         if self.gauge_due <= now {
             self.gauge_due = now + GAUGES_EVERY;
             self.road.gauges().record();
+            self.tell_log_health(now);
         }
+    }
+
+    fn tell_log_health(&self, now: Instant) {
+        (self.outside.on_health)("log", self.log_health.state(self.road.unpublished(), now));
     }
 }
 
@@ -275,3 +326,6 @@ impl Leases for RoadLeases {
         self.0.send(LeaseRequest { key, owner: owner.clone(), lasts: Duration::ZERO, reply: None }).ok();
     }
 }
+
+#[cfg(test)]
+mod tests;

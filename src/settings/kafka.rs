@@ -17,6 +17,9 @@ pub struct Kafka {
     /// share one.
     #[serde(default)]
     pub transactional_id: Option<String>,
+    /// How long a cluster that is away is waited for at the start.
+    #[serde(with = "humantime_serde")]
+    pub start_patience: Duration,
     /// How partitions are assigned.
     pub group_protocol: GroupProtocol,
     /// A member that is not heard of for this long loses its partitions.

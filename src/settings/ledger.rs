@@ -14,6 +14,9 @@ pub struct Ledger {
     pub enabled: bool,
     /// `sqlite:PATH` or `postgres://USER@HOST/DATABASE`.
     pub url: String,
+    /// How long a server that is away is waited for at the start.
+    #[serde(with = "humantime_serde")]
+    pub start_patience: Duration,
     /// How long a dedupe key is remembered after its verdict was published.
     #[serde(with = "humantime_serde")]
     pub window: Duration,

@@ -57,6 +57,8 @@ pub struct EmbeddedLog {
     pub batch_max_records: usize,
     /// Bytes of values handed over at once.
     pub batch_max_bytes: usize,
+    /// The largest record that is published, with its envelope.
+    pub max_message_bytes: usize,
     /// Records older than this go, once every group is past them.
     #[serde(with = "humantime_serde")]
     pub retention: Duration,

@@ -33,7 +33,7 @@ pub struct Pipeline {
     /// Pause before a failed burst or ledger batch is tried again.
     #[serde(with = "humantime_serde")]
     pub retry_pause: Duration,
-    /// How long nobody may have listened to the log before paid calls wait for a sign of ownership.
+    /// How long the process or its reading may stand still before paid calls wait for a sign of ownership.
     #[serde(with = "humantime_serde")]
     pub away_limit: Duration,
     /// How long those calls wait at most.

@@ -75,7 +75,7 @@ metric_names! {
     Gauge PARTITIONS_OWNED = "gatekeeper_partitions_owned", Count, "Partitions this instance owns.";
     Gauge PARTITIONS_STOPPED = "gatekeeper_partitions_stopped", Count, "Partitions of this instance that are not read until a person has looked; the log says why.";
     Counter PARTITION_CHANGES = "gatekeeper_partition_changes_total", Count, "Partitions that were assigned, revoked, lost or stopped.";
-    Counter AWAY = "gatekeeper_away_total", Count, "Times nobody listened to the log for longer than pipeline.away_limit.";
+    Counter AWAY = "gatekeeper_away_total", Count, "Times the process, or its reading of the log, stood still for longer than pipeline.away_limit.";
     Histogram AWAY_DURATION = "gatekeeper_away_duration_seconds", Seconds, "For how long nobody listened to the log.";
 
     Gauge ON_ROAD = "gatekeeper_on_road", Count, "Records on the road, from read to committed.";
@@ -87,6 +87,7 @@ metric_names! {
     Gauge UNPUBLISHED = "gatekeeper_unpublished", Count, "Results in memory that no burst has committed yet.";
     Gauge UNPUBLISHED_MAX = "gatekeeper_unpublished_max", Count, "Most one burst carries (pipeline.burst_max_records).";
 
+    Gauge DEPENDENCIES_AWAITED = "gatekeeper_dependency_awaited", Count, "1 while something the process stands on is waited for at the start, by dependency.";
     Gauge DRAINING = "gatekeeper_draining", Count, "1 while the process ends: running calls finish, nothing new begins.";
 }
 

@@ -73,6 +73,11 @@ impl TestDatabase {
         self.settings_at(Some(wire.port))
     }
 
+    /// The same, by way of whatever will listen on this port.
+    pub fn settings_by(&self, port: u16) -> settings::ledger::Ledger {
+        self.settings_at(Some(port))
+    }
+
     fn settings_at(&self, port: Option<u16>) -> settings::ledger::Ledger {
         let options: PgConnectOptions = self.server.parse().expect("a URL");
         let (user, host) = (options.get_username(), options.get_host());
@@ -141,7 +146,12 @@ enum Mood {
 
 impl Wire {
     pub async fn to(database: &TestDatabase) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::on(0, database).await
+    }
+
+    /// From this port.
+    pub async fn on(port: u16, database: &TestDatabase) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let wire = Self { port, mood: Arc::new(Mutex::new(Mood::Good)) };
         let (mood, (host, port)) = (Arc::clone(&wire.mood), database.address());

@@ -29,6 +29,7 @@ struct Totals {
     failed_bursts: u64,
     deferrals: u64,
     lost_positions: u64,
+    freezes: u64,
     calls: u64,
     calls_lost: u64,
     calls_cut_off: u64,
@@ -43,6 +44,7 @@ fn count(totals: &mut Totals, report: &Report, faults: &world::Faults) {
     totals.failed_bursts += faults.failed_bursts;
     totals.deferrals += faults.deferrals;
     totals.lost_positions += faults.lost_positions;
+    totals.freezes += faults.freezes;
     totals.calls += report.calls;
     totals.calls_lost += report.calls_lost;
     totals.calls_cut_off += report.calls_cut_off;
@@ -60,7 +62,7 @@ fn every_seed_keeps_the_promises() {
         count(&mut totals, &report, &faults);
     }
     println!(
-        "{} histories, {} records, {} crashes, {} rebalances, {} bursts that did not commit, {} deferrals, {} lost positions, {} calls, {} lost, {} cut off, {:?}",
+        "{} histories, {} records, {} crashes, {} rebalances, {} bursts that did not commit, {} deferrals, {} lost positions, {} freezes, {} calls, {} lost, {} cut off, {:?}",
         totals.histories,
         totals.records,
         totals.crashes,
@@ -68,6 +70,7 @@ fn every_seed_keeps_the_promises() {
         totals.failed_bursts,
         totals.deferrals,
         totals.lost_positions,
+        totals.freezes,
         totals.calls,
         totals.calls_lost,
         totals.calls_cut_off,
@@ -79,6 +82,7 @@ fn every_seed_keeps_the_promises() {
         assert!(totals.failed_bursts > totals.histories / 2, "the aborts did not fire");
         assert!(totals.deferrals > totals.histories / 2, "nothing was put off");
         assert!(totals.lost_positions > totals.histories / 10, "no positions were lost");
+        assert!(totals.freezes > totals.histories / 2, "the freezes did not fire");
         for code in ["DECIDED", "SAME_EVENT", "IDEMPOTENCY_CONFLICT", "DECODE_FAILED", "NEWER_EVENT", "BREAKER_OPEN"] {
             assert!(totals.codes.contains_key(code), "no history came to {code}");
         }

@@ -50,6 +50,7 @@ pub struct Faults {
     pub deferrals: u64,
     pub lost_positions: u64,
     pub ledgers_gone_backwards: u64,
+    pub freezes: u64,
 }
 
 /// Metadata so short that a handful of unfinished offsets in pieces does not fit. No setting allows it: it makes the rare
@@ -96,6 +97,10 @@ struct SimulatedClock {
 impl Clock for SimulatedClock {
     fn now(&self) -> Timestamp {
         Timestamp(EPOCH).after(self.start.elapsed())
+    }
+
+    fn since_boot(&self) -> Duration {
+        self.start.elapsed()
     }
 }
 
@@ -359,6 +364,11 @@ impl World {
                 }
             }
             7 => self.lose_a_position(names).await,
+            // Everybody stands still while time goes on.
+            8 => {
+                self.faults.freezes += 1;
+                tokio::time::advance(Duration::from_millis(self.chance.random_range(1_001..30_000))).await;
+            }
             _ => {}
         }
     }

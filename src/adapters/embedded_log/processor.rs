@@ -58,7 +58,8 @@ impl EmbeddedLog {
         let lock = ProcessorLock::take(file.path())?;
         let catalog = lay_out(&file, settings, topics, clock.as_ref()).await?;
 
-        let (port, end) = channels(reading.queue.max(1));
+        let (mut port, end) = channels(reading.queue.max(1));
+        port.max_record_bytes = settings.max_message_bytes;
         let processor =
             Processor { file, lock, catalog, group: group.to_owned(), settings: settings.clone(), reading, clock };
         let happenings = end.happenings.clone();

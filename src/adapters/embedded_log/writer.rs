@@ -214,6 +214,7 @@ mod tests {
             poll_interval: Duration::from_millis(5),
             batch_max_records: 100,
             batch_max_bytes: 1 << 20,
+            max_message_bytes: 1 << 21,
             retention: Duration::from_secs(3_600),
             retention_bytes: 0,
             retention_interval: Duration::from_secs(3_600),

@@ -47,7 +47,8 @@ pub fn acls(kafka: &Kafka, topics: &Topics) -> Vec<Grants> {
             purpose: "each instance (`serve`): what it reads, what it writes, its group".to_owned(),
             commands: vec![
                 allow(instance, &["Read"], &topics(is_read)),
-                allow(instance, &["Write"], &topics(is_written)),
+                // What a topic takes at most is asked at the start.
+                allow(instance, &["Write", "DescribeConfigs"], &topics(is_written)),
                 allow(instance, &["Read"], &format!(" --group {group}")),
             ],
         },

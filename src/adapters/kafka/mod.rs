@@ -15,7 +15,8 @@
 //! - [`KafkaBrowser`] is the log for operators' commands, beside all of them; it also checks what the cluster must be
 //!   (`preconditions.rs`), and [`acls()`] says what the cluster must allow.
 //!
-//! librdkafka's calls block, so none is made on the runtime: three threads do everything. What does not belong here:
+//! librdkafka's calls block, so none is made on the runtime: three threads do everything,
+//! and a fourth asks whether the cluster is there (`pulse.rs`). What does not belong here:
 //! frontiers, lanes and results, which the road owns. What must hold: a burst's offsets are sent under the membership
 //! that owned their partitions (`ownership.rs`), a producer that saw trouble is never used again (`producer.rs`), and no
 //! outcome is told before it is known (`committer.rs`).
@@ -24,6 +25,7 @@ mod acls;
 mod browser;
 mod clients;
 mod committer;
+mod complaints;
 mod names;
 mod orders;
 mod orphans;
@@ -33,10 +35,11 @@ mod positions;
 mod preconditions;
 mod processor;
 mod producer;
+mod pulse;
 mod raw;
 mod read_ahead;
 mod restore;
-mod silence;
+mod room;
 mod transaction;
 
 pub use acls::{Grants, acls};

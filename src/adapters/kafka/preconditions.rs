@@ -106,7 +106,7 @@ pub fn judge(cluster: &Cluster, names: &TopicNames, kafka: &Kafka, window: Durat
     for topic in &cluster.topics {
         judge.topic(topic);
     }
-    judge.room_for_deferral(cluster);
+    judge.room_for_envelopes(cluster);
     for (topic, replicas) in &cluster.internal {
         judge.replicas(topic, *replicas);
     }
@@ -233,8 +233,8 @@ impl Judge<'_> {
         }
     }
 
-    /// A record that came in may have to wait, and takes its envelope with it.
-    fn room_for_deferral(&mut self, cluster: &Cluster) {
+    /// A record that came in may have to wait, or be rejected, and takes its envelope with it.
+    fn room_for_envelopes(&mut self, cluster: &Cluster) {
         let room = |topic: &Topic| topic.config.number("max.message.bytes");
         let largest = cluster.topics.iter().filter(|topic| topic.role == TopicRole::Events).filter_map(room).max();
         let Some(largest) = largest else { return };
@@ -246,6 +246,15 @@ impl Judge<'_> {
                  envelope could not be deferred"
             );
             self.find(what, self.set(name, "max.message.bytes", largest.saturating_add(largest / 2)));
+        }
+        let ours = i64::try_from(self.kafka.max_message_bytes).unwrap_or(i64::MAX);
+        if largest >= ours {
+            let what = format!(
+                "the events topic takes batches of {largest} bytes, log.kafka.max_message_bytes is {ours}: the dead \
+                 letter of the largest record would go out without its value"
+            );
+            let wanted = largest.saturating_add(largest / 2);
+            self.find(what, format!("log.kafka.max_message_bytes = {wanted}, then this check again"));
         }
     }
 

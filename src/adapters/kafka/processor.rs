@@ -1,4 +1,4 @@
-//! The log for a processor: checked and opened once, then three threads until it stops.
+//! The log for a processor: checked and opened once, then four threads until it stops.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
@@ -7,26 +7,33 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode as Code;
+use tokio::runtime::Handle;
 
 use super::clients;
 use super::committer::Committer;
+use super::complaints::{self, Complaints};
 use super::names::TopicNames;
 use super::orders::Orders;
 use super::orphans::Remembered;
 use super::ownership::Ownership;
 use super::poller::Poller;
 use super::producer::BurstProducer;
+use super::pulse::Pulse;
 use super::raw::{self, DescribeError};
 use super::restore::Restorer;
-use super::silence::Silence;
+use super::room;
 use crate::domain::clock::since_boot;
 use crate::domain::position::TopicRole;
+use crate::domain::silence::Silence;
 use crate::pipeline::log::{LogAdapterEnd, LogPort, channels};
 use crate::settings::kafka::Kafka;
 use crate::settings::topics::Topics;
 
-/// Longest wait for the cluster's first answer.
-const FIRST_ANSWER: Duration = Duration::from_secs(30);
+/// Longest wait of one attempt for the cluster's first answer. Whoever opens the log may try again.
+const FIRST_ANSWER: Duration = Duration::from_secs(5);
+
+/// Longest wait for a coordinator, of a cluster that answers.
+const COORDINATOR: Duration = Duration::from_secs(30);
 
 /// Until then.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(200);
@@ -86,6 +93,32 @@ pub enum CannotOpen {
     Ending,
 }
 
+impl CannotOpen {
+    /// Whether waiting may help: nobody answers, or a coordinator is not there yet.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unreachable { source, .. } => !is_refusal(source.code),
+            Self::NoTransactions { source, .. } => passes(source),
+            Self::Refused(_) | Self::NoTopics(_) | Self::UnequalPartitions(_) | Self::NoThread(_) | Self::Ending => {
+                false
+            }
+        }
+    }
+}
+
+/// Whether it is our credentials or our rights that are at fault.
+fn is_refusal(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedSASLMechanism
+            | Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+    )
+}
+
 impl KafkaLog {
     /// Check the cluster, end what a predecessor of our name left open, and join the group.
     ///
@@ -93,18 +126,21 @@ impl KafkaLog {
     /// happenings closes when the partitions are given back.
     pub async fn open_processor(settings: &Kafka, topics: &Topics, reading: Reading) -> Result<LogPort, CannotOpen> {
         let (settings, names) = (settings.clone(), TopicNames::new(topics));
-        let opening = tokio::task::spawn_blocking(move || open(settings, names, reading));
+        let runtime = Handle::current();
+        let opening = tokio::task::spawn_blocking(move || open(settings, names, reading, &runtime));
         opening.await.map_err(|_| CannotOpen::Ending)?
     }
 }
 
-fn open(kafka: Kafka, names: TopicNames, reading: Reading) -> Result<LogPort, CannotOpen> {
+fn open(kafka: Kafka, names: TopicNames, reading: Reading, runtime: &Handle) -> Result<LogPort, CannotOpen> {
     let topic_ids = check_topics(&kafka, &names, &reading)?;
     // Before joining the group: our own orphaned transaction must not keep our partitions unreadable.
     let transactional_id = clients::instance(&kafka).to_owned();
     let producer = first_producer(&kafka).map_err(|source| CannotOpen::NoTransactions { transactional_id, source })?;
 
-    let (port, LogAdapterEnd { happenings, errands }) = channels(reading.queue.max(1));
+    let (mut port, LogAdapterEnd { happenings, errands }) = channels(reading.queue.max(1));
+    let outputs: Vec<&str> = reading.outputs.iter().map(|role| names.name(*role)).collect();
+    port.max_record_bytes = room::largest_record(&kafka, &outputs, runtime);
     let (orders, ownership) = (Arc::new(Orders::default()), Arc::new(Ownership::new()));
     let (to_committer, bursts) = mpsc::channel();
     let committer = Committer {
@@ -114,6 +150,12 @@ fn open(kafka: Kafka, names: TopicNames, reading: Reading) -> Result<LogPort, Ca
         orders: orders.clone(),
         happenings: happenings.clone(),
         producer: Some(producer),
+    };
+    let pulse = Pulse {
+        kafka: kafka.clone(),
+        topic: reading.roles.first().map(|role| names.name(*role).to_owned()).unwrap_or_default(),
+        orders: orders.clone(),
+        happenings: happenings.downgrade(),
     };
     let poller = Poller {
         restorer: Restorer { kafka: kafka.clone(), names: names.clone(), topic_ids, writers: reading.writers },
@@ -128,12 +170,13 @@ fn open(kafka: Kafka, names: TopicNames, reading: Reading) -> Result<LogPort, Ca
     thread("kafka-desk", move || orders.attend(errands, &to_committer))?;
     thread("kafka-commit", move || committer.run(&bursts))?;
     thread("kafka-poll", move || poller.run())?;
+    thread("kafka-pulse", move || pulse.run())?;
     Ok(port)
 }
 
 /// A coordinator that is just starting, or moving, answers a moment later.
 fn first_producer(kafka: &Kafka) -> KafkaResult<BurstProducer> {
-    let until = Instant::now() + FIRST_ANSWER;
+    let until = Instant::now() + COORDINATOR;
     loop {
         match BurstProducer::initialise(kafka, clients::instance(kafka)) {
             Err(error) if passes(&error) && Instant::now() < until => {
@@ -173,11 +216,15 @@ fn check_topics(
     names: &TopicNames,
     reading: &Reading,
 ) -> Result<BTreeMap<TopicRole, String>, CannotOpen> {
-    let client: BaseConsumer = clients::base(kafka).create().map_err(CannotOpen::Refused)?;
+    let client: BaseConsumer<Complaints> =
+        clients::base(kafka).create_with_context(Complaints::default()).map_err(CannotOpen::Refused)?;
     let roles: Vec<TopicRole> = reading.roles.iter().chain(&reading.outputs).copied().collect();
     let wanted: Vec<String> = roles.iter().map(|role| names.name(*role).to_owned()).collect();
-    let described = raw::describe_topics(client.client().native_ptr(), &wanted, FIRST_ANSWER)
-        .map_err(|source| CannotOpen::Unreachable { servers: kafka.bootstrap_servers.clone(), source })?;
+    let described = raw::describe_topics(client.client().native_ptr(), &wanted, FIRST_ANSWER).map_err(|silence| {
+        // "No answer" is all that a question says; why, the client knows.
+        let source = complaints::heard(&client).unwrap_or(silence);
+        CannotOpen::Unreachable { servers: kafka.bootstrap_servers.clone(), source }
+    })?;
     let found = |role: &TopicRole| described.iter().find(|topic| topic.name == names.name(*role));
     let missing: Vec<String> =
         roles.iter().filter(|role| found(role).is_none()).map(|role| names.name(*role).to_owned()).collect();

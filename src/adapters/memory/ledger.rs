@@ -124,7 +124,11 @@ impl Ledger for MemoryLedger {
                 let mut database = self.rows.lock();
                 let now = self.clock.now();
                 let outcomes: Vec<_> = entries.iter().map(|entry| apply(&mut database, entry, &self.me, now)).collect();
-                entries.iter().zip(outcomes).map(|(entry, outcome)| look_ahead(&database.rows, entry, outcome)).collect()
+                entries
+                    .iter()
+                    .zip(outcomes)
+                    .map(|(entry, outcome)| look_ahead(&database.rows, entry, outcome))
+                    .collect()
             };
             self.pass(Moment::AfterApply, &entries).await?;
             Ok(outcomes)

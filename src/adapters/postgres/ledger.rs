@@ -39,6 +39,14 @@ pub(super) struct Shared {
 }
 
 impl PostgresLedger {
+    /// Whether the server is there and fit; its tables are created and migrated as needed. Nobody enters.
+    ///
+    /// # Errors
+    /// Whatever makes the server unfit to be relied upon.
+    pub async fn prepare(settings: &Settings, instance: &str) -> Result<(), OpenError> {
+        open::open(settings, instance).await.map(drop)
+    }
+
     /// Connect to the server, whose tables are created and migrated as needed. `predecessor_is_dead`: the caller knows
     /// that no earlier process of this instance is alive, so what it leased is free. Else an earlier life's leases are
     /// ours once it was not heard of for `ledger.postgres.heartbeat_stale`, or run out.

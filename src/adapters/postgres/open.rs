@@ -51,6 +51,39 @@ pub enum OpenError {
     Enter(Arc<LedgerError>),
 }
 
+/// Classes and codes of SQLSTATE that pass while somebody waits: a connection that broke, a server that starts, stops, is
+/// full or was told to end us, a lock or a conflict with another instance's migration. Wrong credentials (28) and a
+/// database that does not exist (3D) do not.
+const PASSING: &[&str] = &["08", "40", "53", "55", "57"];
+
+impl OpenError {
+    /// Whether waiting may help: the server is away, or busy with something that passes.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Server(error) => passes(error),
+            Self::Migration(error) => match error.as_ref() {
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => passes(error),
+                _ => false,
+            },
+            // After a failover the address leads to the new primary soon.
+            Self::ReadOnly => true,
+            Self::Enter(error) => error.is_retryable(),
+            Self::Url | Self::NotDurable { .. } | Self::MigrationEdited { .. } | Self::Newer { .. } => false,
+        }
+    }
+}
+
+fn passes(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(refusal) => {
+            refusal.code().is_some_and(|code| PASSING.iter().any(|passing| code.starts_with(passing)))
+        }
+        _ => false,
+    }
+}
+
 /// Connect and migrate.
 pub(super) async fn open(settings: &Settings, instance: &str) -> Result<Pool, OpenError> {
     let server = connect::server(settings, instance).ok_or(OpenError::Url)?;

@@ -111,7 +111,7 @@ impl Loop {
                 self.on_its_way = false;
             }
             Happening::Failed { reason } => anyhow::bail!(reason),
-            Happening::Away { .. } => {}
+            Happening::Away { .. } | Happening::Heard { .. } => {}
             Happening::Revoking { .. } | Happening::Lost { .. } => anyhow::bail!("somebody else reads these topics"),
         }
         Ok(())

@@ -18,7 +18,7 @@ use crate::pipeline::triage::breaker::BreakerChange;
 use crate::pipeline::triage::guard::{Guard, Job, Triaged};
 use crate::pipeline::triage::model::{CallError, Content, Model, Question, Reply};
 use crate::pipeline::triage::prompt::Prompts;
-use crate::pipeline::triage::testing::{FakeLeases, event, position, settings, tenant};
+use crate::pipeline::triage::testing::{FakeLeases, event, position, present, settings, tenant};
 use crate::settings::models::{OpenAi, Price, Timeouts};
 use crate::settings::secret::Secret;
 
@@ -105,6 +105,7 @@ async fn triage(model: Arc<OpenAiModel>) -> (Answer, u64) {
         tenant: Arc::new(tenant()),
         owner: position(),
         decide_by: tokio::time::Instant::now() + LONG,
+        presence: present(),
     };
     match guard.triage(job, &FakeLeases::default()).await {
         Triaged::Answered(answer, tokens) => (answer, tokens),

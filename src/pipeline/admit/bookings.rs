@@ -35,7 +35,8 @@ impl Bookings {
     /// A turn when everything that waits and itself could have gone (`wait`), and behind everything that was booked.
     pub fn book(&mut self, now: Instant, tenant: &Arc<str>, limits: &Limits, tokens: u32, wait: Duration) -> Duration {
         self.tidy(now);
-        let behind_others = self.until.get(tenant).map(|until| until.saturating_duration_since(now) + time_of(limits, tokens));
+        let behind_others =
+            self.until.get(tenant).map(|until| until.saturating_duration_since(now) + time_of(limits, tokens));
         let turn = behind_others.unwrap_or_default().max(wait).min(HORIZON);
         self.until.insert(tenant.clone(), now + turn);
         turn

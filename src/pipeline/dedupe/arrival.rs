@@ -83,6 +83,12 @@ fn may_be_taken_over(row: &Row) -> bool {
     rejected || (row.vanished && row.published_at.is_none())
 }
 
+/// Whether the owner may yet be rejected. Rejections are reached without a model, so whoever has an answer will not be.
+#[must_use]
+pub fn may_yet_be_rejected(row: &Row) -> bool {
+    row.published_at.is_none() && row.verdict.is_none() && row.answer.is_none()
+}
+
 fn other(claim: &Claim, row: &Row) -> Arrival {
     let (first, first_seen_at) = (row.owner.clone(), row.first_seen_at);
     if differs(claim.body, row.body) {
@@ -216,6 +222,16 @@ mod tests {
             assert_eq!(judge(&claim(11), &row), Arrival::TakeOver { from: position(10) });
             let mended = Claim { body: body(2), ..claim(11) };
             assert_eq!(judge(&mended, &row), Arrival::TakeOver { from: position(10) });
+        }
+    }
+
+    #[test]
+    fn only_an_owner_of_whom_nothing_is_saved_may_yet_be_rejected() {
+        assert!(may_yet_be_rejected(&row()));
+        assert!(!may_yet_be_rejected(&Row { answer: Some(answer()), ..row() }));
+        assert!(!may_yet_be_rejected(&Row { published_at: Some(Timestamp(4_000)), ..row() }));
+        for status in [FeedbackStatus::Accepted, FeedbackStatus::Rejected] {
+            assert!(!may_yet_be_rejected(&Row { verdict: Some(verdict(status)), ..row() }));
         }
     }
 

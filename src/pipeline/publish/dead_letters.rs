@@ -1,4 +1,4 @@
-//! What is kept of a record that was rejected: everything, untouched, with the reason.
+//! What is kept of a record that was rejected: everything that the log has room for, untouched, with the reason.
 
 use sha2::{Digest, Sha256};
 
@@ -7,11 +7,8 @@ use crate::domain::bytes::Bytes;
 use crate::domain::dead_letter::{DeadLetter, DeadLetterHeader, Stage};
 use crate::domain::identity::hex;
 use crate::domain::reason_code::ReasonCode;
-use crate::domain::record::Payload;
+use crate::domain::record::{OutRecord, Payload};
 use crate::domain::verdict::Verdict;
-
-/// Below a broker's usual limit of 1 MiB for a record, with room for key, headers and framing.
-pub(super) const MAX_DEAD_LETTER_BYTES: usize = 1_000_000;
 
 /// Whether sending the same bytes again can end otherwise.
 ///
@@ -31,23 +28,38 @@ fn stage_of(code: ReasonCode) -> Stage {
 }
 
 impl Publisher {
-    /// The dead letter's value: without the parts that would make the record too large for the log.
-    pub(super) fn dead_letter(&self, source: &Source<'_>, verdict: &Verdict) -> Vec<u8> {
-        let room = self.max_dead_letter_bytes.saturating_sub(source.record.key.as_ref().map_or(0, Payload::len));
+    /// The dead letter, without the parts that would make it too large for the log: then their SHA-256 stands for them.
+    /// `output` makes a record of a key and a value.
+    pub(super) fn dead_letter(
+        &self,
+        source: &Source<'_>,
+        verdict: &Verdict,
+        output: impl Fn(Option<Payload>, Vec<u8>) -> OutRecord,
+    ) -> OutRecord {
+        let key = source.record.key.clone();
         let mut letter = self.whole_dead_letter(source, verdict);
-        let whole = self.encode("DeadLetter", &letter);
-        if whole.len() <= room {
+        let record =
+            |key: &Option<Payload>, letter: &DeadLetter| output(key.clone(), self.encode("DeadLetter", letter));
+        let whole = record(&key, &letter);
+        if self.fits(&whole) {
             return whole;
         }
         letter.value_sha256 = source.record.value.as_deref().map(|value| hex(&Sha256::digest(value)));
         letter.value = None;
-        let without_value = self.encode("DeadLetter", &letter);
-        if without_value.len() <= room {
+        let without_value = record(&key, &letter);
+        if self.fits(&without_value) {
             return without_value;
         }
         letter.headers.clear();
         letter.key = None; // it is still the key of the dead letter's own record
-        self.encode("DeadLetter", &letter)
+        let bare = record(&key, &letter);
+        if self.fits(&bare) {
+            return bare;
+        }
+        let key = key.unwrap_or_default();
+        let line = format!("the key has {} bytes, its SHA-256 is {}", key.len(), hex(&Sha256::digest(&key)));
+        letter.detail = Some(letter.detail.map_or(line.clone(), |detail| format!("{detail}\n{line}")));
+        record(&None, &letter)
     }
 
     fn whole_dead_letter(&self, source: &Source<'_>, verdict: &Verdict) -> DeadLetter {

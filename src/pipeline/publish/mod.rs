@@ -15,7 +15,6 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
-use self::dead_letters::MAX_DEAD_LETTER_BYTES;
 use self::headers::Headers;
 pub use self::partitioner::partition_for;
 use crate::domain::bytes::Bytes;
@@ -40,7 +39,7 @@ pub struct Publisher {
     processor: String,
     consumer_group: String,
     source: String,
-    max_dead_letter_bytes: usize,
+    max_record_bytes: usize,
 }
 
 /// An event that is put off.
@@ -107,8 +106,16 @@ impl Publisher {
         consumer_group: String,
         source: String,
     ) -> Self {
-        let max_dead_letter_bytes = MAX_DEAD_LETTER_BYTES;
-        Self { schemas, encoding, processor, consumer_group, source, max_dead_letter_bytes }
+        Self { schemas, encoding, processor, consumer_group, source, max_record_bytes: usize::MAX }
+    }
+
+    /// What the log has room for: no output is larger from now on.
+    pub fn limit(&mut self, max_record_bytes: usize) {
+        self.max_record_bytes = max_record_bytes;
+    }
+
+    fn fits(&self, record: &OutRecord) -> bool {
+        record.bytes() <= self.max_record_bytes
     }
 
     /// A decision's value, byte for byte as it goes out: this is what is saved before anything is published.
@@ -135,11 +142,16 @@ impl Publisher {
         }
         let value = self.encode("EventFeedback", &self.feedback(source, verdict));
         let id = feedback_id(source, 0);
-        records.push(output(TopicRole::Feedback, source.key(), "EventFeedback", &id, value.into()));
+        let feedback = |key, value| output(TopicRole::Feedback, key, "EventFeedback", &id, value);
+        let value = Payload::from(value);
+        // Only a record that nobody could read may have a key that is too large; its partition is explicit anyway.
+        let whole = feedback(source.key(), value.clone());
+        records.push(if self.fits(&whole) { whole } else { feedback(None, value) });
         if verdict.status == FeedbackStatus::Rejected {
-            let value = self.dead_letter(source, verdict);
-            let key = source.record.key.clone();
-            records.push(output(TopicRole::DeadLetters, key, "DeadLetter", &source.position(), value.into()));
+            let position = source.position();
+            records.push(self.dead_letter(source, verdict, |key, value| {
+                output(TopicRole::DeadLetters, key, "DeadLetter", &position, value.into())
+            }));
         }
         records
     }

@@ -245,28 +245,39 @@ fn only_what_can_end_otherwise_is_replayable() {
 }
 
 #[test]
-fn no_dead_letter_is_too_large_for_the_log_whatever_made_the_record_large() {
+fn no_output_is_too_large_for_the_log_whatever_made_the_record_large() {
+    const ROOM: usize = 1_000_000;
     let large = |bytes| Some(Payload::from(vec![b'x'; bytes]));
     let flood = || vec![Header { name: "flood".into(), value: large(600_000) }];
-    let sha =
-        |record: &Record| Some(hex(&<sha2::Sha256 as sha2::Digest>::digest(record.value.as_deref().expect("set"))));
+    let sha256 = |bytes: &[u8]| hex(&<sha2::Sha256 as sha2::Digest>::digest(bytes));
+    // What stays of value, headers, the key inside and the key outside.
     let cases = [
-        (Record { value: large(1_000_000), ..record() }, false, true, true),
-        (Record { value: large(500_000), headers: flood(), ..record() }, false, true, true),
-        (Record { value: large(500_000), key: large(600_000), ..record() }, false, false, false),
-        (Record { value: large(10), headers: flood(), key: large(400_000), ..record() }, false, false, false),
+        (Record { value: large(600_000), ..record() }, [true, true, true, true]),
+        (Record { value: large(1_000_000), ..record() }, [false, true, true, true]),
+        (Record { value: large(500_000), headers: flood(), ..record() }, [false, true, true, true]),
+        (Record { value: large(500_000), key: large(600_000), ..record() }, [false, false, false, true]),
+        (Record { value: large(10), headers: flood(), key: large(400_000), ..record() }, [false, false, false, true]),
+        (Record { value: large(10), key: large(1_000_000), ..record() }, [false, false, false, false]),
     ];
     for encoding in [Encoding::Avro, Encoding::Json] {
-        for (record, has_value, has_headers, has_key) in &cases {
+        let mut publisher = publisher(encoding);
+        publisher.limit(ROOM);
+        for (record, [value, headers, key_inside, key]) in &cases {
             let verdict = verdict(FeedbackStatus::Rejected, ReasonCode::DecodeFailed);
-            let out = publisher(encoding).terminal(&source(record, None), &verdict).remove(1);
-            let bytes = out.value.as_ref().map_or(0, Payload::len) + out.key.as_ref().map_or(0, Payload::len);
-            assert!(bytes <= MAX_DEAD_LETTER_BYTES, "{bytes}");
-            let letter: DeadLetter = read("DeadLetter", &out);
-            assert_eq!(letter.value.is_some(), *has_value);
-            assert_eq!(letter.value_sha256, sha(record));
-            assert_eq!(!letter.headers.is_empty(), *has_headers);
-            assert_eq!(letter.key.is_some(), *has_key);
+            let outputs = publisher.terminal(&source(record, None), &verdict);
+            assert_eq!(outputs.len(), 2);
+            assert!(outputs.iter().all(|out| out.bytes() <= ROOM));
+            let letter: DeadLetter = read("DeadLetter", &outputs[1]);
+            let kept =
+                [letter.value.is_some(), !letter.headers.is_empty(), letter.key.is_some(), outputs[1].key.is_some()];
+            assert_eq!(kept, [*value, *headers, *key_inside, *key], "{encoding:?}");
+            let original = record.value.as_deref().expect("set");
+            assert_eq!(letter.value_sha256, (!value).then(|| sha256(original)));
+            assert_eq!(letter.dead_letter_id, source(record, None).position());
+            if !key {
+                let key = sha256(record.key.as_deref().expect("set"));
+                assert!(letter.detail.is_some_and(|detail| detail.contains(&key)));
+            }
         }
     }
 }

@@ -36,7 +36,7 @@ impl Road {
         }
         owned.caught_up = false;
         if matches!(partition.topic, TopicRole::Deferred(_)) {
-            self.hold(partition, records, now);
+            self.keep_early(partition, records, now);
             return;
         }
         for record in records {
@@ -75,6 +75,7 @@ impl Road {
         let Some(owned) = self.partitions.get_mut(&partition) else { return };
         let gaps = owned.frontier.advance_to(end);
         owned.caught_up = true;
+        owned.follow_soon(now);
         self.mark_vanished(partition, &gaps);
         // A saved SUPERSEDED may have waited for an event that cannot come any more.
         if self.everything_is_read() {
@@ -116,7 +117,17 @@ impl Road {
             Ingested::Event(arrival) => Content::Event(self.event_item(arrival, &position)),
         };
         let origin = TopicRole::Events;
-        Item { partition, position, record, origin, turn: None, read_at: now, content, plan: Plan::Unknown }
+        Item {
+            partition,
+            position,
+            record,
+            origin,
+            turn: None,
+            read_at: now,
+            content,
+            plan: Plan::Unknown,
+            waits_for_owner: None,
+        }
     }
 
     /// A copy of ours: the event it was, at the position it had.
@@ -159,5 +170,15 @@ fn foreign_copy(partition: Partition, position: Position, record: Record, why: &
     let rejection =
         Rejection { code: ReasonCode::DecodeFailed, reason: why.to_string(), violations: Vec::new(), schema_id: None };
     let (origin, content) = (partition.topic, Content::Unreadable(rejection));
-    Item { partition, position, record, origin, turn: None, read_at: now, content, plan: Plan::Unknown }
+    Item {
+        partition,
+        position,
+        record,
+        origin,
+        turn: None,
+        read_at: now,
+        content,
+        plan: Plan::Unknown,
+        waits_for_owner: None,
+    }
 }

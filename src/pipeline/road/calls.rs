@@ -77,7 +77,7 @@ impl Road {
 
     /// The next call to start, if one may start now.
     pub fn next_job(&mut self, now: Instant) -> Option<Job> {
-        while self.asking < self.fixtures.settings.max_in_flight && !self.draining && self.away_until.is_none() {
+        while self.asking < self.fixtures.settings.max_in_flight && !self.draining && self.away.is_none() {
             self.refill_admission(now);
             match self.admission.next(now) {
                 Next::Go { item: ticket, tenant, reserved_tokens } => {
@@ -138,6 +138,7 @@ impl Road {
             tenant,
             key: event.claim.key,
             owner: event.claim.position.clone(),
+            presence: self.presence.clone(),
         };
         self.calls.insert(
             job.key,
@@ -215,7 +216,7 @@ impl Road {
         match outcome {
             Outcome::Saved(answer) => {
                 let Some(ticket) = self.items.get(&id).and_then(|item| item.ticket().cloned()) else { return };
-                self.judge(&ticket, id, answer);
+                self.judge(&ticket, id, answer, now);
                 self.work(&ticket, now);
             }
             _ => self.claim_again(id),
@@ -224,7 +225,7 @@ impl Road {
 
     /// A running call wants to make a paid attempt, or has given it up.
     pub fn lease_wanted(&mut self, request: LeaseRequest) {
-        if request.reply.is_some() && self.away_until.is_some() {
+        if request.reply.is_some() && self.away.is_some() {
             self.leases_waiting.push(request);
         } else {
             self.want_lease(request);

@@ -43,7 +43,7 @@ pub(super) fn place_of(item: &Item) -> Place {
 
 impl Road {
     /// Records of a deferred topic: each waits until it is due. They were written in the order in which they become due.
-    pub(super) fn hold(&mut self, partition: Partition, records: Vec<Record>, now: Instant) {
+    pub(super) fn keep_early(&mut self, partition: Partition, records: Vec<Record>, now: Instant) {
         let clock = self.fixtures.clock.now();
         let Some(owned) = self.partitions.get_mut(&partition) else { return };
         owned.read_to = None;
@@ -182,7 +182,7 @@ impl Road {
         let place = place_of(item);
         let missing = row.ahead.filter(|ahead| ahead.count > self.put_off_before(&event.ticket, place));
         match &plan {
-            Plan::Ask | Plan::Judge(_) => Some(self.follow(id, event, place, missing, plan)),
+            Plan::Ask | Plan::Judge(_) => Some(self.follow_them(id, event, place, missing, plan)),
             Plan::Publish(verdict) if verdict.decision.is_some() && missing.is_some() => {
                 self.waiting_for_earlier.insert(id);
                 None
@@ -191,7 +191,7 @@ impl Road {
         }
     }
 
-    fn follow(&mut self, id: ItemId, event: &EventItem, place: Place, missing: Option<Ahead>, plan: Plan) -> Plan {
+    fn follow_them(&mut self, id: ItemId, event: &EventItem, place: Place, missing: Option<Ahead>, plan: Plan) -> Plan {
         let tier = self.lanes.aside(&event.ticket, place).or(missing.map(|ahead| ahead.tier));
         let (Some(tier), Some(item)) = (tier, self.items.get(&id)) else { return plan };
         match self.putting_off(item, tier, Duration::ZERO, ReasonCode::WaitingForEarlierEvent, None) {

@@ -41,6 +41,8 @@ pub struct Item {
     pub content: Content,
     /// What is to be done with it.
     pub plan: Plan,
+    /// Since when nothing but another copy's open end keeps it from its own.
+    pub waits_for_owner: Option<Instant>,
 }
 
 /// What could be understood of a record.
@@ -82,6 +84,9 @@ pub enum Plan {
     Save(Arc<Verdict>),
     /// Its end is saved, or is about another event's row: it is published.
     Publish(Arc<Verdict>),
+    /// Another copy owns its event and may yet be rejected, which would make the event its own: the ledger is asked again
+    /// when its turn comes.
+    Confirm,
     /// It was published before, or another copy of it will be: its offset is finished, nothing goes out.
     FinishSilently,
     /// It is put off, which must be remembered before its copy goes out.

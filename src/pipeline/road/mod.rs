@@ -29,7 +29,7 @@ mod ownership;
 mod publish;
 mod standing;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -41,7 +41,7 @@ use tokio::time::Instant;
 use self::calls::Call;
 use self::item::{Item, ItemId};
 pub use self::lease::LeaseRequest;
-use self::ownership::Owned;
+use self::ownership::{Away, Owned};
 use super::admit::Admission;
 use super::admit::bookings::Bookings;
 use super::burst::{Group, Sent};
@@ -50,6 +50,7 @@ use super::dedupe::ledger::{Entry, LedgerError, Outcome};
 use super::ingest::Ingest;
 use super::lane::{Lanes, Place, TicketKey};
 use super::log::{Epoch, Errand, Happening};
+use super::log_health::Unpublished;
 use super::publish::Publisher;
 use super::tracked::Tracked;
 use super::triage::guard::Guard;
@@ -58,6 +59,7 @@ use crate::domain::clock::Clock;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Partition;
 use crate::domain::record::OutRecord;
+use crate::domain::silence::Presence;
 use crate::settings::pipeline::Pipeline;
 use crate::settings::topics::Topics;
 use crate::telemetry::happenings::{Fill, RoadGauges};
@@ -145,8 +147,9 @@ pub struct Road {
     admission_due: Option<Instant>,
     /// Items whose event somebody else is calling for: asked about again at that time.
     held: BTreeSet<(Instant, ItemId)>,
-    /// No paid call starts before this, unless a sign of ownership comes first.
-    away_until: Option<Instant>,
+    presence: Arc<Presence>,
+    /// Nobody knows whether what is ours still is: no paid call starts meanwhile.
+    away: Option<Away>,
     leases_waiting: Vec<LeaseRequest>,
 
     /// For the ledger; what stands in one inner list goes in one transaction.
@@ -159,6 +162,8 @@ pub struct Road {
     ready_results: usize,
     asides: Vec<OutRecord>,
     in_flight: Option<Sent<ItemId>>,
+    /// Since a burst was sent after the last one that was committed.
+    unpublished: Option<Unpublished>,
     next_burst: u64,
     not_before: Instant,
 
@@ -174,6 +179,7 @@ impl Road {
     #[must_use]
     pub fn new(fixtures: Fixtures, errands: UnboundedSender<Errand>, now: Instant) -> Self {
         let settings = &fixtures.settings;
+        let presence = Arc::new(Presence::new(settings.away_limit, fixtures.clock.clone()));
         Self {
             lanes: Lanes::new(settings.superseding),
             admission: Admission::new(settings.max_waiting_per_tenant),
@@ -193,7 +199,8 @@ impl Road {
             asking: 0,
             admission_due: None,
             held: BTreeSet::new(),
-            away_until: None,
+            presence,
+            away: None,
             leases_waiting: Vec::new(),
             pending: VecDeque::new(),
             ledger_is_away: false,
@@ -202,6 +209,7 @@ impl Road {
             ready_results: 0,
             asides: Vec::new(),
             in_flight: None,
+            unpublished: None,
             next_burst: 1,
             not_before: now,
             reading_stopped: false,
@@ -219,7 +227,9 @@ impl Road {
             Happening::CaughtUp { epoch, partition, end } => self.caught_up(epoch, partition, end, now),
             Happening::Revoking { partitions, deadline } => self.revoking(partitions, now + deadline),
             Happening::Lost { partitions } => self.lost(&partitions, now),
-            Happening::Away { silent } => self.was_away(silent, now),
+            Happening::Away { silent } => self.log_was_away(silent, now),
+            // How the log is, is for others to tell; the road goes by what comes of it.
+            Happening::Heard { .. } => {}
             Happening::Published { burst, outcome } => self.published(burst, outcome, now),
             Happening::Failed { reason } => self.failed = Some(reason),
         }
@@ -294,15 +304,17 @@ impl Road {
     #[must_use]
     pub fn next_wake(&self, now: Instant) -> Option<Instant> {
         let burst = (self.burst_is_wanted() && self.in_flight.is_none()).then_some(self.not_before.max(now));
+        let follow = self.follow_due().filter(|_| self.in_flight.is_none() && self.leaving.is_none());
+        let follow = follow.map(|due| due.max(self.not_before));
         let held = self.held.first().map(|(due, _)| *due);
         let leaving = self.leaving.as_ref().map(|leaving| leaving.deadline);
-        let early = self.next_early();
-        [burst, held, leaving, early, self.away_until, self.admission_due].into_iter().flatten().min()
+        let (early, away) = (self.next_early(), self.away.as_ref().map(|away| away.until));
+        [burst, follow, held, leaving, early, away, self.admission_due].into_iter().flatten().min()
     }
 
     /// Time has passed: what was due by now is done.
     pub fn woke(&mut self, now: Instant) {
-        if self.away_until.is_some_and(|until| until <= now) {
+        if self.away.as_ref().is_some_and(|away| away.until <= now) {
             self.back_from_away();
         }
         self.admission_due = self.admission_due.filter(|due| *due > now);
@@ -321,6 +333,11 @@ impl Road {
     /// Stop reading and starting; what runs may end.
     pub fn drain(&mut self) {
         self.draining = true;
+        // Whoever goes on after us may do so long after what a position points at is gone.
+        let now = Instant::now();
+        for owned in self.partitions.values_mut().filter(|owned| owned.lags()) {
+            owned.follow_at = Some(now);
+        }
     }
 
     /// Nothing runs, nothing waits to be published, nothing waits to be written.
@@ -331,6 +348,7 @@ impl Road {
             && self.in_flight.is_none()
             && self.pending.is_empty()
             && self.calls.is_empty()
+            && !(self.draining && self.follow_due().is_some())
     }
 
     /// Everything there is to read was read, and has its terminal in the log.
@@ -346,6 +364,12 @@ impl Road {
     /// Why the road cannot go on, if it cannot.
     pub fn failure(&mut self) -> Option<String> {
         self.failed.take()
+    }
+
+    /// Bursts that were sent and are not committed.
+    #[must_use]
+    pub fn unpublished(&self) -> Option<Unpublished> {
+        self.unpublished.clone()
     }
 
     /// How full everything is.

@@ -52,9 +52,31 @@ pub(super) struct Owned {
     pub read_to: Option<u64>,
     /// Gaps whose rows the ledger has not marked yet; nothing is committed meanwhile.
     pub gaps_unmarked: usize,
+    /// The offset that stands in the log as our position.
+    pub committed: u64,
+    /// When the position follows over what holds no records, though nothing is published.
+    pub follow_at: Option<Instant>,
 }
 
+/// A position that lags behind the end of the log follows after this time, if no burst takes it along before.
+///
+/// What it lags by are the log's own marks (the end of a transaction upstream). Left there, the position would point at
+/// offsets that retention takes away, and nobody could tell whether records were lost with them.
+pub(super) const FOLLOW_AFTER: Duration = Duration::from_secs(10);
+
 impl Owned {
+    /// Everything before the cursor is finished, and more of it than stands in the log.
+    pub(super) fn lags(&self) -> bool {
+        !self.stopped && self.frontier.base() > self.committed
+    }
+
+    /// The end was reached over nothing but gaps.
+    pub(super) fn follow_soon(&mut self, now: Instant) {
+        if self.lags() {
+            self.follow_at.get_or_insert(now + FOLLOW_AFTER);
+        }
+    }
+
     /// Whether its finished set nears the longest there may be. Few unfinished offsets never do, whatever their pattern,
     /// and need not be measured.
     fn is_wide(&self, share: f64, max_chars: usize) -> bool {
@@ -109,6 +131,17 @@ pub(super) struct Leaving {
     last_burst_sent: bool,
 }
 
+/// After an absence: somebody else may own what was ours.
+#[derive(Debug)]
+pub(super) struct Away {
+    /// When it was noticed.
+    pub since: Instant,
+    /// No sign of ownership is waited for any longer.
+    pub until: Instant,
+    /// The log has said so itself: what comes after that is younger than the absence.
+    log_knows: bool,
+}
+
 impl Road {
     pub(super) fn assigned(&mut self, epoch: Epoch, assignments: Vec<Assignment>, now: Instant) {
         self.epoch = epoch;
@@ -120,8 +153,8 @@ impl Road {
         // Resumed when they are entered, whatever pause from before they were taken away is still on its way.
         self.errands.send(Errand::Pause(partitions.clone())).ok();
         PartitionsAssigned { partitions: &partitions, owned_now: self.partitions.len() }.record();
-        // A fresh assignment is a sign of ownership.
-        if self.away_until.is_some() {
+        // A fresh assignment is a sign of ownership, unless it may have waited in the queue since before the absence.
+        if self.away.as_ref().is_some_and(|away| away.log_knows) {
             self.back_from_away();
         }
         self.not_before = self.not_before.max(now);
@@ -154,6 +187,8 @@ impl Road {
             early: VecDeque::new(),
             read_to: None,
             gaps_unmarked: 0,
+            committed: base,
+            follow_at: None,
         };
         self.partitions.insert(partition, owned);
         if let Some(reason) = &stopped {
@@ -266,15 +301,30 @@ impl Road {
         self.admission.remove_if(now, |ticket| lanes.unit(ticket).is_none());
     }
 
-    pub(super) fn was_away(&mut self, silent: Duration, now: Instant) {
-        if silent >= self.fixtures.settings.away_limit {
+    /// Notice that this process did not run for a while. Before anything that came meanwhile is acted upon.
+    pub fn notice_absence(&mut self, now: Instant) {
+        if let Some(silent) = self.presence.listen() {
             AwayNoticed { silent }.record();
-            self.away_until = Some(now + self.fixtures.settings.away_hold);
+            self.hold(now, false);
         }
     }
 
+    /// The log has noticed that nobody was listening. Mostly it is the road's own absence once more.
+    pub(super) fn log_was_away(&mut self, silent: Duration, now: Instant) {
+        if silent >= self.fixtures.settings.away_limit {
+            if self.away.is_none() {
+                AwayNoticed { silent }.record();
+            }
+            self.hold(now, true);
+        }
+    }
+
+    fn hold(&mut self, now: Instant, log_knows: bool) {
+        self.away = Some(Away { since: now, until: now + self.fixtures.settings.away_hold, log_knows });
+    }
+
     pub(super) fn back_from_away(&mut self) {
-        self.away_until = None;
+        self.away = None;
         for request in std::mem::take(&mut self.leases_waiting) {
             self.want_lease(request);
         }

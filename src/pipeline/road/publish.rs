@@ -15,6 +15,7 @@ use crate::pipeline::dedupe::ledger::Entry;
 use crate::pipeline::frontier::codec::Tag;
 use crate::pipeline::lane::TicketKey;
 use crate::pipeline::log::PublishOutcome;
+use crate::pipeline::log_health::Unpublished;
 use crate::sabotage::{self, Sabotage};
 use crate::telemetry::happenings::{BurstCommitted, BurstFailed, BurstFailure, FrontierWidened};
 
@@ -28,6 +29,11 @@ impl Road {
         !self.ready.is_empty() || (!self.asides.is_empty() && !self.partitions.is_empty())
     }
 
+    /// When positions are to follow over what holds no records.
+    pub(super) fn follow_due(&self) -> Option<Instant> {
+        self.partitions.values().filter_map(|owned| owned.follow_at).min()
+    }
+
     /// Results a burst waits for no longer: the next one may go at once.
     #[must_use]
     pub fn burst_is_full(&self) -> bool {
@@ -36,7 +42,8 @@ impl Road {
 
     /// Send what is ready, if it is time.
     pub(super) fn burst(&mut self, now: Instant) {
-        if self.leaving.is_none() && self.in_flight.is_none() && self.burst_is_wanted() && now >= self.not_before {
+        let wanted = self.burst_is_wanted() || self.follow_due().is_some_and(|due| due <= now);
+        if self.leaving.is_none() && self.in_flight.is_none() && wanted && now >= self.not_before {
             self.send_burst(now);
         }
     }
@@ -44,9 +51,14 @@ impl Road {
     /// Send what is ready. Says whether anything was.
     pub(super) fn send_burst(&mut self, now: Instant) -> bool {
         self.not_before = now + self.fixtures.settings.burst_interval;
-        let Some(snapshot) = self.snapshot() else { return false };
+        let Some(snapshot) = self.snapshot() else {
+            // A position that cannot be written now waits for the next time that the end is reached.
+            self.partitions.values_mut().for_each(|owned| owned.follow_at = None);
+            return false;
+        };
         failpoints::hit("burst_begun");
         self.in_flight = Some(snapshot.send(&self.errands, now));
+        self.unpublished.get_or_insert(Unpublished { since: now, why: None });
         true
     }
 
@@ -77,6 +89,7 @@ impl Road {
             self.ready.push_front(group);
         }
         self.ready_results = self.ready.iter().map(|group| group.results.len()).sum();
+        self.follow(&mut moves, number);
         if moves.is_empty() && !self.asides.is_empty() {
             moves.extend(self.move_for_asides(number));
         }
@@ -126,6 +139,19 @@ impl Road {
         partitions.find_map(|partition| Some((partition, self.fitted(partition, &[], number)?.1)))
     }
 
+    /// Positions that lag over nothing but gaps go along.
+    fn follow(&self, moves: &mut Moves, number: u64) {
+        for (partition, owned) in &self.partitions {
+            if owned.follow_at.is_some()
+                && owned.lags()
+                && !moves.contains_key(partition)
+                && let Some((_, step)) = self.fitted(*partition, &[], number)
+            {
+                moves.insert(*partition, step);
+            }
+        }
+    }
+
     fn tag(&self, number: u64) -> Tag {
         Tag {
             writer: self.fixtures.writer.clone(),
@@ -142,11 +168,20 @@ impl Road {
             return;
         };
         let duration = now - sent.sent_at;
+        match &outcome {
+            PublishOutcome::Committed | PublishOutcome::Refused => self.unpublished = None,
+            PublishOutcome::NotCommitted { reason } => {
+                self.unpublished.get_or_insert(Unpublished { since: sent.sent_at, why: None }).why =
+                    Some(reason.clone());
+            }
+        }
         match outcome {
             PublishOutcome::Committed => {
                 BurstCommitted { results: sent.results(), duration }.record();
+                let sent_at = sent.sent_at;
                 self.committed(sent.committed(), now);
-                if self.away_until.is_some() {
+                // One that went before may have been committed before as well: it says nothing of today.
+                if self.away.as_ref().is_some_and(|away| away.since <= sent_at) {
                     self.back_from_away();
                 }
             }
@@ -158,7 +193,7 @@ impl Road {
                 BurstFailed { results: sent.results(), failure: BurstFailure::NotCommitted { reason: &reason } }
                     .record();
                 match sabotage::on(Sabotage::NoReturnAfterAbort) {
-                    true => self.committed(sent.committed()),
+                    true => self.committed(sent.committed(), now),
                     false => self.send_again_later(sent.aborted(), now),
                 }
             }
@@ -171,6 +206,8 @@ impl Road {
             // A partition that went and came back meanwhile was restored from what is committed.
             if let Some(owned) = self.partitions.get_mut(partition).filter(|owned| owned.epoch == *assigned) {
                 owned.frontier.confirm(proposal);
+                owned.committed = proposal.base;
+                owned.follow_at = owned.follow_at.filter(|_| owned.lags());
                 FrontierWidened {
                     partition: *partition,
                     width: usize::try_from(owned.frontier.width()).unwrap_or(usize::MAX),
@@ -228,9 +265,100 @@ fn owned_row(item: &Item) -> Option<(crate::domain::identity::DedupeKey, crate::
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{Instant, advance};
+
+    use super::super::ownership::FOLLOW_AFTER;
+    use crate::domain::position::Partition;
     use crate::pipeline::frontier::codec;
-    use crate::pipeline::log::Assignment;
+    use crate::pipeline::log::{Assignment, Burst, Epoch, Happening, PublishOutcome};
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
+
+    const OTHER: Partition = Partition { number: 1, ..EVENTS };
+
+    fn assign(test: &mut TestRoad, partition: Partition, committed: Option<u64>, log_start: u64) {
+        let (topic_id, metadata) = ("t".to_owned(), String::new());
+        test.assign(Assignment { partition, topic_id, committed, metadata, log_start });
+    }
+
+    fn reach_the_end(test: &mut TestRoad, partition: Partition, end: u64) {
+        test.road.happened(Happening::CaughtUp { epoch: Epoch(1), partition, end }, Instant::now());
+    }
+
+    fn commit(test: &mut TestRoad) -> Vec<Burst> {
+        test.wake();
+        let bursts = test.bursts();
+        for burst in &bursts {
+            let outcome = PublishOutcome::Committed;
+            test.road.happened(Happening::Published { burst: burst.number, outcome }, Instant::now());
+        }
+        bursts
+    }
+
+    fn positions(bursts: &[Burst]) -> Vec<(u32, u64)> {
+        bursts.iter().flat_map(|burst| &burst.positions).map(|at| (at.partition.number, at.base)).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_position_follows_to_the_end_of_the_log_over_what_holds_no_records() {
+        let mut test = TestRoad::new(&[]);
+        assign(&mut test, EVENTS, Some(0), 0);
+        test.read_unreadable(0..3);
+        assert_eq!(positions(&commit(&mut test)), [(0, 3)]);
+        // The mark of the transaction upstream comes after the burst.
+        reach_the_end(&mut test, EVENTS, 4);
+        assert_eq!(test.road.next_wake(Instant::now()), Some(Instant::now() + FOLLOW_AFTER));
+        advance(FOLLOW_AFTER - Duration::from_millis(1)).await;
+        assert_eq!(commit(&mut test), []);
+        advance(Duration::from_millis(1)).await;
+        let bursts = commit(&mut test);
+        assert_eq!((positions(&bursts), bursts[0].records.len()), (vec![(0, 4)], 0));
+        // Retention takes the mark away; who comes next misses nothing.
+        let metadata = bursts[0].positions[0].metadata.clone();
+        let mut next = TestRoad::new(&[]);
+        next.assign(Assignment {
+            partition: EVENTS,
+            topic_id: "t".to_owned(),
+            committed: Some(4),
+            metadata,
+            log_start: 4,
+        });
+        assert_eq!(next.road.complaint(), None);
+
+        reach_the_end(&mut test, EVENTS, 4);
+        assert_eq!(test.road.next_wake(Instant::now()), None, "it stands at the end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_position_that_lags_goes_along_with_any_burst_and_with_the_last_one() {
+        let mut test = TestRoad::new(&[]);
+        for partition in [EVENTS, OTHER] {
+            assign(&mut test, partition, Some(0), 0);
+        }
+        reach_the_end(&mut test, OTHER, 2);
+        test.read_unreadable(0..1);
+        assert_eq!(positions(&commit(&mut test)), [(0, 1), (1, 2)]);
+
+        reach_the_end(&mut test, OTHER, 5);
+        test.road.drain();
+        assert!(!test.road.is_drained());
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(positions(&commit(&mut test)), [(1, 5)]);
+        assert!(test.road.is_drained());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_position_behind_an_unfinished_event_stays() {
+        let mut test = TestRoad::new(&[]);
+        assign(&mut test, EVENTS, Some(0), 0);
+        test.read_unreadable(0..1);
+        // Its result is on its way, and not in the log yet.
+        test.wake();
+        assert_eq!(positions(&test.bursts()), [(0, 1)]);
+        reach_the_end(&mut test, EVENTS, 2);
+        assert_eq!(test.road.follow_due(), None);
+    }
 
     /// Forty results wait, the one in the middle first; a burst usually carries one, and its metadata may be as long as
     /// it is with none.

@@ -1,6 +1,7 @@
 //! What the ledger knows of an item becomes a plan.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -10,11 +11,19 @@ use super::{Purpose, Road};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::verdict::Verdict;
-use crate::pipeline::dedupe::arrival::{Arrival, judge};
+use crate::pipeline::dedupe::arrival::{Arrival, judge, may_yet_be_rejected};
 use crate::pipeline::dedupe::ledger::{Entry, Outcome, Row};
 use crate::pipeline::ingest::Rejection;
 use crate::pipeline::lane::{Standing, ignore};
 use crate::telemetry::happenings::AnswerReused;
+
+/// A copy whose turn has come waits so long for the owner's end, which is known at once unless the owner stands in
+/// another lane or at another instance; then it is answered as the row stands. As long as a decision may take by default,
+/// and bounded: two lanes may wait for each other.
+const OWNER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it looks.
+const LOOK_AT_OWNER: Duration = Duration::from_millis(100);
 
 impl Road {
     /// The ledger has answered a claim.
@@ -30,9 +39,20 @@ impl Road {
         }
         let event = event.clone();
         let owns = matches!(arrival, Arrival::Go | Arrival::GoFrom(_) | Arrival::Publish(_));
-        let plan = match arrival {
-            _ if owns && self.is_carried_by_another(id, &event) => Plan::FinishSilently,
-            arrival => self.plan(item, &event, arrival, row),
+        let of_another = matches!(arrival, Arrival::Duplicate { .. } | Arrival::Conflict { .. });
+        let plan = if owns && self.is_carried_by_another(id, &event) {
+            Plan::FinishSilently
+        } else if of_another && may_yet_be_rejected(row) {
+            match item.waits_for_owner {
+                None => Plan::Confirm,
+                Some(since) if now < since + OWNER_PATIENCE => {
+                    self.held.insert((now + LOOK_AT_OWNER, id));
+                    return;
+                }
+                Some(_) => self.plan(item, &event, arrival, row),
+            }
+        } else {
+            self.plan(item, &event, arrival, row)
         };
         if owns && !matches!(plan, Plan::FinishSilently) {
             self.carriers.insert(event.claim.key, id);
@@ -137,6 +157,138 @@ pub(super) fn standing(plan: &Plan) -> Standing {
             None => Standing::Settled,
         },
         Plan::Judge(_) => Standing::Answered,
-        Plan::Save(_) | Plan::FinishSilently | Plan::PutOff(_) | Plan::GoAside(_) => Standing::Settled,
+        Plan::Save(_) | Plan::Confirm | Plan::FinishSilently | Plan::PutOff(_) | Plan::GoAside(_) => Standing::Settled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::Timestamp;
+    use crate::domain::event::SupportEvent;
+    use crate::domain::position::Position;
+    use crate::domain::record::{Payload, Record};
+    use crate::domain::samples;
+    use crate::pipeline::log::{Assignment, Epoch, Happening};
+    use crate::pipeline::road::testing::{EVENTS, TestRoad};
+
+    /// A ledger with one row.
+    #[derive(Default)]
+    struct OneRow(Option<Row>);
+
+    impl OneRow {
+        fn row(&self) -> Outcome {
+            Outcome::Row(Arc::new(self.0.clone().expect("it was claimed")))
+        }
+
+        fn apply(&mut self, entry: &Entry) -> Outcome {
+            match entry {
+                Entry::Claim(claim) => {
+                    self.0.get_or_insert_with(|| Row::left_by(claim));
+                    self.row()
+                }
+                Entry::TakeOver { claim, from } => {
+                    let rejected =
+                        |row: &Row| row.verdict.as_ref().is_some_and(|v| v.status == FeedbackStatus::Rejected);
+                    if self.0.as_ref().is_some_and(|row| row.owner == *from && rejected(row)) {
+                        self.0 = Some(Row { rejected: true, ..Row::left_by(claim) });
+                    }
+                    self.row()
+                }
+                Entry::Verdict { owner, verdict, .. } => match self.0.as_mut().filter(|row| row.owner == *owner) {
+                    Some(row) => Outcome::Reached(row.verdict.get_or_insert_with(|| verdict.clone()).clone()),
+                    None => Outcome::NotOwner,
+                },
+                _ => Outcome::Changed(0),
+            }
+        }
+
+        /// Everything that the road wants of it, one batch after the other.
+        fn serve(&mut self, test: &mut TestRoad) {
+            while let Some((entries, batch)) = test.road.next_batch(10) {
+                let outcomes = entries.iter().map(|entry| self.apply(entry)).collect();
+                test.road.ledger_said(batch, outcomes, Instant::now());
+            }
+        }
+    }
+
+    fn road() -> TestRoad {
+        let mut test = TestRoad::new(&[]);
+        let (topic_id, metadata) = ("t".to_owned(), String::new());
+        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+        test
+    }
+
+    fn event(tenant_id: &str) -> SupportEvent {
+        let mut event = samples::sparse_event();
+        event.tenant_id = tenant_id.to_owned();
+        event
+    }
+
+    fn read(test: &mut TestRoad, events: &[SupportEvent]) {
+        let record = |(offset, event): (u64, &SupportEvent)| Record {
+            offset,
+            timestamp: Timestamp(0),
+            key: None,
+            value: Some(Payload::from(serde_json::to_vec(event).expect("an event can be written"))),
+            headers: Vec::new(),
+        };
+        let records = (0..).zip(events).map(record).collect();
+        test.road.happened(Happening::Records { epoch: Epoch(1), partition: EVENTS, records }, Instant::now());
+    }
+
+    /// Status and code of everything that waits to be published.
+    fn ends(test: &TestRoad) -> Vec<(FeedbackStatus, ReasonCode)> {
+        let results = test.road.ready.iter().flat_map(|group| &group.results);
+        let ends = results.map(|(id, _)| match &test.road.items[id].plan {
+            Plan::Publish(verdict) => (verdict.status, verdict.code),
+            other => panic!("{other:?}"),
+        });
+        ends.collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_read_before_its_owners_rejection_is_saved_takes_the_claim_over() {
+        let mut test = road();
+        read(&mut test, &[event("nobody"), event("nobody")]);
+        OneRow::default().serve(&mut test);
+        assert_eq!(ends(&test), [(FeedbackStatus::Rejected, ReasonCode::TenantUnknown); 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mended_event_read_before_the_rejection_is_saved_is_no_conflict() {
+        let mut test = road();
+        let mut bad = event("acme");
+        bad.occurred_at = Timestamp(0);
+        read(&mut test, &[bad, event("acme")]);
+        OneRow::default().serve(&mut test);
+        assert_eq!(ends(&test), [(FeedbackStatus::Rejected, ReasonCode::ValidationFailed)]);
+        let job = test.road.next_job(Instant::now()).expect("the mended one is decided");
+        assert_eq!(job.owner.offset, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_whose_owner_stands_elsewhere_and_finds_no_end_is_answered_in_bounded_time() {
+        let mut test = road();
+        read(&mut test, &[event("acme")]);
+        let mut ledger = OneRow::default();
+        let (entries, batch) = test.road.next_batch(10).expect("it is claimed");
+        let Some(Entry::Claim(claim)) = entries.iter().find(|entry| matches!(entry, Entry::Claim(_))) else {
+            panic!("{entries:?}")
+        };
+        let elsewhere = Position { topic_id: "t".to_owned(), partition: 3, offset: 7 };
+        ledger.0 = Some(Row { owner: elsewhere, ..Row::left_by(claim) });
+        let outcomes = entries.iter().map(|entry| ledger.apply(entry)).collect();
+        test.road.ledger_said(batch, outcomes, Instant::now());
+        let begun = Instant::now();
+        while test.road.ready.is_empty() {
+            ledger.serve(&mut test);
+            let due = test.road.next_wake(Instant::now());
+            tokio::time::sleep_until(due.unwrap_or_else(|| Instant::now() + LOOK_AT_OWNER)).await;
+            test.road.woke(Instant::now());
+            assert!(begun.elapsed() < OWNER_PATIENCE * 2, "it waits for ever");
+        }
+        assert_eq!(ends(&test), [(FeedbackStatus::Duplicate, ReasonCode::SameEvent)]);
+        assert!(begun.elapsed() >= OWNER_PATIENCE);
     }
 }

@@ -4,6 +4,7 @@
 //! Ask      -> admission -> call -> answer saved -> Judge
 //! Judge    -> decision -> verdict saved   -> Publish
 //! Save     -> verdict saved               -> Publish
+//! Confirm  -> the row asked again -> one of the others
 //! Publish  -> outputs; the unit leaves its lane and waits for the next burst
 //! ```
 
@@ -48,16 +49,17 @@ impl Road {
                     }
                 },
                 Plan::Judge(answer) => {
-                    self.judge(ticket, chosen, &answer);
+                    self.judge(ticket, chosen, &answer, now);
                     return;
                 }
                 Plan::Save(_)
                 | Plan::Publish(_)
+                | Plan::Confirm
                 | Plan::FinishSilently
                 | Plan::PutOff(_)
                 | Plan::GoAside(_)
                 | Plan::Unknown => {
-                    if !self.save_or_release(ticket, &unit) {
+                    if !self.save_or_release(ticket, &unit, now) {
                         return;
                     }
                 }
@@ -101,7 +103,7 @@ impl Road {
     }
 
     /// The answer is saved: code decides.
-    pub(super) fn judge(&mut self, ticket: &TicketKey, id: ItemId, answer: &Answer) {
+    pub(super) fn judge(&mut self, ticket: &TicketKey, id: ItemId, answer: &Answer, now: Instant) {
         let Some(item) = self.items.get(&id) else { return };
         let Some(event) = item.event() else { return };
         let Some(tenant) = &event.tenant else { return };
@@ -109,7 +111,7 @@ impl Road {
         let verdict = self.decided(item, event, tenant, answer, owned_by_a_person);
         self.replan(id, Plan::Save(Arc::new(verdict)));
         if let Some(unit) = self.lanes.unit(ticket)
-            && self.save_or_release(ticket, &unit)
+            && self.save_or_release(ticket, &unit, now)
         {
             tracing::error!(%ticket, "a fresh decision was released without being saved");
         }
@@ -161,7 +163,7 @@ impl Road {
     ///
     /// The newest event's verdict comes first: only a decision that is saved supersedes older events. If another verdict
     /// of it was saved before (the first writer wins), the unit is formed anew, and the older ones are decided.
-    fn save_or_release(&mut self, ticket: &TicketKey, unit: &Unit<ItemId>) -> bool {
+    fn save_or_release(&mut self, ticket: &TicketKey, unit: &Unit<ItemId>, now: Instant) -> bool {
         if self.superseded_are_open(unit) {
             match unit.items.last().and_then(|id| self.items.get(id)).map(|item| &item.plan) {
                 Some(Plan::Publish(verdict)) if verdict.decision.is_some() => self.supersede_older(unit),
@@ -177,7 +179,7 @@ impl Road {
             matches!(plan, Some(Plan::Save(_) | Plan::PutOff(_)))
         };
         let Some(final_save) = unit.items.iter().rfind(is_unsaved).copied() else {
-            return self.release(ticket, unit);
+            return !self.confirm(unit, now) && self.release(ticket, unit);
         };
         let group = unit.items.iter().filter_map(|&id| {
             let concludes = (id == final_save).then(|| ticket.clone());
@@ -228,8 +230,22 @@ impl Road {
     pub(super) fn conclude(&mut self, id: ItemId, concludes: Option<TicketKey>, now: Instant) {
         let Some(ticket) = concludes else { return };
         let Some(unit) = self.lanes.unit(&ticket).filter(|unit| unit.items.contains(&id)) else { return };
-        self.save_or_release(&ticket, &unit);
+        self.save_or_release(&ticket, &unit, now);
         self.work(&ticket, now);
+    }
+
+    /// The turn of copies of others' events has come: whether they are still that is asked again. Says whether there are
+    /// any.
+    fn confirm(&mut self, unit: &Unit<ItemId>, now: Instant) -> bool {
+        let is_open = |id: &ItemId| self.items.get(id).is_some_and(|item| matches!(item.plan, Plan::Confirm));
+        let open: Vec<_> = unit.items.iter().copied().filter(is_open).collect();
+        for &id in &open {
+            if let Some(item) = self.items.get_mut(&id) {
+                item.waits_for_owner = Some(now);
+            }
+            self.claim_again(id);
+        }
+        !open.is_empty()
     }
 
     /// Every event of the unit has its outputs: it leaves the lane and waits for a burst.
@@ -241,7 +257,9 @@ impl Road {
                 Plan::Publish(verdict) => self.outputs(item, verdict),
                 Plan::FinishSilently => Vec::new(),
                 Plan::GoAside(put_off) => self.outputs_aside(item, put_off),
-                Plan::PutOff(_) | Plan::Ask | Plan::Judge(_) | Plan::Save(_) | Plan::Unknown => return false,
+                Plan::PutOff(_) | Plan::Ask | Plan::Judge(_) | Plan::Save(_) | Plan::Confirm | Plan::Unknown => {
+                    return false;
+                }
             };
             results.push((id, outputs));
         }

@@ -3,6 +3,9 @@
 //! Order matters. The permit comes before the lease, because a breaker that is open must not cost the ledger a write;
 //! the lease comes before the call, because two instances must not pay for one event; the lease is kept when there is an
 //! answer (saving it ends the lease) and released at every other end, also when this future is dropped.
+//!
+//! A call during which this process was away says nothing about the provider: its failure is held neither against the
+//! breaker nor against the budget of retries, and it is made again while there is time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +23,7 @@ use super::retry::{RetryBudget, wait_before_next};
 use super::spent::Spent;
 use crate::domain::answer::Predicted;
 use crate::domain::reason_code::ReasonCode;
+use crate::domain::silence::Mark;
 use crate::failpoints;
 use crate::settings::triage::Retry;
 use crate::telemetry::happenings::{CallOutcome, ModelCalled};
@@ -70,6 +74,8 @@ pub(super) struct Attempts<'a> {
     pub spent: &'a mut Spent,
     /// Calls made to this model.
     pub made: u32,
+    /// Those among them that failed while this process was away.
+    pub excused: u32,
     pub repaired: bool,
     pub last: Option<Failure>,
 }
@@ -82,6 +88,7 @@ impl<'a> Attempts<'a> {
                 Ok(permit) => permit,
                 Err(failure) => return End::Failed(failure),
             };
+            let present = self.job.presence.mark();
             let lease = match self.lease().await {
                 Ok(lease) => lease,
                 Err(left) => {
@@ -89,6 +96,12 @@ impl<'a> Attempts<'a> {
                     return End::Left(Box::new(left));
                 }
             };
+            if Instant::now() >= self.job.decide_by || !lease.holds() || self.job.presence.was_away_since(present) {
+                // Too late, or nobody knows whether the event is still ours: whether there is time is asked anew, and
+                // then the road, which has heard of an absence by then.
+                permit.settle(Outcome::Neither);
+                continue;
+            }
             match self.call(permit, lease).await {
                 Next::End(end) => return end,
                 Next::Again(failure, wait) => {
@@ -155,7 +168,7 @@ impl<'a> Attempts<'a> {
             event: Arc::clone(&self.job.event),
             prompt: Some(Arc::clone(&self.prompt)),
         };
-        let begun = Instant::now();
+        let (begun, present) = (Instant::now(), self.job.presence.mark());
         let own_limit = (begun + card.hard_deadline).min(lease.until);
         failpoints::hit("request_sent");
         let called = timeout_at(own_limit.min(self.job.decide_by), self.guarded.model.ask(question)).await;
@@ -176,12 +189,13 @@ impl<'a> Attempts<'a> {
                 lease.keep = matches!(next, Next::End(End::Answered(_)));
                 next
             }
-            Ok(Err(error)) => self.failed(permit, &error),
+            Ok(Err(error)) => self.failed(permit, &error, present),
             Err(_) if own_limit <= self.job.decide_by => {
-                self.failed(permit, &CallError::Timeout { phase: "total", after: card.hard_deadline })
+                self.failed(permit, &CallError::Timeout { phase: "total", after: card.hard_deadline }, present)
             }
             Err(_) => {
-                permit.settle(Outcome::CutShort);
+                let away = self.job.presence.was_away_since(present);
+                permit.settle(if away { Outcome::Neither } else { Outcome::CutShort });
                 Next::End(End::Failed(self.last.clone().unwrap_or_else(deadline_passed)))
             }
         }
@@ -198,7 +212,7 @@ impl<'a> Attempts<'a> {
                 Next::End(End::Answered(Box::new(predicted)))
             }
             Err(Invalid::Refusal) => give_up(ReasonCode::ContentFiltered, Invalid::Refusal.to_string()),
-            Err(invalid) if self.repaired || self.made >= self.retry.max_attempts => {
+            Err(invalid) if self.repaired || self.counted() >= self.retry.max_attempts => {
                 give_up(ReasonCode::OutputInvalid, format!("the answer is not usable: {invalid}"))
             }
             Err(invalid) => {
@@ -210,18 +224,25 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    fn failed(&self, permit: Permit, error: &CallError) -> Next {
+    fn failed(&mut self, permit: Permit, error: &CallError, present: Mark) -> Next {
         let meaning = meaning(error);
-        permit.settle(meaning.health);
+        let excused = meaning.health == Outcome::Failure && self.job.presence.was_away_since(present);
+        self.excused += u32::from(excused);
+        permit.settle(if excused { Outcome::Neither } else { meaning.health });
         let failure = Failure { code: meaning.code, detail: error.to_string() };
         let wait = meaning.again.and_then(|retry_after| {
             let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
-            wait_before_next(self.retry, self.made, retry_after, &mut *chance)
+            wait_before_next(self.retry, self.counted(), retry_after, &mut *chance)
         });
         match wait.filter(|wait| Instant::now() + *wait < self.job.decide_by) {
-            Some(wait) if self.budget(RetryBudget::spend) => Next::Again(failure, wait),
+            Some(wait) if excused || self.budget(RetryBudget::spend) => Next::Again(failure, wait),
             _ => Next::End(End::Failed(failure)),
         }
+    }
+
+    /// Attempts that count towards their maximum.
+    fn counted(&self) -> u32 {
+        self.made - self.excused
     }
 
     fn budget<T>(&self, act: impl FnOnce(&mut RetryBudget) -> T) -> T {
@@ -243,6 +264,13 @@ struct Lease<'a> {
     job: &'a Job,
     until: Instant,
     keep: bool,
+}
+
+impl Lease<'_> {
+    /// Whether a call may begin under it.
+    fn holds(&self) -> bool {
+        Instant::now() < self.until
+    }
 }
 
 impl Drop for Lease<'_> {

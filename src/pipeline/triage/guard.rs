@@ -103,6 +103,7 @@ impl Guard {
                         prompt: Arc::new(rendered.prompt.clone()),
                         spent: &mut spent,
                         made: 0,
+                        excused: 0,
                         repaired: false,
                         last: None,
                     };

@@ -10,6 +10,7 @@ use crate::domain::answer::Answer;
 use crate::domain::event::SupportEvent;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
+use crate::domain::silence::Presence;
 use crate::domain::tenant::Tenant;
 
 /// One event to triage.
@@ -25,6 +26,8 @@ pub struct Job {
     pub owner: Position,
     /// Remote models may be asked, and waited for, until then.
     pub decide_by: Instant,
+    /// Whether this process was there all the while.
+    pub presence: Arc<Presence>,
 }
 
 /// Who may call for an event. The road answers from the ledger.

@@ -1,7 +1,7 @@
 //! Values and fakes for the tests of this stage and of its adapters.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -9,12 +9,13 @@ use futures_util::future::BoxFuture;
 
 use super::guard::{LeaseReply, Leases};
 use super::model::{CallError, Content, Model, ModelCard, Question, RateHints, Reply};
-use crate::domain::clock::Timestamp;
+use crate::domain::clock::{HandClock, Timestamp};
 use crate::domain::event::{
     Actor, ActorType, AutoSubmitted, Channel, EventType, Message, SupportEvent, TicketSnapshot, TicketStatus,
 };
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
+use crate::domain::silence::Presence;
 use crate::domain::tenant::Tenant;
 use crate::settings::triage::{Breaker, Retry, Triage};
 
@@ -81,6 +82,16 @@ pub fn tenant() -> Tenant {
 
 pub fn position() -> Position {
     Position { topic_id: "events".to_owned(), partition: 0, offset: 7 }
+}
+
+/// Of a process that is always there.
+pub fn present() -> Arc<Presence> {
+    presence(Arc::new(HandClock::default()))
+}
+
+/// Of a process that is away when this clock is moved by more than a second.
+pub fn presence(clock: Arc<HandClock>) -> Arc<Presence> {
+    Arc::new(Presence::new(Duration::from_secs(1), clock))
 }
 
 pub fn settings() -> Triage {

@@ -17,7 +17,7 @@ pub use events::{AnswerReused, CallsReattached, EventSettled, RecordDroppedUnset
 pub use ledger::{LedgerAvailable, LedgerBatchCommitted, LedgerStatementRun, LedgerUnavailable, Slowness};
 pub use ledger_pool::{LedgerLeakSuspected, LedgerPoolExhausted, LedgerPoolFilled, LedgerPoolUsed, PoolMark};
 pub use models::{BreakerChanged, BreakerState, CallOutcome, ModelAnswered, ModelCalled};
-pub use process::{Draining, Stopped};
+pub use process::{DependencyAwaited, DependencyThere, Draining, Stopped};
 pub use publishing::{BurstCommitted, BurstFailed, BurstFailure, FrontierWidened};
 pub use reading::{
     AwayNoticed, PartitionStopped, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason, ReadingPaused,

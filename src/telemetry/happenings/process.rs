@@ -1,4 +1,4 @@
-//! How the process ends.
+//! How the process starts and ends.
 
 use std::time::Duration;
 
@@ -6,6 +6,48 @@ use metrics::gauge;
 use tracing::{info, warn};
 
 use crate::telemetry::metric_names as names;
+
+/// Something the process stands on is not there at the start; it is asked for again and again.
+#[derive(Debug, Clone, Copy)]
+pub struct DependencyAwaited<'a> {
+    /// What.
+    pub dependency: &'static str,
+    /// Why it is not there.
+    pub error: &'a str,
+    /// How long it is waited for.
+    pub patience: Duration,
+}
+
+impl DependencyAwaited<'_> {
+    /// Log and count it.
+    pub fn record(&self) {
+        gauge!(names::DEPENDENCIES_AWAITED, "dependency" => self.dependency).set(1.0);
+        warn!(
+            dependency = self.dependency,
+            error = self.error,
+            patience_s = self.patience.as_secs(),
+            "the {} is away: waiting for it before anything starts",
+            self.dependency
+        );
+    }
+}
+
+/// It is there now.
+#[derive(Debug, Clone, Copy)]
+pub struct DependencyThere {
+    /// What.
+    pub dependency: &'static str,
+    /// How long it was waited for.
+    pub waited: Duration,
+}
+
+impl DependencyThere {
+    /// Log and count it.
+    pub fn record(&self) {
+        gauge!(names::DEPENDENCIES_AWAITED, "dependency" => self.dependency).set(0.0);
+        info!(dependency = self.dependency, waited_ms = self.waited.as_millis(), "it is there");
+    }
+}
 
 /// No new work begins; running calls may end.
 #[derive(Debug, Clone, Copy)]

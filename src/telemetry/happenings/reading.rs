@@ -155,7 +155,8 @@ impl PartitionStopped<'_> {
     }
 }
 
-/// Nobody listened to the log for too long: paid calls wait for a sign that the partitions are still ours.
+/// Nobody listened to the log, or the whole process was away, for too long: paid calls wait for a sign that the
+/// partitions are still ours.
 #[derive(Debug, Clone, Copy)]
 pub struct AwayNoticed {
     /// How long.
@@ -169,7 +170,7 @@ impl AwayNoticed {
         histogram!(names::AWAY_DURATION).record(self.silent.as_secs_f64());
         warn!(
             silent_ms = self.silent.as_millis(),
-            "nobody listened to the log: paid calls wait for a sign of ownership"
+            "nobody was here for a while: paid calls wait for a sign of ownership"
         );
     }
 }

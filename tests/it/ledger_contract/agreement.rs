@@ -8,8 +8,8 @@ use gatekeeper::pipeline::dedupe::ledger::{Claim, Entry};
 use proptest::prelude::*;
 
 use super::world::{
-    World, answered, came_back, claim, commit, enter, enter_at, find, lease, published, put_off, reached, release, repair,
-    repair_copies, restore, stands, take_over, vanished, verdict,
+    World, answered, came_back, claim, commit, enter, enter_at, find, lease, published, put_off, reached, release,
+    repair, repair_copies, restore, stands, take_over, vanished, verdict,
 };
 
 fn any_entry() -> impl Strategy<Value = Entry> {

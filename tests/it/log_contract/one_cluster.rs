@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use gatekeeper::domain::position::Partition;
+use gatekeeper::domain::position::{Partition, TopicRole};
 use gatekeeper::domain::record::OutRecord;
-use gatekeeper::operations::log_browser::{BrowseError, LogBrowser, ReadLimit};
+use gatekeeper::operations::log_browser::{BrowseError, LogBrowser, ReadLimit, TopicInfo};
 use gatekeeper::operations::watch::{Filter, From, Watch};
 use gatekeeper::pipeline::schema_set::SchemaSet;
 use gatekeeper::settings::kafka::GroupProtocol;
@@ -27,6 +27,9 @@ fn noise(partition: Partition, bytes: usize) -> OutRecord {
     let value: Vec<u8> = std::iter::repeat_with(next).take(bytes).collect();
     OutRecord { value: Some(value.into()), ..record(partition, "") }
 }
+
+/// More than a busy broker takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The ledger's window, by default.
 const WINDOW: Duration = Duration::from_secs(72 * 3_600);
@@ -58,6 +61,32 @@ impl KafkaUnderTest {
         let topic = config.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let created = admin.create_topics([&topic], &AdminOptions::new()).await.expect("an answer");
         assert!(created.iter().all(Result::is_ok), "{created:?}");
+    }
+
+    /// Delete it and create it again, until a browser that knew nothing before sees the new one. Its id.
+    async fn create_anew(&self, role: TopicRole, partitions: i32) -> String {
+        let id =
+            |topics: Vec<TopicInfo>| topics.into_iter().find(|topic| topic.role == role).map(|topic| topic.topic_id);
+        let name = &self.topics.decisions;
+        let fresh = self.open_browser().await;
+        let old = id(fresh.topics().await.expect("topics"));
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.settings.bootstrap_servers)
+            .create()
+            .expect("an admin client");
+        let deleted = admin.delete_topics(&[name], &AdminOptions::new()).await.expect("an answer");
+        assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+        let deadline = Instant::now() + PATIENCE;
+        while id(fresh.topics().await.expect("topics")).is_some() {
+            assert!(Instant::now() < deadline, "{name} is not gone");
+        }
+        self.create(name, partitions, &[]).await;
+        loop {
+            match id(fresh.topics().await.expect("topics")) {
+                Some(new) if Some(&new) != old.as_ref() => return new,
+                _ => assert!(Instant::now() < deadline, "{name} is not there"),
+            }
+        }
     }
 }
 
@@ -123,6 +152,29 @@ async fn an_append_with_a_record_that_is_too_large_leaves_nothing_and_the_next_o
     append(&*browser, numbered(decisions(0), 0..3)).await;
     assert_eq!(texts(&everything(&*browser, decisions(0)).await), strings(0..3));
     assert_eq!(everything(&*browser, events(0)).await, []);
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn what_is_appended_to_a_topic_that_was_created_anew_names_the_new_one() {
+    let log = KafkaUnderTest::start().await;
+    let browser = log.browser().await;
+    let before = browser.append(numbered(decisions(0), 0..3)).await.expect("appended");
+    let new = log.create_anew(TopicRole::Decisions, 1).await;
+    let deadline = Instant::now() + PATIENCE;
+    let after = loop {
+        match browser.append(numbered(decisions(0), 3..4)).await {
+            Ok(positions) => break positions,
+            // A broker that has not heard of it yet.
+            Err(BrowseError::Unavailable(why)) => assert!(Instant::now() < deadline, "{why}"),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_ne!(before[0].topic_id, new);
+    assert_eq!((after[0].topic_id.as_str(), after[0].offset), (new.as_str(), 0));
+    // It has fewer partitions than the one that is remembered.
+    let gone = browser.watermarks(decisions(1)).await.expect_err("there is no such partition");
+    assert!(matches!(gone, BrowseError::NoSuchPartition { .. }), "{gone}");
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ impl Road {
             }
             Happening::Published { burst, outcome } => self.answers.push((*burst, outcome.clone())),
             // A busy machine can be silent for a while.
-            Happening::Away { .. } => {}
+            Happening::Away { .. } | Happening::Heard { .. } => {}
             Happening::Failed { .. } | Happening::Revoking { .. } | Happening::Lost { .. } => {}
         }
         Some(happening)

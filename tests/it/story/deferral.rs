@@ -87,7 +87,8 @@ async fn after_a_crash_nothing_that_was_put_off_is_lost_and_a_later_event_does_n
     worker.signal(Signal::SIGKILL);
     worker.ended().await;
     // An earlier event of its ticket stands in the tier: it must follow, although a new process has room for it.
-    let first: Value = serde_json::from_slice(away[0].1.value.as_deref().expect("a copy")).expect("JSON, as it was sent");
+    let first: Value =
+        serde_json::from_slice(away[0].1.value.as_deref().expect("a copy")).expect("JSON, as it was sent");
     let mut next = event_of("busy", 999);
     next["ticket_id"] = first["ticket_id"].clone();
     next["event_type"] = json!("MESSAGE_ADDED");

@@ -4,6 +4,7 @@
 //! that is waited for has a deadline, and a story that ends leaves no process behind.
 
 mod backwards;
+mod cluster;
 mod deferral;
 mod demo;
 pub mod gatekeeper;
@@ -14,3 +15,4 @@ mod positions;
 mod refusals;
 mod shutdown;
 pub mod tickets;
+mod waiting;

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use gatekeeper::domain::decision::{Automation, DecidedBy};
 use gatekeeper::domain::feedback::FeedbackStatus;
+use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::gatekeeper::{Gatekeeper, PATIENCE};
-use super::tickets::{event_of, record};
+use super::gatekeeper::{Gatekeeper, IN_FLIGHT, PATIENCE};
+use super::tickets::{event_of, record, records};
 
 #[tokio::test]
 async fn an_outage_opens_the_breaker_degrades_what_cannot_wait_and_ends_when_the_provider_is_back() {
@@ -45,5 +46,25 @@ async fn an_outage_opens_the_breaker_degrades_what_cannot_wait_and_ends_when_the
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(changes[0], "open");
+    gatekeeper.audit_finished().await;
+}
+
+#[tokio::test]
+async fn calls_that_ran_out_of_time_while_the_process_was_frozen_do_not_open_the_breaker() {
+    let total = Duration::from_secs(3);
+    let gatekeeper = Gatekeeper::with(&["models.openai.timeouts.total=3s", "triage.breaker.open_for=60s"]).await;
+    gatekeeper.control(json!({"mode": "hang"})).await;
+    let places = gatekeeper.publish(records(0..IN_FLIGHT)).await;
+    let worker = gatekeeper.serve();
+    gatekeeper.calls_are_under_way(IN_FLIGHT).await;
+    worker.signal(Signal::SIGSTOP);
+    gatekeeper.control(json!({})).await;
+    // Every call's time passes while nobody is here.
+    tokio::time::sleep(total + Duration::from_secs(1)).await;
+    worker.signal(Signal::SIGCONT);
+    for end in gatekeeper.ends_of(&places).await {
+        assert_eq!(end.status, FeedbackStatus::Accepted, "{end:?}\n{}", gatekeeper.what_the_worker_said());
+    }
+    assert!(gatekeeper.ops().await.is_empty(), "the breaker did not move");
     gatekeeper.audit_finished().await;
 }

@@ -22,7 +22,7 @@ mod positions;
 mod reader;
 mod topics;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -152,13 +152,18 @@ impl Shared {
 
     fn watermarks(&self, partition: Partition) -> Result<Watermarks, BrowseError> {
         let topic = self.topics.of(partition, &self.consumer, self.timeout())?;
-        self.marks.of(&topic.name, partition, self.timeout())
+        self.marks.of(&topic.name, partition, self.timeout()).or_else(|error| {
+            // What is remembered may be gone, or be another topic by now, with fewer partitions.
+            self.topics()?;
+            self.topics.of(partition, &self.consumer, self.timeout())?;
+            Err(error)
+        })
     }
 
     fn read(&self, partition: Partition, from: u64, limit: ReadLimit) -> Result<Vec<Record>, BrowseError> {
         let topic = self.topics.of(partition, &self.consumer, self.timeout())?;
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let look = || self.marks.of(&topic.name, partition, self.timeout());
+        let look = || self.watermarks(partition);
         let out_of_range = |watermarks| BrowseError::OutOfRange { partition, from, watermarks };
         let end = match reader.known_end(partition, from) {
             Some(end) => end,
@@ -171,24 +176,43 @@ impl Shared {
             }
         };
         reader.read(&topic.name, partition, from, end, limit, self.timeout()).or_else(|error| {
-            // Retention may have been faster.
+            // Retention may have been faster, or the topic was created anew.
             let watermarks = look()?;
-            Err(if from < watermarks.log_start { out_of_range(watermarks) } else { error })
+            let readable = (watermarks.log_start..=watermarks.end).contains(&from);
+            Err(if readable { error } else { out_of_range(watermarks) })
         })
     }
 
     fn append(&self, records: &[OutRecord]) -> Result<Vec<Position>, BrowseError> {
-        let mut topic_ids = Vec::with_capacity(records.len());
+        let roles: BTreeSet<TopicRole> = records.iter().map(|record| record.topic).collect();
+        if roles.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Looked up, not remembered: a topic that was created anew has another id, and a position must not name the old one.
+        let topics = self.topics()?;
+        let topic = |role| topics.iter().find(|topic| topic.role == role);
         for record in records {
             let partition = Partition { topic: record.topic, number: record.partition };
-            topic_ids.push(self.topics.of(partition, &self.consumer, self.timeout())?.topic_id);
+            if topic(record.topic).is_none_or(|topic| partition.number >= topic.partitions) {
+                return Err(BrowseError::NoSuchPartition { partition });
+            }
         }
         let mut appender = self.appender.lock().unwrap_or_else(PoisonError::into_inner);
         let offsets = appender.append(&self.names, records)?;
-        let places = records.iter().zip(topic_ids).zip(offsets);
-        Ok(places
-            .map(|((record, topic_id), offset)| Position { topic_id, partition: record.partition, offset })
-            .collect())
+        let after = self.topics()?;
+        for role in roles {
+            if after.iter().find(|topic| topic.role == role).map(|topic| &topic.topic_id)
+                != topic(role).map(|topic| &topic.topic_id)
+            {
+                let why = "was created anew while records were written to it: whether they are in it is not known";
+                return Err(BrowseError::Unavailable(format!("{} {why}", self.names.name(role))));
+            }
+        }
+        let places = records.iter().zip(offsets).filter_map(|(record, offset)| {
+            let topic_id = topic(record.topic)?.topic_id.clone();
+            Some(Position { topic_id, partition: record.partition, offset })
+        });
+        Ok(places.collect())
     }
 
     fn positions(&self, group: &str) -> Result<Vec<CommittedPosition>, BrowseError> {

@@ -1,4 +1,7 @@
 //! Which topics of ours there are, remembered: every call names a partition, and most name one that was asked for before.
+//!
+//! What is remembered tells names and that a partition exists. It is no proof of a topic's id: that may change at any time,
+//! so whoever hands out positions looks.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -144,7 +144,8 @@ fn room_for_the_largest_record_with_its_envelope_is_asked_for() {
     // As brokers have it by default, and enough for what comes in.
     assert_eq!(World::good().with(TopicRole::Events, "max.message.bytes", "1048588"), []);
     let flaws = World::good().with(TopicRole::Events, "max.message.bytes", "3000000");
-    assert_eq!(flaws.len(), 4, "one for each tier");
+    assert_eq!(flaws.len(), 5, "one for each tier, and one for dead letters");
+    one(&flaws[4..], &["without its value", "log.kafka.max_message_bytes = 4500000"]);
     one(&flaws[..1], &["could not be deferred", "max.message.bytes=4500000"]);
 }
 

@@ -37,7 +37,9 @@ pub fn usual(entry: &Entry) -> Option<Outcome> {
         Entry::Lease { .. } => Some(Outcome::LeaseGranted),
         Entry::Answer { answer, .. } => Some(Outcome::Saved(Arc::clone(answer))),
         Entry::Verdict { verdict, .. } => Some(Outcome::Reached(Arc::clone(verdict))),
-        Entry::Defer { .. } | Entry::Release { .. } | Entry::Published { .. } | Entry::Restore(_) => Some(Outcome::Done),
+        Entry::Defer { .. } | Entry::Release { .. } | Entry::Published { .. } | Entry::Restore(_) => {
+            Some(Outcome::Done)
+        }
         _ => None,
     }
 }

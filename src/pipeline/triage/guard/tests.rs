@@ -5,10 +5,12 @@ use std::time::Duration;
 use super::super::answer::tests::good;
 use super::super::breaker::BreakerChange;
 use super::super::model::{CallError, Content, Reply};
-use super::super::testing::{Act, FakeLeases, Scripted, card, event, good_reply, position, reply, settings, tenant};
+use super::super::testing::{
+    Act, FakeLeases, Scripted, card, event, good_reply, position, presence, present, reply, settings, tenant,
+};
 use super::*;
 use crate::domain::answer::Abstention;
-use crate::domain::clock::{SystemClock, Timestamp};
+use crate::domain::clock::{HandClock, SystemClock, Timestamp};
 use crate::domain::identity::DedupeKey;
 use crate::domain::reason_code::ReasonCode as Code;
 
@@ -45,6 +47,7 @@ fn job() -> Job {
         tenant: Arc::new(tenant()),
         owner: position(),
         decide_by: Instant::now() + DECIDE_WITHIN,
+        presence: present(),
     }
 }
 
@@ -295,4 +298,102 @@ async fn retries_of_many_events_stay_within_the_budget() {
         answered(&guard, &FakeLeases::default()).await;
     }
     assert!((200..=200 + 20 + 10).contains(&gpt.calls()), "{}", gpt.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_failed_while_this_process_was_away_is_held_against_nobody_and_made_again() {
+    // More than trip a breaker, and more than the budget of retries has.
+    let events = 40;
+    for (act, decide_within, degraded) in [
+        ((|| Act::Hang) as fn() -> Act, DECIDE_WITHIN * 3, None),
+        (|| Act::SayAfter(Duration::from_secs(59), Err(SERVER)), DECIDE_WITHIN * 3, None),
+        (|| Act::Hang, DECIDE_WITHIN / 2, Some(Code::DeadlineExceeded)),
+    ] {
+        let gpt = remote((0..events).map(|_| act()));
+        let (guard, clock) = (Arc::new(guard(&[&gpt])), Arc::new(HandClock::default()));
+        let presence = presence(clock.clone());
+        let decide_by = Instant::now() + decide_within;
+        let running: Vec<_> = (0..events)
+            .map(|_| {
+                let (guard, job) = (guard.clone(), Job { decide_by, presence: presence.clone(), ..job() });
+                tokio::spawn(async move { guard.triage(job, &FakeLeases::default()).await })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        clock.forward(Duration::from_secs(20));
+        for task in running {
+            let Ok(Triaged::Answered(answer, _)) = task.await else { panic!("answered") };
+            assert_eq!(answer.degraded, degraded);
+        }
+        assert_eq!(guard.breakers()[0].1, BreakerState::Closed);
+    }
+}
+
+/// Grants after a while, or after an absence, the first time.
+struct Tardy {
+    first: Mutex<Option<Duration>>,
+    absence: Option<Arc<HandClock>>,
+    granted: FakeLeases,
+}
+
+impl Leases for Tardy {
+    fn acquire(
+        &self,
+        key: DedupeKey,
+        owner: &crate::domain::position::Position,
+        lasts: Duration,
+    ) -> futures_util::future::BoxFuture<'_, LeaseReply> {
+        let owner = owner.clone();
+        Box::pin(async move {
+            let late = self.first.lock().expect("not poisoned").take();
+            match (&self.absence, late) {
+                (Some(clock), Some(late)) => clock.forward(late),
+                (None, Some(late)) => tokio::time::sleep(late).await,
+                (_, None) => {}
+            }
+            self.granted.acquire(key, &owner, lasts).await
+        })
+    }
+
+    fn release(&self, key: DedupeKey, owner: &crate::domain::position::Position) {
+        self.granted.release(key, owner);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_call_starts_once_the_decision_is_due() {
+    for late in [Duration::ZERO, Duration::from_millis(1)] {
+        let leases =
+            Tardy { first: Mutex::new(Some(DECIDE_WITHIN + late)), absence: None, granted: FakeLeases::default() };
+        let gpt = remote([]);
+        let guard = guard(&[&gpt]);
+        let Triaged::Answered(answer, _) = guard.triage(job(), &leases).await else { panic!("answered") };
+        assert_eq!((answer.degraded, gpt.calls()), (Some(Code::DeadlineExceeded), 0));
+        assert_eq!((answer.tried[0].attempts, leases.granted.counts()), (0, (1, 1)));
+        assert_eq!(guard.breakers()[0].1, BreakerState::Closed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_ended_before_it_was_told_of_is_asked_for_again() {
+    let ended = card("gpt", true).hard_deadline + Duration::from_secs(6);
+    let leases = Tardy { first: Mutex::new(Some(ended)), absence: None, granted: FakeLeases::default() };
+    let gpt = remote([]);
+    let guard = guard(&[&gpt]);
+    let job = Job { decide_by: Instant::now() + DECIDE_WITHIN * 2, ..job() };
+    let Triaged::Answered(answer, _) = guard.triage(job, &leases).await else { panic!("answered") };
+    assert_eq!((answer.degraded, gpt.calls(), leases.granted.counts()), (None, 1, (2, 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_from_before_an_absence_is_asked_for_again_before_anything_is_paid() {
+    let clock = Arc::new(HandClock::default());
+    let first = Mutex::new(Some(Duration::from_secs(2)));
+    let leases = Tardy { first, absence: Some(clock.clone()), granted: FakeLeases::default() };
+    let gpt = remote([]);
+    let guard = guard(&[&gpt]);
+    let Triaged::Answered(answer, _) = guard.triage(Job { presence: presence(clock), ..job() }, &leases).await else {
+        panic!("answered")
+    };
+    assert_eq!((answer.degraded, gpt.calls(), leases.granted.counts()), (None, 1, (2, 1)));
 }

@@ -1,0 +1,112 @@
+//! The loop over a log of hand-fed happenings, with time moved by hand.
+
+use std::time::Duration;
+
+use super::*;
+use crate::domain::clock::{Clock as _, HandClock};
+use crate::domain::record::Record;
+use crate::pipeline::dedupe::no_ledger::NoLedger;
+use crate::pipeline::log::{Assignment, Epoch, LogAdapterEnd, channels};
+use crate::pipeline::road::testing::{EVENTS, fixtures};
+use crate::pipeline::triage::testing::{Scripted, card, event};
+
+struct Running {
+    clock: Arc<HandClock>,
+    model: Arc<Scripted>,
+    end: LogAdapterEnd,
+    _stop: watch::Sender<Stop>,
+    task: tokio::task::JoinHandle<Result<Ended, RunError>>,
+}
+
+impl Running {
+    async fn start() -> Self {
+        let (clock, model) = (Arc::new(HandClock::default()), Arc::new(Scripted::new(card("gpt", true), [])));
+        let fixtures = Fixtures { clock: clock.clone(), ..fixtures(&[], model.clone()) };
+        let (log, end) = channels(8);
+        let (stop, stopped) = watch::channel(Stop::No);
+        let (_, asides) = mpsc::unbounded_channel();
+        let outside = Outside {
+            log,
+            ledger: Arc::new(NoLedger::new(clock.clone())),
+            ledger_batch_max_entries: 100,
+            asides,
+            stop: stopped,
+            until_idle: false,
+            on_health: Arc::new(|_, _| {}),
+        };
+        let task = tokio::spawn(run(fixtures, outside));
+        let running = Self { clock, model, end, _stop: stop, task };
+        running.assign().await;
+        running
+    }
+
+    async fn say(&self, happening: Happening) {
+        self.end.happenings.send(happening).await.expect("it listens");
+    }
+
+    async fn assign(&self) {
+        let assignment = Assignment {
+            partition: EVENTS,
+            topic_id: "t".to_owned(),
+            committed: None,
+            metadata: String::new(),
+            log_start: 0,
+        };
+        self.say(Happening::Assigned { epoch: Epoch(1), partitions: vec![assignment] }).await;
+    }
+
+    /// An event that wants a call.
+    async fn read(&self, offset: u64) {
+        let mut event = event("Charged twice", "I was charged twice");
+        (event.event_id, event.ticket_id) = (format!("e-{offset}"), format!("t-{offset}"));
+        let key = format!("{}|{}", event.tenant_id, event.ticket_id);
+        let record = Record {
+            offset,
+            timestamp: self.clock.now(),
+            key: Some(key.into()),
+            value: Some(serde_json::to_vec(&event).expect("an event is JSON").into()),
+            headers: Vec::new(),
+        };
+        self.say(Happening::Records { epoch: Epoch(1), partition: EVENTS, records: vec![record] }).await;
+    }
+
+    async fn calls_after(&self, millis: u64) -> usize {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        assert!(!self.task.is_finished());
+        self.model.calls()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_loops_own_absence_holds_paid_calls_before_the_log_says_a_word() {
+    let running = Running::start().await;
+    running.read(0).await;
+    assert_eq!(running.calls_after(100).await, 1);
+    // While nobody ran these came, and the assignment says nothing of what is ours now.
+    running.clock.forward(Duration::from_secs(20));
+    running.assign().await;
+    running.read(1).await;
+    assert_eq!(running.calls_after(1_900).await, 1);
+    assert_eq!(running.calls_after(200).await, 2, "it waits no longer than away_hold");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_wait_is_no_absence() {
+    let running = Running::start().await;
+    for _ in 0..30 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        running.clock.forward(Duration::from_millis(500));
+    }
+    running.read(0).await;
+    assert_eq!(running.calls_after(100).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_log_assigns_after_it_spoke_of_the_absence_is_ours() {
+    let running = Running::start().await;
+    running.clock.forward(Duration::from_secs(20));
+    running.say(Happening::Away { silent: Duration::from_secs(20) }).await;
+    running.assign().await;
+    running.read(0).await;
+    assert_eq!(running.calls_after(100).await, 1);
+}

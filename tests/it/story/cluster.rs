@@ -1,0 +1,225 @@
+//! The processor on a Kafka cluster: one that takes less than a record has, and one that goes away.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use gatekeeper::adapters::kafka::KafkaBrowser;
+use gatekeeper::domain::dead_letter::DeadLetter;
+use gatekeeper::domain::feedback::EventFeedback;
+use gatekeeper::domain::identity::hex;
+use gatekeeper::domain::position::{Partition, TopicRole};
+use gatekeeper::domain::record::OutRecord;
+use gatekeeper::operations::log_browser::{LogBrowser, ReadLimit};
+use gatekeeper::pipeline::schema_set::SchemaSet;
+use gatekeeper::settings::{LoadOptions, Settings, load};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use super::gatekeeper::{Running, program};
+use super::tickets::{event, record};
+use super::waiting::{free_port, health_within, of, ready};
+
+const ALL: ReadLimit = ReadLimit { max_records: 1_000, max_bytes: 64 << 20 };
+
+/// An installation with topics of its own.
+struct OnKafka {
+    folder: TempDir,
+    sets: Vec<String>,
+    settings: Settings,
+}
+
+impl OnKafka {
+    fn new(broker: &str, sets: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let prefix = format!("story-{}", uuid::Uuid::new_v4());
+        let mut all = vec![
+            "log.kind=kafka".to_owned(),
+            format!("log.kafka.bootstrap_servers={broker}"),
+            format!("log.kafka.transactional_id={prefix}-1"),
+            format!("log.kafka.group_id={prefix}"),
+            "log.kafka.partitions=1".to_owned(),
+            format!("topics.deferred={prefix}.deferred.{{tier}}"),
+            format!("ledger.url=sqlite:{}", folder.path().join("ledger.db").display()),
+            "tenants.unknown=default".to_owned(),
+            "http.enabled=false".to_owned(),
+            "telemetry.log_format=json".to_owned(),
+        ];
+        for role in ["events", "human_feedback", "decisions", "feedback", "decision_reviews", "dead_letters"] {
+            all.push(format!("topics.{role}={prefix}.{role}"));
+        }
+        all.extend(["decisions_shadow", "ops"].map(|role| format!("topics.{role}={prefix}.{role}")));
+        all.extend(sets.iter().map(|set| (*set).to_owned()));
+        let options = LoadOptions { sets: all.clone(), ..LoadOptions::default() };
+        Self { folder, sets: all, settings: load(&options).expect("settings of a test").settings }
+    }
+
+    async fn browser(&self) -> KafkaBrowser {
+        KafkaBrowser::open(&self.settings.log.kafka, &self.settings.topics).await.expect("clients are made")
+    }
+
+    fn serve(&self, arguments: &[&str]) -> Running {
+        let log = std::fs::File::create(self.worker_log()).expect("the folder is there");
+        let mut command = Command::new(program());
+        command.arg("serve").args(arguments).current_dir(self.folder.path()).stdout(Stdio::null()).stderr(log);
+        for set in &self.sets {
+            command.arg("--set").arg(set);
+        }
+        Running::start(&mut command, "the processor")
+    }
+
+    fn worker_log(&self) -> PathBuf {
+        self.folder.path().join("worker.log")
+    }
+
+    fn what_the_worker_said(&self) -> String {
+        std::fs::read_to_string(self.worker_log()).unwrap_or_default()
+    }
+
+    async fn decoded<T: DeserializeOwned>(&self, browser: &KafkaBrowser, topic: TopicRole, schema: &str) -> Vec<T> {
+        let schemas = SchemaSet::new(&self.settings.schemas).expect("ids of a test");
+        let records = browser.read(Partition { topic, number: 0 }, 0, ALL).await.expect("it is readable");
+        records
+            .iter()
+            .map(|record| schemas.read(schema, record.value.as_deref().unwrap_or_default()).expect("a record of ours"))
+            .collect()
+    }
+
+    /// A topic as brokers make it if nobody says otherwise: 1 MiB a batch.
+    async fn create_by_hand(&self, topic: &str) {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.settings.log.kafka.bootstrap_servers)
+            .create()
+            .expect("an admin client");
+        let topic = NewTopic::new(topic, 1, TopicReplication::Fixed(1));
+        let created = admin.create_topics([&topic], &AdminOptions::new()).await.expect("an answer");
+        assert!(created.iter().all(Result::is_ok), "{created:?}");
+    }
+}
+
+fn to_the_only_partition(event: &serde_json::Value) -> OutRecord {
+    OutRecord { partition: 0, ..record(event) }
+}
+
+/// Bytes that are no event, and that no compression makes fewer.
+fn noise(bytes: usize) -> OutRecord {
+    let mut state = 1_u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    let value: Vec<u8> = std::iter::repeat_with(next).take(bytes).collect();
+    OutRecord { value: Some(value.into()), ..to_the_only_partition(&event(1)) }
+}
+
+fn broker() -> String {
+    std::env::var("GATEKEEPER_TEST_KAFKA").expect("GATEKEEPER_TEST_KAFKA says where a broker is")
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn a_rejected_record_of_more_than_a_megabyte_has_one_dead_letter_and_holds_nobody_up() {
+    let large = noise(1_200_000);
+    let value = large.value.clone().expect("noise");
+    for by_hand in [false, true] {
+        let kafka = OnKafka::new(&broker(), &[]);
+        if by_hand {
+            kafka.create_by_hand(&kafka.settings.topics.dead_letters).await;
+        }
+        let browser = kafka.browser().await;
+        browser.create_topics().await.expect("topics");
+        let records = vec![to_the_only_partition(&event(0)), large.clone(), to_the_only_partition(&event(2))];
+        browser.append(records).await.expect("the events topic takes it");
+        let ended = kafka.serve(&["--until-idle"]).ended_within(Duration::from_secs(90)).await;
+        assert!(ended.success(), "{}", kafka.what_the_worker_said());
+
+        let ends: Vec<EventFeedback> = kafka.decoded(&browser, TopicRole::Feedback, "EventFeedback").await;
+        let mut codes: Vec<_> = ends.iter().map(|end| end.reason_code.as_str()).collect();
+        codes.sort_unstable();
+        assert_eq!((codes.len(), codes.contains(&"PAYLOAD_TOO_LARGE")), (3, true), "{codes:?}");
+        let letters: Vec<DeadLetter> = kafka.decoded(&browser, TopicRole::DeadLetters, "DeadLetter").await;
+        let [letter] = &letters[..] else { panic!("one dead letter, not {}", letters.len()) };
+        assert_eq!((letter.origin_topic.as_str(), letter.origin_offset), (kafka.settings.topics.events.as_str(), 1));
+        let (kept, sha256) = (letter.value.as_ref().map(|value| &value.0[..]), letter.value_sha256.as_deref());
+        if by_hand {
+            assert_eq!((kept, sha256), (None, Some(hex(&Sha256::digest(&value)).as_str())));
+        } else {
+            assert!(kept == Some(&value[..]) && sha256.is_none(), "a topic of ours has room for all of it");
+        }
+    }
+}
+
+/// A broker that is ours alone, to be frozen without harm to others.
+struct OwnBroker {
+    env_file: PathBuf,
+    address: String,
+    services: String,
+    _folder: TempDir,
+}
+
+impl OwnBroker {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let env_file = folder.path().join("services.env");
+        let started = Self::script("start").args(["--kafka", "--env-file"]).arg(&env_file).output().expect("it runs");
+        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+        let text = std::fs::read_to_string(&env_file).expect("it was written");
+        let value = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(&format!("export {name}=")));
+            line.expect("it is set").trim_matches('\'').to_owned()
+        };
+        let (address, services) = (value("GATEKEEPER_TEST_KAFKA"), value("GATEKEEPER_TEST_SERVICES"));
+        Self { env_file, address, services, _folder: folder }
+    }
+
+    fn script(name: &str) -> Command {
+        Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services").join(name))
+    }
+
+    fn befalls(&self, action: &str) {
+        let mut command = Self::script("fault");
+        command.args([action, "kafka"]).env("GATEKEEPER_TEST_SERVICES", &self.services);
+        assert!(command.status().expect("it runs").success(), "{action}");
+    }
+}
+
+impl Drop for OwnBroker {
+    fn drop(&mut self) {
+        let stopped = Self::script("stop").arg(&self.env_file).status();
+        assert!(std::thread::panicking() || stopped.is_ok_and(|status| status.success()), "the broker is left behind");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn a_cluster_that_goes_away_is_seen_in_health_and_seen_again_when_it_is_back() {
+    // As long as two questions may take, and a busy machine.
+    let bound = Duration::from_secs(30);
+    let own = OwnBroker::start();
+    let http = free_port();
+    let kafka = OnKafka::new(&own.address, &["http.enabled=true", &format!("http.bind=127.0.0.1:{http}")]);
+    let browser = kafka.browser().await;
+    browser.create_topics().await.expect("topics");
+    let _worker = kafka.serve(&[]);
+    let is = |state: &'static str| move |report: &serde_json::Value| of(report, "log")["state"] == state;
+    let answers = |report: &serde_json::Value| is("up")(report) && of(report, "log")["latency_ms"].is_f64();
+    health_within(Duration::from_secs(60), http, "the log answers", answers).await;
+    assert_eq!(ready(http).await, 200);
+
+    own.befalls("freeze");
+    let report = health_within(bound, http, "the log is down", is("down")).await;
+    let why = of(&report, "log")["last_error"].as_str().unwrap_or_default().to_owned();
+    assert!(why.contains("does not answer"), "{report:#}");
+    assert_eq!(ready(http).await, 503);
+
+    own.befalls("thaw");
+    let report = health_within(bound, http, "the log is back", is("up")).await;
+    assert_eq!(of(&report, "log")["last_error"], why.as_str(), "the last error is kept");
+    assert_eq!(ready(http).await, 200);
+    browser.append(vec![to_the_only_partition(&event(0))]).await.expect("it is back");
+    health_within(bound, http, "it stays up", is("up")).await;
+}
