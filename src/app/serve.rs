@@ -12,6 +12,7 @@ use super::opening::{Opening, Patience};
 use super::shutdown;
 use super::wiring::{self, Parts};
 use super::writers::LedgerWriters;
+use crate::adapters::kafka;
 use crate::cli::{ServeArgs, SettingsArgs};
 use crate::domain::clock::Clock;
 use crate::domain::ops_event::{OpsEvent, OpsKind};
@@ -20,10 +21,11 @@ use crate::http::{self, Health, State};
 use crate::pipeline::dedupe::ledger::Ledger;
 use crate::pipeline::log::LogPort;
 use crate::pipeline::publish::Publisher;
-use crate::pipeline::run_loop::{self, DATABASE, Outside, Stop};
+use crate::pipeline::run_loop::{self, DATABASE, HealthListener, Outside, Stop};
 use crate::pipeline::triage::breaker::{self, BreakerChange};
 use crate::settings::http::Http;
 use crate::settings::ledger;
+use crate::settings::log::LogKind;
 use crate::telemetry::happenings::{BreakerChanged, BreakerState};
 use crate::telemetry::recorder::{self, MetricsHandle};
 use crate::telemetry::{logging, tenant_labels};
@@ -35,6 +37,9 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
     let health = Health::new();
     let dependencies = if parts.settings.ledger.enabled { &["log", DATABASE][..] } else { &["log"] };
     for dependency in dependencies {
+        health.expect(dependency, true);
+    }
+    for dependency in of_a_cluster(parts.settings.log.kind) {
         health.expect(dependency, true);
     }
     let metrics = recorder::install()?;
@@ -67,16 +72,7 @@ async fn work(parts: &Parts, serve: ServeArgs, health: &Health, stop: watch::Rec
         asides,
         stop,
         until_idle: serve.until_idle,
-        on_health: {
-            let (health, has_database) = (health.clone(), parts.settings.ledger.enabled);
-            Arc::new(move |dependency, state| {
-                if dependency == DATABASE && !has_database {
-                    return;
-                }
-                let state = state.map_or_else(|error| State::Down { error }, |latency| State::Up { latency });
-                health.set(dependency, state);
-            })
-        },
+        on_health: told_to(parts, health),
     };
     let ended = run_loop::run(parts.fixtures(guard, incarnation), outside).await;
     retention.abort();
@@ -101,7 +97,12 @@ async fn open(
         let Some(()) = opening.of(DATABASE, of_ledger, || parts.prepare_ledger()).await? else { return Ok(None) };
     }
     let writers = parts.settings.ledger.enabled.then(|| Arc::new(LedgerWriters::new()));
-    let Some(log) = opening.of("log", of_log, || parts.log(writers.clone())).await? else { return Ok(None) };
+    let on_health = told_to(parts, &opening.health);
+    let log = opening.of("log", of_log, || parts.log(writers.clone(), on_health.clone())).await?;
+    let Some(log) = log else { return Ok(None) };
+    for dependency in of_a_cluster(parts.settings.log.kind) {
+        opening.health.set(dependency, State::Up { latency: None });
+    }
     let Some(writers) = writers else {
         return Ok(Some((log, parts.ledger(incarnation, true).await?)));
     };
@@ -110,6 +111,25 @@ async fn open(
     parts.bind(&*ledger).await?;
     writers.ask(ledger.clone());
     Ok(Some((log, ledger)))
+}
+
+/// What dependencies say of themselves, as health.
+fn told_to(parts: &Parts, health: &Health) -> HealthListener {
+    let (health, has_database) = (health.clone(), parts.settings.ledger.enabled);
+    Arc::new(move |dependency, state| {
+        if dependency != DATABASE || has_database {
+            let state = state.map_or_else(|error| State::Down { error }, |latency| State::Up { latency });
+            health.set(dependency, state);
+        }
+    })
+}
+
+/// A cluster's reader and writer, which speak for themselves.
+fn of_a_cluster(log: LogKind) -> &'static [&'static str] {
+    match log {
+        LogKind::Kafka => &[kafka::READING, kafka::WRITING],
+        LogKind::Embedded => &[],
+    }
 }
 
 /// Metrics and health, while the processor runs.

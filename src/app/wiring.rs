@@ -24,6 +24,7 @@ use crate::pipeline::ingest::Ingest;
 use crate::pipeline::log::LogPort;
 use crate::pipeline::publish::Publisher;
 use crate::pipeline::road::Fixtures;
+use crate::pipeline::run_loop::HealthListener;
 use crate::pipeline::schema_set::SchemaSet;
 use crate::pipeline::triage::breaker::Listener;
 use crate::pipeline::triage::guard::Guard;
@@ -125,7 +126,7 @@ impl Parts {
     }
 
     /// The log as a processor reads it. `writers`: remembers who owned a partition; without it only commits do.
-    pub async fn log(&self, writers: Option<Arc<LedgerWriters>>) -> anyhow::Result<LogPort> {
+    pub async fn log(&self, writers: Option<Arc<LedgerWriters>>, on_health: HealthListener) -> anyhow::Result<LogPort> {
         match self.settings.log.kind {
             LogKind::Embedded => {
                 let reading = Reading {
@@ -154,6 +155,7 @@ impl Parts {
                         by_commit: codec::writer_of,
                         elsewhere: writers.map(|writers| writers as Arc<dyn kafka::Writers>),
                     },
+                    on_reach: Arc::new(move |what, state| on_health(what, state.map(|()| None))),
                 };
                 KafkaLog::open_processor(&self.settings.log.kafka, &self.settings.topics, reading)
                     .await

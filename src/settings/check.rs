@@ -4,6 +4,7 @@
 //! first. Rules about one tenant stand in [`super::tenants`].
 
 mod cluster;
+mod cluster_security;
 
 use std::collections::BTreeSet;
 
@@ -57,6 +58,7 @@ pub fn check(settings: &Settings, profile: Profile) -> Vec<Violation> {
     schemas(&settings.schemas, &mut broken);
     stores(&settings.log.embedded, &settings.ledger, &mut broken);
     cluster::check(settings, &mut broken);
+    cluster_security::check(&settings.log.kafka.security, &mut broken);
     pipeline(settings, &mut broken);
     models(settings, &mut broken);
     chain(settings, &mut broken);
@@ -329,7 +331,7 @@ fn production(settings: &Settings, broken: &mut Vec<Violation>) {
         refuse(key("ledger.enabled"), "there would be no dedupe and no saved answers");
     }
     if cluster::is_plaintext(settings) {
-        refuse(key("log.kafka.client"), "tickets would leave this machine without TLS (security.protocol)");
+        refuse(key("log.kafka.security.protocol"), "tickets would leave this machine without TLS");
     }
     if settings.log.kind == LogKind::Kafka && settings.log.kafka.replication_factor < 3 {
         refuse(key("log.kafka.replication_factor"), "losing one broker would lose records or stop the work");

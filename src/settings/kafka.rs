@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::kafka_security::Security;
+
 /// The cluster.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +64,8 @@ pub struct Kafka {
     /// Records older than this go; deferred ones stay until they are read.
     #[serde(with = "humantime_serde")]
     pub retention: Duration,
+    /// How the connection is protected, and who we are to the cluster.
+    pub security: Security,
     /// Raw properties of librdkafka, checked against those that the promises rest on.
     pub client: BTreeMap<String, String>,
 }
@@ -75,41 +79,3 @@ pub enum GroupProtocol {
     /// The broker's `range` assignor (KIP-848); brokers from 4.0 on.
     Consumer,
 }
-
-/// Properties that may not be set by hand, and why.
-pub const DENIED: &[(&str, &str)] = &[
-    ("bootstrap.servers", "it is log.kafka.bootstrap_servers"),
-    ("metadata.broker.list", "it is log.kafka.bootstrap_servers"),
-    ("group.id", "it is log.kafka.group_id"),
-    ("transactional.id", "it is log.kafka.transactional_id"),
-    ("group.instance.id", "it is log.kafka.transactional_id"),
-    ("group.protocol", "it is log.kafka.group_protocol"),
-    ("group.remote.assignor", "co-read topics are assigned together by range only"),
-    ("partition.assignment.strategy", "co-read topics are assigned together by range only"),
-    ("session.timeout.ms", "it is log.kafka.session_timeout"),
-    ("heartbeat.interval.ms", "it is log.kafka.heartbeat_interval"),
-    ("max.poll.interval.ms", "it is log.kafka.max_poll_interval"),
-    ("transaction.timeout.ms", "it is log.kafka.transaction_timeout"),
-    ("message.max.bytes", "it is log.kafka.max_message_bytes"),
-    ("enable.auto.commit", "offsets move only inside the transaction that carries their outputs"),
-    ("auto.commit.enable", "offsets move only inside the transaction that carries their outputs"),
-    ("auto.commit.interval.ms", "offsets move only inside the transaction that carries their outputs"),
-    ("enable.auto.offset.store", "offsets move only inside the transaction that carries their outputs"),
-    ("auto.offset.reset", "a lost position stops the processor; it never jumps"),
-    ("isolation.level", "what was not committed is not read"),
-    ("enable.partition.eof", "the end of a partition must be known"),
-    ("enable.idempotence", "transactions are idempotent, always"),
-    ("acks", "a record counts when all replicas have it"),
-    ("request.required.acks", "a record counts when all replicas have it"),
-    ("max.in.flight", "order and idempotence rest on it"),
-    ("max.in.flight.requests.per.connection", "order and idempotence rest on it"),
-    ("enable.gapless.guarantee", "a transaction must fail as a whole"),
-    ("retries", "librdkafka retries idempotently until the transaction's time is over"),
-    ("message.send.max.retries", "librdkafka retries idempotently until the transaction's time is over"),
-    ("message.timeout.ms", "it is log.kafka.transaction_timeout"),
-    ("delivery.timeout.ms", "it is log.kafka.transaction_timeout"),
-    ("enable.ssl.certificate.verification", "verification cannot be switched off"),
-    ("ssl.endpoint.identification.algorithm", "verification cannot be switched off"),
-    ("allow.auto.create.topics", "topics are created by `gatekeeper topics --create` only"),
-    ("test.mock.num.brokers", "an imitation of a broker keeps no promise"),
-];

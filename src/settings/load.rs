@@ -11,7 +11,7 @@ use toml::{Table, Value};
 use super::Settings;
 use super::check::{self, Profile};
 use super::layers::{KeyPath, Layer, Origin, Tree, defaults};
-use super::problem::{Problem, SettingsError, is_secret, line_of, shown};
+use super::problem::{Problem, SettingsError, is_property, is_secret, line_of, shown};
 use super::secret_sources;
 use super::secrets::Secrets;
 use super::typing::{problem_at, typed};
@@ -165,8 +165,9 @@ fn resolve_secrets(tree: &mut Tree, environment: &[(String, String)], problems: 
     let rules = rules(tree.root())
         .or_else(|| rules(&defaults()))
         .expect("the defaults have rules for secrets, checked by a test");
-    let secrets: Vec<(KeyPath, Origin)> =
-        tree.origins().filter(|(key, _)| is_secret(key)).map(|(key, origin)| (key.clone(), origin.clone())).collect();
+    // Of librdkafka's none is taken, so none is looked for.
+    let secrets = tree.origins().filter(|(key, _)| is_secret(key) && !is_property(key));
+    let secrets: Vec<(KeyPath, Origin)> = secrets.map(|(key, origin)| (key.clone(), origin.clone())).collect();
     for (key, origin) in secrets {
         // A key of digits only is TOML's number, but text all the same.
         let reference = match (tree.get(&key), origin.text.clone()) {
@@ -296,6 +297,13 @@ mod tests {
             "models.openai.base_url = 'https://user:sk-hidden-secret@host/v1'",
             "models.openai.api_key = 'sk-hidden-secret'\nmodels.openai.model = 5",
             "models.openai.api_key = 'hidden'",
+            "log.kafka.security.password = ['sk-hidden-secret']",
+            "log.kafka.security = 'sk-hidden-secret'",
+            "[log.kafka.client]\n\"sasl.password\" = 'sk-hidden-secret'",
+            "[log.kafka.client]\n\"ssl.key.pem\" = 'sk-hidden-secret'",
+            "[log.kafka.client]\n\"sasl.oauthbearer.config\" = 'sk-hidden-secret'",
+            "[log.kafka.client]\n\"SASL.password\" = 'sk-hidden-secret'",
+            "[log.kafka.client]\nsasl = { password = 'sk-hidden-secret' }",
         ];
         // A secret of digits that lost its quotes: the type's own error would repeat it.
         let digits = with_file("models.openai.api_key = 8642097531").expect_err("a number");

@@ -7,6 +7,8 @@
 pub mod check;
 pub mod http;
 pub mod kafka;
+pub mod kafka_denied;
+pub mod kafka_security;
 pub mod layers;
 pub mod ledger;
 pub mod ledger_url;

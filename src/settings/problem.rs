@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use toml::Value;
 
+use super::kafka_denied;
 use super::layers::{KeyPath, Layer};
 
 /// Why there are no settings. All of it is the operator's to mend: nothing is tried again.
@@ -92,13 +93,26 @@ fn list(problems: &[Problem]) -> String {
     }
 }
 
-/// Whether the value of this key is a secret.
+/// Whether the value of this key is a secret. A property of librdkafka's that may be one is refused where it stands
+/// ([`kafka_denied`]), and its value is not shown then either.
 #[must_use]
 pub fn is_secret(key: &KeyPath) -> bool {
+    if is_property(key) {
+        return kafka_denied::is_of_security(&key.0[PROPERTIES.len()..].join("."));
+    }
     ["api_key", "password", "token", "secret"].iter().any(|secret| {
         let name = key.name().to_ascii_lowercase();
         name.strip_suffix(secret).is_some_and(|rest| rest.is_empty() || rest.ends_with(['_', '.']))
     })
+}
+
+/// Where librdkafka's own properties stand.
+const PROPERTIES: [&str; 3] = ["log", "kafka", "client"];
+
+/// Whether it is librdkafka's and not ours.
+#[must_use]
+pub fn is_property(key: &KeyPath) -> bool {
+    key.0.len() > PROPERTIES.len() && key.0.iter().zip(PROPERTIES).all(|(segment, name)| segment == name)
 }
 
 /// A value as it may be shown: secrets masked, and what stands before the `@` of a URL.
@@ -182,10 +196,16 @@ mod tests {
             "http.auth.token",
             "client_secret",
             "DB_PASSWORD",
-            "log.kafka.client.sasl.password",
+            "log.kafka.security.key_password",
+            "log.kafka.security.oauth.client_secret",
         ] {
             assert!(is_secret(&KeyPath::dotted(key)), "{key}");
         }
+        let property = |name| KeyPath::dotted("log.kafka.client").join(name);
+        for name in ["sasl.password", "ssl.key.pem", "sasl.oauthbearer.config", "SSL.key.pem"] {
+            assert!(is_secret(&property(name)), "{name}");
+        }
+        assert!(!is_secret(&property("client.rack")));
         for key in ["models.x.max_completion_tokens", "secrets.min_length", "log.path"] {
             assert!(!is_secret(&KeyPath::dotted(key)), "{key}");
         }

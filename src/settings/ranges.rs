@@ -97,6 +97,7 @@ fn durations(settings: &Settings) -> Vec<(&'static str, Duration, Duration, Dura
         ("log.kafka.revoke_deadline", kafka.revoke_deadline, MILLISECOND, HOUR / 60),
         ("log.kafka.fence_after", kafka.fence_after, 100 * MILLISECOND, HOUR / 60),
         ("log.kafka.retention", kafka.retention, SECOND, YEARS),
+        ("log.kafka.security.oauth.timeout", kafka.security.oauth.timeout, 100 * MILLISECOND, HOUR / 60),
         ("log.embedded.retention_interval", log.retention_interval, SECOND, 24 * HOUR),
         ("log.embedded.busy_timeout", log.busy_timeout, MILLISECOND, 60 * SECOND),
         ("ledger.start_patience", ledger.start_patience, Duration::ZERO, 24 * HOUR),

@@ -13,8 +13,19 @@ use super::models::{Local, Model, OpenAi};
 use super::problem::{Problem, is_secret, nearest, shown};
 
 /// Keys that exist though they have no default. `*`: any model.
-const OPTIONAL: [&str; 6] = [
+const OPTIONAL: [&str; 17] = [
     "log.kafka.transactional_id",
+    "log.kafka.security.username",
+    "log.kafka.security.password",
+    "log.kafka.security.ca_file",
+    "log.kafka.security.certificate_file",
+    "log.kafka.security.key_file",
+    "log.kafka.security.key_password",
+    "log.kafka.security.oauth.token_endpoint",
+    "log.kafka.security.oauth.client_id",
+    "log.kafka.security.oauth.client_secret",
+    "log.kafka.security.oauth.scope",
+    "log.kafka.security.oauth.ca_file",
     "tenants.directory",
     "triage.prompts",
     "ledger.postgres.password",

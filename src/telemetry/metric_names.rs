@@ -44,6 +44,9 @@ metric_names! {
     Gauge READ_AHEAD = "gatekeeper_read_ahead_records", Count, "Records read from the cluster that the road has no room for yet.";
     Gauge READ_AHEAD_MAX = "gatekeeper_read_ahead_records_max", Count, "Most there may be (log.kafka.read_ahead_records, for each partition).";
     Counter KAFKA_TROUBLES = "gatekeeper_kafka_troubles_total", Count, "Errors that clients of the cluster met, by client and librdkafka's code.";
+    Counter KAFKA_REFUSALS = "gatekeeper_kafka_refusals_total", Count, "Times the cluster did not let a client in, by client and reason.";
+    Counter KAFKA_TOKENS = "gatekeeper_kafka_tokens_total", Count, "Tokens asked for, by outcome: renewed, failed.";
+    Gauge KAFKA_TOKEN_ENDS = "gatekeeper_kafka_token_ends_timestamp_seconds", Seconds, "When the token for the cluster ends, since the epoch.";
     Counter PRODUCERS_REPLACED = "gatekeeper_producers_replaced_total", Count, "Producers dropped because they saw trouble; fenced: by another process.";
     Counter COMMITS_LOOKED_UP = "gatekeeper_commits_looked_up_total", Count, "Commits without an answer whose outcome was looked up, by whether they stand.";
     Counter ORPHANS_FENCED = "gatekeeper_orphans_fenced_total", Count, "Open transactions of dead writers that were ended.";

@@ -9,6 +9,7 @@ mod one_cluster;
 mod one_file;
 mod orphans;
 mod road;
+mod secured;
 mod speed;
 
 use std::collections::BTreeSet;

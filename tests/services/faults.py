@@ -1,7 +1,7 @@
 """What can befall one running service: it dies, it freezes, it comes back. For fault tests, also as the command `fault`.
 
 Every function takes the path of the state file (GATEKEEPER_TEST_SERVICES) and a name from it: `kafka`, `kafka3-1` to
-`kafka3-3`, `postgres`, `registry`.
+`kafka3-3`, `kafka-secure`, `tokens`, `postgres`, `registry`.
 """
 
 import contextlib

@@ -17,16 +17,22 @@ import tempfile
 import threading
 import time
 
-from . import kafka, packages, postgres, process, registry
+from . import kafka, kafka_secure, packages, postgres, process, registry
 
 # What can be chosen: the variable that says where it is, what must be installed, how it starts.
 CHOICES = {
     "kafka": ("GATEKEEPER_TEST_KAFKA", kafka.prepare, kafka.start_one),
     "kafka3": ("GATEKEEPER_TEST_KAFKA3", kafka.prepare, kafka.start_three),
+    "kafka-secure": ("GATEKEEPER_TEST_KAFKA_SECURE", kafka_secure.prepare, kafka_secure.start),
     "postgres": ("GATEKEEPER_TEST_POSTGRES", postgres.prepare, postgres.start),
     "registry": ("GATEKEEPER_TEST_REGISTRY", registry.prepare, registry.start),
 }
-IS_READY = {"kafka": kafka.is_ready, "postgres": postgres.is_ready, "registry": registry.is_ready}
+IS_READY = {
+    "kafka": kafka.is_ready,
+    "tokens": kafka_secure.tokens_ready,
+    "postgres": postgres.is_ready,
+    "registry": registry.is_ready,
+}
 STATE = "GATEKEEPER_TEST_SERVICES"
 
 
@@ -56,7 +62,7 @@ def add_choices(parser):
 
 
 def chosen(arguments):
-    return [name for name in CHOICES if getattr(arguments, name)]
+    return [name for name in CHOICES if getattr(arguments, name.replace("-", "_"))]
 
 
 def start(names):

@@ -34,16 +34,19 @@ def start_three(folder, adopt):
     return start_cluster(folder, adopt, ["kafka3-1", "kafka3-2", "kafka3-3"], heap_mb=384)
 
 
-def start_cluster(folder, adopt, names, heap_mb):
-    """Starts a broker for each name; answers its bootstrap servers. `adopt` is told of each before it is waited for."""
+def start_cluster(folder, adopt, names, heap_mb, more=lambda node: {}, flags=(), format_flags=()):
+    """Starts a broker for each name; answers its bootstrap servers. `adopt` is told of each before it is waited for.
+
+    `more` are properties of a node besides the usual ones, `flags` the JVM's, `format_flags` those of formatting.
+    """
     count = len(names)
     ports = process.free_ports(2 * count)
     nodes = [{"id": at + 1, "listener": ports[at], "controller": ports[count + at]} for at in range(count)]
     cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
     # An id that began with `-` would be read as a flag.
     cluster = "k" + cluster[1:]
-    brokers = [broker(folder / name, name, node, nodes, heap_mb) for name, node in zip(names, nodes)]
-    formats = [(each, format_storage(each, cluster)) for each in brokers]
+    brokers = [broker(folder / name, name, node, nodes, heap_mb, flags, more(node)) for name, node in zip(names, nodes)]
+    formats = [(each, format_storage(each, cluster, format_flags)) for each in brokers]
     for each, formatting in formats:
         if formatting.wait() != 0:
             raise process.ServiceFailed(f"{each['name']}: its storage was not formatted\n{process.tail(each['log'])}")
@@ -55,16 +58,16 @@ def start_cluster(folder, adopt, names, heap_mb):
     return ",".join(f"127.0.0.1:{node['listener']}" for node in nodes)
 
 
-def broker(home, name, node, nodes, heap_mb):
+def broker(home, name, node, nodes, heap_mb, flags=(), more=None):
     """A broker's folder, and its description as a service."""
     home.mkdir()
-    settings = "".join(f"{key}={value}\n" for key, value in properties(home, node, nodes).items())
+    settings = "".join(f"{key}={value}\n" for key, value in {**properties(home, node, nodes), **(more or {})}.items())
     (home / "server.properties").write_text(settings)
     (home / "log4j2.xml").write_text(LOG4J)
     return {
         "name": name,
         "kind": "kafka",
-        "command": [*jvm(home, f"-Xmx{heap_mb}m"), "kafka.Kafka", str(home / "server.properties")],
+        "command": [*jvm(home, f"-Xmx{heap_mb}m", *flags), "kafka.Kafka", str(home / "server.properties")],
         "cwd": str(home),
         "user": None,
         "log": str(home / "log"),
@@ -117,9 +120,9 @@ def jvm(home, *flags):
     return [packages.java(), *flags, "-cp", f"{libraries}/*", f"-Dlog4j2.configurationFile={home}/log4j2.xml"]
 
 
-def format_storage(service, cluster):
+def format_storage(service, cluster, flags=()):
     home = pathlib.Path(service["cwd"])
-    tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(home / "server.properties")]
+    tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(home / "server.properties"), *flags]
     with open(service["log"], "ab") as log:
         # Only the quick compiler: this JVM lives for a second.
         return subprocess.Popen(

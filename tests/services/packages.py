@@ -21,6 +21,8 @@ PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:2.8"
 
 # Kafka logs through slf4j 1.7; `log4j-slf4j2-impl` would leave it silent.
 KAFKA = {"org.apache.kafka:kafka_2.13": "4.4.0", "org.apache.logging.log4j:log4j-slf4j-impl": "2.25.3"}
+# `kafka-acls.sh` and its like, with all they need.
+KAFKA_TOOLS = {"org.apache.kafka:kafka-tools": "4.4.0", "org.apache.logging.log4j:log4j-slf4j-impl": "2.25.3"}
 # The newest that runs on Java 17, which is what Debian 12 has.
 REGISTRY = ("io.apicurio:apicurio-registry-app", "3.0.9")
 
@@ -60,15 +62,25 @@ def find_postgres():
 
 def kafka_libraries():
     """The folder with Kafka's jars."""
-    version = "-".join(KAFKA.values())
+    return maven_libraries("kafka", KAFKA)
+
+
+def kafka_tools():
+    """The folder with the jars of Kafka's command line tools."""
+    return maven_libraries("kafka-tools", KAFKA_TOOLS)
+
+
+def maven_libraries(title, artifacts):
+    """A folder with these artifacts and everything that they need."""
+    version = "-".join(artifacts.values())
     dependencies = "".join(
         "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>".format(
             *name.split(":"), version
         )
-        for name, version in KAFKA.items()
+        for name, version in artifacts.items()
     )
     pom = (
-        "<project><modelVersion>4.0.0</modelVersion><groupId>services</groupId><artifactId>kafka</artifactId>"
+        f"<project><modelVersion>4.0.0</modelVersion><groupId>services</groupId><artifactId>{title}</artifactId>"
         f"<version>1</version><dependencies>{dependencies}</dependencies></project>"
     )
 
@@ -77,7 +89,7 @@ def kafka_libraries():
             pathlib.Path(scratch, "pom.xml").write_text(pom)
             maven(scratch, f"{PLUGIN}:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}")
 
-    return cached(f"kafka-{version}", fetch)
+    return cached(f"{title}-{version}", fetch)
 
 
 def registry_home():

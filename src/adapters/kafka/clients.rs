@@ -1,14 +1,16 @@
 //! What each client of the cluster is configured with. Everything that the promises rest on is set here and cannot be
-//! overridden: `log.kafka.client` is laid under it, and checked against `settings::kafka::DENIED` besides.
+//! overridden: `log.kafka.client` is laid under it, and checked against `settings::kafka_denied` besides.
 
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::protection::protect;
+use super::refusal::Refusal;
 use crate::sabotage::{self, Sabotage};
 use crate::settings::kafka::{GroupProtocol, Kafka};
-use crate::telemetry::happenings::ClientTroubled;
+use crate::telemetry::happenings::{ClientNotLetIn, ClientTroubled};
 
 /// Reads the group's partitions.
 pub fn consumer(kafka: &Kafka) -> ClientConfig {
@@ -96,6 +98,7 @@ pub fn base(kafka: &Kafka) -> ClientConfig {
         config.set(property, value);
     }
     config.set("bootstrap.servers", &kafka.bootstrap_servers);
+    protect(&mut config, &kafka.security);
     default(&mut config, kafka, "client.id", instance(kafka));
     config
 }
@@ -116,8 +119,11 @@ fn millis(duration: Duration) -> String {
     duration.as_millis().to_string()
 }
 
-/// Say that a client of the cluster met an error.
+/// Say that a client of the cluster met an error. A cluster that does not let us in is said with what to do.
 pub fn troubled(client: &'static str, code: Option<RDKafkaErrorCode>, reason: &str) {
+    if let Some(refusal) = Refusal::of(code, reason) {
+        ClientNotLetIn { client, why: refusal.name(), reason, cure: refusal.cure() }.record();
+    }
     let code = code.map_or_else(|| "none".to_owned(), |code| format!("{code:?}"));
     ClientTroubled { client, code: &code, reason }.record();
 }

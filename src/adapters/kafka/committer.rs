@@ -17,18 +17,19 @@ use rdkafka::consumer::BaseConsumer;
 use tokio::sync::mpsc::Sender;
 
 use super::clients;
+use super::login::{Client, Login};
 use super::names::TopicNames;
 use super::orders::Orders;
 use super::ownership::{Denied, Membership as _, Ownership};
 use super::positions::{self, Committed};
 use super::producer::BurstProducer;
 use super::raw::GroupMetadata;
+use super::reach::ReachListener;
 use super::transaction::{Attempt, Failure, attempt};
 use crate::domain::position::Partition;
 use crate::failpoints;
 use crate::pipeline::log::{Burst, Happening, PublishOutcome};
 use crate::sabotage::{self, Sabotage};
-use crate::settings::kafka::Kafka;
 use crate::telemetry::happenings::{CommitLookedUp, ProducerReplaced};
 
 /// A commit that took longer may have been asked for twice below us: its producer is not used again.
@@ -40,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The thread's own.
 pub struct Committer {
     /// The cluster.
-    pub kafka: Kafka,
+    pub kafka: Login,
     /// Topics by role.
     pub names: TopicNames,
     /// What may be published.
@@ -51,6 +52,8 @@ pub struct Committer {
     pub happenings: Sender<Happening>,
     /// None: the last one may not be used again.
     pub producer: Option<BurstProducer>,
+    /// Told when there is no producer to be had, and when there is again.
+    pub on_reach: ReachListener,
 }
 
 impl Committer {
@@ -68,14 +71,14 @@ impl Committer {
             }
             // At once, not with the next burst: until then the old transaction may hold its partitions.
             if self.producer.is_none() {
-                self.producer = BurstProducer::initialise_until_stopped(&self.kafka, &self.orders);
+                self.producer = self.new_producer();
             }
         }
     }
 
     fn publish(&mut self, burst: &Burst) -> PublishOutcome {
         if self.producer.is_none() {
-            self.producer = BurstProducer::initialise_until_stopped(&self.kafka, &self.orders);
+            self.producer = self.new_producer();
         }
         let Some(producer) = &self.producer else { return not_committed(&"everything ends") };
         let membership = match self.ownership.begin(burst) {
@@ -128,6 +131,10 @@ impl Committer {
         outcome
     }
 
+    fn new_producer(&self) -> Option<BurstProducer> {
+        BurstProducer::initialise_until_stopped(&self.kafka, &self.orders, &self.on_reach)
+    }
+
     fn poison(&mut self, reason: &dyn std::fmt::Display, fenced: bool) {
         ProducerReplaced { reason: &reason.to_string(), fenced }.record();
         failpoints::hit("producer_replacing");
@@ -138,11 +145,11 @@ impl Committer {
     fn look_up(&mut self, burst: &Burst, failure: &Failure) -> PublishOutcome {
         let begun = Instant::now();
         let partitions: Vec<Partition> = burst.positions.iter().map(|position| position.partition).collect();
-        self.producer = BurstProducer::initialise_until_stopped(&self.kafka, &self.orders);
-        let mut asking: Option<BaseConsumer> = None;
+        self.producer = self.new_producer();
+        let mut asking: Option<Client<BaseConsumer>> = None;
         while !self.orders.stopped() {
             if asking.is_none() {
-                asking = clients::reader(&self.kafka, "read_committed").create().ok();
+                asking = self.kafka.open(&clients::reader(&self.kafka, "read_committed")).ok();
             }
             let answer = asking.as_ref().and_then(|asking| {
                 positions::committed(asking, &self.names, &partitions, self.kafka.request_timeout).ok()

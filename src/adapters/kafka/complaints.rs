@@ -11,6 +11,9 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::raw::DescribeError;
 
+/// Long enough for all that has piled up in a few seconds.
+const SERVING: Duration = Duration::from_millis(20);
+
 /// Keeps what a client complains of.
 #[derive(Debug, Default, Clone)]
 pub struct Complaints(Arc<Mutex<Option<DescribeError>>>);
@@ -32,7 +35,7 @@ impl ConsumerContext for Complaints {}
 
 /// What this client has complained of since this was asked; it is in no group.
 pub fn heard(client: &BaseConsumer<Complaints>) -> Option<DescribeError> {
-    // Its complaints are events, served by whoever polls; nothing else can come.
-    while client.poll(Duration::ZERO).is_some() {}
+    // Its complaints are events, served by whoever polls: one a time, so not without waiting. Nothing else can come.
+    while client.poll(SERVING).is_some() {}
     client.context().0.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

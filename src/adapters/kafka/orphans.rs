@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::BaseConsumer;
 
 use super::clients;
+use super::login::{Client, Login};
 use super::names::TopicNames;
 use super::positions::{self, Committed};
 use super::producer::BurstProducer;
 use crate::domain::position::{Partition, TopicRole};
-use crate::settings::kafka::Kafka;
 use crate::telemetry::happenings::OrphanFenced;
 
 /// Longest wait for a name: the thread that asks is the one that polls.
@@ -49,7 +49,7 @@ impl std::fmt::Debug for Remembered {
 
 /// Ends open transactions of dead writers, each once.
 pub struct Orphans<'a> {
-    pub kafka: &'a Kafka,
+    pub kafka: &'a Login,
     pub names: &'a TopicNames,
     pub topic_ids: &'a BTreeMap<TopicRole, String>,
     pub remembered: &'a Remembered,
@@ -60,7 +60,7 @@ pub struct Orphans<'a> {
 impl<'a> Orphans<'a> {
     /// Nobody is fenced yet.
     pub fn new(
-        kafka: &'a Kafka,
+        kafka: &'a Login,
         names: &'a TopicNames,
         topic_ids: &'a BTreeMap<TopicRole, String>,
         remembered: &'a Remembered,
@@ -82,9 +82,10 @@ impl<'a> Orphans<'a> {
     }
 
     fn last_commits(&self, partitions: &[Partition]) -> BTreeMap<Partition, Committed> {
-        let asking: Result<BaseConsumer, _> = clients::reader(self.kafka, "read_uncommitted").create();
-        let answer =
-            asking.and_then(|asking| positions::committed(&asking, self.names, partitions, self.kafka.request_timeout));
+        let asking = self.kafka.open(&clients::reader(self.kafka, "read_uncommitted"));
+        let answer = asking.and_then(|asking: Client<BaseConsumer>| {
+            positions::committed(&asking, self.names, partitions, self.kafka.request_timeout)
+        });
         answer.unwrap_or_else(|error| {
             let reason = format!("the last commits of unreadable partitions are not known yet: {error}");
             clients::troubled("fence", error.rdkafka_error_code(), &reason);

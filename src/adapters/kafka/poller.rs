@@ -13,7 +13,7 @@ mod rebalance;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, RebalanceProtocol};
@@ -23,18 +23,20 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::clients;
+use super::login::{Client, Login};
 use super::names::TopicNames;
 use super::orders::{Orders, Steer};
 use super::ownership::{Membership as _, Ownership};
 use super::raw::{Event, EventQueue, GroupMetadata};
+use super::reach::Reach;
 use super::read_ahead::{Delivery, Limits, ReadAhead};
+use super::refusal::Refusal;
 use super::restore::{CannotRestore, Restorer};
 use crate::domain::clock::since_boot;
 use crate::domain::position::{Partition, TopicRole};
 use crate::domain::silence::Silence;
 use crate::failpoints;
 use crate::pipeline::log::{Epoch, Happening};
-use crate::settings::kafka::Kafka;
 
 /// Longest wait for an event: how soon a pause takes effect when nothing comes.
 const WAIT: Duration = Duration::from_millis(10);
@@ -45,13 +47,16 @@ const EVENTS_A_TURN: usize = 1_000;
 /// While the road is full.
 const ROAD_FULL: Duration = Duration::from_millis(2);
 
+/// Of the question whether the cluster answers. A turn that waits for it is no absence.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// Before a consumer that cannot go on is replaced.
 const BEFORE_REJOINING: Duration = Duration::from_secs(1);
 
 /// The thread's own.
 pub struct Poller {
     /// The cluster.
-    pub kafka: Kafka,
+    pub kafka: Login,
     /// Topics by role.
     pub names: TopicNames,
     /// What is read.
@@ -66,6 +71,8 @@ pub struct Poller {
     pub restorer: Restorer,
     /// Notices a freeze.
     pub silence: Silence,
+    /// Notices that the cluster is away.
+    pub reach: Reach,
 }
 
 /// Why a consumer is given up.
@@ -95,7 +102,7 @@ struct Session<'a> {
     poller: &'a mut Poller,
     // Dropped before its consumer.
     queue: EventQueue,
-    consumer: BaseConsumer,
+    consumer: Client<BaseConsumer>,
     owned: BTreeMap<Partition, Epoch>,
     read_ahead: ReadAhead,
     /// With the eager protocol: what was assigned is ours in this generation only.
@@ -131,7 +138,7 @@ impl Poller {
     }
 
     fn join(&mut self) -> KafkaResult<Session<'_>> {
-        let consumer: BaseConsumer = clients::consumer(&self.kafka).create()?;
+        let consumer: Client<BaseConsumer> = self.kafka.open(&clients::consumer(&self.kafka))?;
         let topics: Vec<&str> = self.roles.iter().map(|role| self.names.name(*role)).collect();
         consumer.subscribe(&topics)?;
         let queue = EventQueue::of(&consumer);
@@ -174,6 +181,7 @@ impl Session<'_> {
         self.deliver()?;
         self.steer();
         self.observe_membership();
+        self.look_around();
         self.poller.silence.beat(since_boot());
         if let Some(silent) = self.poller.silence.take() {
             self.tell(Happening::Away { silent })?;
@@ -259,8 +267,18 @@ impl Session<'_> {
         }
     }
 
+    /// Whether the cluster answers, if there is reason to ask.
+    fn look_around(&mut self) {
+        let Poller { reach, names, roles, .. } = &mut *self.poller;
+        let topic = roles.first().map(|role| names.name(*role));
+        reach.look(Instant::now(), || self.consumer.fetch_metadata(topic, LOOK).is_ok());
+    }
+
     fn trouble(&mut self, code: Code, text: &str, fatal: bool, at: Option<(String, i32)>) -> Result<(), End> {
         clients::troubled("consumer", Some(code), text);
+        if code == Code::AllBrokersDown || Refusal::of(Some(code), text).is_some() {
+            self.poller.reach.suspect(text, Instant::now());
+        }
         let at = at.and_then(|(topic, number)| self.owned_partition(&topic, number));
         match (code, at) {
             (Code::FencedInstanceId, _) => Err(End::Failed(format!(

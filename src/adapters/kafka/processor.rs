@@ -12,6 +12,8 @@ use tokio::runtime::Handle;
 use super::clients;
 use super::committer::Committer;
 use super::complaints::{self, Complaints};
+use super::entry::{CannotEnter, enter};
+use super::login::{Client, Login};
 use super::names::TopicNames;
 use super::orders::Orders;
 use super::orphans::Remembered;
@@ -20,6 +22,7 @@ use super::poller::Poller;
 use super::producer::BurstProducer;
 use super::pulse::Pulse;
 use super::raw::{self, DescribeError};
+use super::reach::{READING, Reach, ReachListener};
 use super::restore::Restorer;
 use super::room;
 use crate::domain::clock::since_boot;
@@ -43,7 +46,7 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(200);
 pub struct KafkaLog;
 
 /// What a processor reads, and how.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Reading {
     /// Which topics.
     pub roles: Vec<TopicRole>,
@@ -55,11 +58,16 @@ pub struct Reading {
     pub away_limit: Duration,
     /// How the last writers of a partition are known.
     pub writers: Remembered,
+    /// Told when the cluster goes away, or does not let us in any more, and when it is back.
+    pub on_reach: ReachListener,
 }
 
 /// Why the log cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum CannotOpen {
+    /// It does not answer, or does not let us in.
+    #[error(transparent)]
+    NotIn(#[from] CannotEnter),
     /// No answer, or a refusal.
     #[error("the cluster at {servers} does not answer: {source}")]
     Unreachable {
@@ -98,6 +106,7 @@ impl CannotOpen {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
+            Self::NotIn(why) => why.may_pass(),
             Self::Unreachable { source, .. } => !is_refusal(source.code),
             Self::NoTransactions { source, .. } => passes(source),
             Self::Refused(_) | Self::NoTopics(_) | Self::UnequalPartitions(_) | Self::NoThread(_) | Self::Ending => {
@@ -127,12 +136,14 @@ impl KafkaLog {
     pub async fn open_processor(settings: &Kafka, topics: &Topics, reading: Reading) -> Result<LogPort, CannotOpen> {
         let (settings, names) = (settings.clone(), TopicNames::new(topics));
         let runtime = Handle::current();
-        let opening = tokio::task::spawn_blocking(move || open(settings, names, reading, &runtime));
+        let opening = tokio::task::spawn_blocking(move || open(&settings, names, reading, &runtime));
         opening.await.map_err(|_| CannotOpen::Ending)?
     }
 }
 
-fn open(kafka: Kafka, names: TopicNames, reading: Reading, runtime: &Handle) -> Result<LogPort, CannotOpen> {
+fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle) -> Result<LogPort, CannotOpen> {
+    let kafka = Login::new(settings).map_err(CannotEnter::from)?;
+    enter(&kafka, FIRST_ANSWER)?;
     let topic_ids = check_topics(&kafka, &names, &reading)?;
     // Before joining the group: our own orphaned transaction must not keep our partitions unreadable.
     let transactional_id = clients::instance(&kafka).to_owned();
@@ -150,6 +161,7 @@ fn open(kafka: Kafka, names: TopicNames, reading: Reading, runtime: &Handle) -> 
         orders: orders.clone(),
         happenings: happenings.clone(),
         producer: Some(producer),
+        on_reach: reading.on_reach.clone(),
     };
     let pulse = Pulse {
         kafka: kafka.clone(),
@@ -166,6 +178,7 @@ fn open(kafka: Kafka, names: TopicNames, reading: Reading, runtime: &Handle) -> 
         ownership,
         happenings,
         silence: Silence::new(reading.away_limit, since_boot()),
+        reach: Reach::new(READING, reading.on_reach),
     };
     thread("kafka-desk", move || orders.attend(errands, &to_committer))?;
     thread("kafka-commit", move || committer.run(&bursts))?;
@@ -175,7 +188,7 @@ fn open(kafka: Kafka, names: TopicNames, reading: Reading, runtime: &Handle) -> 
 }
 
 /// A coordinator that is just starting, or moving, answers a moment later.
-fn first_producer(kafka: &Kafka) -> KafkaResult<BurstProducer> {
+fn first_producer(kafka: &Login) -> KafkaResult<BurstProducer> {
     let until = Instant::now() + COORDINATOR;
     loop {
         match BurstProducer::initialise(kafka, clients::instance(kafka)) {
@@ -212,12 +225,12 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Cannot
 
 /// Every topic is there, and all of them have the same number of partitions. The ids of those that are read.
 fn check_topics(
-    kafka: &Kafka,
+    kafka: &Login,
     names: &TopicNames,
     reading: &Reading,
 ) -> Result<BTreeMap<TopicRole, String>, CannotOpen> {
-    let client: BaseConsumer<Complaints> =
-        clients::base(kafka).create_with_context(Complaints::default()).map_err(CannotOpen::Refused)?;
+    let client: Client<BaseConsumer<Complaints>> =
+        kafka.open_with(&clients::base(kafka), Complaints::default()).map_err(CannotOpen::Refused)?;
     let roles: Vec<TopicRole> = reading.roles.iter().chain(&reading.outputs).copied().collect();
     let wanted: Vec<String> = roles.iter().map(|role| names.name(*role).to_owned()).collect();
     let described = raw::describe_topics(client.client().native_ptr(), &wanted, FIRST_ANSWER).map_err(|silence| {

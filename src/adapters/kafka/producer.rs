@@ -15,9 +15,10 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientContext, Message as _};
 
 use super::clients;
+use super::login::{Client, Login};
 use super::orders::Orders;
+use super::reach::{ReachListener, WRITING};
 use crate::failpoints;
-use crate::settings::kafka::Kafka;
 
 /// Between attempts to initialise.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -58,17 +59,18 @@ fn code(error: &KafkaError) -> Option<RDKafkaErrorCode> {
 /// A producer that may begin transactions.
 pub struct BurstProducer {
     /// Served by a thread of its own: without one it could not even abort.
-    pub inner: ThreadedProducer<Watch>,
+    pub inner: Client<ThreadedProducer<Watch>>,
     troubled: Arc<AtomicBool>,
 }
 
 impl BurstProducer {
     /// Fence every predecessor of the same name and end what it left open. One attempt.
-    pub fn initialise(kafka: &Kafka, transactional_id: &str) -> KafkaResult<Self> {
+    pub fn initialise(kafka: &Login, transactional_id: &str) -> KafkaResult<Self> {
         failpoints::hit("producer_initialising");
         let troubled = Arc::new(AtomicBool::new(false));
         let config = clients::transactional_producer(kafka, transactional_id);
-        let inner: ThreadedProducer<Watch> = config.create_with_context(Watch { troubled: troubled.clone() })?;
+        let watch = Watch { troubled: troubled.clone() };
+        let inner: Client<ThreadedProducer<Watch>> = kafka.open_with(&config, watch)?;
         inner.init_transactions(INITIALISING)?;
         // Trouble before the first transaction cannot delay the end of one.
         troubled.store(false, Ordering::SeqCst);
@@ -76,14 +78,22 @@ impl BurstProducer {
     }
 
     /// The same, tried until it works or everything ends.
-    pub fn initialise_until_stopped(kafka: &Kafka, orders: &Orders) -> Option<Self> {
+    pub fn initialise_until_stopped(kafka: &Login, orders: &Orders, on_reach: &ReachListener) -> Option<Self> {
         let begun = Instant::now();
+        let mut told = false;
         loop {
             match Self::initialise(kafka, clients::instance(kafka)) {
-                Ok(producer) => return Some(producer),
+                Ok(producer) => {
+                    if told {
+                        on_reach(WRITING, Ok(()));
+                    }
+                    return Some(producer);
+                }
                 Err(error) => {
                     let reason = format!("no producer for {:?}: {error}", begun.elapsed());
                     clients::troubled("producer", code(&error), &reason);
+                    told = true;
+                    on_reach(WRITING, Err(reason));
                 }
             }
             if orders.pause(PAUSE) {

@@ -10,9 +10,9 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::clients;
 use super::complaints::{self, Complaints};
+use super::login::{Client, Login};
 use super::orders::Orders;
 use crate::pipeline::log::Happening;
-use crate::settings::kafka::Kafka;
 
 /// Between two questions.
 const EVERY: Duration = Duration::from_secs(2);
@@ -26,7 +26,7 @@ const MISSES: u32 = 2;
 /// The thread's own.
 pub struct Pulse {
     /// The cluster.
-    pub kafka: Kafka,
+    pub kafka: Login,
     /// A topic that it has.
     pub topic: String,
     /// Whether everything ends.
@@ -38,10 +38,10 @@ pub struct Pulse {
 impl Pulse {
     /// Until everything ends.
     pub fn run(self) {
-        let (mut client, mut missed) = (None, 0);
+        let (mut client, mut missed) = (None::<Client<BaseConsumer<Complaints>>>, 0);
         while !self.orders.pause(EVERY) {
             if client.is_none() {
-                client = clients::base(&self.kafka).create_with_context(Complaints::default()).ok();
+                client = self.kafka.open_with(&clients::base(&self.kafka), Complaints::default()).ok();
             }
             let Some(client) = &client else { continue };
             let answer = self.ask(client);

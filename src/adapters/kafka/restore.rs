@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::clients;
+use super::login::Login;
 use super::names::{self, TopicNames};
 use super::orders::Orders;
 use super::orphans::{Orphans, Remembered};
@@ -16,7 +17,6 @@ use super::raw;
 use crate::domain::position::{Partition, TopicRole};
 use crate::pipeline::log::Assignment;
 use crate::sabotage::{self, Sabotage};
-use crate::settings::kafka::Kafka;
 
 /// All at once: a healthy coordinator answers in milliseconds.
 const ALL: Duration = Duration::from_millis(400);
@@ -52,7 +52,7 @@ pub enum CannotRestore {
 /// Asks the cluster.
 pub struct Restorer {
     /// The cluster.
-    pub kafka: Kafka,
+    pub kafka: Login,
     /// Topics by role.
     pub names: TopicNames,
     /// Ids of topics, once known.

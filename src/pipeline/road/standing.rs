@@ -168,9 +168,8 @@ mod tests {
     use crate::domain::event::SupportEvent;
     use crate::domain::position::Position;
     use crate::domain::record::{Payload, Record};
-    use crate::domain::samples;
     use crate::pipeline::log::{Assignment, Epoch, Happening};
-    use crate::pipeline::road::testing::{EVENTS, TestRoad};
+    use crate::pipeline::road::testing::{EVENTS, TestRoad, decidable_event};
 
     /// A ledger with one row.
     #[derive(Default)]
@@ -220,9 +219,7 @@ mod tests {
     }
 
     fn event(tenant_id: &str) -> SupportEvent {
-        let mut event = samples::sparse_event();
-        event.tenant_id = tenant_id.to_owned();
-        event
+        SupportEvent { tenant_id: tenant_id.to_owned(), ..decidable_event(1) }
     }
 
     fn read(test: &mut TestRoad, events: &[SupportEvent]) {
@@ -283,9 +280,10 @@ mod tests {
         let begun = Instant::now();
         while test.road.ready.is_empty() {
             ledger.serve(&mut test);
-            let due = test.road.next_wake(Instant::now());
-            tokio::time::sleep_until(due.unwrap_or_else(|| Instant::now() + LOOK_AT_OWNER)).await;
-            test.road.woke(Instant::now());
+            if let Some((due, item)) = test.road.held.pop_first() {
+                tokio::time::sleep_until(due).await;
+                test.road.claim_again(item);
+            }
             assert!(begun.elapsed() < OWNER_PATIENCE * 2, "it waits for ever");
         }
         assert_eq!(ends(&test), [(FeedbackStatus::Duplicate, ReasonCode::SameEvent)]);

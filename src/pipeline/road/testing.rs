@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{Fixtures, Road};
 use crate::domain::clock::{SystemClock, Timestamp};
+use crate::domain::event::SupportEvent;
 use crate::domain::ops_event::OpsEvent;
 use crate::domain::position::{Partition, TopicRole};
 use crate::domain::record::{OutRecord, Payload, Record};
@@ -21,7 +22,7 @@ use crate::pipeline::publish::Publisher;
 use crate::pipeline::schema_set::SchemaSet;
 use crate::pipeline::triage::guard::Guard;
 use crate::pipeline::triage::prompt::Prompts;
-use crate::pipeline::triage::testing::{Scripted, card, tenant};
+use crate::pipeline::triage::testing::{Scripted, card, event, tenant};
 use crate::settings::load::{LoadOptions, load};
 use crate::settings::schemas::Encoding;
 
@@ -49,6 +50,17 @@ pub(crate) fn fixtures(sets: &[&str], model: Arc<Scripted>) -> Fixtures {
         defers: true,
         our_source: "/us".to_owned(),
     }
+}
+
+/// An event of `acme` that breaks no rule and wants a model.
+pub(crate) fn decidable_event(number: u64) -> SupportEvent {
+    let mut event = event("Charged twice", "My card was charged twice, please look into the payment");
+    (event.event_id, event.ticket_id) = (format!("e-{number}"), format!("t-{number}"));
+    event.occurred_at = Timestamp(1_790_000_000_000);
+    if let Some(message) = &mut event.message {
+        message.created_at = event.occurred_at;
+    }
+    event
 }
 
 /// A road and what it has asked of the log.

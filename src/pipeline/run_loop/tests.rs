@@ -7,8 +7,8 @@ use crate::domain::clock::{Clock as _, HandClock};
 use crate::domain::record::Record;
 use crate::pipeline::dedupe::no_ledger::NoLedger;
 use crate::pipeline::log::{Assignment, Epoch, LogAdapterEnd, channels};
-use crate::pipeline::road::testing::{EVENTS, fixtures};
-use crate::pipeline::triage::testing::{Scripted, card, event};
+use crate::pipeline::road::testing::{EVENTS, decidable_event, fixtures};
+use crate::pipeline::triage::testing::{Scripted, card};
 
 struct Running {
     clock: Arc<HandClock>,
@@ -57,8 +57,7 @@ impl Running {
 
     /// An event that wants a call.
     async fn read(&self, offset: u64) {
-        let mut event = event("Charged twice", "I was charged twice");
-        (event.event_id, event.ticket_id) = (format!("e-{offset}"), format!("t-{offset}"));
+        let event = decidable_event(offset);
         let key = format!("{}|{}", event.tenant_id, event.ticket_id);
         let record = Record {
             offset,

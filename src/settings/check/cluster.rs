@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::super::Settings;
-use super::super::kafka::DENIED;
+use super::super::kafka_denied::denied;
+use super::super::kafka_security::Protocol;
 use super::super::layers::KeyPath;
 use super::super::ledger_url::is_loopback;
 use super::super::log::LogKind;
@@ -14,7 +15,7 @@ use super::super::problem::Violation;
 /// Every rule about `log.kafka` that is broken.
 pub(super) fn check(settings: &Settings, broken: &mut Vec<Violation>) {
     let kafka = &settings.log.kafka;
-    for (property, why) in DENIED.iter().filter(|(property, _)| kafka.client.contains_key(*property)) {
+    for (property, why) in kafka.client.keys().filter_map(|property| Some((property, denied(property)?))) {
         let keys = vec![KeyPath::dotted("log.kafka.client").join(property)];
         broken.push(Violation { keys, message: format!("is not taken from here: {why}") });
     }
@@ -67,10 +68,9 @@ pub(super) fn check(settings: &Settings, broken: &mut Vec<Violation>) {
 /// Whether records would travel in the clear to another machine.
 pub(super) fn is_plaintext(settings: &Settings) -> bool {
     let kafka = &settings.log.kafka;
-    let protocol = kafka.client.get("security.protocol").map(|protocol| protocol.to_ascii_uppercase());
-    let encrypted = matches!(protocol.as_deref(), Some("SSL" | "SASL_SSL"));
+    let plaintext = kafka.security.protocol == Protocol::Plaintext;
     let elsewhere = |server: &str| !is_loopback(server.trim().rsplit_once(':').map_or(server, |(host, _)| host));
-    settings.log.kind == LogKind::Kafka && !encrypted && kafka.bootstrap_servers.split(',').any(elsewhere)
+    settings.log.kind == LogKind::Kafka && plaintext && kafka.bootstrap_servers.split(',').any(elsewhere)
 }
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(with("log.kafka.partitions=0"), ["log.kafka.partitions"]);
         let few = "log.kafka.replication_factor=2";
         assert_eq!(with(few), [""; 0]);
-        let encrypted = "log.kafka.client.\"security.protocol\"=ssl";
+        let encrypted = "log.kafka.security.protocol=tls";
         let in_production = [kafka[0], kafka[1], kafka[2], encrypted, few];
         assert_eq!(refused(Some("production"), &in_production), ["log.kafka.replication_factor"]);
     }
@@ -96,14 +96,12 @@ mod tests {
     fn production_sends_nothing_to_another_machine_in_the_clear() {
         let with = |servers: &str, protocol: &str| {
             let servers = format!("log.kafka.bootstrap_servers={servers}");
-            let protocol = format!("log.kafka.client.\"security.protocol\"={protocol}");
+            let protocol = format!("log.kafka.security.protocol={protocol}");
             let sets = ["log.kind=kafka", "log.kafka.transactional_id=gk-1", &servers, &protocol];
             refused(Some("production"), &sets)
         };
-        assert_eq!(with("k1:9092,k2:9092", "SASL_SSL"), [""; 0]);
+        assert_eq!(with("k1:9092,k2:9092", "tls"), [""; 0]);
         assert_eq!(with("127.0.0.1:9092", "plaintext"), [""; 0]);
-        for protocol in ["plaintext", "SASL_PLAINTEXT"] {
-            assert_eq!(with("127.0.0.1:9092,k2:9092", protocol), ["log.kafka.client"], "{protocol}");
-        }
+        assert_eq!(with("127.0.0.1:9092,k2:9092", "plaintext"), ["log.kafka.security.protocol"]);
     }
 }

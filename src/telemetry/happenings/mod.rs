@@ -6,6 +6,7 @@ mod cluster;
 mod events;
 mod ledger;
 mod ledger_pool;
+mod login;
 mod models;
 mod process;
 mod publishing;
@@ -16,6 +17,7 @@ pub use cluster::{ClientTroubled, CommitLookedUp, OrphanFenced, ProducerReplaced
 pub use events::{AnswerReused, CallsReattached, EventSettled, RecordDroppedUnsettled};
 pub use ledger::{LedgerAvailable, LedgerBatchCommitted, LedgerStatementRun, LedgerUnavailable, Slowness};
 pub use ledger_pool::{LedgerLeakSuspected, LedgerPoolExhausted, LedgerPoolFilled, LedgerPoolUsed, PoolMark};
+pub use login::{ClientNotLetIn, TokenNotRenewed, TokenRenewed};
 pub use models::{BreakerChanged, BreakerState, CallOutcome, ModelAnswered, ModelCalled};
 pub use process::{DependencyAwaited, DependencyThere, Draining, Stopped};
 pub use publishing::{BurstCommitted, BurstFailed, BurstFailure, FrontierWidened};

@@ -8,6 +8,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+ENDS_WITHIN = 10.0
+
 
 class Provider:
     """Answers until `stop`; always well, unless told otherwise."""
@@ -33,4 +35,8 @@ class Provider:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait()
+        try:
+            self._process.wait(ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

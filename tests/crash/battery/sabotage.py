@@ -56,7 +56,7 @@ ROWS = (
     row(8, "random_transactional_id", scenarios.NOTHING, FENCING),
     row(9, CHECKERS_OWN, scenarios.HELD_END, NO_TORN_READ),
     row(10, "call_inside_transaction", scenarios.NOTHING, LIVE),
-    row(11, "work_after_revocation", scenarios.JOINS_AND_LEAVES, FENCING, UNIQUE, METADATA),
+    row(11, "work_after_revocation", scenarios.JOINS_AND_LEAVES, FENCING, UNIQUE, METADATA, LIVE),
     row(12, "start_at_latest", scenarios.FORGOTTEN_OFFSETS, COMPLETE),
     row(13, "delivery_error_ignored", scenarios.REFUSED_RECORDS, COMPLETE),
     row(14, NOT_DURABLE, Scenario("it starts", scenarios.nothing), "read back"),

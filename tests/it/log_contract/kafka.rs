@@ -1,5 +1,6 @@
 //! Kafka under the contract, on a broker that `tests/run` starts: topics and groups of its own for each test.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatekeeper::adapters::kafka::{KafkaBrowser, KafkaLog, Reading, Remembered};
@@ -33,10 +34,14 @@ pub struct KafkaUnderTest {
 impl KafkaUnderTest {
     pub fn new() -> Self {
         let broker = std::env::var(BROKER).unwrap_or_else(|_| panic!("{BROKER} says where a broker is"));
+        Self::with(&[format!("log.kafka.bootstrap_servers={broker}")])
+    }
+
+    /// With these settings, which say where the broker is.
+    pub fn with(more: &[String]) -> Self {
         let prefix = format!("test-{}", Uuid::new_v4());
         let mut sets = vec![
             "log.kind=kafka".to_owned(),
-            format!("log.kafka.bootstrap_servers={broker}"),
             format!("log.kafka.transactional_id={prefix}-1"),
             format!("log.kafka.group_id={prefix}-group"),
             format!("log.kafka.partitions={PARTITIONS}"),
@@ -46,9 +51,16 @@ impl KafkaUnderTest {
             sets.push(format!("topics.{name}={prefix}.{name}"));
         }
         sets.push(format!("topics.deferred={prefix}.deferred.{{tier}}"));
+        sets.extend_from_slice(more);
         let loaded = load(&LoadOptions { sets, ..LoadOptions::default() }).expect("the settings hold");
         let writers = Remembered { by_commit: codec::writer_of, elsewhere: None };
         Self { prefix, settings: loaded.settings.log.kafka, topics: loaded.settings.topics, writers }
+    }
+
+    /// With all topics.
+    pub async fn created(self) -> Self {
+        self.open_browser().await.create_topics().await.expect("topics");
+        self
     }
 
     pub async fn open_browser(&self) -> KafkaBrowser {
@@ -58,9 +70,7 @@ impl KafkaUnderTest {
 
 impl LogUnderTest for KafkaUnderTest {
     async fn start() -> Self {
-        let log = Self::new();
-        log.browser().await.create_topics().await.expect("topics");
-        log
+        Self::new().created().await
     }
 
     async fn open_processor(&self, group: &str) -> LogPort {
@@ -71,6 +81,7 @@ impl LogUnderTest for KafkaUnderTest {
             queue: 4,
             away_limit: Duration::from_secs(1),
             writers: self.writers.clone(),
+            on_reach: Arc::new(|_, _| {}),
         };
         KafkaLog::open_processor(&settings, &self.topics, reading).await.expect("the log opens")
     }

@@ -89,13 +89,13 @@ impl OnKafka {
             .collect()
     }
 
-    /// A topic as brokers make it if nobody says otherwise: 1 MiB a batch.
+    /// A topic as brokers make it by default: 1 MiB a batch.
     async fn create_by_hand(&self, topic: &str) {
         let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
             .set("bootstrap.servers", &self.settings.log.kafka.bootstrap_servers)
             .create()
             .expect("an admin client");
-        let topic = NewTopic::new(topic, 1, TopicReplication::Fixed(1));
+        let topic = NewTopic::new(topic, 1, TopicReplication::Fixed(1)).set("max.message.bytes", "1048588");
         let created = admin.create_topics([&topic], &AdminOptions::new()).await.expect("an answer");
         assert!(created.iter().all(Result::is_ok), "{created:?}");
     }

@@ -52,7 +52,9 @@ async fn an_outage_opens_the_breaker_degrades_what_cannot_wait_and_ends_when_the
 #[tokio::test]
 async fn calls_that_ran_out_of_time_while_the_process_was_frozen_do_not_open_the_breaker() {
     let total = Duration::from_secs(3);
-    let gatekeeper = Gatekeeper::with(&["models.openai.timeouts.total=3s", "triage.breaker.open_for=60s"]).await;
+    let timeouts = ["connect", "first_byte", "total"].map(|name| format!("models.openai.timeouts.{name}=3s"));
+    let [connect, first_byte, all] = &timeouts;
+    let gatekeeper = Gatekeeper::with(&[connect, first_byte, all, "triage.breaker.open_for=60s"]).await;
     gatekeeper.control(json!({"mode": "hang"})).await;
     let places = gatekeeper.publish(records(0..IN_FLIGHT)).await;
     let worker = gatekeeper.serve();

@@ -14,27 +14,27 @@ use rdkafka::producer::{NoCustomPartitioner, Producer as _, ProducerContext, Thr
 use rdkafka::types::RDKafkaErrorCode as Code;
 use uuid::Uuid;
 
+use super::super::login::{Client, Login};
 use super::super::names::TopicNames;
 use super::super::{clients, transaction};
 use super::browse_error;
 use super::error::coded;
 use crate::domain::record::OutRecord;
 use crate::operations::log_browser::BrowseError;
-use crate::settings::kafka::Kafka;
 
 /// Longest wait for the first answer of the coordinator.
 const INITIALISING: Duration = Duration::from_secs(10);
 
 /// Appends.
 pub struct Appender {
-    kafka: Kafka,
+    kafka: Login,
     transactional_id: String,
     /// None: not needed yet, or the last one may not be used again.
     producer: Option<AppendProducer>,
 }
 
 struct AppendProducer {
-    inner: ThreadedProducer<Reports>,
+    inner: Client<ThreadedProducer<Reports>>,
     reports: Reports,
 }
 
@@ -85,7 +85,7 @@ impl ProducerContext<NoCustomPartitioner> for Reports {
 
 impl Appender {
     /// Makes its producer when there is something to append.
-    pub fn new(kafka: &Kafka) -> Self {
+    pub fn new(kafka: &Login) -> Self {
         let transactional_id = format!("{}-append-{}", kafka.group_id, Uuid::new_v4());
         Self { kafka: kafka.clone(), transactional_id, producer: None }
     }
@@ -107,11 +107,11 @@ impl Appender {
 }
 
 impl AppendProducer {
-    fn initialise(kafka: &Kafka, transactional_id: &str) -> Result<Self, BrowseError> {
+    fn initialise(kafka: &Login, transactional_id: &str) -> Result<Self, BrowseError> {
         let reports = Reports::default();
         let config = clients::transactional_producer(kafka, transactional_id);
-        let inner: ThreadedProducer<Reports> =
-            config.create_with_context(reports.clone()).map_err(|error| browse_error(&error))?;
+        let inner: Client<ThreadedProducer<Reports>> =
+            kafka.open_with(&config, reports.clone()).map_err(|error| browse_error(&error))?;
         inner.init_transactions(INITIALISING).map_err(|error| browse_error(&error))?;
         Ok(Self { inner, reports })
     }

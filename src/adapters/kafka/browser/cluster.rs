@@ -8,6 +8,7 @@ use rdkafka::consumer::Consumer as _;
 use tokio::runtime::Handle;
 
 use super::super::clients;
+use super::super::login::Client;
 use super::super::preconditions::{Broker, Cluster, Config, Topic};
 use super::{Shared, browse_error};
 use crate::operations::log_browser::BrowseError;
@@ -15,8 +16,8 @@ use crate::operations::log_browser::BrowseError;
 /// Everything that the rules look at. What may not be asked for is told as such.
 pub fn cluster(shared: &Shared, runtime: &Handle) -> Result<Cluster, BrowseError> {
     let metadata = shared.consumer.fetch_metadata(None, shared.timeout()).map_err(|error| browse_error(&error))?;
-    let admin: AdminClient<DefaultClientContext> =
-        clients::base(&shared.kafka).create().map_err(|error| browse_error(&error))?;
+    let admin: Client<AdminClient<DefaultClientContext>> =
+        shared.kafka.open(&clients::base(&shared.kafka)).map_err(|error| browse_error(&error))?;
     let options = AdminOptions::new().request_timeout(Some(shared.timeout()));
     let ask = |resource: ResourceSpecifier<'_>| -> Result<Config, BrowseError> {
         let answers = runtime.block_on(admin.describe_configs([&resource], &options));

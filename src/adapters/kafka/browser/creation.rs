@@ -7,6 +7,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::super::clients;
+use super::super::login::{Client, Login};
 use super::super::names::TopicNames;
 use super::super::preconditions::{max_message_bytes, min_insync_replicas};
 use super::browse_error;
@@ -81,12 +82,12 @@ pub fn config(kafka: &Kafka, role: TopicRole) -> Vec<(&'static str, String)> {
 
 /// Create them; those that somebody else created meanwhile are not ours.
 pub fn create(
-    kafka: &Kafka,
+    kafka: &Login,
     plan: &[Planned],
     runtime: &tokio::runtime::Handle,
 ) -> Result<Vec<TopicRole>, BrowseError> {
-    let admin: AdminClient<DefaultClientContext> =
-        clients::base(kafka).create().map_err(|error| browse_error(&error))?;
+    let admin: Client<AdminClient<DefaultClientContext>> =
+        kafka.open(&clients::base(kafka)).map_err(|error| browse_error(&error))?;
     let topics: Vec<NewTopic<'_>> = plan
         .iter()
         .map(|topic| {

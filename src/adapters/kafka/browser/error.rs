@@ -3,6 +3,7 @@
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
+use super::super::entry::CannotEnter;
 use super::super::raw::DescribeError;
 use crate::operations::log_browser::BrowseError;
 
@@ -13,6 +14,15 @@ pub fn browse_error(error: &KafkaError) -> BrowseError {
         KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) => BrowseError::Unusable(error.to_string()),
         KafkaError::AdminOp(code) => coded(Some(*code), error.to_string()),
         _ => coded(error.rdkafka_error_code(), error.to_string()),
+    }
+}
+
+/// No way in.
+pub fn not_in(error: &CannotEnter) -> BrowseError {
+    if error.may_pass() {
+        BrowseError::Unavailable(error.to_string())
+    } else {
+        BrowseError::Unusable(error.to_string())
     }
 }
 

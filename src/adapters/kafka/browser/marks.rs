@@ -12,6 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
+use super::super::login::Client;
 use super::super::names;
 use super::{browse_error, pause};
 use crate::domain::position::Partition;
@@ -25,13 +26,13 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Asks.
 pub struct Marks {
-    uncommitted: BaseConsumer,
-    committed: Arc<BaseConsumer>,
+    uncommitted: Client<BaseConsumer>,
+    committed: Arc<Client<BaseConsumer>>,
 }
 
 impl Marks {
     /// By these clients, which differ in their isolation.
-    pub fn new(uncommitted: BaseConsumer, committed: Arc<BaseConsumer>) -> Self {
+    pub fn new(uncommitted: Client<BaseConsumer>, committed: Arc<Client<BaseConsumer>>) -> Self {
         Self { uncommitted, committed }
     }
 

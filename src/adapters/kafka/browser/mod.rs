@@ -30,11 +30,13 @@ use futures_util::future::BoxFuture;
 use rdkafka::consumer::BaseConsumer;
 
 use self::appender::Appender;
-use self::error::{browse_error, described};
+use self::error::{browse_error, described, not_in};
 use self::marks::Marks;
 use self::reader::Reader;
 use self::topics::KnownTopics;
 use super::clients;
+use super::entry::enter;
+use super::login::{Client, Login};
 use super::names::TopicNames;
 use super::positions::Committed;
 use super::preconditions::{self, Flaw};
@@ -58,25 +60,27 @@ pub struct KafkaBrowser {
 
 /// What the threads of calls share.
 struct Shared {
-    kafka: Kafka,
+    kafka: Login,
     names: TopicNames,
     topics: KnownTopics,
     marks: Marks,
     reader: Mutex<Reader>,
     appender: Mutex<Appender>,
     /// Reads, and asks for whatever is stable.
-    consumer: Arc<BaseConsumer>,
+    consumer: Arc<Client<BaseConsumer>>,
 }
 
 impl KafkaBrowser {
-    /// Make the clients; the cluster is asked by the first call.
+    /// Come in, and make the clients.
     ///
     /// # Errors
-    /// When librdkafka does not take what it is configured with.
+    /// When the cluster does not answer or does not let us in, or librdkafka does not take what it is configured with.
     pub async fn open(kafka: &Kafka, topics: &Topics) -> Result<Self, BrowseError> {
         let (kafka, names) = (kafka.clone(), TopicNames::new(topics));
         let opened = on_a_thread(move || {
-            let create = |isolation| clients::browser(&kafka, isolation).create::<BaseConsumer>();
+            let kafka = Login::new(&kafka).map_err(|error| not_in(&error.into()))?;
+            enter(&kafka, kafka.request_timeout).map_err(|error| not_in(&error))?;
+            let create = |isolation| kafka.open::<BaseConsumer>(&clients::browser(&kafka, isolation));
             let consumer = Arc::new(create("read_committed").map_err(|error| browse_error(&error))?);
             let uncommitted = create("read_uncommitted").map_err(|error| browse_error(&error))?;
             Ok(Shared {
@@ -216,12 +220,13 @@ impl Shared {
     }
 
     fn positions(&self, group: &str) -> Result<Vec<CommittedPosition>, BrowseError> {
-        let other;
+        let other: Client<BaseConsumer>;
         let consumer: &BaseConsumer = if group == self.kafka.group_id {
             &self.consumer
         } else {
-            let kafka = Kafka { group_id: group.to_owned(), ..self.kafka.clone() };
-            other = clients::reader(&kafka, "read_committed").create().map_err(|error| browse_error(&error))?;
+            let kafka = Kafka { group_id: group.to_owned(), ..Kafka::clone(&self.kafka) };
+            let opened = self.kafka.open(&clients::reader(&kafka, "read_committed"));
+            other = opened.map_err(|error| browse_error(&error))?;
             &other
         };
         let partitions = self.partitions()?;

@@ -9,13 +9,13 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::super::clients;
+use super::super::login::Client;
 use super::super::positions::{self, Committed};
 use super::{KafkaBrowser, Shared, browse_error};
 use crate::domain::position::Partition;
 use crate::operations::log_browser::BrowseError;
 use crate::operations::positions::GroupPositions;
 use crate::pipeline::log::BurstPosition;
-use crate::settings::kafka::Kafka;
 
 impl Shared {
     /// The same positions once more: taken if nobody is there, and nothing has changed then.
@@ -41,9 +41,10 @@ impl Shared {
         self.commit(&consumer, group, places.iter().map(position).collect())
     }
 
-    fn member_of_none(&self, group: &str) -> Result<BaseConsumer, BrowseError> {
-        let kafka = Kafka { group_id: group.to_owned(), ..self.kafka.clone() };
-        clients::reader(&kafka, "read_committed").create().map_err(|error| browse_error(&error))
+    fn member_of_none(&self, group: &str) -> Result<Client<BaseConsumer>, BrowseError> {
+        let mut config = clients::reader(&self.kafka, "read_committed");
+        config.set("group.id", group);
+        self.kafka.open(&config).map_err(|error| browse_error(&error))
     }
 
     fn commit(&self, consumer: &BaseConsumer, group: &str, positions: Vec<BurstPosition>) -> Result<(), BrowseError> {

@@ -11,6 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::super::login::Client;
 use super::super::raw::{Event, EventQueue};
 use super::super::{clients, names, read_ahead};
 use super::browse_error;
@@ -26,7 +27,7 @@ const WAIT: Duration = Duration::from_millis(100);
 pub struct Reader {
     // Dropped before its consumer.
     queue: EventQueue,
-    consumer: Arc<BaseConsumer>,
+    consumer: Arc<Client<BaseConsumer>>,
     at: Option<Place>,
 }
 
@@ -43,7 +44,7 @@ struct Place {
 
 impl Reader {
     /// With this consumer, whose events are nobody else's.
-    pub fn new(consumer: Arc<BaseConsumer>) -> Self {
+    pub fn new(consumer: Arc<Client<BaseConsumer>>) -> Self {
         Self { queue: EventQueue::of(&consumer), consumer, at: None }
     }
 

@@ -6,6 +6,7 @@
 
 mod events;
 mod group;
+mod token;
 mod topic_ids;
 mod transaction;
 
@@ -13,6 +14,7 @@ use std::ffi::{CStr, c_char};
 
 pub(super) use events::{Event, EventQueue};
 pub(super) use group::GroupMetadata;
+pub(super) use token::NativeClient;
 pub(super) use topic_ids::{DescribeError, describe_topics};
 pub(super) use transaction::{TransactionError, commit, send_offsets};
 

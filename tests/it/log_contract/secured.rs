@@ -1,0 +1,37 @@
+//! The log's promises through each door of a broker that demands to know who comes: the same clients, another way in.
+
+use super::LogUnderTest as _;
+use super::kafka::KafkaUnderTest;
+use crate::secured_kafka::broker::{Broker, Door};
+
+async fn behind(door: Door) -> KafkaUnderTest {
+    KafkaUnderTest::with(&Broker::running().sets(door)).created().await
+}
+
+async fn reading_writing_and_coming_back(door: Door) {
+    super::records_come_in_order_and_once(behind(door).await).await;
+    super::a_burst_is_in_the_log_before_its_answer(behind(door).await).await;
+    super::positions_and_metadata_come_back_after_a_restart(behind(door).await).await;
+    super::appends_beside_a_processor_are_seen_and_keep_their_order(behind(door).await).await;
+    super::stop_ends_the_happenings(behind(door).await).await;
+    let found = behind(door).await.browser().await.topics().await.expect("an answer");
+    assert!(found.len() > 8, "{found:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs a secured Kafka: tests/run starts it"]
+async fn bursts_and_positions_hold_with_a_password() {
+    reading_writing_and_coming_back(Door::Scram).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a secured Kafka: tests/run starts it"]
+async fn bursts_and_positions_hold_with_a_token() {
+    reading_writing_and_coming_back(Door::OAuth).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a secured Kafka: tests/run starts it"]
+async fn bursts_and_positions_hold_with_a_client_certificate() {
+    reading_writing_and_coming_back(Door::Mutual).await;
+}
