@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gatekeeper::domain::tenant::Limits;
-use gatekeeper::pipeline::admit::token_bucket::TokenBucket;
 use gatekeeper::pipeline::admit::{Admission, Next};
+use gatekeeper::pipeline::quota::token_bucket::TokenBucket;
 use tokio::time::Instant;
 
 fn bucket(criterion: &mut Criterion) {
@@ -34,7 +34,9 @@ fn admission(criterion: &mut Criterion) {
         criterion.bench_function(&format!("admission: next, settle, offer among {tenants}"), |bencher| {
             bencher.iter(|| {
                 now += Duration::from_micros(7);
-                let Next::Go { item, tenant, reserved_tokens } = admission.next(now) else { panic!("all may go") };
+                let Next::Go { item, tenant, reserved_tokens } = admission.next(now, |_| true) else {
+                    panic!("all may go")
+                };
                 admission.settle(now, &tenant, reserved_tokens, 400);
                 admission.offer(now, &tenant, limits, item + 1, 500).expect("it has just left");
             });

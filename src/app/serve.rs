@@ -166,12 +166,13 @@ impl Listening {
     }
 }
 
-/// As the breaker's metrics name it: a stopped one lets nothing through either.
+/// As the breaker's metrics name it.
 fn label(state: breaker::BreakerState) -> BreakerState {
     match state {
         breaker::BreakerState::Closed => BreakerState::Closed,
         breaker::BreakerState::HalfOpen => BreakerState::HalfOpen,
-        breaker::BreakerState::Open | breaker::BreakerState::Stopped(_) => BreakerState::Open,
+        breaker::BreakerState::Open => BreakerState::Open,
+        breaker::BreakerState::Stopped(_) => BreakerState::Stopped,
     }
 }
 
@@ -219,6 +220,53 @@ async fn retention(ledger: Arc<dyn Ledger>, settings: ledger::Ledger, clock: Arc
                     break;
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::domain::reason_code::ReasonCode;
+    use crate::pipeline::triage::breaker::{Admit, Breaker, Outcome};
+    use crate::settings::load::{LoadOptions, load};
+
+    #[test]
+    fn every_change_of_a_breaker_is_an_ops_event_and_a_metric() {
+        let options = LoadOptions { profile: None, file: None, environment: Vec::new(), sets: Vec::new() };
+        let parts = Parts::new(load(&options).expect("the shipped settings").settings).expect("the shipped parts");
+        let settings = parts.settings.triage.breaker;
+        let (to_road, mut asides) = mpsc::unbounded_channel();
+        let (recorder, metrics) = recorder::local();
+        metrics::with_local_recorder(&recorder, || {
+            let breaker = Breaker::new("gpt", settings, ops_events(&parts, to_road));
+            let settle = |at, outcome| match breaker.admit(at, true) {
+                Admit::Go(permit) => permit.settle(outcome),
+                other => panic!("wanted a permit, got {other:?}"),
+            };
+            for _ in 0..settings.consecutive_failures {
+                settle(Instant::now(), Outcome::Failure);
+            }
+            settle(Instant::now() + settings.open_for, Outcome::Success);
+            settle(Instant::now(), Outcome::Refused(ReasonCode::ProviderAuth));
+            breaker.reset();
+        });
+        let mut told = Vec::new();
+        while let Ok(record) = asides.try_recv() {
+            let value = record.value.expect("an ops event has a value");
+            let event: OpsEvent = parts.schemas.read("OpsEvent", &value).expect("it is readable");
+            assert_eq!((event.kind, event.component.as_deref()), (OpsKind::BreakerStateChanged, Some("gpt")));
+            told.push((event.previous.unwrap_or_default(), event.current.unwrap_or_default()));
+        }
+        let states = ["closed", "open", "half_open", "closed", "stopped (PROVIDER_AUTH)", "closed"];
+        let changes: Vec<_> = states.windows(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
+        assert_eq!(told, changes);
+        let metrics = metrics.render();
+        for (state, times) in [("open", 1), ("half_open", 1), ("stopped", 1), ("closed", 2)] {
+            let line = format!("gatekeeper_breaker_changes_total{{model=\"gpt\",to=\"{state}\"}} {times}\n");
+            assert!(metrics.contains(&line), "{line} is not in {metrics}");
         }
     }
 }

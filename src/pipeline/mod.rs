@@ -13,6 +13,7 @@ pub mod lane;
 pub mod log;
 pub mod log_health;
 pub mod publish;
+pub mod quota;
 pub mod road;
 pub mod run_loop;
 pub mod schema_set;

@@ -186,6 +186,8 @@ impl Loop {
             Some(done) = self.ledger_tasks.join_next() => Woken::Ledger(done),
             Some(done) = self.calls.join_next() => Woken::Call(done),
             Some(request) = self.lease_requests.recv() => Woken::Lease(request),
+            // Calls are started at the next turn.
+            () = self.guard.room_changed() => Woken::Time,
             Some(record) = self.outside.asides.recv() => Woken::Aside(record),
             happening = self.outside.log.happenings.recv() => Woken::Log(happening),
             () = sleep_until(wake) => Woken::Time,
@@ -293,6 +295,7 @@ impl Loop {
             self.gauge_due = now + GAUGES_EVERY;
             self.road.gauges().record();
             self.tell_log_health(now);
+            self.guard.paces(now).for_each(|pace| pace.record());
         }
     }
 

@@ -264,6 +264,10 @@ fn openai(at: &KeyPath, model: &OpenAi, broken: &mut Vec<Violation>) {
     if model.timeouts.first_byte > model.timeouts.total {
         violation(&["timeouts", "first_byte"], "must not be longer than timeouts.total");
     }
+    let concurrency = model.limits.concurrency;
+    if concurrency.min > concurrency.max {
+        violation(&["limits", "concurrency", "min"], "must not be more than limits.concurrency.max");
+    }
 }
 
 /// The host that a URL reaches without TLS; `None`: with TLS.
@@ -425,6 +429,11 @@ mod tests {
             ("models.openai.timeouts.connect=31s", "models.openai.timeouts.connect"),
             ("models.openai.timeouts.first_byte=61s", "models.openai.timeouts.first_byte"),
             ("models.openai.max_body_bytes=0", "models.openai.max_body_bytes"),
+            ("models.openai.limits.requests_per_minute=0", "models.openai.limits.requests_per_minute"),
+            ("models.openai.limits.tokens_per_minute=4000000001", "models.openai.limits.tokens_per_minute"),
+            ("models.openai.limits.concurrency.initial=0", "models.openai.limits.concurrency.initial"),
+            ("models.openai.limits.concurrency={min=9, max=8}", "models.openai.limits.concurrency.min"),
+            ("models.openai.limits.concurrency.max=100001", "models.openai.limits.concurrency.max"),
             ("models.UPPER={kind='local'}", "models.UPPER"),
             ("models.openai.api_key=short", "models.openai.api_key"),
         ] {

@@ -47,6 +47,9 @@ pub struct OpenAi {
     /// What it costs.
     #[serde(default)]
     pub price: Price,
+    /// How fast it may be asked.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// Limits of one attempt.
@@ -79,6 +82,36 @@ pub struct Price {
     pub input_micros_per_1k: u64,
     /// Completion.
     pub output_micros_per_1k: u64,
+}
+
+/// How fast a model may be asked, all tenants together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Requests a minute; absent: unlimited.
+    pub requests_per_minute: Option<u32>,
+    /// Tokens a minute, prompt and completion; absent: unlimited.
+    pub tokens_per_minute: Option<u32>,
+    /// Calls at once.
+    pub concurrency: Concurrency,
+}
+
+/// Between which bounds the number of calls at once follows what the provider takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Concurrency {
+    /// Never fewer.
+    pub min: u32,
+    /// To begin with.
+    pub initial: u32,
+    /// Never more.
+    pub max: u32,
+}
+
+impl Default for Concurrency {
+    fn default() -> Self {
+        Self { min: 1, initial: 32, max: 1_000 }
+    }
 }
 
 /// The linear model in this process.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Settings;
 use super::layers::KeyPath;
-use super::models::Model;
+use super::models::{Limits, Model};
 use super::problem::Violation;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -128,6 +128,22 @@ fn durations(settings: &Settings) -> Vec<(&'static str, Duration, Duration, Dura
     ]
 }
 
+fn limits_of_model(at: &KeyPath, limits: &Limits, broken: &mut Vec<Violation>) {
+    let concurrency = at.join("concurrency");
+    let numbers = [
+        (at.join("requests_per_minute"), limits.requests_per_minute, 10_000_000),
+        (at.join("tokens_per_minute"), limits.tokens_per_minute, 4_000_000_000),
+        (concurrency.join("min"), Some(limits.concurrency.min), 100_000),
+        (concurrency.join("initial"), Some(limits.concurrency.initial), 100_000),
+        (concurrency.join("max"), Some(limits.concurrency.max), 100_000),
+    ];
+    for (key, value, max) in numbers {
+        if value.is_some_and(|value| !(1..=max).contains(&value)) {
+            broken.push(Violation { keys: vec![key], message: format!("must be from 1 to {max}") });
+        }
+    }
+}
+
 fn of_model(at: &KeyPath, model: &Model, broken: &mut Vec<Violation>) {
     match model {
         Model::Local(local) => {
@@ -156,6 +172,7 @@ fn of_model(at: &KeyPath, model: &Model, broken: &mut Vec<Violation>) {
             number("max_body_bytes", (1_024..=1 << 30).contains(&model.max_body_bytes), "1024 to 1073741824");
             let tokens = model.max_completion_tokens;
             number("max_completion_tokens", (16..=100_000).contains(&tokens), "16 to 100000");
+            limits_of_model(&at.join("limits"), &model.limits, broken);
         }
     }
 }

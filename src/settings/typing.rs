@@ -13,7 +13,7 @@ use super::models::{Local, Model, OpenAi};
 use super::problem::{Problem, is_secret, nearest, shown};
 
 /// Keys that exist though they have no default. `*`: any model.
-const OPTIONAL: [&str; 17] = [
+const OPTIONAL: [&str; 19] = [
     "log.kafka.transactional_id",
     "log.kafka.security.username",
     "log.kafka.security.password",
@@ -31,6 +31,8 @@ const OPTIONAL: [&str; 17] = [
     "ledger.postgres.password",
     "models.*.api_key",
     "models.*.weights",
+    "models.*.limits.requests_per_minute",
+    "models.*.limits.tokens_per_minute",
 ];
 
 /// Give everything its type. What does not fit is noted and replaced by its default until the rest fits.

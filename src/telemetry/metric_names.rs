@@ -70,7 +70,15 @@ metric_names! {
     Counter MODEL_COST = "gatekeeper_model_cost_micros_total", Count, "Cost in millionths of the tenant's currency, by model and currency.";
     Counter TENANT_TOKENS = "gatekeeper_tenant_tokens_total", Count, "Tokens billed, by tenant and direction (input, output).";
     Counter TENANT_COST = "gatekeeper_tenant_cost_micros_total", Count, "Cost in millionths of the tenant's currency, by tenant and currency.";
-    Gauge BREAKER_STATE = "gatekeeper_breaker_state", Count, "0 closed, 1 half open, 2 open, by model.";
+    Gauge MODEL_RUNNING = "gatekeeper_model_running", Count, "Calls that run, by model.";
+    Gauge MODEL_CONCURRENCY = "gatekeeper_model_concurrency", Count, "Calls that may run at once as the provider takes it now, by model.";
+    Gauge MODEL_CONCURRENCY_MAX = "gatekeeper_model_concurrency_max", Count, "Most that ever may (models.*.limits.concurrency.max), by model.";
+    Gauge MODEL_PAUSED = "gatekeeper_model_paused_seconds", Seconds, "For how much longer nothing is asked because the provider wants it so, by model; 0: it is asked.";
+    Gauge MODEL_REQUESTS_LEFT = "gatekeeper_model_requests_left", Count, "Requests left of models.*.limits.requests_per_minute, by model.";
+    Gauge MODEL_TOKENS_LEFT = "gatekeeper_model_tokens_left", Count, "Tokens left of models.*.limits.tokens_per_minute, negative in debt, by model.";
+    Counter MODEL_SLOWED = "gatekeeper_model_slowed_total", Count, "Times fewer calls ran at once from then on, by model and why: rate_limited, timeouts, latency.";
+    Counter MODEL_PAUSES = "gatekeeper_model_pauses_total", Count, "Times a provider wanted to be left alone for a while, by model.";
+    Gauge BREAKER_STATE = "gatekeeper_breaker_state", Count, "0 closed, 1 half open, 2 open, 3 stopped until somebody mends it, by model.";
     Counter BREAKER_CHANGES = "gatekeeper_breaker_changes_total", Count, "Changes of a breaker, by model and the state it changed to.";
 
     Counter READING_PAUSES = "gatekeeper_reading_pauses_total", Count, "Times reading was paused, by reason.";

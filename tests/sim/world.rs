@@ -1,6 +1,6 @@
 //! One seed's history: a log, a ledger, a provider, up to three instances, and bad luck.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,7 +22,9 @@ use gatekeeper::pipeline::road::Fixtures;
 use gatekeeper::pipeline::run_loop::{self, Outside, RunError, Stop};
 use gatekeeper::pipeline::schema_set::SchemaSet;
 use gatekeeper::pipeline::triage::guard::Guard;
-use gatekeeper::pipeline::triage::model::{CallError, Content, Model, ModelCard, Question, RateHints, Reply};
+use gatekeeper::pipeline::triage::model::{
+    CallError, CallLimits, Content, Model, ModelCard, Question, Range, RateHints, Reply,
+};
 use gatekeeper::pipeline::triage::prompt::Prompts;
 use gatekeeper::settings::Settings;
 use gatekeeper::settings::load::{LoadOptions, load};
@@ -129,13 +131,22 @@ impl Model for Provider {
                 let slow = chance.random_ratio(1, 20);
                 let longest = if slow { self.slowest } else { self.slowest / 20 };
                 let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX).max(2);
-                (calls.len() - 1, Duration::from_micros(chance.random_range(1..micros)), chance.random_ratio(1, 25))
+                let latency = Duration::from_micros(chance.random_range(1..micros));
+                let asked = Duration::from_millis(chance.random_range(0..3_000));
+                let fails = match chance.random_range(0..50) {
+                    0 => Some(CallError::Server { status: 500, retry_after: None }),
+                    1 => Some(CallError::RateLimited { retry_after: Some(asked) }),
+                    _ => None,
+                };
+                (calls.len() - 1, latency, fails)
             };
             sleep(latency).await;
             let ends = |end| self.calls.lock().expect("nobody panics while writing")[index].end = end;
-            if fails || *self.outage.lock().expect("nobody panics while looking") {
+            let outage = *self.outage.lock().expect("nobody panics while looking");
+            let outage = outage.then_some(CallError::Server { status: 500, retry_after: None });
+            if let Some(error) = fails.or(outage) {
                 ends(CallEnd::Failed);
-                return Err(CallError::Server { status: 500, retry_after: None });
+                return Err(error);
             }
             let response_id = format!("response-{index}");
             ends(CallEnd::Answered(response_id.clone()));
@@ -164,19 +175,14 @@ fn good_answer() -> String {
 
 /// Whoever takes a partition over must be able to ask the ledger who may have left a burst of it open.
 fn writers_are_remembered(rows: Rows, premature: Arc<Mutex<Vec<String>>>) -> Witness {
-    let known = Mutex::new(BTreeSet::new());
     Arc::new(move |burst| {
-        let mut known = known.lock().expect("nobody panics while looking");
         for position in &burst.positions {
             let partition = position.partition;
-            known.extend(rows.writer(&topic_id(partition), partition.number).map(|writer| (partition, writer)));
-            // A zombie's burst may come after its successor has entered.
             let writer = codec::writer_of(&position.metadata).expect("metadata of ours");
-            if !known.contains(&(partition, writer.clone())) {
-                premature
-                    .lock()
-                    .expect("nobody panics")
-                    .push(format!("{writer} at {partition}, burst {}", burst.number));
+            // Not necessarily the last one: a zombie's burst may come after its successor has entered.
+            if !rows.was_entered_by(&topic_id(partition), partition.number, &writer) {
+                let what = format!("{writer} at {partition}, burst {}", burst.number);
+                premature.lock().expect("nobody panics while writing").push(what);
             }
         }
     })
@@ -490,6 +496,12 @@ impl World {
     }
 
     fn fixtures(&mut self, name: &str) -> Fixtures {
+        let limited = self.chance.random_bool(0.3);
+        let limits = CallLimits {
+            requests_per_minute: limited.then(|| self.chance.random_range(200..2_000)),
+            tokens_per_minute: None,
+            at_once: Range { min: 1, initial: self.chance.random_range(1..40), max: 40 },
+        };
         let card = |name: &str, remote| ModelCard {
             name: name.to_owned(),
             provider: name.to_owned(),
@@ -499,6 +511,7 @@ impl World {
             input_micros_per_1k: 100,
             output_micros_per_1k: 100,
             hard_deadline: Duration::from_secs(10),
+            limits,
         };
         let mut provider = |card: ModelCard, slowest| Provider {
             card,

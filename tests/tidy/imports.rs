@@ -79,7 +79,7 @@ fn is_one_of(to: &Module, allowed: &[&str]) -> bool {
 fn pipeline(from: &Module, to: &Module) -> Option<&'static str> {
     let own = part(from, 1);
     let is_stage = STAGES.contains(&own);
-    let is_shared = matches!(own, "schema_set" | "frontier");
+    let is_shared = matches!(own, "schema_set" | "frontier" | "quota");
     if !is_stage && !is_shared {
         let allowed = is_one_of(to, &["pipeline", "telemetry", "settings", "domain"]);
         return (!allowed).then_some("the pipeline uses its stages and what they may use");
@@ -91,8 +91,8 @@ fn pipeline(from: &Module, to: &Module) -> Option<&'static str> {
             (!sections.contains(&part(to, 1))).then_some("a stage reads its own settings section only")
         }
         "pipeline" if part(to, 1) == own => None,
-        // The contracts' encoding: no stage, and both ends of the road need it.
-        "pipeline" if is_stage && part(to, 1) == "schema_set" => None,
+        // No stages: both ends of the road need the contracts' encoding, tenants and models are counted in buckets.
+        "pipeline" if is_stage && matches!(part(to, 1), "schema_set" | "quota") => None,
         "pipeline" if STAGES.contains(&part(to, 1)) => Some("a stage never knows another"),
         "pipeline" => Some("a stage does not know the road it stands on"),
         _ => Some("a stage uses the domain, its settings section and telemetry only"),

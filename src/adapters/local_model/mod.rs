@@ -44,7 +44,7 @@ use self::file::Versioned;
 use self::reading::{Reading, read};
 use self::weights::Weights;
 use crate::domain::event::SupportEvent;
-use crate::pipeline::triage::model::{CallError, Content, Model, ModelCard, Question, RateHints, Reply};
+use crate::pipeline::triage::model::{CallError, CallLimits, Content, Model, ModelCard, Question, RateHints, Reply};
 use crate::settings::models::Local;
 
 pub use self::file::{Refusal, WeightsError};
@@ -95,6 +95,7 @@ impl LocalModel {
             input_micros_per_1k: 0,
             output_micros_per_1k: 0,
             hard_deadline: HARD_DEADLINE,
+            limits: CallLimits::default(),
         };
         Self { card, weights, min_known_share: settings.min_known_share }
     }

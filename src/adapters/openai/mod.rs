@@ -8,6 +8,7 @@
 //! Usage: a reply without usable token counts (missing, negative, absurd) is counted by estimate, because a free call
 //! would be a hole in the budget.
 
+mod rate_hints;
 mod retry_after;
 mod transport;
 mod wire;
@@ -23,8 +24,8 @@ use tokio::time::{Instant, timeout};
 
 use self::transport::Transport;
 use self::wire::Completion;
-use crate::pipeline::triage::model::{CallError, Model, ModelCard, Question, RateHints, Reply};
-use crate::settings::models::{OpenAi, Timeouts};
+use crate::pipeline::triage::model::{CallError, CallLimits, Model, ModelCard, Question, Range, RateHints, Reply};
+use crate::settings::models::{Concurrency, Limits, OpenAi, Timeouts};
 
 /// A remote model.
 pub struct OpenAiModel {
@@ -96,6 +97,7 @@ impl OpenAiModel {
                 input_micros_per_1k: settings.price.input_micros_per_1k,
                 output_micros_per_1k: settings.price.output_micros_per_1k,
                 hard_deadline: settings.timeouts.total,
+                limits: limits(&settings.limits),
             },
             client: Client::build(http.clone(), config),
             transport: Transport::new(http, settings.timeouts, settings.max_body_bytes),
@@ -132,6 +134,16 @@ impl Model for OpenAiModel {
                 .unwrap_or(Err(CallError::Timeout { phase: "total", after: total }))
         }
         .boxed()
+    }
+}
+
+/// As the guard counts them.
+fn limits(settings: &Limits) -> CallLimits {
+    let Concurrency { min, initial, max } = settings.concurrency;
+    CallLimits {
+        requests_per_minute: settings.requests_per_minute,
+        tokens_per_minute: settings.tokens_per_minute,
+        at_once: Range { min, initial, max },
     }
 }
 

@@ -17,9 +17,9 @@ use tokio::time::timeout;
 use tower::Service;
 
 use super::wire::{Completion, says_filtered, says_quota};
-use super::{Heard, retry_after};
+use super::{Heard, rate_hints, retry_after};
 use crate::domain::clock::{Clock as _, SystemClock};
-use crate::pipeline::triage::model::{CallError, RateHints};
+use crate::pipeline::triage::model::CallError;
 use crate::settings::models::Timeouts;
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-client-request-id");
@@ -95,11 +95,7 @@ impl Transport {
             let body = read(&mut response, MAX_ERROR_BODY_BYTES).await.unwrap_or_default();
             return Err(refusal(status, response.headers(), &body));
         }
-        let hint = |name: &str| response.headers().get(name)?.to_str().ok()?.trim().parse().ok();
-        let hints = RateHints {
-            remaining_requests: hint("x-ratelimit-remaining-requests"),
-            remaining_tokens: hint("x-ratelimit-remaining-tokens"),
-        };
+        let hints = rate_hints::read(response.headers());
         let body = read(&mut response, self.max_body_bytes).await?;
         if serde_json::from_slice::<Completion>(&body).is_err() {
             return Err(CallError::Garbled(format!("{} bytes that are not a chat completion", body.len())));
@@ -142,13 +138,15 @@ fn no_response(error: &reqwest::Error, connect: Duration) -> CallError {
 fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> CallError {
     let value = headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = value.and_then(|value| retry_after::parse(value, SystemClock.now()));
+    // Without the one header the others may still say when there is room again.
+    let limited_for = retry_after.or_else(|| rate_hints::read(headers).exhausted_for(1));
     let status = status.as_u16();
     match status {
         402 => CallError::Quota,
         403 | 429 if says_quota(body) => CallError::Quota,
         400 | 403 if says_filtered(body) => CallError::Filtered,
         401 | 403 => CallError::Auth { status },
-        429 => CallError::RateLimited { retry_after },
+        429 => CallError::RateLimited { retry_after: limited_for },
         // The server gave up waiting for us: its trouble or the network's, not the request's.
         408 => CallError::Server { status, retry_after },
         400..=499 => CallError::Request { status },

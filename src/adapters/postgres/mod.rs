@@ -18,6 +18,7 @@ mod ledger;
 mod open;
 mod places;
 mod pool;
+mod questions;
 mod rows;
 mod session;
 mod sets;

@@ -1,21 +1,17 @@
 //! What the server knows of places in the log: which group's, who entered where, where the group stood, and how many batches
 //! commits may rest on.
 
-use futures_util::future::BoxFuture;
 use sqlx::Row as _;
 
-use super::error::sorted;
-use super::ledger::PostgresLedger;
 use super::session::Session;
 use super::sets::{Set, bound, named};
 use super::statements::Statement;
-use crate::pipeline::dedupe::ledger::LedgerError;
-use crate::pipeline::dedupe::ledger::places::{Entered, LastCommit, Mark, Places};
+use crate::pipeline::dedupe::ledger::places::{Entered, LastCommit, Mark};
 
-const BIND: Statement =
+pub(super) const BIND: Statement =
     Statement { name: "bind", sql: "INSERT INTO bound (one, group_id) VALUES (true, $1) ON CONFLICT (one) DO NOTHING" };
 
-const BOUND: Statement = Statement { name: "bound", sql: "SELECT group_id FROM bound" };
+pub(super) const BOUND: Statement = Statement { name: "bound", sql: "SELECT group_id FROM bound" };
 
 const ENTER: Statement = Statement {
     name: "enter",
@@ -23,7 +19,7 @@ const ENTER: Statement = Statement {
           ON CONFLICT (topic, partition) DO UPDATE SET writer = excluded.writer",
 };
 
-const WRITER: Statement =
+pub(super) const WRITER: Statement =
     Statement { name: "writer", sql: "SELECT writer FROM writers WHERE topic = $1 AND partition = $2" };
 
 const STOOD: Statement =
@@ -55,7 +51,7 @@ const RECOVERED: Statement = Statement {
 
 /// Rows are claimed in the order of offsets. Without a row of its own are only what could not be read, and duplicates: what
 /// of those lies between the last two commits is told once more.
-const FIRST_OPEN: Statement = Statement {
+pub(super) const FIRST_OPEN: Statement = Statement {
     name: "first_open",
     sql: "SELECT nullif(greatest(
               coalesce((SELECT base FROM places WHERE topic = $1 AND partition = $2), -1),
@@ -67,7 +63,7 @@ const FIRST_OPEN: Statement = Statement {
                        -1)), -1)",
 };
 
-fn about(statement: &Statement, topic_id: &str, partition: u32) -> Set {
+pub(super) fn about(statement: &Statement, topic_id: &str, partition: u32) -> Set {
     sqlx::query(statement.sql).bind(named(topic_id)).bind(i64::from(partition))
 }
 
@@ -120,44 +116,4 @@ pub(super) async fn recovered(
 ) -> Result<(), sqlx::Error> {
     let query = sqlx::query(RECOVERED.sql).bind(i64::from(mark.ledger())).bind(named(writer));
     session.change(&RECOVERED, query.bind(bound(mark.batches()))).await.map(drop)
-}
-
-impl Places for PostgresLedger {
-    fn bind<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<String, LedgerError>> {
-        Box::pin(async move {
-            let mut held = self.shared.pool.acquire().await?;
-            let mut session = self.shared.session(&mut held);
-            let binding = async {
-                session.change(&BIND, sqlx::query(BIND.sql).bind(named(group))).await?;
-                // A statement of its own: it sees whoever was first.
-                let rows = session.read(&BOUND, sqlx::query(BOUND.sql)).await?;
-                rows.first().map(|row| row.try_get(0)).transpose()
-            };
-            let bound: Option<String> = binding.await.map_err(|error| sorted(&error))?;
-            held.give_back();
-            bound.ok_or_else(|| LedgerError::Damaged("it belongs to no group right after it was bound".to_owned()))
-        })
-    }
-
-    fn writer<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<String>, LedgerError>> {
-        Box::pin(async move {
-            let mut held = self.shared.pool.acquire().await?;
-            let rows = self.shared.session(&mut held).read(&WRITER, about(&WRITER, topic_id, partition)).await;
-            let writer = rows.and_then(|rows| rows.first().map(|row| row.try_get(0)).transpose());
-            let writer = writer.map_err(|error| sorted(&error))?;
-            held.give_back();
-            Ok(writer)
-        })
-    }
-
-    fn first_open<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {
-        Box::pin(async move {
-            let mut held = self.shared.pool.acquire().await?;
-            let rows = self.shared.session(&mut held).read(&FIRST_OPEN, about(&FIRST_OPEN, topic_id, partition)).await;
-            let open = rows.and_then(|rows| rows.first().map_or(Ok(None), |row| row.try_get(0)));
-            let open: Option<i64> = open.map_err(|error| sorted(&error))?;
-            held.give_back();
-            Ok(open.map(i64::unsigned_abs))
-        })
-    }
 }

@@ -12,6 +12,7 @@ mod error;
 mod ledger;
 mod open;
 mod places;
+mod questions;
 mod rows;
 mod statements;
 mod step;

@@ -1,22 +1,18 @@
 //! What the file knows of places in the log: which group's, who entered where, where the group stood, and how many batches
 //! commits may rest on.
 
-use futures_util::future::BoxFuture;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection};
 
-use super::ledger::SqliteLedger;
 use super::statements::Statement;
-use super::step::bound;
-use crate::pipeline::dedupe::ledger::LedgerError;
-use crate::pipeline::dedupe::ledger::places::{Entered, LastCommit, Mark, Places};
+use crate::pipeline::dedupe::ledger::places::{Entered, LastCommit, Mark};
 use crate::telemetry::pace::Pace;
 
-const BIND: Statement =
+pub(super) const BIND: Statement =
     Statement { name: "bind", sql: "INSERT INTO bound (one, group_id) VALUES (1, ?1) ON CONFLICT (one) DO NOTHING" };
 
-const BOUND: Statement = Statement { name: "bound", sql: "SELECT group_id FROM bound" };
+pub(super) const BOUND: Statement = Statement { name: "bound", sql: "SELECT group_id FROM bound" };
 
 const ENTER: Statement = Statement {
     name: "enter",
@@ -24,7 +20,7 @@ const ENTER: Statement = Statement {
           ON CONFLICT (topic, partition) DO UPDATE SET writer = excluded.writer",
 };
 
-const WRITER: Statement =
+pub(super) const WRITER: Statement =
     Statement { name: "writer", sql: "SELECT writer FROM writers WHERE topic = ?1 AND partition = ?2" };
 
 const STOOD: Statement =
@@ -56,7 +52,7 @@ const RECOVERED: Statement = Statement {
 
 /// Rows are claimed in the order of offsets. Without a row of its own are only what could not be read, and duplicates: what
 /// of those lies between the last two commits is told once more.
-const FIRST_OPEN: Statement = Statement {
+pub(super) const FIRST_OPEN: Statement = Statement {
     name: "first_open",
     sql: "SELECT nullif(max(
               coalesce((SELECT base FROM places WHERE topic = ?1 AND partition = ?2), -1),
@@ -130,31 +126,7 @@ pub(super) async fn recovered(
     pace.watch(RECOVERED.name, recovered.execute(connection)).await.map(drop)
 }
 
-impl Places for SqliteLedger {
-    fn bind<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<String, LedgerError>> {
-        Box::pin(async move {
-            let (pace, writer) = (self.pace, &self.pools.writer);
-            let bind = sqlx::query(BIND.sql).bind(group);
-            pace.watch(BIND.name, bind.execute(writer)).await.map_err(|error| self.sorted(&error))?;
-            let bound = sqlx::query_scalar(BOUND.sql);
-            pace.watch(BOUND.name, bound.fetch_one(writer)).await.map_err(|error| self.sorted(&error))
-        })
-    }
-
-    fn writer<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<String>, LedgerError>> {
-        Box::pin(async move {
-            let query = sqlx::query_scalar(WRITER.sql).bind(topic_id).bind(partition);
-            let found = self.pace.watch(WRITER.name, query.fetch_optional(&self.pools.readers)).await;
-            found.map_err(|error| self.sorted(&error))
-        })
-    }
-
-    fn first_open<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {
-        Box::pin(async move {
-            let query = sqlx::query_scalar(FIRST_OPEN.sql).bind(topic_id).bind(partition);
-            let found = self.pace.watch(FIRST_OPEN.name, query.fetch_one(&self.pools.readers)).await;
-            let found: Option<i64> = found.map_err(|error| self.sorted(&error))?;
-            Ok(found.map(i64::unsigned_abs))
-        })
-    }
+/// An end of a range as SQLite can hold it: no log counts further than signed numbers do.
+pub(super) fn bound(offset: u64) -> i64 {
+    i64::try_from(offset).unwrap_or(i64::MAX)
 }

@@ -5,7 +5,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row as _, Sqlite, SqliteConnection};
 
-use super::places::{self, Place};
+use super::places::{self, Place, bound};
 use super::rows;
 use super::statements::{self, Statement};
 use crate::domain::clock::Timestamp;
@@ -149,11 +149,6 @@ impl Scribe<'_> {
     ) -> Result<u64, sqlx::Error> {
         Ok(self.pace.watch(statement.name, query.execute(&mut *self.connection)).await?.rows_affected())
     }
-}
-
-/// An end of a range as SQLite can hold it: no log counts further than signed numbers do.
-pub(super) fn bound(offset: u64) -> i64 {
-    i64::try_from(offset).unwrap_or(i64::MAX)
 }
 
 /// The parameter of a set: an array a line, its elements in the order in which the statements count them.

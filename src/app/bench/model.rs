@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::tickets::{Draws, number};
 use crate::domain::taxonomy::Taxonomy;
-use crate::pipeline::triage::model::{CallError, Content, Model, ModelCard, Question, RateHints, Reply};
+use crate::pipeline::triage::model::{CallError, CallLimits, Content, Model, ModelCard, Question, RateHints, Reply};
 
 /// A timer fires at the first whole millisecond after its time, and its thread wakes in the next one: a sleep is this
 /// much too long on average.
@@ -48,6 +48,7 @@ impl Simulated {
             input_micros_per_1k: 150,
             output_micros_per_1k: 600,
             hard_deadline: Duration::from_secs(60),
+            limits: CallLimits::default(),
         };
         Self { card, draws, taken }
     }

@@ -1,5 +1,6 @@
 //! Every provider fault over a real connection, against the real adapter and the real guard: the class of the error, the
-//! reason code, the number of calls. The number is the provider's count, not ours.
+//! reason code, the number of calls, what it does to the breaker, and that all is well again soon after it. The number of
+//! calls is the provider's count, not ours.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -14,13 +15,14 @@ use crate::domain::answer::{Abstention, Answer};
 use crate::domain::clock::SystemClock;
 use crate::domain::identity::DedupeKey;
 use crate::domain::reason_code::ReasonCode as Code;
-use crate::pipeline::triage::breaker::BreakerChange;
-use crate::pipeline::triage::guard::{Guard, Job, Triaged};
+use crate::pipeline::triage::breaker::{BreakerChange, BreakerState};
+use crate::pipeline::triage::guard::{Guard, Job, Reserved, Triaged};
 use crate::pipeline::triage::model::{CallError, Content, Model, Question, Reply};
 use crate::pipeline::triage::prompt::Prompts;
 use crate::pipeline::triage::testing::{FakeLeases, event, position, present, settings, tenant};
-use crate::settings::models::{OpenAi, Price, Timeouts};
+use crate::settings::models::{Limits, OpenAi, Price, Timeouts};
 use crate::settings::secret::Secret;
+use crate::settings::triage::Triage;
 
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(250);
@@ -31,6 +33,13 @@ struct Bench {
     model: Arc<OpenAiModel>,
     ledger: tempfile::NamedTempFile,
     server: tokio::task::JoinHandle<()>,
+}
+
+impl Bench {
+    async fn behave(&self, control: Value) {
+        let posted = reqwest::Client::new().post(format!("http://{}/control", self.address)).json(&control).send();
+        assert!(posted.await.expect("it listens").status().is_success());
+    }
 }
 
 impl Drop for Bench {
@@ -49,6 +58,7 @@ fn model(address: SocketAddr, timeouts: Timeouts) -> Arc<OpenAiModel> {
         max_body_bytes: 1 << 20,
         max_completion_tokens: 600,
         price: Price { input_micros_per_1k: 150, output_micros_per_1k: 600 },
+        limits: Limits::default(),
     };
     Arc::new(OpenAiModel::new("sim", &settings).expect("the settings are right"))
 }
@@ -93,17 +103,34 @@ async fn ask(model: &OpenAiModel) -> Result<Reply, CallError> {
     model.ask(question).await
 }
 
+/// Two failures in a row open its breaker for a moment; a Retry-After is waited for two seconds at most.
+fn touchy() -> Triage {
+    let mut settings = settings();
+    settings.retry.max_attempts = 1;
+    settings.retry.max_retry_after = Duration::from_secs(2);
+    (settings.breaker.consecutive_failures, settings.breaker.open_for) = (2, Duration::from_millis(50));
+    settings
+}
+
+fn guard(model: Arc<OpenAiModel>, settings: &Triage) -> Guard {
+    let deaf: Arc<dyn Fn(BreakerChange) + Send + Sync> = Arc::new(|_| {});
+    Guard::new(vec![model], settings, prompts(), Arc::new(SystemClock), 1, deaf)
+}
+
 async fn triage(model: Arc<OpenAiModel>) -> (Answer, u64) {
     let mut settings = settings();
     (settings.retry.base, settings.retry.cap) = (Duration::from_millis(1), Duration::from_millis(2));
-    let deaf: Arc<dyn Fn(BreakerChange) + Send + Sync> = Arc::new(|_| {});
-    let guard = Guard::new(vec![model], &settings, prompts(), Arc::new(SystemClock), 1, deaf);
+    triage_by(&guard(model, &settings)).await
+}
+
+async fn triage_by(guard: &Guard) -> (Answer, u64) {
     let event = event("Charged twice", "I was charged twice, refund me");
     let job = Job {
         key: DedupeKey::of_event(&event),
         event: Arc::new(event),
         tenant: Arc::new(tenant()),
         owner: position(),
+        reserved: Reserved::default(),
         decide_by: tokio::time::Instant::now() + LONG,
         presence: present(),
     };
@@ -131,65 +158,80 @@ fn class(result: &Result<Reply, CallError>) -> String {
     }
 }
 
-/// Behaviour, class of one call, reason code of the triage, calls made for it.
-fn faults() -> Vec<(Value, &'static str, Option<Code>, usize)> {
+/// What a fault does to the breaker.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Breaker {
+    /// It counts towards opening it.
+    Counts,
+    /// The provider is there: it does not.
+    Neutral,
+    /// No further call until somebody resets it.
+    Stops,
+}
+
+/// Behaviour, class of one call, reason code of the triage, calls made for it, effect on the breaker.
+fn faults() -> Vec<(Value, &'static str, Option<Code>, usize, Breaker)> {
+    use Breaker::{Counts, Neutral, Stops};
     let mode = |mode: &str| json!({"mode": mode});
     let limited = |after: &str| json!({"mode": "rate_limit", "retry_after": after});
     let (error, invalid, filtered) =
         (Some(Code::ProviderError), Some(Code::OutputInvalid), Some(Code::ContentFiltered));
     vec![
-        (mode("ok"), "reply", None, 1),
-        (mode("outage_500"), "server 500 -", error, 3),
-        (mode("outage_503"), "server 503 -", error, 3),
-        (json!({"mode": "outage_503", "retry_after": "30"}), "server 503 30", error, 1),
-        (json!({"mode": "outage_500", "calls": 2}), "server 500 -", None, 2),
-        (mode("rate_limit"), "rate limited -", error, 3),
-        (limited("0"), "rate limited 0", error, 3),
-        (limited("1"), "rate limited 1", error, 3),
-        (limited("30"), "rate limited 30", error, 1),
-        (limited("86400"), "rate limited 86400", error, 1),
-        (limited("Sun, 06 Nov 1994 08:49:37 GMT"), "rate limited 0", error, 3),
-        (limited("soon"), "rate limited -", error, 3),
-        (mode("quota"), "quota", Some(Code::ProviderQuota), 1),
-        (mode("auth"), "auth 401", Some(Code::ProviderAuth), 1),
-        (mode("forbidden"), "auth 403", Some(Code::ProviderAuth), 1),
-        (mode("not_found"), "request 404", error, 1),
-        (mode("bad_request"), "request 400", error, 1),
-        (mode("too_large"), "request 413", error, 1),
-        (mode("prompt_filter"), "filtered", filtered, 1),
-        (mode("redirect"), "server 302 -", error, 3),
-        (mode("hang"), "timeout first_byte", Some(Code::ProviderTimeout), 3),
-        (mode("slow_body"), "timeout total", Some(Code::ProviderTimeout), 3),
-        (mode("stall_body"), "timeout total", Some(Code::ProviderTimeout), 3),
-        (mode("reset_body"), "connection", error, 3),
-        (mode("garbage"), "garbled", error, 3),
-        (mode("empty"), "garbled", error, 3),
-        (mode("truncated"), "garbled", error, 3),
-        (mode("bad_utf8"), "garbled", error, 3),
-        (mode("oversize"), "garbled", error, 3),
-        (mode("bomb"), "garbled", error, 3),
-        (mode("wrong_shape"), "reply", invalid, 2),
-        (mode("extra_field"), "reply", invalid, 2),
-        (mode("duplicate_key"), "reply", invalid, 2),
-        (mode("not_a_number"), "reply", invalid, 2),
-        (mode("huge_number"), "reply", invalid, 2),
-        (mode("length"), "reply", invalid, 2),
-        (mode("tool_call"), "reply", invalid, 2),
-        (mode("refuse"), "refusal", filtered, 1),
-        (mode("content_filter"), "reply", filtered, 1),
-        (mode("unknown_label"), "reply", None, 1),
-        (mode("overconfident"), "reply", None, 1),
-        (mode("no_usage"), "reply", None, 1),
-        (mode("negative_usage"), "reply", None, 1),
+        (mode("ok"), "reply", None, 1, Neutral),
+        (mode("outage_500"), "server 500 -", error, 3, Counts),
+        (mode("outage_503"), "server 503 -", error, 3, Counts),
+        (json!({"mode": "outage_503", "retry_after": "30"}), "server 503 30", error, 1, Counts),
+        (mode("rate_limit"), "rate limited -", error, 3, Neutral),
+        (limited("0"), "rate limited 0", error, 3, Neutral),
+        (limited("1"), "rate limited 1", error, 3, Neutral),
+        (limited("30"), "rate limited 30", error, 1, Neutral),
+        (limited("86400"), "rate limited 86400", error, 1, Neutral),
+        (limited("Sun, 06 Nov 1994 08:49:37 GMT"), "rate limited 0", error, 3, Neutral),
+        (limited("soon"), "rate limited -", error, 3, Neutral),
+        (mode("quota"), "quota", Some(Code::ProviderQuota), 1, Stops),
+        (mode("auth"), "auth 401", Some(Code::ProviderAuth), 1, Stops),
+        (mode("forbidden"), "auth 403", Some(Code::ProviderAuth), 1, Stops),
+        (mode("not_found"), "request 404", error, 1, Neutral),
+        (mode("bad_request"), "request 400", error, 1, Neutral),
+        (mode("too_large"), "request 413", error, 1, Neutral),
+        (mode("prompt_filter"), "filtered", filtered, 1, Neutral),
+        (mode("redirect"), "server 302 -", error, 3, Counts),
+        (mode("hang"), "timeout first_byte", Some(Code::ProviderTimeout), 3, Counts),
+        (mode("slow_body"), "timeout total", Some(Code::ProviderTimeout), 3, Counts),
+        (mode("stall_body"), "timeout total", Some(Code::ProviderTimeout), 3, Counts),
+        (json!({"latency": {"fixed": {"ms": 600}}}), "timeout total", Some(Code::ProviderTimeout), 3, Counts),
+        (mode("reset_body"), "connection", error, 3, Counts),
+        (mode("garbage"), "garbled", error, 3, Counts),
+        (mode("empty"), "garbled", error, 3, Counts),
+        (mode("truncated"), "garbled", error, 3, Counts),
+        (mode("bad_utf8"), "garbled", error, 3, Counts),
+        (mode("oversize"), "garbled", error, 3, Counts),
+        (mode("bomb"), "garbled", error, 3, Counts),
+        (mode("wrong_shape"), "reply", invalid, 2, Neutral),
+        (mode("extra_field"), "reply", invalid, 2, Neutral),
+        (mode("duplicate_key"), "reply", invalid, 2, Neutral),
+        (mode("not_a_number"), "reply", invalid, 2, Neutral),
+        (mode("huge_number"), "reply", invalid, 2, Neutral),
+        (mode("length"), "reply", invalid, 2, Neutral),
+        (mode("tool_call"), "reply", invalid, 2, Neutral),
+        (mode("refuse"), "refusal", filtered, 1, Neutral),
+        (mode("content_filter"), "reply", filtered, 1, Neutral),
+        (mode("unknown_label"), "reply", None, 1, Neutral),
+        (mode("overconfident"), "reply", None, 1, Neutral),
+        (mode("no_usage"), "reply", None, 1, Neutral),
+        (mode("negative_usage"), "reply", None, 1, Neutral),
     ]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_fault_has_its_class_its_code_and_its_number_of_calls() {
-    let check = |(control, expected, code, expected_calls): (Value, &'static str, Option<Code>, usize)| async move {
-        let timeouts = match control["mode"].as_str() {
-            Some("hang") => Timeouts { connect: LONG, first_byte: SHORT, total: LONG },
-            Some("slow_body" | "stall_body") => Timeouts { connect: LONG, first_byte: LONG, total: SHORT },
+async fn every_fault_has_its_class_its_code_its_number_of_calls_and_its_effect_on_the_breaker() {
+    type Fault = (Value, &'static str, Option<Code>, usize, Breaker);
+    let check = |(control, expected, code, expected_calls, breaker): Fault| async move {
+        let timeouts = match (control["mode"].as_str(), control.get("latency")) {
+            (Some("hang"), _) => Timeouts { connect: LONG, first_byte: SHORT, total: LONG },
+            (Some("slow_body" | "stall_body"), _) | (_, Some(_)) => {
+                Timeouts { connect: LONG, first_byte: LONG, total: SHORT }
+            }
             _ => Timeouts { connect: LONG, first_byte: LONG, total: LONG },
         };
         let bench = bench(control.clone(), timeouts).await;
@@ -199,9 +241,40 @@ async fn every_fault_has_its_class_its_code_and_its_number_of_calls() {
         assert_eq!(answer.degraded, code, "{control}: {:?}", answer.tried);
         assert_eq!(calls(bench.ledger.path()) - 1, expected_calls, "{control}");
         assert_eq!(answer.predicted.is_some(), code.is_none(), "{control}");
+
+        let guard = guard(Arc::clone(&bench.model), &touchy());
+        for _ in 0..2 {
+            triage_by(&guard).await;
+        }
+        let state = guard.breakers().remove(0).1;
+        let expected = match breaker {
+            Breaker::Counts => state == BreakerState::Open || state == BreakerState::HalfOpen,
+            Breaker::Neutral => state == BreakerState::Closed,
+            Breaker::Stops => Some(state) == code.map(BreakerState::Stopped),
+        };
+        assert!(expected, "{control}: {state}");
+        bench.behave(json!({})).await;
+        if breaker == Breaker::Stops {
+            assert!(guard.reset_breaker("sim"));
+        }
+        is_well_again(&guard).await;
     };
     // Boxed one by one: a closure's future of this size in a stream is more than the compiler likes to see.
     stream::iter(faults()).for_each_concurrent(8, |fault| check(fault).boxed()).await;
+}
+
+/// The next event waits out whatever the fault has left behind, and is answered.
+async fn is_well_again(guard: &Guard) {
+    let healed = std::time::Instant::now();
+    let (answer, _) = triage_by(guard).await;
+    assert_eq!((answer.degraded, guard.breakers().remove(0).1), (None, BreakerState::Closed));
+    assert!(healed.elapsed() < Duration::from_secs(15), "{:?}", healed.elapsed());
+}
+
+#[tokio::test]
+async fn an_outage_that_ends_within_the_attempts_is_not_noticed() {
+    let bench = bench(json!({"mode": "outage_500", "calls": 2}), Timeouts::default()).await;
+    assert_eq!((triage(Arc::clone(&bench.model)).await.0.degraded, calls(bench.ledger.path())), (None, 3));
 }
 
 #[tokio::test]
@@ -250,9 +323,19 @@ async fn nobody_listening_is_a_connection_error_and_nobody_accepting_a_timeout()
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("bound");
     let timeouts = Timeouts { connect: LONG, first_byte: SHORT, total: LONG };
-    assert_eq!(class(&ask(&model(address, timeouts)).await), "timeout first_byte");
+    let model = model(address, timeouts);
+    let guard = guard(Arc::clone(&model), &touchy());
+    assert_eq!(class(&ask(&model).await), "timeout first_byte");
+    assert_eq!(triage_by(&guard).await.0.degraded, Some(Code::ProviderTimeout));
     drop(listener);
-    assert_eq!(class(&ask(&model(address, timeouts)).await), "connection");
+    assert_eq!(class(&ask(&model).await), "connection");
+    assert_eq!(triage_by(&guard).await.0.degraded, Some(Code::ProviderError));
+    assert_ne!(guard.breakers().remove(0).1, BreakerState::Closed, "both count");
+    let simulator = SimulatorConfig { bind: address, ledger: None, control: Control::default(), seed: 1 };
+    let simulator = Simulator::bind(simulator).await.expect("the port is free again");
+    let server = tokio::spawn(async move { simulator.run().await.expect("the test ends first") });
+    is_well_again(&guard).await;
+    server.abort();
 }
 
 #[tokio::test]

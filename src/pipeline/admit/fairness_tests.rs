@@ -47,7 +47,7 @@ fn run(habits: &[Habit], lasts: Duration) -> Course {
         }
         let mut wake = None;
         while ends.len() < PLACES {
-            match admission.next(now) {
+            match admission.next(now, |_| true) {
                 Next::Go { item: (tenant, offered), reserved_tokens, .. } => {
                     calls[tenant].push((now - start, now - offered));
                     let end = now + Duration::from_millis(reserved_tokens.into());
@@ -57,7 +57,7 @@ fn run(habits: &[Habit], lasts: Duration) -> Course {
                     wake = Some(until);
                     break;
                 }
-                Next::Empty => break,
+                Next::NoRoom | Next::Empty => break,
             }
         }
         let arrival = arrivals.peek().map(|Reverse((at, _))| *at);

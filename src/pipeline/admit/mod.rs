@@ -14,7 +14,7 @@
 //! waiting, nothing running and full buckets is forgotten.
 //!
 //! Pure, and nothing is searched: each word costs the logarithm of the number of tenants. Not here: limits of the
-//! provider (its permit is held before [`Admission::next`] is asked), money. What would have to wait for too long is told
+//! provider ([`Admission::next`] asks for its room), money. What would have to wait for too long is told
 //! by [`Admission::wait_of`], and is better not offered; [`bookings`] knows when its turn will come.
 //!
 //! The invariant: a tenant stands in exactly one of the fair queue (something waits and may go now), the sleepers
@@ -23,8 +23,6 @@
 mod agenda;
 pub mod bookings;
 pub mod fair_queue;
-pub mod quota;
-pub mod token_bucket;
 
 #[cfg(test)]
 mod fairness_tests;
@@ -38,10 +36,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::tenant::Limits;
+use crate::pipeline::quota::Quota;
+use crate::pipeline::quota::token_bucket::Verdict;
 use agenda::Agenda;
 use fair_queue::FairQueue;
-use quota::Quota;
-use token_bucket::Verdict;
 
 /// An idle tenant is remembered at least this long, so that one that comes and goes is not built anew each time and
 /// keeps its place in the turns.
@@ -100,6 +98,8 @@ pub enum Next<T> {
     },
     /// All that wait are over their limits; the first of them may go then.
     WaitUntil(Instant),
+    /// One could go, but its model has no room for it.
+    NoRoom,
     /// Nothing waits.
     Empty,
 }
@@ -161,8 +161,9 @@ impl<T> Admission<T> {
         Ok(())
     }
 
-    /// Whose call goes now.
-    pub fn next(&mut self, now: Instant) -> Next<T> {
+    /// Whose call goes now, if the model has room for it: `has_room` is asked once, with the tokens of the one whose turn
+    /// it is. Without room nothing is charged, and the turn is kept.
+    pub fn next(&mut self, now: Instant, has_room: impl FnOnce(u32) -> bool) -> Next<T> {
         self.forget_idle(now);
         while let Some((_, number)) = self.asleep.first().filter(|(until, _)| *until <= now) {
             self.place(now, number);
@@ -171,7 +172,11 @@ impl<T> Admission<T> {
             return self.asleep.first().map_or(Next::Empty, |(until, _)| Next::WaitUntil(until));
         };
         let state = self.tenant_mut(number);
-        let Waiting { item, tokens } = state.queue.pop_front().expect("who has a turn has something waiting");
+        let head = state.queue.front().expect("who has a turn has something waiting");
+        if !has_room(head.tokens) {
+            return Next::NoRoom;
+        }
+        let Waiting { item, tokens } = state.queue.pop_front().expect("seen just now");
         state.queued_tokens -= u64::from(tokens);
         // It may: that was checked when it joined, and since then its levels have only risen.
         state.quota.charge(now, tokens);

@@ -25,7 +25,7 @@ fn id(name: &str) -> Arc<str> {
 fn item<T>(next: Next<T>) -> Option<T> {
     match next {
         Next::Go { item, .. } => Some(item),
-        Next::WaitUntil(_) | Next::Empty => None,
+        Next::WaitUntil(_) | Next::NoRoom | Next::Empty => None,
     }
 }
 
@@ -78,9 +78,9 @@ fn a_tenants_items_go_in_order_and_say_whose_they_are() {
     }
     for n in 0..5 {
         let expected = Next::Go { item: n, tenant: id("a"), reserved_tokens: 100 + n };
-        assert_eq!(admission.next(now), expected);
+        assert_eq!(admission.next(now, |_| true), expected);
     }
-    assert_eq!(admission.next(now), Next::Empty);
+    assert_eq!(admission.next(now, |_| true), Next::Empty);
 }
 
 #[test]
@@ -91,12 +91,12 @@ fn over_its_limit_a_tenant_waits_until_exactly_when_it_may_go() {
         admission.offer(now, &id("a"), requests(60), n, 10).expect("room");
     }
     for n in 0..60 {
-        assert_eq!(item(admission.next(now)), Some(n));
+        assert_eq!(item(admission.next(now, |_| true)), Some(n));
     }
-    assert_eq!(admission.next(now), Next::WaitUntil(now + seconds(1)));
-    assert_eq!(admission.next(now + seconds(1) - Duration::from_nanos(1)), Next::WaitUntil(now + seconds(1)));
-    assert_eq!(item(admission.next(now + seconds(1))), Some(60));
-    assert_eq!(admission.next(now + seconds(1)), Next::WaitUntil(now + seconds(2)));
+    assert_eq!(admission.next(now, |_| true), Next::WaitUntil(now + seconds(1)));
+    assert_eq!(admission.next(now + seconds(1) - Duration::from_nanos(1), |_| true), Next::WaitUntil(now + seconds(1)));
+    assert_eq!(item(admission.next(now + seconds(1), |_| true)), Some(60));
+    assert_eq!(admission.next(now + seconds(1), |_| true), Next::WaitUntil(now + seconds(2)));
 }
 
 #[test]
@@ -107,10 +107,34 @@ fn a_tenant_over_its_limit_holds_up_nobody_else() {
         admission.offer(now, &id("limited"), requests(1), ("limited", n), 10).expect("room");
         admission.offer(now, &id("free"), UNLIMITED, ("free", n), 10).expect("room");
     }
-    let gone: Vec<_> = std::iter::from_fn(|| item(admission.next(now))).collect();
+    let gone: Vec<_> = std::iter::from_fn(|| item(admission.next(now, |_| true))).collect();
     assert_eq!(gone.iter().filter(|(tenant, _)| *tenant == "free").count(), 10);
     assert_eq!(gone.iter().filter(|(tenant, _)| *tenant == "limited").count(), 1);
-    assert_eq!(admission.next(now), Next::WaitUntil(now + seconds(60)));
+    assert_eq!(admission.next(now, |_| true), Next::WaitUntil(now + seconds(60)));
+}
+
+#[test]
+fn without_room_at_the_model_nothing_is_charged_and_the_turn_is_kept() {
+    let now = Instant::now();
+    let mut admission = Admission::new(10);
+    for n in 0..3 {
+        admission.offer(now, &id("a"), tokens(600), ("a", n), 100).expect("room");
+        admission.offer(now, &id("b"), tokens(600), ("b", n), 100).expect("room");
+    }
+    let mut asked = Vec::new();
+    for _ in 0..5 {
+        let refused = admission.next(now, |tokens| {
+            asked.push(tokens);
+            false
+        });
+        assert_eq!(refused, Next::NoRoom);
+    }
+    assert_eq!(asked, [100; 5], "asked once each time, for the one whose turn it is");
+    assert!(admission.levels(now).all(|level| (level.tokens, level.running, level.waiting) == (Some(600.0), 0, 3)));
+    let gone: Vec<_> = std::iter::from_fn(|| item(admission.next(now, |_| true))).collect();
+    assert_eq!(gone, [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]);
+    let nobody = admission.next(now, |_| panic!("nobody waits, so nobody needs room"));
+    assert_eq!(nobody, Next::Empty);
 }
 
 #[test]
@@ -120,12 +144,12 @@ fn a_refund_wakes_a_sleeper_at_once_and_a_debt_lets_it_sleep_longer() {
     for n in 0..2 {
         admission.offer(now, &id("a"), tokens(600), n, 600).expect("room");
     }
-    assert_eq!(item(admission.next(now)), Some(0));
-    assert_eq!(admission.next(now), Next::WaitUntil(now + seconds(60)));
+    assert_eq!(item(admission.next(now, |_| true)), Some(0));
+    assert_eq!(admission.next(now, |_| true), Next::WaitUntil(now + seconds(60)));
     admission.settle(now, "a", 600, 900);
-    assert_eq!(admission.next(now), Next::WaitUntil(now + seconds(90)));
+    assert_eq!(admission.next(now, |_| true), Next::WaitUntil(now + seconds(90)));
     admission.settle(now, "a", 900, 0);
-    assert_eq!(item(admission.next(now)), Some(1));
+    assert_eq!(item(admission.next(now, |_| true)), Some(1));
 }
 
 #[test]
@@ -135,9 +159,9 @@ fn a_debt_takes_the_turn_away_from_one_who_waits_for_it() {
     for n in 0..2 {
         admission.offer(now, &id("a"), tokens(600), n, 100).expect("room");
     }
-    assert_eq!(item(admission.next(now)), Some(0));
+    assert_eq!(item(admission.next(now, |_| true)), Some(0));
     admission.settle(now, "a", 100, 700);
-    assert_eq!(admission.next(now), Next::WaitUntil(now + seconds(20)));
+    assert_eq!(admission.next(now, |_| true), Next::WaitUntil(now + seconds(20)));
 }
 
 #[test]
@@ -147,16 +171,16 @@ fn changed_limits_take_effect_on_who_already_waits() {
     for n in 0..4 {
         admission.offer(now, &id("a"), requests(0), n, 10).expect("a shut tenant may wait");
     }
-    assert!(matches!(admission.next(now), Next::WaitUntil(until) if until > now + seconds(3_600)));
+    assert!(matches!(admission.next(now, |_| true), Next::WaitUntil(until) if until > now + seconds(3_600)));
     admission.set_limits(now, "a", requests(1));
-    assert_eq!(item(admission.next(now)), Some(0));
-    assert_eq!(admission.next(now), Next::WaitUntil(now + seconds(60)));
+    assert_eq!(item(admission.next(now, |_| true)), Some(0));
+    assert_eq!(admission.next(now, |_| true), Next::WaitUntil(now + seconds(60)));
     admission.offer(now, &id("a"), requests(60), 4, 10).expect("room");
-    assert_eq!(admission.next(now), Next::WaitUntil(now + seconds(1)));
+    assert_eq!(admission.next(now, |_| true), Next::WaitUntil(now + seconds(1)));
     admission.set_limits(now, "a", UNLIMITED);
-    assert_eq!(item(admission.next(now)), Some(1));
+    assert_eq!(item(admission.next(now, |_| true)), Some(1));
     admission.set_limits(now, "a", requests(0));
-    assert_eq!(item(admission.next(now)), None, "and it may lose its turn");
+    assert_eq!(item(admission.next(now, |_| true)), None, "and it may lose its turn");
     admission.set_limits(now, "nobody", UNLIMITED);
     admission.assert_sound(now);
 }
@@ -166,15 +190,15 @@ fn what_is_taken_out_leaves_the_others_in_order_and_wakes_who_may_go_now() {
     let now = Instant::now();
     let mut admission = Admission::new(10);
     admission.offer(now, &id("a"), tokens(600), 0, 500).expect("room");
-    assert_eq!(item(admission.next(now)), Some(0));
+    assert_eq!(item(admission.next(now, |_| true)), Some(0));
     for (n, cost) in [(1, 400), (2, 100), (3, 10), (4, 10)] {
         admission.offer(now, &id("a"), tokens(600), n, cost).expect("room");
     }
     admission.offer(now, &id("b"), UNLIMITED, 5, 10).expect("room");
     assert_eq!(admission.remove_if(now, |n| n % 2 == 1), [1, 3, 5]);
     assert_eq!(admission.waiting(), 2);
-    assert_eq!([item(admission.next(now)), item(admission.next(now))], [Some(2), None]);
-    assert_eq!(item(admission.next(now + seconds(60))), Some(4));
+    assert_eq!([item(admission.next(now, |_| true)), item(admission.next(now, |_| true))], [Some(2), None]);
+    assert_eq!(item(admission.next(now + seconds(60), |_| true)), Some(4));
     admission.assert_sound(now + seconds(60));
 }
 
@@ -184,17 +208,21 @@ fn an_idle_tenant_is_forgotten_when_its_buckets_are_full_and_not_before() {
     let mut admission = Admission::new(10);
     admission.offer(now, &id("a"), requests(2), 0, 10).expect("room");
     admission.offer(now, &id("b"), UNLIMITED, 1, 10).expect("room");
-    while item(admission.next(now)).is_some() {}
+    while item(admission.next(now, |_| true)).is_some() {}
     let much_later = now + seconds(10_000);
-    assert_eq!((admission.next(much_later), admission.tenants()), (Next::Empty, 2), "their calls are still running");
+    assert_eq!(
+        (admission.next(much_later, |_| true), admission.tenants()),
+        (Next::Empty, 2),
+        "their calls are still running"
+    );
     admission.settle(now, "a", 10, 10);
     admission.settle(now, "b", 10, 10);
     let almost_forgotten = now + REMEMBERED - Duration::from_nanos(1);
-    assert_eq!((admission.next(almost_forgotten), admission.tenants()), (Next::Empty, 2));
-    assert_eq!((admission.next(now + REMEMBERED), admission.tenants()), (Next::Empty, 1));
+    assert_eq!((admission.next(almost_forgotten, |_| true), admission.tenants()), (Next::Empty, 2));
+    assert_eq!((admission.next(now + REMEMBERED, |_| true), admission.tenants()), (Next::Empty, 1));
     let almost_full = now + seconds(30) - Duration::from_nanos(1);
-    assert_eq!((admission.next(almost_full), admission.tenants()), (Next::Empty, 1));
-    assert_eq!((admission.next(now + seconds(30)), admission.tenants()), (Next::Empty, 0));
+    assert_eq!((admission.next(almost_full, |_| true), admission.tenants()), (Next::Empty, 1));
+    assert_eq!((admission.next(now + seconds(30), |_| true), admission.tenants()), (Next::Empty, 0));
     admission.settle(now, "a", 10, 10);
     admission.assert_sound(now);
 }
@@ -208,7 +236,7 @@ fn a_hundred_thousand_tenants_that_come_once_leave_no_trace() {
         let now = start + Duration::from_millis(10) * n;
         let tenant = id(&format!("tenant-{n}"));
         admission.offer(now, &tenant, requests(60), n, 10).expect("room");
-        assert_eq!(item(admission.next(now)), Some(n));
+        assert_eq!(item(admission.next(now, |_| true)), Some(n));
         admission.settle(now, &tenant, 10, 10);
         most = most.max(admission.tenants());
     }
@@ -224,7 +252,7 @@ fn levels_say_what_is_left() {
     for n in 0..3 {
         admission.offer(now, &id("a"), limits, n, 300).expect("room");
     }
-    assert_eq!(item(admission.next(now)), Some(0));
+    assert_eq!(item(admission.next(now, |_| true)), Some(0));
     let levels: Vec<_> = admission.levels(now).collect();
     let expected = Level { tenant: "a", waiting: 2, running: 1, requests: Some(9.0), tokens: Some(700.0) };
     assert_eq!(levels, [expected]);
@@ -233,7 +261,7 @@ fn levels_say_what_is_left() {
 #[derive(Debug, Clone)]
 enum Step {
     Offer { tenant: u8, cost: u32, limits: Limits },
-    Next,
+    Next { room: bool },
     Settle { choice: u8, used: u32 },
     Pass { millis: u64 },
     Remove { modulus: u32 },
@@ -249,7 +277,7 @@ fn any_limits() -> impl Strategy<Value = Limits> {
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0u8..6, 0u32..2_000, any_limits()).prop_map(|(tenant, cost, limits)| Step::Offer { tenant, cost, limits }),
-        4 => Just(Step::Next),
+        4 => proptest::bool::weighted(0.8).prop_map(|room| Step::Next { room }),
         3 => (any::<u8>(), 0u32..3_000).prop_map(|(choice, used)| Step::Settle { choice, used }),
         2 => prop_oneof![0u64..500, 0u64..100_000].prop_map(|millis| Step::Pass { millis }),
         1 => (2u32..5).prop_map(|modulus| Step::Remove { modulus }),
@@ -276,7 +304,7 @@ proptest! {
                         Err(Full(back)) => prop_assert_eq!((back, queue.len()), (item, 4)),
                     }
                 }
-                Step::Next => match admission.next(now) {
+                Step::Next { room } => match admission.next(now, |_| room) {
                     Next::Go { item, tenant, reserved_tokens } => {
                         let queue = &mut inside[tenant.parse::<usize>().expect("a number")];
                         prop_assert_eq!(queue.pop_front(), Some(item));
@@ -287,6 +315,7 @@ proptest! {
                         now = until;
                         prop_assert!(admission.turns.first().is_none());
                     }
+                    Next::NoRoom => prop_assert!(!room && admission.turns.first().is_some()),
                     Next::Empty => prop_assert_eq!(admission.waiting(), 0),
                 },
                 Step::Settle { choice, used } => {

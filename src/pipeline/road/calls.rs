@@ -18,7 +18,7 @@ use crate::domain::tenant::Limits;
 use crate::pipeline::admit::Next;
 use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::lane::TicketKey;
-use crate::pipeline::triage::guard::{Job, LeaseReply, Triaged};
+use crate::pipeline::triage::guard::{Job, LeaseReply, NotYet, Reserved, Triaged};
 use crate::telemetry::happenings::CallsReattached;
 
 /// Somebody else's call is looked at again after this long at most.
@@ -79,15 +79,28 @@ impl Road {
     pub fn next_job(&mut self, now: Instant) -> Option<Job> {
         while self.asking < self.fixtures.settings.max_in_flight && !self.draining && self.away.is_none() {
             self.refill_admission(now);
-            match self.admission.next(now) {
+            let guard = &self.fixtures.guard;
+            let mut room = Ok(Reserved::default());
+            let next = self.admission.next(now, |tokens| {
+                room = guard.room(now, tokens);
+                room.is_ok()
+            });
+            match next {
                 Next::Go { item: ticket, tenant, reserved_tokens } => {
                     match self.start_call(&ticket, &tenant, reserved_tokens, now) {
-                        Some(job) => return Some(job),
+                        Some(job) => return Some(Job { reserved: room.unwrap_or_default(), ..job }),
                         None => self.admission.settle(now, &tenant, reserved_tokens, 0),
                     }
                 }
                 Next::WaitUntil(due) => {
                     self.admission_due = Some(due);
+                    return None;
+                }
+                Next::NoRoom => {
+                    // Without a time the guard says when it has room again.
+                    if let Err(NotYet::Until(due)) = room {
+                        self.admission_due = Some(due);
+                    }
                     return None;
                 }
                 Next::Empty => return None,
@@ -139,6 +152,7 @@ impl Road {
             key: event.claim.key,
             owner: event.claim.position.clone(),
             presence: self.presence.clone(),
+            reserved: Reserved::default(),
         };
         self.calls.insert(
             job.key,
@@ -256,5 +270,55 @@ impl Road {
             _ => LeaseReply::Pointless,
         };
         request.answer(reply);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::pipeline::log::Assignment;
+    use crate::pipeline::road::testing::{EVENTS, TestRoad};
+    use crate::pipeline::triage::model::{CallLimits, ModelCard, Range};
+    use crate::pipeline::triage::testing::card;
+
+    /// Three events wait for a model of these limits.
+    fn three_wait(limits: CallLimits) -> TestRoad {
+        let mut test = TestRoad::asking(ModelCard { limits, ..card("gpt", true) }, &[]);
+        let (topic_id, metadata) = ("t".to_owned(), String::new());
+        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+        test.read_tickets(0..3);
+        assert_eq!(test.road.admission.waiting(), 3);
+        test
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_finds_no_room_at_the_model_waits_where_tenants_take_turns_and_holds_nothing() {
+        let at_once = Range { min: 1, initial: 1, max: 1 };
+        let mut test = three_wait(CallLimits { at_once, ..CallLimits::default() });
+        let now = Instant::now();
+        let job = test.road.next_job(now).expect("one place");
+        assert!(test.road.next_job(now).is_none() && test.road.next_wake(now).is_none());
+        let running: Vec<_> = test.road.admission.levels(now).map(|level| (level.running, level.waiting)).collect();
+        assert_eq!((running, test.road.asking), (vec![(1, 2)], 1));
+        let guard = test.road.fixtures.guard.clone();
+        assert!(guard.room_changed().now_or_never().is_none());
+        drop(job);
+        guard.room_changed().now_or_never().expect("whoever waits for room is told");
+        test.road.next_job(now).expect("the place is free again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_empty_bucket_of_the_model_wakes_the_road_when_there_is_a_request_again() {
+        let mut test = three_wait(CallLimits { requests_per_minute: Some(1), ..CallLimits::default() });
+        let now = Instant::now();
+        let _running = test.road.next_job(now).expect("one request");
+        assert!(test.road.next_job(now).is_none());
+        let minute = Duration::from_secs(60);
+        assert_eq!(test.road.next_wake(now), Some(now + minute));
+        tokio::time::advance(minute).await;
+        test.road.woke(now + minute);
+        test.road.next_job(now + minute).expect("a minute has passed");
     }
 }

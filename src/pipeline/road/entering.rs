@@ -7,20 +7,14 @@
 //! took over, a copy was restored) no longer remembers what was published, and with it nothing may be decided at all.
 //! What the log hands over meanwhile waits here: little, because the partition is paused until then.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
-use super::ownership::Owned;
 use super::{Purpose, Road};
 use crate::domain::position::Partition;
 use crate::domain::record::Record;
 use crate::pipeline::dedupe::ledger::places::{LastCommit, Mark};
 use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::log::{Epoch, Errand};
-
-/// How often the ledger is told where the group stands: what a lost position may cost in work that is done again.
-const NOTED_EVERY: Duration = Duration::from_secs(10);
 
 /// What came from a partition that is not entered yet.
 #[derive(Debug, Default)]
@@ -128,18 +122,6 @@ fn beneath_us(last: &LastCommit, now: Mark) -> String {
     )
 }
 
-impl Owned {
-    /// Where the group stands, if it is time to say so again.
-    pub(super) fn to_be_noted(&mut self, partition: Partition, now: Instant) -> Option<Entry> {
-        let due = self.noted_at.is_none_or(|at| now - at >= NOTED_EVERY);
-        due.then(|| {
-            self.noted_at = Some(now);
-            let (topic_id, base) = (self.topic_id.clone(), self.frontier.base());
-            Entry::Stands { topic_id, partition: partition.number, base }
-        })
-    }
-}
-
 /// The log forgot; earlier records may be past the ledger's window.
 fn position_lost(partition: Partition, base: u64) -> String {
     format!(
@@ -153,6 +135,8 @@ fn position_lost(partition: Partition, base: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::pipeline::dedupe::ledger::places::Entered;
     use crate::pipeline::frontier::Frontier;
@@ -200,6 +184,7 @@ mod tests {
         assert_eq!(entries.iter().map(writer).collect::<Vec<_>>(), ["a"]);
         test.road.ledger_said(batch, vec![ENTERED], Instant::now());
         assert_eq!(resumed(&mut test), 1);
+        tokio::time::advance(Duration::from_secs(1)).await;
         test.wake();
         assert_eq!(test.bursts().iter().map(|burst| burst.positions[0].base).collect::<Vec<_>>(), [3]);
         assert!(test.road.partitions[&EVENTS].is_read(), "what was told meanwhile is not forgotten");
@@ -322,6 +307,6 @@ mod tests {
             told.push(stands(&mut test));
             tokio::time::advance(Duration::from_secs(seconds)).await;
         }
-        assert_eq!(told, [vec![1], vec![], vec![3], vec![]]);
+        assert_eq!(told, [vec![1], vec![], vec![], vec![4]]);
     }
 }

@@ -27,6 +27,9 @@ use crate::telemetry::happenings::{
 /// its share of them need not be measured.
 const CHARS_PER_GAP: usize = 16;
 
+/// How often the ledger is told where the group stands: what a lost position may cost in work that is done again.
+const NOTED_EVERY: Duration = Duration::from_secs(10);
+
 /// A partition that is ours.
 #[derive(Debug)]
 pub(super) struct Owned {
@@ -86,6 +89,16 @@ impl Owned {
         // What a restored set lists must be read to be finished, and reading it makes the set no wider.
         let reading_widens = self.frontier.cursor() >= self.frontier.end();
         reading_widens && self.frontier.unfinished_count() > few && self.frontier.fill() >= limit
+    }
+
+    /// Where the group stands, if it is time to say so again.
+    pub(super) fn noting(&mut self, partition: Partition, now: Instant) -> Option<Entry> {
+        let due = self.noted_at.is_none_or(|at| now - at >= NOTED_EVERY);
+        due.then(|| {
+            self.noted_at = Some(now);
+            let (topic_id, base) = (self.topic_id.clone(), self.frontier.base());
+            Entry::Stands { topic_id, partition: partition.number, base }
+        })
     }
 
     /// Whether it may be read and committed.

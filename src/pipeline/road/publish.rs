@@ -215,7 +215,7 @@ impl Road {
                     metadata_max_chars: self.fixtures.settings.metadata_max_chars,
                 }
                 .record();
-                marks.extend(owned.to_be_noted(*partition, now).map(|entry| (entry, Purpose::Background)));
+                marks.extend(owned.noting(*partition, now).map(|entry| (entry, Purpose::Background)));
             }
         }
         let at = self.fixtures.clock.now();

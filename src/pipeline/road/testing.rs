@@ -15,12 +15,13 @@ use crate::domain::record::{OutRecord, Payload, Record};
 use crate::domain::samples;
 use crate::domain::tenant::TenantBook;
 use crate::pipeline::dedupe::ledger::places::Entered;
-use crate::pipeline::dedupe::ledger::{Entry, Outcome};
+use crate::pipeline::dedupe::ledger::{Entry, Outcome, Row};
 use crate::pipeline::ingest::Ingest;
 use crate::pipeline::log::{Assignment, Burst, Epoch, Errand, Happening};
 use crate::pipeline::publish::Publisher;
 use crate::pipeline::schema_set::SchemaSet;
 use crate::pipeline::triage::guard::Guard;
+use crate::pipeline::triage::model::ModelCard;
 use crate::pipeline::triage::prompt::Prompts;
 use crate::pipeline::triage::testing::{Scripted, card, event, tenant};
 use crate::settings::load::{LoadOptions, load};
@@ -71,8 +72,13 @@ pub(crate) struct TestRoad {
 
 impl TestRoad {
     pub(crate) fn new(sets: &[&str]) -> Self {
+        Self::asking(card("gpt", true), sets)
+    }
+
+    /// A road to this model.
+    pub(crate) fn asking(card: ModelCard, sets: &[&str]) -> Self {
         let (errands, asked) = unbounded_channel();
-        let model = Arc::new(Scripted::new(card("gpt", true), []));
+        let model = Arc::new(Scripted::new(card, []));
         Self { road: Road::new(fixtures(sets, model), errands, Instant::now()), errands: asked }
     }
 
@@ -100,6 +106,30 @@ impl TestRoad {
 
     pub(crate) fn read_unreadable(&mut self, offsets: Range<u64>) {
         self.read_unreadable_of(EVENTS, offsets);
+    }
+
+    /// Events of tickets of their own, which the ledger has never seen: they wait for their model.
+    pub(crate) fn read_tickets(&mut self, tickets: Range<u64>) {
+        let record = |offset: u64| {
+            let mut event = event("Charged twice", "I was charged twice");
+            (event.event_id, event.ticket_id) = (format!("e-{offset}"), format!("t-{offset}"));
+            Record {
+                offset,
+                timestamp: Timestamp(0),
+                key: None,
+                value: Some(Payload::from(serde_json::to_vec(&event).expect("an event can be written"))),
+                headers: Vec::new(),
+            }
+        };
+        let (records, now) = (tickets.map(record).collect(), Instant::now());
+        self.road.happened(Happening::Records { epoch: Epoch(1), partition: EVENTS, records }, now);
+        while let Some((entries, batch)) = self.road.next_batch(10) {
+            let outcome = |entry: &Entry| match entry {
+                Entry::Claim(claim) => Outcome::Row(Arc::new(Row::left_by(claim))),
+                other => panic!("they only wait, and yet {other:?}"),
+            };
+            self.road.ledger_said(batch, entries.iter().map(outcome).collect(), now);
+        }
     }
 
     /// The ledger has nothing to say, and what is due is done.

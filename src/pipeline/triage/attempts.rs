@@ -1,8 +1,9 @@
-//! The attempts at one remote model for one event: permit, lease, call, and what the result means.
+//! The attempts at one remote model for one event: slot, permit, lease, call, and what the result means.
 //!
-//! Order matters. The permit comes before the lease, because a breaker that is open must not cost the ledger a write;
-//! the lease comes before the call, because two instances must not pay for one event; the lease is kept when there is an
-//! answer (saving it ends the lease) and released at every other end, also when this future is dropped.
+//! Order matters. The slot comes before the permit, because a probe must not wait in line; the permit before the lease,
+//! because a breaker that is open must not cost the ledger a write; the lease before the call, because two instances must
+//! not pay for one event. The lease is kept when there is an answer (saving it ends the lease) and released at every
+//! other end, also when this future is dropped.
 //!
 //! A call during which this process was away says nothing about the provider: its failure is held neither against the
 //! breaker nor against the budget of retries, and it is made again while there is time.
@@ -14,19 +15,23 @@ use rand_chacha::ChaCha8Rng;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::answer::{self, Invalid};
-use super::breaker::{Admit, Breaker, Outcome, Permit};
+use super::breaker::{Admit, Breaker, BreakerState, Outcome, Permit};
 use super::call_errors::meaning;
 use super::job::{Job, LeaseReply, Leases, Triaged};
 use super::model::{CallError, Model, Prompt, Question, Reply};
 use super::prompt::repair;
 use super::retry::{RetryBudget, wait_before_next};
 use super::spent::Spent;
+use super::throttle::{InLine, NotYet, Paced, Slot, Throttle};
 use crate::domain::answer::Predicted;
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::silence::Mark;
 use crate::failpoints;
 use crate::settings::triage::Retry;
 use crate::telemetry::happenings::{CallOutcome, ModelCalled};
+
+/// What the completion of a triage takes, roughly; settled with what it really took.
+pub(super) const COMPLETION_TOKENS: u32 = 300;
 
 /// The lease outlives the call it covers by this much, so that a slow ledger does not eat into the call's own time.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
@@ -35,6 +40,7 @@ const LEASE_MARGIN: Duration = Duration::from_secs(5);
 pub(super) struct Guarded {
     pub model: Arc<dyn Model>,
     pub breaker: Breaker,
+    pub throttle: Throttle,
     pub budget: Mutex<RetryBudget>,
 }
 
@@ -71,6 +77,8 @@ pub(super) struct Attempts<'a> {
     /// Wait for an open breaker: there is no other remote model left to ask.
     pub may_hold: bool,
     pub prompt: Arc<Prompt>,
+    /// For the first call.
+    pub reserved: Option<Slot>,
     pub spent: &'a mut Spent,
     /// Calls made to this model.
     pub made: u32,
@@ -84,8 +92,8 @@ impl<'a> Attempts<'a> {
     /// Until there is an answer or nothing more to try.
     pub async fn run(&mut self) -> End {
         loop {
-            let permit = match self.permit().await {
-                Ok(permit) => permit,
+            let (slot, permit) = match self.permit().await {
+                Ok(permitted) => permitted,
                 Err(failure) => return End::Failed(failure),
             };
             let present = self.job.presence.mark();
@@ -102,7 +110,7 @@ impl<'a> Attempts<'a> {
                 permit.settle(Outcome::Neither);
                 continue;
             }
-            match self.call(permit, lease).await {
+            match self.call(slot, permit, lease).await {
                 Next::End(end) => return end,
                 Next::Again(failure, wait) => {
                     self.last = Some(failure);
@@ -112,35 +120,86 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// Ask the breaker, and wait for it if there is nobody else to ask: until its time has passed, or until it changes.
-    async fn permit(&self) -> Result<Permit, Failure> {
+    /// A slot and the breaker's word. What is not to be had is waited for as long as there is nobody else to ask and time
+    /// is left: for a slot in line, for the breaker until its time has passed or it changes, holding no slot.
+    async fn permit(&mut self) -> Result<(Slot, Permit), Failure> {
+        let Guarded { breaker, throttle, .. } = self.guarded;
+        let decide_by = self.job.decide_by;
         let mut held = false;
-        let mut changed = self.guarded.breaker.watch();
+        let mut line: Option<InLine> = None;
+        let mut changed = breaker.watch();
         loop {
             changed.mark_unchanged();
             let now = Instant::now();
-            if now >= self.job.decide_by {
-                return Err(self.last.clone().unwrap_or_else(|| if held { breaker_open() } else { deadline_passed() }));
+            if now >= decide_by {
+                return Err(self.last_or(if held { breaker_open } else { deadline_passed }));
             }
-            let wake = match self.guarded.breaker.admit(now) {
-                Admit::Go(permit) => return Ok(permit),
-                Admit::Stopped(code) => {
-                    return Err(Failure { code, detail: "the model is stopped until it is reset".to_owned() });
+            // Both ways of waiting lead to the same question; in order, so that a seeded run takes the same one again.
+            match self.slot(now, line.as_ref()) {
+                Ok(slot) => {
+                    let wake = match breaker.admit(now, self.may_probe(now)) {
+                        Admit::Go(permit) => return Ok((slot, permit)),
+                        Admit::Stopped(code) => return Err(stopped(code)),
+                        Admit::OpenUntil(_) | Admit::Probing if !self.may_hold => {
+                            return Err(self.last_or(breaker_open));
+                        }
+                        Admit::OpenUntil(until) => until.min(decide_by),
+                        Admit::Probing => decide_by,
+                    };
+                    (held, line) = (true, None);
+                    drop(slot);
+                    tokio::select! {
+                        biased;
+                        _ = changed.changed() => {}
+                        () = sleep_until(wake) => {}
+                    }
                 }
-                Admit::OpenUntil(_) | Admit::Probing if !self.may_hold => {
-                    return Err(self.last.clone().unwrap_or_else(breaker_open));
+                Err(refused) => {
+                    let state = breaker.state(now);
+                    held |= state != BreakerState::Closed;
+                    match state {
+                        BreakerState::Stopped(code) => return Err(stopped(code)),
+                        BreakerState::Open | BreakerState::HalfOpen if !self.may_hold => {
+                            return Err(self.last_or(breaker_open));
+                        }
+                        _ if matches!(refused, NotYet::Until(at) if at >= decide_by) => {
+                            return Err(self.last_or(left_alone));
+                        }
+                        _ => {}
+                    }
+                    match &line {
+                        // Ask once more, now that whoever frees a slot knows of us.
+                        None => line = Some(throttle.line_up()),
+                        Some(line) => tokio::select! {
+                            biased;
+                            _ = changed.changed() => {}
+                            () = line.turn(refused, decide_by) => {}
+                        },
+                    }
                 }
-                Admit::OpenUntil(until) => until.min(self.job.decide_by),
-                Admit::Probing => self.job.decide_by,
-            };
-            held = true;
-            // Both ways lead to the same question; in order, so that a seeded run takes the same one again.
-            tokio::select! {
-                biased;
-                () = sleep_until(wake) => {}
-                _ = changed.changed() => {}
             }
         }
+    }
+
+    fn slot(&mut self, now: Instant, line: Option<&InLine>) -> Result<Slot, NotYet> {
+        let tokens = self.prompt.estimated_tokens.saturating_add(COMPLETION_TOKENS);
+        match (self.reserved.take(), line) {
+            (Some(slot), _) => Ok(slot),
+            (None, Some(line)) => line.take(now, tokens),
+            (None, None) => self.guarded.throttle.take(now, tokens),
+        }
+    }
+
+    /// A probe that is cut off proves nothing and keeps the breaker open for everybody: whoever probes has at least a
+    /// quarter of the time that a call may take, or that its tenant has. A fresh event always has it, so there is always
+    /// one that may.
+    fn may_probe(&self, now: Instant) -> bool {
+        let whole = self.guarded.model.card().hard_deadline.min(self.job.tenant.decide_by);
+        self.job.decide_by.saturating_duration_since(now) >= whole / 4
+    }
+
+    fn last_or(&self, otherwise: fn() -> Failure) -> Failure {
+        self.last.clone().unwrap_or_else(otherwise)
     }
 
     async fn lease(&self) -> Result<Lease<'a>, Triaged> {
@@ -155,7 +214,7 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    async fn call(&mut self, permit: Permit, mut lease: Lease<'_>) -> Next {
+    async fn call(&mut self, mut slot: Slot, permit: Permit, mut lease: Lease<'_>) -> Next {
         self.made += 1;
         self.spent.calls += 1;
         if self.made == 1 {
@@ -170,6 +229,7 @@ impl<'a> Attempts<'a> {
         };
         let (begun, present) = (Instant::now(), self.job.presence.mark());
         let own_limit = (begun + card.hard_deadline).min(lease.until);
+        slot.send();
         failpoints::hit("request_sent");
         let called = timeout_at(own_limit.min(self.job.decide_by), self.guarded.model.ask(question)).await;
         let outcome = match &called {
@@ -185,18 +245,20 @@ impl<'a> Attempts<'a> {
                 self.spent.bill(card, &reply, self.made);
                 // Whatever it says, the provider works.
                 permit.settle(Outcome::Success);
+                let tokens = u32::try_from(reply.input_tokens.saturating_add(reply.output_tokens)).unwrap_or(u32::MAX);
+                slot.end(Instant::now(), Paced::Answered { latency: begun.elapsed(), tokens, hints: reply.rate });
                 let next = self.read(&reply);
                 lease.keep = matches!(next, Next::End(End::Answered(_)));
                 next
             }
-            Ok(Err(error)) => self.failed(permit, &error, present),
+            Ok(Err(error)) => self.failed(slot, permit, &error, present),
             Err(_) if own_limit <= self.job.decide_by => {
-                self.failed(permit, &CallError::Timeout { phase: "total", after: card.hard_deadline }, present)
+                self.failed(slot, permit, &CallError::Timeout { phase: "total", after: card.hard_deadline }, present)
             }
             Err(_) => {
                 let away = self.job.presence.was_away_since(present);
                 permit.settle(if away { Outcome::Neither } else { Outcome::CutShort });
-                Next::End(End::Failed(self.last.clone().unwrap_or_else(deadline_passed)))
+                Next::End(End::Failed(self.last_or(deadline_passed)))
             }
         }
     }
@@ -212,7 +274,10 @@ impl<'a> Attempts<'a> {
                 Next::End(End::Answered(Box::new(predicted)))
             }
             Err(Invalid::Refusal) => give_up(ReasonCode::ContentFiltered, Invalid::Refusal.to_string()),
-            Err(invalid) if self.repaired || self.counted() >= self.retry.max_attempts => {
+            // A repair is a further call like any other: a model that always talks nonsense is not asked twice as often.
+            Err(invalid)
+                if self.repaired || self.counted() >= self.retry.max_attempts || !self.budget(RetryBudget::spend) =>
+            {
                 give_up(ReasonCode::OutputInvalid, format!("the answer is not usable: {invalid}"))
             }
             Err(invalid) => {
@@ -224,11 +289,14 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    fn failed(&mut self, permit: Permit, error: &CallError, present: Mark) -> Next {
+    fn failed(&mut self, slot: Slot, permit: Permit, error: &CallError, present: Mark) -> Next {
         let meaning = meaning(error);
         let excused = meaning.health == Outcome::Failure && self.job.presence.was_away_since(present);
         self.excused += u32::from(excused);
         permit.settle(if excused { Outcome::Neither } else { meaning.health });
+        if !excused {
+            slot.end(Instant::now(), meaning.pace);
+        }
         let failure = Failure { code: meaning.code, detail: error.to_string() };
         let wait = meaning.again.and_then(|retry_after| {
             let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
@@ -252,6 +320,15 @@ impl<'a> Attempts<'a> {
 
 fn breaker_open() -> Failure {
     Failure { code: ReasonCode::BreakerOpen, detail: "the breaker is open".to_owned() }
+}
+
+fn stopped(code: ReasonCode) -> Failure {
+    Failure { code, detail: "the model is stopped until it is reset".to_owned() }
+}
+
+fn left_alone() -> Failure {
+    let detail = "the provider grants no call before the decision is due".to_owned();
+    Failure { code: ReasonCode::ProviderError, detail }
 }
 
 fn deadline_passed() -> Failure {

@@ -145,13 +145,14 @@ impl Breaker {
         }))
     }
 
-    /// May a call begin now?
-    pub fn admit(&self, now: Instant) -> Admit {
+    /// May a call begin now? One that would have to end before it could prove anything is no probe: it waits for
+    /// another's.
+    pub fn admit(&self, now: Instant, may_probe: bool) -> Admit {
         let mut inner = self.0.lock();
         let passed = self.0.let_time_pass(&mut inner, now);
         let answer = match &mut inner.state {
             State::Closed => Ok(false),
-            State::HalfOpen { out, succeeded } if *out + *succeeded < self.0.settings.probes.max(1) => {
+            State::HalfOpen { out, succeeded } if may_probe && *out + *succeeded < self.0.settings.probes.max(1) => {
                 *out += 1;
                 Ok(true)
             }

@@ -8,27 +8,27 @@ use std::sync::{Arc, Mutex};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::answer;
-use super::attempts::{Attempts, End, Failure, Guarded};
+use super::attempts::{Attempts, COMPLETION_TOKENS, End, Failure, Guarded};
 use super::breaker::{Breaker, BreakerState, Listener};
 use super::call_errors::meaning;
-pub use super::job::{Job, LeaseReply, Leases, Triaged};
+pub use super::job::{Job, LeaseReply, Leases, Reserved, Triaged};
 use super::known::{Known, KnownTenants};
 use super::model::{Model, ModelCard, Question};
 use super::prompt::{Prompts, Rendered, estimated_tokens};
 use super::retry::RetryBudget;
 use super::spent::Spent;
+pub use super::throttle::NotYet;
+use super::throttle::Throttle;
 use crate::domain::answer::{Answer, Predicted, Tried};
 use crate::domain::clock::Clock;
 use crate::domain::event::SupportEvent;
 use crate::domain::tenant::Tenant;
 use crate::settings::triage::{Retry, Triage};
-use crate::telemetry::happenings::ModelAnswered;
-
-/// What the completion of a triage takes, roughly; settled with what it really took.
-const COMPLETION_TOKENS: u32 = 300;
+use crate::telemetry::happenings::{ModelAnswered, ModelPace};
 
 enum Seat {
     Remote(Guarded),
@@ -47,6 +47,8 @@ pub struct Guard {
     max_prompt_chars: usize,
     /// Tokens of the largest frame that was rendered so far.
     frame_tokens: AtomicU32,
+    /// Told when a new event may find room where it found none.
+    room: Arc<Notify>,
 }
 
 impl Guard {
@@ -61,10 +63,22 @@ impl Guard {
         on_breaker_change: Listener,
     ) -> Self {
         let cards = models.iter().map(|model| model.card().clone()).collect();
+        let room = Arc::new(Notify::new());
+        let wakes = Arc::clone(&room);
+        let listener: Listener = Arc::new(move |change| {
+            on_breaker_change(change);
+            wakes.notify_one();
+        });
         let seat = |model: Arc<dyn Model>| match model.card().remote {
             false => Seat::Local(model),
             true => Seat::Remote(Guarded {
-                breaker: Breaker::new(&model.card().name, settings.breaker, Arc::clone(&on_breaker_change)),
+                breaker: Breaker::new(&model.card().name, settings.breaker, Arc::clone(&listener)),
+                throttle: Throttle::new(
+                    &model.card().name,
+                    &model.card().limits,
+                    settings.retry.max_retry_after,
+                    Arc::clone(&room),
+                ),
                 budget: Mutex::new(RetryBudget::new(settings.retry.budget_percent)),
                 model,
             }),
@@ -79,11 +93,39 @@ impl Guard {
             chance: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
             max_prompt_chars: settings.max_prompt_chars,
             frame_tokens: AtomicU32::new(0),
+            room,
         }
     }
 
+    /// Room for a new event of so many tokens, at the model that would be asked first. Where the first models are not to
+    /// be asked (broken, stopped, silent) the next one counts; if none is left, the event begins without: it will hold, or
+    /// go down the chain.
+    pub fn room(&self, now: Instant, tokens: u32) -> Result<Reserved, NotYet> {
+        for (place, seat) in self.chain.iter().enumerate() {
+            let Seat::Remote(guarded) = seat else { break };
+            if guarded.breaker.state(now) == BreakerState::Closed && !guarded.throttle.is_silent(now) {
+                return guarded.throttle.take_for_new(now, tokens).map(|slot| Reserved::at(place, slot));
+            }
+        }
+        Ok(Reserved::default())
+    }
+
+    /// Until [`Guard::room`] may say something else than [`NotYet::Busy`]. For one listener.
+    pub async fn room_changed(&self) {
+        self.room.notified().await;
+    }
+
+    /// How fast each remote model is asked.
+    pub fn paces(&self, now: Instant) -> impl Iterator<Item = ModelPace<'_>> {
+        self.chain.iter().filter_map(move |seat| match seat {
+            Seat::Remote(guarded) => Some(guarded.throttle.pace(now)),
+            Seat::Local(_) => None,
+        })
+    }
+
     /// Ask down the chain. Everything that was called when this future is dropped is given back.
-    pub async fn triage(&self, job: Job, leases: &dyn Leases) -> Triaged {
+    pub async fn triage(&self, mut job: Job, leases: &dyn Leases) -> Triaged {
+        let mut reserved = std::mem::take(&mut job.reserved);
         let known = self.known.of(&job.tenant, &self.prompts, &self.cards);
         let mut spent = Spent::default();
         let mut tried = Vec::new();
@@ -101,6 +143,7 @@ impl Guard {
                         chance: &self.chance,
                         may_hold: !self.chain[place + 1..].iter().any(|seat| matches!(seat, Seat::Remote(_))),
                         prompt: Arc::new(rendered.prompt.clone()),
+                        reserved: reserved.take(place),
                         spent: &mut spent,
                         made: 0,
                         excused: 0,
@@ -236,5 +279,7 @@ async fn ask_local(model: &dyn Model, job: &Job, spent: &mut Spent) -> End {
     }
 }
 
+#[cfg(test)]
+mod load;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
+use super::throttle::Slot;
 use crate::domain::answer::Answer;
 use crate::domain::event::SupportEvent;
 use crate::domain::identity::DedupeKey;
@@ -14,7 +15,7 @@ use crate::domain::silence::Presence;
 use crate::domain::tenant::Tenant;
 
 /// One event to triage.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Job {
     /// The event.
     pub event: Arc<SupportEvent>,
@@ -28,6 +29,23 @@ pub struct Job {
     pub decide_by: Instant,
     /// Whether this process was there all the while.
     pub presence: Arc<Presence>,
+    /// Room at the model that will be asked first.
+    pub reserved: Reserved,
+}
+
+/// Room for one event at a model, taken before the event begins; by default none.
+#[derive(Debug, Default)]
+pub struct Reserved(Option<(usize, Slot)>);
+
+impl Reserved {
+    pub(super) fn at(place: usize, slot: Slot) -> Self {
+        Self(Some((place, slot)))
+    }
+
+    /// If it is at this place of the chain.
+    pub(super) fn take(&mut self, place: usize) -> Option<Slot> {
+        self.0.take_if(|(reserved, _)| *reserved == place).map(|(_, slot)| slot)
+    }
 }
 
 /// Who may call for an event. The road answers from the ledger.

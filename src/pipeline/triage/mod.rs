@@ -14,6 +14,7 @@ pub mod answer;
 mod attempts;
 pub mod breaker;
 mod call_errors;
+mod concurrency;
 pub mod guard;
 pub mod injection;
 mod job;
@@ -26,3 +27,4 @@ mod spent;
 #[cfg(test)]
 pub(crate) mod testing;
 mod text;
+mod throttle;

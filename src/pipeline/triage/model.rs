@@ -39,6 +39,37 @@ pub struct ModelCard {
     pub output_micros_per_1k: u64,
     /// No attempt lasts longer: connect, first byte and body together.
     pub hard_deadline: Duration,
+    /// How fast it may be asked.
+    pub limits: CallLimits,
+}
+
+/// How fast a remote model may be asked, all tenants together. By default as fast as there is work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CallLimits {
+    /// Requests a minute; `None`: unlimited.
+    pub requests_per_minute: Option<u32>,
+    /// Tokens a minute, prompt and completion; `None`: unlimited.
+    pub tokens_per_minute: Option<u32>,
+    /// Calls at once.
+    pub at_once: Range,
+}
+
+/// Between which bounds the number of calls at once follows what the provider takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// Never fewer; at least one.
+    pub min: u32,
+    /// To begin with.
+    pub initial: u32,
+    /// Never more.
+    pub max: u32,
+}
+
+impl Default for Range {
+    /// As many as there are.
+    fn default() -> Self {
+        Self { min: 1, initial: u32::MAX, max: u32::MAX }
+    }
 }
 
 /// One question.
@@ -113,6 +144,21 @@ pub struct RateHints {
     pub remaining_requests: Option<u64>,
     /// Tokens left in the window.
     pub remaining_tokens: Option<u64>,
+    /// Until all requests are back.
+    pub reset_requests: Option<Duration>,
+    /// Until all tokens are back.
+    pub reset_tokens: Option<Duration>,
+}
+
+impl RateHints {
+    /// How long another call of so many tokens had better wait; `None`: not at all. Waiting until all are back loses
+    /// nothing: what comes back meanwhile is there afterwards.
+    #[must_use]
+    pub fn exhausted_for(&self, tokens: u64) -> Option<Duration> {
+        let requests = self.reset_requests.filter(|_| self.remaining_requests == Some(0));
+        let tokens = self.reset_tokens.filter(|_| self.remaining_tokens.is_some_and(|left| left < tokens.max(1)));
+        requests.max(tokens)
+    }
 }
 
 /// Why a call failed. Classes are types; nothing looks into strings.

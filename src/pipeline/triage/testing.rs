@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::guard::{LeaseReply, Leases};
-use super::model::{CallError, Content, Model, ModelCard, Question, RateHints, Reply};
+use super::model::{CallError, CallLimits, Content, Model, ModelCard, Question, RateHints, Reply};
 use crate::domain::clock::{HandClock, Timestamp};
 use crate::domain::event::{
     Actor, ActorType, AutoSubmitted, Channel, EventType, Message, SupportEvent, TicketSnapshot, TicketStatus,
@@ -127,6 +127,7 @@ pub fn card(name: &str, remote: bool) -> ModelCard {
         input_micros_per_1k: if remote { 150 } else { 0 },
         output_micros_per_1k: if remote { 600 } else { 0 },
         hard_deadline: Duration::from_secs(60),
+        limits: CallLimits::default(),
     }
 }
 

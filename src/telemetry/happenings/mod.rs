@@ -8,6 +8,7 @@ mod ledger;
 mod ledger_pool;
 mod login;
 mod models;
+mod pacing;
 mod process;
 mod publishing;
 mod reading;
@@ -19,6 +20,7 @@ pub use ledger::{LedgerAvailable, LedgerBatchCommitted, LedgerStatementRun, Ledg
 pub use ledger_pool::{LedgerLeakSuspected, LedgerPoolExhausted, LedgerPoolFilled, LedgerPoolUsed, PoolMark};
 pub use login::{ClientNotLetIn, TokenNotRenewed, TokenRenewed};
 pub use models::{BreakerChanged, BreakerState, CallOutcome, ModelAnswered, ModelCalled};
+pub use pacing::{ModelPace, ModelPaused, ModelSlowed, Slowed};
 pub use process::{DependencyAwaited, DependencyThere, Draining, Stopped};
 pub use publishing::{BurstCommitted, BurstFailed, BurstFailure, FrontierWidened};
 pub use reading::{

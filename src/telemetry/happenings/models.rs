@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::telemetry::{metric_names as names, tenant_labels};
 
@@ -128,6 +128,8 @@ pub enum BreakerState {
     HalfOpen,
     /// None do.
     Open,
+    /// None do until a person has mended it.
+    Stopped,
 }
 
 impl BreakerState {
@@ -138,6 +140,7 @@ impl BreakerState {
             Self::Closed => "closed",
             Self::HalfOpen => "half_open",
             Self::Open => "open",
+            Self::Stopped => "stopped",
         }
     }
 
@@ -146,6 +149,7 @@ impl BreakerState {
             Self::Closed => 0.0,
             Self::HalfOpen => 1.0,
             Self::Open => 2.0,
+            Self::Stopped => 3.0,
         }
     }
 }
@@ -169,10 +173,14 @@ impl BreakerChanged<'_> {
         gauge!(names::BREAKER_STATE, "model" => self.model.to_owned()).set(self.to.level());
         counter!(names::BREAKER_CHANGES, "model" => self.model.to_owned(), "to" => self.to.label()).increment(1);
         let (from, to) = (self.from.label(), self.to.label());
-        if self.to == BreakerState::Open {
-            warn!(model = self.model, from, to, reason = self.reason, "breaker changed");
-        } else {
-            info!(model = self.model, from, to, reason = self.reason, "breaker changed");
+        match self.to {
+            BreakerState::Stopped => {
+                error!(model = self.model, from, to, reason = self.reason, "model stopped: somebody has to mend it");
+            }
+            BreakerState::Open => warn!(model = self.model, from, to, reason = self.reason, "breaker changed"),
+            BreakerState::Closed | BreakerState::HalfOpen => {
+                info!(model = self.model, from, to, reason = self.reason, "breaker changed");
+            }
         }
     }
 }
@@ -198,6 +206,7 @@ mod tests {
             .record();
             let (from, to) = (BreakerState::Closed, BreakerState::Open);
             BreakerChanged { model: "openai", from, to, reason: "5 failures in a row" }.record();
+            BreakerChanged { model: "other", from, to: BreakerState::Stopped, reason: "the key is wrong" }.record();
         });
         for line in [
             "gatekeeper_model_calls_total{model=\"openai\",outcome=\"timeout\"} 1",
@@ -206,6 +215,8 @@ mod tests {
             "gatekeeper_tenant_cost_micros_total{tenant=\"paying-tenant\",currency=\"EUR\"} 57",
             "gatekeeper_breaker_state{model=\"openai\"} 2",
             "gatekeeper_breaker_changes_total{model=\"openai\",to=\"open\"} 1",
+            "gatekeeper_breaker_state{model=\"other\"} 3",
+            "gatekeeper_breaker_changes_total{model=\"other\",to=\"stopped\"} 1",
         ] {
             assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");
         }

@@ -1,6 +1,6 @@
 //! What the ledger in memory knows of places in the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::BoxFuture;
 
@@ -16,6 +16,8 @@ const LEDGER: u16 = 1;
 pub(super) struct Book {
     group: Option<String>,
     writers: BTreeMap<(String, u32), String>,
+    /// Everybody who ever entered.
+    entries: BTreeSet<(String, u32, String)>,
     bases: BTreeMap<(String, u32), u64>,
     marks: BTreeMap<(u16, String), u64>,
 }
@@ -30,6 +32,7 @@ impl Book {
     ) -> Entered {
         let stood_at = self.bases.get(&owned(place)).copied();
         self.writers.insert(owned(place), writer.to_owned());
+        self.entries.insert((place.0.to_owned(), place.1, writer.to_owned()));
         if let Some(base) = committed {
             self.stands(place, base);
         }
@@ -71,6 +74,12 @@ impl Rows {
     #[must_use]
     pub fn writer(&self, topic_id: &str, partition: u32) -> Option<String> {
         self.lock().places.writers.get(&(topic_id.to_owned(), partition)).cloned()
+    }
+
+    /// Whether this writer ever entered this partition.
+    #[must_use]
+    pub fn was_entered_by(&self, topic_id: &str, partition: u32, writer: &str) -> bool {
+        self.lock().places.entries.contains(&(topic_id.to_owned(), partition, writer.to_owned()))
     }
 
     /// Where the group stood in this partition when that was last said.

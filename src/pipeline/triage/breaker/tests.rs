@@ -25,7 +25,7 @@ fn breaker(probes: u32) -> (Breaker, Arc<Mutex<Vec<BreakerChange>>>) {
 }
 
 fn permit(breaker: &Breaker) -> Permit {
-    match breaker.admit(Instant::now()) {
+    match breaker.admit(Instant::now(), true) {
         Admit::Go(permit) => permit,
         other => panic!("wanted a permit, got {other:?}"),
     }
@@ -42,7 +42,7 @@ fn trip(breaker: &Breaker) {
 async fn five_failures_in_a_row_open_it_for_its_time_and_every_change_is_told() {
     let (breaker, changes) = breaker(1);
     trip(&breaker);
-    let Admit::OpenUntil(until) = breaker.admit(Instant::now()) else { panic!("open") };
+    let Admit::OpenUntil(until) = breaker.admit(Instant::now(), true) else { panic!("open") };
     assert_eq!(until, Instant::now() + OPEN_FOR);
     advance(OPEN_FOR).await;
     permit(&breaker).settle(Outcome::Success);
@@ -94,9 +94,9 @@ async fn half_open_lets_exactly_n_probes_through_and_needs_all_of_them() {
     trip(&breaker);
     advance(OPEN_FOR).await;
     let (first, second) = (permit(&breaker), permit(&breaker));
-    assert!(matches!(breaker.admit(Instant::now()), Admit::Probing));
+    assert!(matches!(breaker.admit(Instant::now(), true), Admit::Probing));
     first.settle(Outcome::Success);
-    assert!(matches!(breaker.admit(Instant::now()), Admit::Probing), "one success is not two");
+    assert!(matches!(breaker.admit(Instant::now(), true), Admit::Probing), "one success is not two");
     second.settle(Outcome::Success);
     assert_eq!(breaker.state(Instant::now()), BreakerState::Closed);
 }
@@ -123,7 +123,7 @@ async fn a_probe_that_proves_nothing_frees_its_place_and_wakes_the_waiting() {
     advance(OPEN_FOR).await;
     let probe = permit(&breaker);
     let mut woken = breaker.watch();
-    assert!(matches!(breaker.admit(Instant::now()), Admit::Probing));
+    assert!(matches!(breaker.admit(Instant::now(), true), Admit::Probing));
     probe.settle(Outcome::Neither);
     let woken = tokio::time::timeout(OPEN_FOR, woken.changed()).await;
     woken.expect("nobody was told of the free place").expect("the breaker lives");
@@ -153,7 +153,7 @@ async fn refused_credentials_stop_it_until_somebody_resets_it() {
     let (breaker, changes) = breaker(1);
     permit(&breaker).settle(Outcome::Refused(ReasonCode::ProviderAuth));
     advance(Duration::from_secs(86_400)).await;
-    assert!(matches!(breaker.admit(Instant::now()), Admit::Stopped(ReasonCode::ProviderAuth)));
+    assert!(matches!(breaker.admit(Instant::now(), true), Admit::Stopped(ReasonCode::ProviderAuth)));
     breaker.reset();
     permit(&breaker).settle(Outcome::Success);
     assert_eq!(changes.lock().expect("not poisoned").len(), 2);

@@ -32,20 +32,21 @@ fn second(script: impl IntoIterator<Item = Act>) -> Arc<Scripted> {
     Arc::new(Scripted::new(card("other", true), script))
 }
 
-fn local() -> Arc<Scripted> {
+pub(super) fn local() -> Arc<Scripted> {
     let scores =
         Content::Scores { categories: vec![("billing_payment".to_owned(), 0.8)], language: None, abstained: None };
     let free = Reply { input_tokens: 0, output_tokens: 0, ..reply(scores) };
     Arc::new(Scripted::new(card("local", false), [Act::Say(Ok(free))]))
 }
 
-fn job() -> Job {
+pub(super) fn job() -> Job {
     let event = event("Charged twice", "My card 4111 1111 1111 1111 was charged twice, mail jane@acme.example");
     Job {
         key: DedupeKey::of_event(&event),
         event: Arc::new(event),
         tenant: Arc::new(tenant()),
         owner: position(),
+        reserved: Reserved::default(),
         decide_by: Instant::now() + DECIDE_WITHIN,
         presence: present(),
     }

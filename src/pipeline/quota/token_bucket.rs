@@ -70,6 +70,12 @@ impl TokenBucket {
         self.change(now, i128::from(reserved) - i128::from(used));
     }
 
+    /// Somebody who counts the same tokens says that no more than these are left.
+    pub fn at_most(&mut self, now: Instant, tokens: u32) {
+        self.level = self.units_at(now).min(i128::from(tokens) * TOKEN);
+        self.at = self.at.max(now);
+    }
+
     /// Another size and rate from now on. A half full bucket stays half full; one that had no size becomes full.
     pub fn set_rate(&mut self, now: Instant, capacity: u32, per_minute: u32) {
         let level = self.units_at(now);
@@ -167,6 +173,19 @@ mod tests {
         assert_eq!(bucket.level(start), -200.0);
         bucket.settle(start, 5_000, 0);
         assert_eq!(bucket.level(start), 1_000.0, "never more than it holds");
+    }
+
+    #[test]
+    fn what_another_counts_lowers_the_level_and_never_raises_it() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::full(start, 100, 60);
+        bucket.at_most(start, 40);
+        bucket.at_most(start, 90);
+        assert_eq!(bucket.level(start), 40.0);
+        assert_eq!(bucket.level(start + seconds(10)), 50.0, "it fills from there");
+        bucket.settle(start + seconds(10), 0, 150);
+        bucket.at_most(start + seconds(10), 0);
+        assert_eq!(bucket.level(start + seconds(10)), -100.0, "a debt stays");
     }
 
     #[test]

@@ -1,15 +1,18 @@
-//! What one tenant may ask of remote models: a bucket of requests and a bucket of tokens, both or one or none.
+//! How much may be asked a minute: a bucket of requests and a bucket of tokens, both or one or none.
 //!
-//! A bucket holds one minute's worth: a tenant that was quiet may spend its minute at once.
+//! Two stages count so: admission for each tenant, triage for each remote model. A bucket holds one minute's worth: who
+//! was quiet may spend its minute at once. Not here: who waits, and for how long.
+
+pub mod token_bucket;
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::token_bucket::{TokenBucket, Verdict};
+use self::token_bucket::{TokenBucket, Verdict};
 use crate::domain::tenant::Limits;
 
-/// The buckets of one tenant, as its limits want them.
+/// The buckets of one tenant or model, as its limits want them.
 #[derive(Debug, Clone)]
 pub struct Quota {
     limits: Limits,
@@ -71,6 +74,24 @@ impl Quota {
         }
     }
 
+    /// A request that was charged was never made.
+    pub fn give_back(&mut self, now: Instant, tokens: u32) {
+        for (bucket, cost) in [(&mut self.requests, 1), (&mut self.tokens, tokens)] {
+            if let Some(bucket) = bucket {
+                bucket.settle(now, cost, 0);
+            }
+        }
+    }
+
+    /// Whoever grants the requests says that no more than these are left; `None`: nothing is said.
+    pub fn at_most(&mut self, now: Instant, requests: Option<u64>, tokens: Option<u64>) {
+        for (bucket, left) in [(&mut self.requests, requests), (&mut self.tokens, tokens)] {
+            if let (Some(bucket), Some(left)) = (bucket, left) {
+                bucket.at_most(now, u32::try_from(left).unwrap_or(u32::MAX));
+            }
+        }
+    }
+
     /// How long until nothing of its past is left in it.
     #[must_use]
     pub fn full_in(&self, now: Instant) -> Duration {
@@ -119,6 +140,20 @@ mod tests {
         assert_eq!(take(&mut quota, now, 60), Verdict::Granted);
         assert_eq!(take(&mut quota, now, 10), Verdict::Wait(seconds(10)));
         assert_eq!(quota.levels(now), (Some(59.0), Some(0.0)));
+    }
+
+    #[test]
+    fn what_was_not_asked_comes_back_and_the_granters_count_is_followed() {
+        let now = Instant::now();
+        let mut quota = Quota::full(now, limits(Some(60), Some(600)));
+        assert_eq!(take(&mut quota, now, 100), Verdict::Granted);
+        quota.give_back(now, 100);
+        assert_eq!(quota.levels(now), (Some(60.0), Some(600.0)));
+        quota.at_most(now, None, Some(7));
+        assert_eq!(quota.levels(now), (Some(60.0), Some(7.0)));
+        quota.at_most(now, Some(0), Some(u64::MAX));
+        assert_eq!(quota.levels(now), (Some(0.0), Some(7.0)));
+        assert_eq!(take(&mut quota, now, 1), Verdict::Wait(seconds(1)));
     }
 
     #[test]

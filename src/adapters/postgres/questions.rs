@@ -1,0 +1,51 @@
+//! The port's words about places in the log, said to Postgres outside of batches.
+
+use futures_util::future::BoxFuture;
+use sqlx::Row as _;
+
+use super::error::sorted;
+use super::ledger::PostgresLedger;
+use super::places::{BIND, BOUND, FIRST_OPEN, WRITER, about};
+use super::sets::named;
+use crate::pipeline::dedupe::ledger::LedgerError;
+use crate::pipeline::dedupe::ledger::places::Places;
+
+impl Places for PostgresLedger {
+    fn bind<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<String, LedgerError>> {
+        Box::pin(async move {
+            let mut held = self.shared.pool.acquire().await?;
+            let mut session = self.shared.session(&mut held);
+            let binding = async {
+                session.change(&BIND, sqlx::query(BIND.sql).bind(named(group))).await?;
+                // A statement of its own: it sees whoever was first.
+                let rows = session.read(&BOUND, sqlx::query(BOUND.sql)).await?;
+                rows.first().map(|row| row.try_get(0)).transpose()
+            };
+            let bound: Option<String> = binding.await.map_err(|error| sorted(&error))?;
+            held.give_back();
+            bound.ok_or_else(|| LedgerError::Damaged("it belongs to no group right after it was bound".to_owned()))
+        })
+    }
+
+    fn writer<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<String>, LedgerError>> {
+        Box::pin(async move {
+            let mut held = self.shared.pool.acquire().await?;
+            let rows = self.shared.session(&mut held).read(&WRITER, about(&WRITER, topic_id, partition)).await;
+            let writer = rows.and_then(|rows| rows.first().map(|row| row.try_get(0)).transpose());
+            let writer = writer.map_err(|error| sorted(&error))?;
+            held.give_back();
+            Ok(writer)
+        })
+    }
+
+    fn first_open<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {
+        Box::pin(async move {
+            let mut held = self.shared.pool.acquire().await?;
+            let rows = self.shared.session(&mut held).read(&FIRST_OPEN, about(&FIRST_OPEN, topic_id, partition)).await;
+            let open = rows.and_then(|rows| rows.first().map_or(Ok(None), |row| row.try_get(0)));
+            let open: Option<i64> = open.map_err(|error| sorted(&error))?;
+            held.give_back();
+            Ok(open.map(i64::unsigned_abs))
+        })
+    }
+}

@@ -1,0 +1,37 @@
+//! The port's words about places in the log, said to SQLite outside of batches.
+
+use futures_util::future::BoxFuture;
+
+use super::ledger::SqliteLedger;
+use super::places::{BIND, BOUND, FIRST_OPEN, WRITER};
+use crate::pipeline::dedupe::ledger::LedgerError;
+use crate::pipeline::dedupe::ledger::places::Places;
+
+impl Places for SqliteLedger {
+    fn bind<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<String, LedgerError>> {
+        Box::pin(async move {
+            let (pace, writer) = (self.pace, &self.pools.writer);
+            let bind = sqlx::query(BIND.sql).bind(group);
+            pace.watch(BIND.name, bind.execute(writer)).await.map_err(|error| self.sorted(&error))?;
+            let bound = sqlx::query_scalar(BOUND.sql);
+            pace.watch(BOUND.name, bound.fetch_one(writer)).await.map_err(|error| self.sorted(&error))
+        })
+    }
+
+    fn writer<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<String>, LedgerError>> {
+        Box::pin(async move {
+            let query = sqlx::query_scalar(WRITER.sql).bind(topic_id).bind(partition);
+            let found = self.pace.watch(WRITER.name, query.fetch_optional(&self.pools.readers)).await;
+            found.map_err(|error| self.sorted(&error))
+        })
+    }
+
+    fn first_open<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {
+        Box::pin(async move {
+            let query = sqlx::query_scalar(FIRST_OPEN.sql).bind(topic_id).bind(partition);
+            let found = self.pace.watch(FIRST_OPEN.name, query.fetch_one(&self.pools.readers)).await;
+            let found: Option<i64> = found.map_err(|error| self.sorted(&error))?;
+            Ok(found.map(i64::unsigned_abs))
+        })
+    }
+}

@@ -1,0 +1,208 @@
+//! How many calls at once a model is good for, found out by asking it. Pure: time comes from outside.
+//!
+//! ```text
+//!            every call answered, others had to wait             429, or not the only timeout of its window,
+//!            ------------------------------------>              or the median twice its usual length
+//!   min ... limit ............................. max             ----> limit x 0.8, once for all that ran
+//!            half as many more each round trip, until the first cut;
+//!            then one more for ten seconds after a cut, later a tenth more
+//! ```
+//!
+//! A cut counts once: a call that was begun before the last one says nothing about the limit after it. What is looked
+//! at is a median, so neither one slow call nor a long tail moves it, and the limit grows only while it is what holds
+//! calls back: an idle hour proves nothing.
+//!
+//! Invariant: 1 <= min <= limit <= max.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::model::Range;
+
+/// What a cut leaves.
+const CUT: f64 = 0.8;
+
+/// What each answer adds before the first cut: from 32 to 256 in six round trips. Doubling would be faster by two, and
+/// would have every second call refused where the provider's limit happens to be passed.
+const START: f64 = 0.5;
+
+/// So long after a cut the limit grows by one a round trip only; a provider that said "too much" is believed so long.
+const WARY: Duration = Duration::from_secs(10);
+
+/// Then by this share a round trip: from one call to 256 in 43 round trips, which keeps "full rate a minute after
+/// healing" for calls of a second, and never overshoots by more than a tenth.
+const GROWTH: f64 = 0.1;
+
+/// Calls of a window. The median of 50 calls with a long tail (p99 ten times p50) lies within 1.5 times the true one.
+const WINDOW: usize = 50;
+
+/// The provider queues our calls when their median is more than this many times its usual length
+const SLOWER: u32 = 2;
+
+/// and by at least this much longer: below it, it is noise of the network or of this machine.
+const NOTICEABLE: Duration = Duration::from_millis(100);
+
+/// So many cuts in a row, which leave half of the calls, have to make them shorter by a tenth at least. Not one alone:
+/// what it looks at began before the limit last grew.
+const TRIES: u32 = 3;
+const HELPS: f64 = 0.9;
+
+/// How a call ended, as far as the limit is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// With a reply, after this long.
+    Answered(Duration),
+    /// 429: too many.
+    RateLimited,
+    /// Not within its limit of time.
+    TimedOut,
+}
+
+/// Why the limit was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// 429.
+    RateLimited,
+    /// Calls did not end in time.
+    TimedOut,
+    /// Calls took much longer than they used to.
+    Slower,
+}
+
+/// The limit of one model.
+#[derive(Debug)]
+pub struct Concurrency {
+    range: Range,
+    limit: f64,
+    /// Counts cuts.
+    epoch: u64,
+    last_cut: Option<Instant>,
+    /// Latencies of the window that is being filled.
+    window: Vec<Duration>,
+    timeouts: usize,
+    /// The median that is usual for this model.
+    usual: Option<Duration>,
+    /// The median for which the limit was cut first, and how many times since.
+    slow: Option<(Duration, u32)>,
+}
+
+impl Concurrency {
+    /// The initial limit.
+    #[must_use]
+    pub fn new(range: Range) -> Self {
+        let min = range.min.max(1);
+        let max = range.max.max(min);
+        let range = Range { min, initial: range.initial.clamp(min, max), max };
+        Self {
+            limit: range.initial.into(),
+            range,
+            epoch: 0,
+            last_cut: None,
+            window: Vec::with_capacity(WINDOW),
+            timeouts: 0,
+            usual: None,
+            slow: None,
+        }
+    }
+
+    /// Calls that may run at once.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies between two u32")]
+    pub fn limit(&self) -> u32 {
+        self.limit as u32
+    }
+
+    /// Most it can be.
+    #[must_use]
+    pub fn max(&self) -> u32 {
+        self.range.max
+    }
+
+    /// A call that begins now belongs to this epoch.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// A call of this epoch has ended. `held_back`: while it ran, another one had to wait because of the limit.
+    pub fn ended(&mut self, now: Instant, epoch: u64, how: Ended, held_back: bool) -> Option<Cut> {
+        if epoch != self.epoch {
+            return None;
+        }
+        match how {
+            Ended::RateLimited => self.cut(now, Cut::RateLimited),
+            Ended::TimedOut => {
+                self.timeouts += 1;
+                // Two of twenty are no accident, two of a thousand are.
+                let many = self.timeouts >= 2 && self.timeouts * 10 >= self.window.len() + self.timeouts;
+                many.then(|| self.cut(now, Cut::TimedOut)).flatten()
+            }
+            Ended::Answered(latency) => {
+                self.window.push(latency);
+                if self.window.len() >= WINDOW && self.is_slower() {
+                    return self.cut(now, Cut::Slower);
+                }
+                if held_back {
+                    self.grow(now);
+                }
+                None
+            }
+        }
+    }
+
+    /// The provider wants to be left alone: one call at a time from now on, until it answers again.
+    pub fn collapse(&mut self, now: Instant) {
+        self.cut(now, Cut::RateLimited);
+        self.limit = self.range.min.into();
+    }
+
+    fn cut(&mut self, now: Instant, why: Cut) -> Option<Cut> {
+        let before = self.limit();
+        self.limit = (self.limit * CUT).floor().max(self.range.min.into());
+        self.epoch += 1;
+        self.last_cut = Some(now);
+        self.window.clear();
+        self.timeouts = 0;
+        (self.limit() < before).then_some(why)
+    }
+
+    fn grow(&mut self, now: Instant) {
+        let step = match self.last_cut {
+            None => START,
+            Some(cut) if now.saturating_duration_since(cut) < WARY => 1.0 / self.limit,
+            Some(_) => (1.0 / self.limit).max(GROWTH),
+        };
+        self.limit = (self.limit + step).min(self.range.max.into());
+    }
+
+    /// Close the window: whether its median is far above the usual one, and asking less is still worth a try. The usual
+    /// one follows downwards. It rises only when cuts have not helped: then we are not the reason, the provider has
+    /// become slower for everybody, and holding back would win nothing.
+    fn is_slower(&mut self) -> bool {
+        let (_, median, _) = self.window.select_nth_unstable(WINDOW / 2);
+        let median = *median;
+        self.window.clear();
+        self.timeouts = 0;
+        let usual = *self.usual.get_or_insert(median);
+        let before = self.slow.take();
+        if median <= usual * SLOWER || median <= usual + NOTICEABLE {
+            self.usual = Some(usual - usual.saturating_sub(median) / 4);
+            return false;
+        }
+        let (first, cuts) = before.unwrap_or((median, 0));
+        if cuts < TRIES {
+            self.slow = Some((first, cuts + 1));
+            return true;
+        }
+        if median > first.mul_f64(HELPS) {
+            self.usual = Some(median);
+            return false;
+        }
+        self.slow = Some((median, 1));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;
