@@ -65,6 +65,8 @@ pub enum Command {
     Topics(TopicsArgs),
     /// Compare the ledger with what was published, and bring it up to that after it has gone backwards.
     Ledger(LedgerArgs),
+    /// List, check and register our schemas in the schema registry; show or set which changes it accepts.
+    Schemas(SchemasArgs),
     /// Create or update the ledger's tables.
     Migrate,
     /// An OpenAI-compatible provider for tests and demonstrations.
@@ -295,6 +297,26 @@ pub struct LedgerArgs {
     /// Re-read feedback and decisions and restore what it does not know, while no processor of the group runs.
     #[arg(long)]
     pub rebuild: bool,
+    /// A table or one JSON document.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Flags of `schemas`.
+#[derive(Debug, Clone, Args)]
+pub struct SchemasArgs {
+    /// Show each subject of ours: its versions, their ids, and which of ours they are. This is what happens without a flag.
+    #[arg(long)]
+    pub list: bool,
+    /// Name everything that is missing or incompatible, and what to do; exit code 1 if there is anything.
+    #[arg(long, conflicts_with = "list")]
+    pub check: bool,
+    /// Register every released version that is missing.
+    #[arg(long, conflicts_with_all = ["list", "check"])]
+    pub register: bool,
+    /// Show which changes each subject of ours accepts; with a level, set it: FULL_TRANSITIVE is ours.
+    #[arg(long, value_name = "LEVEL", num_args = 0..=1, conflicts_with_all = ["list", "check", "register"])]
+    pub compatibility: Option<Option<String>>,
     /// A table or one JSON document.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,

@@ -6,4 +6,5 @@ pub mod local_model;
 pub mod memory;
 pub mod openai;
 pub mod postgres;
+pub mod schema_registry;
 pub mod sqlite;

@@ -9,6 +9,7 @@ mod ledger;
 mod migrate;
 mod opening;
 mod publish;
+mod schemas;
 mod serve;
 mod shutdown;
 pub mod simulator;
@@ -69,6 +70,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bench(args) => bench::run(settings, args).await,
         Command::Topics(args) => topics::run(settings, args).await,
         Command::Ledger(args) => ledger::run(settings, args).await,
+        Command::Schemas(args) => schemas::run(settings, args).await,
         Command::Migrate => migrate::run(settings).await,
         Command::SimulateProvider(args) => simulator::run(args).await,
     }

@@ -11,6 +11,7 @@ use super::wiring::{self, Parts};
 use crate::adapters::embedded_log::Access;
 use crate::cli::{FileFormat, Output, PublishArgs, SettingsArgs};
 use crate::operations::publish::{self, Format, Options, Pace, Report};
+use crate::operations::schemas::WRITTEN_BY_PUBLISH;
 
 pub async fn run(args: &SettingsArgs, publish: PublishArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
@@ -21,6 +22,7 @@ pub async fn run(args: &SettingsArgs, publish: PublishArgs) -> anyhow::Result<Ex
     // The file first: one that is of no use leaves no log behind.
     let events = publish::open(&options(&publish)?)?;
     let browser = parts.browser(Access::Append).await?;
+    parts.settle_ids(&WRITTEN_BY_PUBLISH).await?;
     let (bar, read) = (bar(events.bytes_total()), events.bytes_read());
     let pace = Pace { limit: publish.limit, rate: publish.rate };
     let mut tell = |report: Report<'_>| match report {

@@ -18,15 +18,18 @@ use crate::domain::clock::Clock;
 use crate::domain::ops_event::{OpsEvent, OpsKind};
 use crate::domain::record::OutRecord;
 use crate::http::{self, Health, State};
+use crate::operations::schemas::WRITTEN_BY_SERVE;
 use crate::pipeline::dedupe::ledger::Ledger;
+use crate::pipeline::health::{DATABASE, HealthListener, REGISTRY, SCHEMAS};
 use crate::pipeline::log::LogPort;
 use crate::pipeline::publish::Publisher;
-use crate::pipeline::run_loop::{self, DATABASE, HealthListener, Outside, Stop};
+use crate::pipeline::run_loop::{self, Outside, Stop};
 use crate::pipeline::triage::breaker::{self, BreakerChange};
 use crate::settings::http::Http;
 use crate::settings::ledger;
 use crate::settings::log::LogKind;
-use crate::telemetry::happenings::{BreakerChanged, BreakerState};
+use crate::settings::schemas::Encoding;
+use crate::telemetry::happenings::{BreakerChanged, BreakerState, StartHeldByRegistry};
 use crate::telemetry::recorder::{self, MetricsHandle};
 use crate::telemetry::{logging, tenant_labels};
 
@@ -61,6 +64,12 @@ async fn work(parts: &Parts, serve: ServeArgs, health: &Health, stop: watch::Rec
     let incarnation = u64::try_from(parts.clock.now().0).unwrap_or_default();
     let (to_road, asides) = mpsc::unbounded_channel();
     let guard = parts.guard(ops_events(parts, to_road))?;
+    // Before the log: a partition that is ours and not read stands still.
+    let mut told = stop.clone();
+    tokio::select! {
+        settled = schema_ids(parts, health) => settled?,
+        _ = told.changed() => return Ok(()),
+    }
     let mut opening = Opening { health: health.clone(), stop: stop.clone() };
     let Some((log, ledger)) = open(parts, incarnation, &mut opening).await? else { return Ok(()) };
     let retention = tokio::spawn(retention(ledger.clone(), parts.settings.ledger.clone(), parts.clock.clone()));
@@ -68,6 +77,7 @@ async fn work(parts: &Parts, serve: ServeArgs, health: &Health, stop: watch::Rec
     let outside = Outside {
         log,
         ledger,
+        lookup: parts.lookup(),
         ledger_batch_max_entries: parts.settings.ledger.batch_max_entries,
         asides,
         stop,
@@ -130,6 +140,31 @@ fn of_a_cluster(log: LogKind) -> &'static [&'static str] {
         LogKind::Kafka => &[kafka::READING, kafka::WRITING],
         LogKind::Embedded => &[],
     }
+}
+
+/// The ids of what we write, from the registry; while that is away this waits, alive and not ready.
+async fn schema_ids(parts: &Parts, health: &Health) -> anyhow::Result<()> {
+    let Some(lookup) = parts.lookup() else { return Ok(()) };
+    health.expect(REGISTRY, false);
+    health.expect(SCHEMAS, true);
+    let mut failures = 0;
+    while let Err(error) = parts.settle_ids(&WRITTEN_BY_SERVE).await {
+        if !error.is_retryable() {
+            return Err(error.into());
+        }
+        failures += 1;
+        let again_in = lookup.wait(failures);
+        StartHeldByRegistry { error: &error.to_string(), again_in }.record();
+        health.set(REGISTRY, State::Down { error: error.to_string() });
+        health.set(SCHEMAS, State::Down { error: format!("the ids of outputs are not known: {error}") });
+        tokio::time::sleep(again_in).await;
+    }
+    // Without Avro outputs nobody has asked it yet.
+    if parts.settings.schemas.output == Encoding::Avro {
+        health.set(REGISTRY, State::Up { latency: None });
+    }
+    health.set(SCHEMAS, State::Up { latency: None });
+    Ok(())
 }
 
 /// Metrics and health, while the processor runs.

@@ -10,6 +10,7 @@ use crate::adapters::kafka::{self, KafkaBrowser, KafkaLog};
 use crate::adapters::local_model::LocalModel;
 use crate::adapters::openai::OpenAiModel;
 use crate::adapters::postgres::PostgresLedger;
+use crate::adapters::schema_registry::SchemaRegistry;
 use crate::adapters::sqlite::SqliteLedger;
 use crate::cli::SettingsArgs;
 use crate::domain::clock::{Clock, SystemClock};
@@ -17,15 +18,17 @@ use crate::domain::position::TopicRole;
 use crate::domain::tenant::TenantBook;
 use crate::operations::log_browser::LogBrowser;
 use crate::operations::positions::GroupPositions;
+use crate::operations::schemas::{LearningBrowser, SettleError, settle};
 use crate::pipeline::dedupe::ledger::Ledger;
 use crate::pipeline::dedupe::no_ledger::NoLedger;
 use crate::pipeline::frontier::codec;
+use crate::pipeline::health::HealthListener;
 use crate::pipeline::ingest::Ingest;
 use crate::pipeline::log::LogPort;
 use crate::pipeline::publish::Publisher;
 use crate::pipeline::road::Fixtures;
-use crate::pipeline::run_loop::HealthListener;
 use crate::pipeline::schema_set::SchemaSet;
+use crate::pipeline::schema_set::registry::Lookup;
 use crate::pipeline::triage::breaker::Listener;
 use crate::pipeline::triage::guard::Guard;
 use crate::pipeline::triage::model::Model;
@@ -34,6 +37,7 @@ use crate::settings::ledger_url::{Place, place};
 use crate::settings::load::{LoadOptions, Loaded, load};
 use crate::settings::log::LogKind;
 use crate::settings::models;
+use crate::settings::schemas::Encoding;
 use crate::settings::topics::Topics;
 use crate::settings::{Settings, tenants};
 
@@ -59,6 +63,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Schemas and their ids.
     pub schemas: Arc<SchemaSet>,
+    /// Where schemas and ids come from, if there is a registry.
+    pub registry: Option<Arc<SchemaRegistry>>,
     /// Who may send events.
     pub tenants: Arc<TenantBook>,
 }
@@ -69,9 +75,27 @@ impl Parts {
         Ok(Self {
             clock: Arc::new(SystemClock),
             schemas: Arc::new(SchemaSet::new(&settings.schemas)?),
+            registry: SchemaRegistry::new(&settings.schemas.registry)?.map(Arc::new),
             tenants: Arc::new(tenants::load_book(&settings.tenants)?),
             settings,
         })
+    }
+
+    /// Where unknown ids are looked up, if there is a registry.
+    pub fn lookup(&self) -> Option<Lookup> {
+        let registry = self.registry.clone()?;
+        Some(Lookup::new(self.schemas.clone(), registry, self.settings.schemas.registry.retry))
+    }
+
+    /// With a registry: the ids of what is written to these topics are known afterwards.
+    pub async fn settle_ids(&self, roles: &[TopicRole]) -> Result<(), SettleError> {
+        let Some(registry) = &self.registry else { return Ok(()) };
+        // JSON carries no ids.
+        if self.settings.schemas.output == Encoding::Json {
+            return Ok(());
+        }
+        let auto_register = self.settings.schemas.registry.auto_register;
+        settle(&**registry, &self.schemas, &self.settings.topics, roles, auto_register).await
     }
 
     /// Writes records under the name of this instance.
@@ -183,18 +207,22 @@ impl Parts {
 
     /// The log as an operator sees it.
     pub async fn browser(&self, access: Access) -> anyhow::Result<Arc<dyn LogBrowser>> {
-        match self.settings.log.kind {
+        let browser: Arc<dyn LogBrowser> = match self.settings.log.kind {
             LogKind::Embedded => {
                 let embedded = &self.settings.log.embedded;
                 let browser = EmbeddedBrowser::open(embedded, &self.settings.topics, access, self.clock.clone());
-                Ok(Arc::new(browser.await.context("the log cannot be opened")?))
+                Arc::new(browser.await.context("the log cannot be opened")?)
             }
             // What may be written there is granted by the cluster, not by how it was opened.
             LogKind::Kafka => {
                 let browser = KafkaBrowser::open(&self.settings.log.kafka, &self.settings.topics);
-                Ok(Arc::new(browser.await.context("the log cannot be opened")?))
+                Arc::new(browser.await.context("the log cannot be opened")?)
             }
-        }
+        };
+        Ok(match self.lookup() {
+            Some(lookup) => Arc::new(LearningBrowser::new(browser, lookup)),
+            None => browser,
+        })
     }
 
     /// Whether the server of what remembers is there and fit, if it is one. Nothing is leased or taken over.

@@ -6,5 +6,6 @@ pub mod log_browser;
 pub mod positions;
 pub mod publish;
 pub mod rebuild;
+pub mod schemas;
 pub mod train;
 pub mod watch;

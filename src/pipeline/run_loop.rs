@@ -1,7 +1,7 @@
 //! The data plane's only loop: fetches what the road wants of the outside, and tells it what the outside did.
 //!
-//! One task owns the road; calls and ledger batches run beside it as tasks of their own, which end with it. At most one
-//! ledger batch is on its way: while it is, the next one collects. All waiting is bounded by the road, and by the sign of
+//! One task owns the road; calls, ledger batches and look-ups of schemas run beside it as tasks of their own, which end
+//! with it. At most one ledger batch is on its way: while it is, the next one collects. All waiting is bounded by the road, and by the sign of
 //! life that tells a wait from an absence: after an absence the road knows of it before anything is acted upon.
 
 use std::sync::Arc;
@@ -12,9 +12,12 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome};
+use super::health::{DATABASE, HealthListener};
 use super::log::{Happening, LogPort};
 use super::log_health::LogHealth;
+use super::lookups::Lookups;
 use super::road::{Batch, Fixtures, LeaseRequest, Road};
+use super::schema_set::registry::Lookup;
 use super::triage::guard::{Guard, LeaseReply, Leases, Triaged};
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
@@ -27,6 +30,8 @@ pub struct Outside {
     pub log: LogPort,
     /// What remembers.
     pub ledger: Arc<dyn Ledger>,
+    /// What says what an unknown schema id means; none without a schema registry.
+    pub lookup: Option<Lookup>,
     /// Entries of one ledger transaction.
     pub ledger_batch_max_entries: usize,
     /// Records for operators, to be published with the next burst.
@@ -38,12 +43,6 @@ pub struct Outside {
     /// Told when a dependency goes away and comes back.
     pub on_health: HealthListener,
 }
-
-/// Told of `(DATABASE, Err(why))` and the like; what is there may come with the time it took to answer.
-pub type HealthListener = Arc<dyn Fn(&'static str, Result<Option<Duration>, String>) + Send + Sync>;
-
-/// The ledger, as health names it.
-pub const DATABASE: &str = "database";
 
 /// How far the process has been asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +91,8 @@ enum Woken {
     Stop,
     Ledger(Result<LedgerTask, JoinError>),
     Call(Result<(DedupeKey, Triaged), JoinError>),
+    /// An id, and whether the registry has answered.
+    Schema((u32, bool)),
     Lease(LeaseRequest),
     Aside(OutRecord),
     Log(Option<Happening>),
@@ -104,6 +105,7 @@ struct Loop {
     guard: Arc<Guard>,
     calls: JoinSet<(DedupeKey, Triaged)>,
     ledger_tasks: JoinSet<LedgerTask>,
+    lookups: Lookups,
     /// A batch that failed, and when to try it again.
     again: Option<(Instant, Vec<Entry>, Batch)>,
     away_since: Option<Instant>,
@@ -128,6 +130,7 @@ pub async fn run(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, RunE
     let guard = fixtures.guard.clone();
     let road = Road::new(fixtures, outside.log.errands.clone(), Instant::now());
     let mut this = Loop {
+        lookups: Lookups::new(outside.lookup.clone(), outside.on_health.clone()),
         road,
         outside,
         guard,
@@ -156,6 +159,7 @@ impl Loop {
             self.road.woke(now);
             self.start_calls(now);
             self.start_ledger_batch(now);
+            self.lookups.start(&self.road.awaited_schemas(), now);
             if let Some(reason) = self.road.failure() {
                 return Err(RunError::Failed(reason));
             }
@@ -178,13 +182,14 @@ impl Loop {
     async fn wait(&mut self, now: Instant) -> Woken {
         let again = self.again.as_ref().map(|(due, ..)| *due);
         // A wait may be long, but not without a sign of life.
-        let wake = [self.road.next_wake(now), again, self.drain_until].into_iter().flatten();
+        let wake = [self.road.next_wake(now), again, self.lookups.next_due(), self.drain_until].into_iter().flatten();
         let wake = wake.fold(now + self.sign_of_life, Instant::min);
         tokio::select! {
             biased;
             _ = self.outside.stop.changed() => Woken::Stop,
             Some(done) = self.ledger_tasks.join_next() => Woken::Ledger(done),
             Some(done) = self.calls.join_next() => Woken::Call(done),
+            Some(looked_up) = self.lookups.next() => Woken::Schema(looked_up),
             Some(request) = self.lease_requests.recv() => Woken::Lease(request),
             // Calls are started at the next turn.
             () = self.guard.room_changed() => Woken::Time,
@@ -201,6 +206,8 @@ impl Loop {
             Woken::Ledger(done) => self.ledger_answered(done),
             Woken::Call(Ok((key, triaged))) => self.road.triaged(key, triaged, Instant::now()),
             Woken::Call(Err(error)) => return Err(RunError::Failed(format!("a call broke down: {error}"))),
+            Woken::Schema((id, true)) => self.road.schema_answered(id, Instant::now()),
+            Woken::Schema((_, false)) => {}
             Woken::Lease(request) => self.road.lease_wanted(request),
             Woken::Aside(record) => self.road.aside(record),
             Woken::Log(Some(Happening::Heard { answer })) => {

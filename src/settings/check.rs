@@ -5,6 +5,7 @@
 
 mod cluster;
 mod cluster_security;
+mod registry;
 
 use std::collections::BTreeSet;
 
@@ -55,7 +56,10 @@ pub fn check(settings: &Settings, profile: Profile) -> Vec<Violation> {
     let mut broken = ranges::check(settings);
     names(settings, &mut broken);
     topics(&settings.topics, &mut broken);
-    schemas(&settings.schemas, &mut broken);
+    if settings.schemas.registry.url.is_none() {
+        ids(&settings.schemas, &mut broken);
+    }
+    registry::check(&settings.schemas.registry, &mut broken);
     stores(&settings.log.embedded, &settings.ledger, &mut broken);
     cluster::check(settings, &mut broken);
     cluster_security::check(&settings.log.kafka.security, &mut broken);
@@ -135,7 +139,7 @@ const RECORDS: [&str; 8] = [
     "DecisionReview.v1",
 ];
 
-fn schemas(schemas: &Schemas, broken: &mut Vec<Violation>) {
+fn ids(schemas: &Schemas, broken: &mut Vec<Violation>) {
     let key = |record: &str| KeyPath::dotted("schemas.ids").join(record);
     let mut seen = BTreeSet::new();
     for (record, id) in &schemas.ids {
@@ -275,7 +279,7 @@ fn plaintext_host(url: &str) -> Result<Option<String>, &'static str> {
     let url: ::http::Uri = url.parse().map_err(|_| "expected a URL such as https://host/v1")?;
     let authority = url.authority().ok_or("expected a URL such as https://host/v1")?;
     if authority.as_str().contains('@') {
-        return Err("no user or password in a URL: use api_key");
+        return Err("no user or password in a URL: they have settings of their own");
     }
     if url.query().is_some() {
         return Err("no query in a base URL");
@@ -327,6 +331,9 @@ fn production(settings: &Settings, broken: &mut Vec<Violation>) {
             let keys = vec![KeyPath::dotted("models").join(name).join("base_url")];
             refuse(keys, "tickets would leave this machine without TLS");
         }
+    }
+    if let Some(url) = registry::is_plaintext(&settings.schemas.registry) {
+        refuse(vec![url], "what values mean would be learned without TLS");
     }
     if settings.tenants.unknown == UnknownTenant::Default {
         refuse(key("tenants.unknown"), "tenants that nobody configured would be decided");

@@ -60,6 +60,8 @@ fn numbers(settings: &Settings) -> Vec<(&'static str, u64, u64, u64)> {
         ("log.kafka.partitions", kafka.partitions.into(), 1, 1_024),
         ("log.kafka.replication_factor", kafka.replication_factor.into(), 1, 100),
         ("schemas.max_payload_bytes", size(settings.schemas.max_payload_bytes), 1_024, GIBIBYTE / 8),
+        ("schemas.registry.max_body_bytes", size(settings.schemas.registry.max_body_bytes), 1_024, GIBIBYTE / 8),
+        ("schemas.registry.max_schemas", size(settings.schemas.registry.max_schemas), 16, 100_000),
         ("ledger.retention_batch", ledger.retention_batch.into(), 1, 100_000),
         ("ledger.batch_max_entries", size(ledger.batch_max_entries), 1, 10_000),
         ("ledger.postgres.max_connections", ledger.postgres.max_connections.into(), 2, 1_000),
@@ -84,6 +86,7 @@ fn numbers(settings: &Settings) -> Vec<(&'static str, u64, u64, u64)> {
 fn durations(settings: &Settings) -> Vec<(&'static str, Duration, Duration, Duration)> {
     let (log, kafka) = (&settings.log.embedded, &settings.log.kafka);
     let (ledger, pipeline) = (&settings.ledger, &settings.pipeline);
+    let registry = &settings.schemas.registry;
     let (postgres, retry, breaker) = (&ledger.postgres, &settings.triage.retry, &settings.triage.breaker);
     vec![
         ("log.embedded.poll_interval", log.poll_interval, MILLISECOND, 10 * SECOND),
@@ -101,6 +104,11 @@ fn durations(settings: &Settings) -> Vec<(&'static str, Duration, Duration, Dura
         ("log.embedded.retention_interval", log.retention_interval, SECOND, 24 * HOUR),
         ("log.embedded.busy_timeout", log.busy_timeout, MILLISECOND, 60 * SECOND),
         ("ledger.start_patience", ledger.start_patience, Duration::ZERO, 24 * HOUR),
+        ("schemas.registry.connect_timeout", registry.connect_timeout, MILLISECOND, 60 * SECOND),
+        ("schemas.registry.request_timeout", registry.request_timeout, MILLISECOND, HOUR / 12),
+        ("schemas.registry.absent_for", registry.absent_for, SECOND, HOUR),
+        ("schemas.registry.retry.base", registry.retry.base, 10 * MILLISECOND, HOUR / 60),
+        ("schemas.registry.retry.cap", registry.retry.cap, 10 * MILLISECOND, HOUR / 6),
         ("ledger.window", ledger.window, SECOND, YEARS),
         ("ledger.rejected_window", ledger.rejected_window, SECOND, YEARS),
         ("ledger.retention_interval", ledger.retention_interval, SECOND, 24 * HOUR),

@@ -13,8 +13,12 @@ use super::models::{Local, Model, OpenAi};
 use super::problem::{Problem, is_secret, nearest, shown};
 
 /// Keys that exist though they have no default. `*`: any model.
-const OPTIONAL: [&str; 19] = [
+const OPTIONAL: [&str; 23] = [
     "log.kafka.transactional_id",
+    "schemas.registry.url",
+    "schemas.registry.username",
+    "schemas.registry.password",
+    "schemas.registry.token",
     "log.kafka.security.username",
     "log.kafka.security.password",
     "log.kafka.security.ca_file",

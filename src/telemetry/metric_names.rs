@@ -64,6 +64,12 @@ metric_names! {
     Counter LEDGER_POOL_EXHAUSTED = "gatekeeper_ledger_pool_exhausted_total", Count, "Times no connection to the ledger became free within ledger.postgres.acquire_timeout.";
     Counter LEDGER_LEAKS_SUSPECTED = "gatekeeper_ledger_leaks_suspected_total", Count, "Connections to the ledger held longer than ledger.postgres.leak_after.";
 
+    Counter SCHEMA_LOOKUPS = "gatekeeper_schema_lookups_total", Count, "Questions to the schema registry about an id, by outcome.";
+    Histogram SCHEMA_LOOKUP_DURATION = "gatekeeper_schema_lookup_duration_seconds", Seconds, "One question to the schema registry about an id.";
+    Counter SCHEMA_STARTS_HELD = "gatekeeper_schema_starts_held_total", Count, "Times the start went on waiting for the schema registry.";
+    Counter PARTITIONS_HELD = "gatekeeper_partitions_held_total", Count, "Times a record with an id that is not known yet held its partition.";
+    Histogram PARTITION_HOLD_DURATION = "gatekeeper_partition_hold_duration_seconds", Seconds, "For how long a record waited for its schema, and its partition with it.";
+
     Counter MODEL_CALLS = "gatekeeper_model_calls_total", Count, "Attempts at models, by model and outcome.";
     Histogram MODEL_CALL_DURATION = "gatekeeper_model_call_duration_seconds", Seconds, "One attempt, by model and outcome.";
     Counter MODEL_TOKENS = "gatekeeper_model_tokens_total", Count, "Tokens billed, by model and direction (input, output).";

@@ -6,6 +6,7 @@ mod ledger_contract;
 mod ledger_postgres;
 mod log_contract;
 mod postgres;
+mod registry;
 mod secured_kafka;
 mod story;
 

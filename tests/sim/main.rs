@@ -1,10 +1,11 @@
 //! The production pipeline on a log, a ledger and a model in memory, in one thread with paused time, every random choice
-//! from one seed. Each seed is a small history with crashes, aborted and delayed bursts, rebalances, outages and slow
-//! calls; afterwards the audit's rules judge what is in the log.
+//! from one seed. Each seed is a small history with crashes, aborted and delayed bursts, rebalances, outages (of ledger,
+//! provider and schema registry) and slow calls; afterwards the audit's rules judge what is in the log.
 //!
 //! `GATEKEEPER_SIM_SEEDS=from..to` chooses the seeds; a failing one reproduces exactly.
 
 mod browser;
+mod registry;
 mod tickets;
 mod world;
 
@@ -30,6 +31,7 @@ struct Totals {
     deferrals: u64,
     lost_positions: u64,
     freezes: u64,
+    registry_outages: u64,
     calls: u64,
     calls_lost: u64,
     calls_cut_off: u64,
@@ -45,6 +47,7 @@ fn count(totals: &mut Totals, report: &Report, faults: &world::Faults) {
     totals.deferrals += faults.deferrals;
     totals.lost_positions += faults.lost_positions;
     totals.freezes += faults.freezes;
+    totals.registry_outages += faults.registry_outages;
     totals.calls += report.calls;
     totals.calls_lost += report.calls_lost;
     totals.calls_cut_off += report.calls_cut_off;
@@ -62,7 +65,7 @@ fn every_seed_keeps_the_promises() {
         count(&mut totals, &report, &faults);
     }
     println!(
-        "{} histories, {} records, {} crashes, {} rebalances, {} bursts that did not commit, {} deferrals, {} lost positions, {} freezes, {} calls, {} lost, {} cut off, {:?}",
+        "{} histories, {} records, {} crashes, {} rebalances, {} bursts that did not commit, {} deferrals, {} lost positions, {} freezes, {} outages of the registry, {} calls, {} lost, {} cut off, {:?}",
         totals.histories,
         totals.records,
         totals.crashes,
@@ -71,6 +74,7 @@ fn every_seed_keeps_the_promises() {
         totals.deferrals,
         totals.lost_positions,
         totals.freezes,
+        totals.registry_outages,
         totals.calls,
         totals.calls_lost,
         totals.calls_cut_off,
@@ -80,10 +84,19 @@ fn every_seed_keeps_the_promises() {
         assert!(totals.crashes > totals.histories / 2, "the crashes did not fire");
         assert!(totals.rebalances > totals.histories / 2, "the rebalances did not fire");
         assert!(totals.failed_bursts > totals.histories / 2, "the aborts did not fire");
+        assert!(totals.registry_outages > totals.histories / 8, "the registry was never away");
         assert!(totals.deferrals > totals.histories / 2, "nothing was put off");
         assert!(totals.lost_positions > totals.histories / 10, "no positions were lost");
         assert!(totals.freezes > totals.histories / 2, "the freezes did not fire");
-        for code in ["DECIDED", "SAME_EVENT", "IDEMPOTENCY_CONFLICT", "DECODE_FAILED", "NEWER_EVENT", "BREAKER_OPEN"] {
+        for code in [
+            "DECIDED",
+            "SAME_EVENT",
+            "IDEMPOTENCY_CONFLICT",
+            "DECODE_FAILED",
+            "UNKNOWN_SCHEMA",
+            "NEWER_EVENT",
+            "BREAKER_OPEN",
+        ] {
             assert!(totals.codes.contains_key(code), "no history came to {code}");
         }
     }

@@ -69,7 +69,11 @@ impl Upstream {
 }
 
 fn garbage(chance: &mut ChaCha8Rng, now: Timestamp) -> (String, Record) {
-    let bytes: Vec<u8> = (0..chance.random_range(0..40)).map(|_| chance.random()).collect();
+    let mut bytes: Vec<u8> = (0..chance.random_range(0..40)).map(|_| chance.random()).collect();
+    // Framed with an id that nobody has: a registry is asked for it.
+    if chance.random_bool(0.3) {
+        bytes.splice(0..0, [0, 0, 0, 0, chance.random_range(90..=99)]);
+    }
     let key = format!("garbage-{}", chance.random_range(0..10));
     let record = Record {
         offset: 0,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use gatekeeper::adapters::memory::ledger::{Fault, MemoryLedger, Moment, Rows};
 use gatekeeper::adapters::memory::log::{MemberHandle, MemoryLog, Weather, Witness};
+use gatekeeper::adapters::memory::registry::MemoryRegistry;
 use gatekeeper::domain::clock::{Clock, Timestamp};
 use gatekeeper::domain::identity::DedupeKey;
 use gatekeeper::domain::position::{Partition, TopicRole};
@@ -53,6 +54,7 @@ pub struct Faults {
     pub lost_positions: u64,
     pub ledgers_gone_backwards: u64,
     pub freezes: u64,
+    pub registry_outages: u64,
 }
 
 /// Metadata so short that a handful of unfinished offsets in pieces does not fit. No setting allows it: it makes the rare
@@ -204,6 +206,7 @@ struct World {
     clock: Arc<dyn Clock>,
     settings: Settings,
     schemas: Arc<SchemaSet>,
+    registry: Option<MemoryRegistry>,
     log: MemoryLog,
     rows: Rows,
     ledger_trouble: Arc<AtomicU64>,
@@ -226,6 +229,7 @@ impl World {
         let clock: Arc<dyn Clock> = Arc::new(SimulatedClock { start: Instant::now() });
         let settings = settings(&mut chance);
         let schemas = Arc::new(SchemaSet::new(&settings.schemas).expect("the shipped schemas"));
+        let registry = super::registry::maybe(&settings.schemas, &mut chance);
         let weather = Weather {
             abort: chance.random_range(0..30),
             slow: chance.random_range(0..30),
@@ -244,6 +248,7 @@ impl World {
             upstream,
             log,
             schemas,
+            registry,
             settings,
             clock,
             rows,
@@ -375,6 +380,17 @@ impl World {
                 self.faults.freezes += 1;
                 tokio::time::advance(Duration::from_millis(self.chance.random_range(1_001..30_000))).await;
             }
+            9 => {
+                if let Some(registry) = self.registry.clone() {
+                    registry.set_away(true);
+                    self.faults.registry_outages += 1;
+                    let lasts = Duration::from_millis(self.chance.random_range(10..20_000));
+                    tokio::spawn(async move {
+                        sleep(lasts).await;
+                        registry.set_away(false);
+                    });
+                }
+            }
             _ => {}
         }
     }
@@ -410,6 +426,9 @@ impl World {
         self.ledger_trouble.store(0, Ordering::SeqCst);
         self.log.set_weather(Weather::fair());
         *self.outage.lock().expect("nobody panics while setting") = false;
+        if let Some(registry) = &self.registry {
+            registry.set_away(false);
+        }
         for name in names {
             if !self.instances.contains_key(name) {
                 self.start(name);
@@ -441,17 +460,20 @@ impl World {
         self.incarnations += 1;
         let (member, port) = self.log.join(self.settings.pipeline.log_queue);
         let (stop, stopped) = watch::channel(Stop::No);
+        let (schemas, lookup) =
+            super::registry::of_an_instance(&self.settings.schemas, &self.schemas, self.registry.as_ref());
         let (_asides, asides) = mpsc::unbounded_channel();
         let outside = Outside {
             log: port,
             ledger: self.ledger(name),
+            lookup,
             ledger_batch_max_entries: self.settings.ledger.batch_max_entries,
             asides,
             stop: stopped,
             until_idle: false,
             on_health: Arc::new(|_, _| {}),
         };
-        let (fixtures, ended) = (self.fixtures(name), Arc::clone(&self.ended));
+        let (fixtures, ended) = (self.fixtures(name, &schemas), Arc::clone(&self.ended));
         let task = tokio::spawn(async move {
             match run_loop::run(fixtures, outside).await {
                 Ok(_) | Err(RunError::LogGone) => {}
@@ -495,7 +517,7 @@ impl World {
         Arc::new(ledger.with_faults(Arc::new(faults)))
     }
 
-    fn fixtures(&mut self, name: &str) -> Fixtures {
+    fn fixtures(&mut self, name: &str, schemas: &Arc<SchemaSet>) -> Fixtures {
         let limited = self.chance.random_bool(0.3);
         let limits = CallLimits {
             requests_per_minute: limited.then(|| self.chance.random_range(200..2_000)),
@@ -533,13 +555,8 @@ impl World {
         );
         Fixtures {
             settings: self.settings.pipeline.clone(),
-            ingest: Ingest::new(
-                self.schemas.clone(),
-                self.tenants.clone(),
-                self.settings.schemas.max_payload_bytes,
-                false,
-            ),
-            publisher: publisher(&self.settings, &self.schemas, self.settings.schemas.output, name),
+            ingest: Ingest::new(schemas.clone(), self.tenants.clone(), self.settings.schemas.max_payload_bytes, false),
+            publisher: publisher(&self.settings, schemas, self.settings.schemas.output, name),
             guard: Arc::new(guard),
             clock: self.clock.clone(),
             writer: name.to_owned(),

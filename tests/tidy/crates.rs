@@ -10,7 +10,7 @@ const HOMES: &[(&str, &[&str])] = &[
     // telemetry::logging names the library's log target, no type of it.
     ("async_openai", &["adapters::openai", "telemetry::logging"]),
     // The demo tells its simulated provider how to behave, over HTTP like everybody else.
-    ("reqwest", &["adapters::openai", "adapters::kafka::login", "app::demo"]),
+    ("reqwest", &["adapters::openai", "adapters::kafka::login", "adapters::schema_registry", "app::demo"]),
     ("tower", &["adapters::openai"]),
     ("failsafe", &["pipeline::triage::breaker"]),
     // The simulated provider is a server of its own: a process beside the gatekeeper, not a part of its API.

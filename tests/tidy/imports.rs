@@ -17,7 +17,8 @@ const PORTS: &[(&str, &[&str])] = &[
     ("postgres", &["pipeline::dedupe::ledger"]),
     ("openai", &["pipeline::triage::model"]),
     ("local_model", &["pipeline::triage::model", "operations::train"]),
-    ("memory", &["pipeline::log", "pipeline::dedupe::ledger"]),
+    ("schema_registry", &["pipeline::schema_set::registry", "operations::schemas"]),
+    ("memory", &["pipeline::log", "pipeline::dedupe::ledger", "pipeline::schema_set::registry"]),
 ];
 
 /// Every import that the table does not allow.

@@ -14,6 +14,7 @@ use crate::app::wiring::{self, Parts};
 use crate::cli::{BenchLog, BenchWork, SettingsArgs};
 use crate::domain::position::TopicRole;
 use crate::operations::log_browser::LogBrowser;
+use crate::settings::Settings;
 use crate::settings::log::LogKind;
 
 /// High enough never to be reached: the buckets are asked, and let everybody through.
@@ -48,7 +49,7 @@ impl Place {
             "pipeline.superseding = false".to_owned(),
             "telemetry.log_filter = 'warn'".to_owned(),
         ]);
-        let parts = Parts::new(wiring::settings(&settings)?.settings)?;
+        let parts = Parts::new(without_registry(wiring::settings(&settings)?.settings))?;
         Ok(Self { folder, settings, parts })
     }
 
@@ -97,6 +98,12 @@ pub async fn ended(child: Child) -> anyhow::Result<Worked> {
     let output = child.wait_with_output().await?;
     anyhow::ensure!(output.status.success(), "the processor ended with {}", output.status);
     serde_json::from_slice(&output.stdout).context("the processor's last words")
+}
+
+/// Topics of a bench come and go; a registry would keep their subjects.
+pub fn without_registry(mut settings: Settings) -> Settings {
+    settings.schemas.registry.url = None;
+    settings
 }
 
 fn in_folder(folder: &Folder) -> Vec<String> {

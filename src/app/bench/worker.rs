@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::bare;
 use super::model::{Simulated, Taken};
+use super::place::without_registry;
 use super::scenario::Run;
 use super::usage::{Worked, cpu_seconds, peak_rss};
 use crate::adapters::local_model::LocalModel;
@@ -22,7 +23,7 @@ use crate::telemetry::{logging, recorder};
 pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow::Result<ExitCode> {
     let loaded = wiring::settings(settings)?;
     logging::init(&loaded.settings.telemetry)?;
-    let parts = Parts::new(loaded.settings)?;
+    let parts = Parts::new(without_registry(loaded.settings))?;
     if work == BenchWork::Bare {
         return bare::run(&parts).await;
     }
@@ -42,6 +43,7 @@ pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow:
     let outside = Outside {
         log,
         ledger,
+        lookup: None,
         ledger_batch_max_entries: parts.settings.ledger.batch_max_entries,
         asides,
         stop: told,

@@ -1,4 +1,6 @@
 //! Any event that can be written down.
+//!
+//! The parts are boxed: the strategies' trees are moved about on the stack, and as one type they outgrow a test's.
 
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
@@ -22,40 +24,40 @@ fn a_level() -> impl Strategy<Value = Level> {
     prop_oneof![Just(Level::Low), Just(Level::Medium), Just(Level::High), Just(Level::Unknown)]
 }
 
-fn an_actor() -> impl Strategy<Value = Actor> {
+fn an_actor() -> BoxedStrategy<Actor> {
     let kind = prop_oneof![Just(ActorType::EndUser), Just(ActorType::AiAgent), Just(ActorType::Unknown)];
-    (kind, of(text()), of(text()), of(text()), of(text())).prop_map(|(kind, id, display_name, locale, tier)| Actor {
-        kind,
-        id,
-        display_name,
-        locale,
-        tier,
-    })
+    (kind, of(text()), of(text()), of(text()), of(text()))
+        .prop_map(|(kind, id, display_name, locale, tier)| Actor { kind, id, display_name, locale, tier })
+        .boxed()
 }
 
-fn a_message() -> impl Strategy<Value = Message> {
+fn a_message() -> BoxedStrategy<Message> {
     let attachment =
         (text(), text(), any::<i64>(), of(text())).prop_map(|(filename, content_type, size_bytes, dataref)| {
             Attachment { filename, content_type, size_bytes, dataref }
         });
     let auto = prop_oneof![Just(AutoSubmitted::No), Just(AutoSubmitted::Bounce), Just(AutoSubmitted::Unknown)];
     let parts = (text(), an_actor(), ".{0,80}", any::<bool>(), a_time(), of(text()), auto, vec(attachment, 0..3));
-    (parts, of(text())).prop_map(
-        |((message_id, author, body, is_public, created_at, language, auto_submitted, attachments), dataref)| Message {
-            message_id,
-            author,
-            body,
-            is_public,
-            created_at,
-            language,
-            auto_submitted,
-            attachments,
-            dataref,
-        },
-    )
+    (parts, of(text()))
+        .prop_map(
+            |((message_id, author, body, is_public, created_at, language, auto_submitted, attachments), dataref)| {
+                Message {
+                    message_id,
+                    author,
+                    body,
+                    is_public,
+                    created_at,
+                    language,
+                    auto_submitted,
+                    attachments,
+                    dataref,
+                }
+            },
+        )
+        .boxed()
 }
 
-fn a_ticket() -> impl Strategy<Value = TicketSnapshot> {
+fn a_ticket() -> BoxedStrategy<TicketSnapshot> {
     let status = prop_oneof![Just(TicketStatus::Open), Just(TicketStatus::Closed), Just(TicketStatus::Unknown)];
     let kind = of(prop_oneof![Just(TicketType::Incident), Just(TicketType::Unknown)]);
     let priority = of(prop_oneof![Just(Priority::Urgent), Just(Priority::Low), Just(Priority::Unknown)]);
@@ -71,33 +73,35 @@ fn a_ticket() -> impl Strategy<Value = TicketSnapshot> {
     let words = (of(text()), of(text()), of(text()), of(text()), of(text()), of(text()), of(text()));
     let sorts = (status, kind, priority, of(a_level()), of(a_level()), channel, of(an_actor()));
     let rest = (vec(text(), 0..4), btree_map(text(), text(), 0..4), of(a_time()), of(a_time()), of(sla), any::<bool>());
-    (words, sorts, rest).prop_map(|(words, sorts, rest)| {
-        let (external_id, subject, group_id, assignee_id, organization_id, brand_id, form_id) = words;
-        let (status, kind, priority, impact, urgency, channel, requester) = sorts;
-        let (tags, custom_fields, created_at, updated_at, sla, human_owned) = rest;
-        TicketSnapshot {
-            external_id,
-            subject,
-            status,
-            kind,
-            priority,
-            impact,
-            urgency,
-            channel,
-            group_id,
-            assignee_id,
-            requester,
-            organization_id,
-            brand_id,
-            form_id,
-            tags,
-            custom_fields,
-            created_at,
-            updated_at,
-            sla,
-            human_owned,
-        }
-    })
+    (words, sorts, rest)
+        .prop_map(|(words, sorts, rest)| {
+            let (external_id, subject, group_id, assignee_id, organization_id, brand_id, form_id) = words;
+            let (status, kind, priority, impact, urgency, channel, requester) = sorts;
+            let (tags, custom_fields, created_at, updated_at, sla, human_owned) = rest;
+            TicketSnapshot {
+                external_id,
+                subject,
+                status,
+                kind,
+                priority,
+                impact,
+                urgency,
+                channel,
+                group_id,
+                assignee_id,
+                requester,
+                organization_id,
+                brand_id,
+                form_id,
+                tags,
+                custom_fields,
+                created_at,
+                updated_at,
+                sla,
+                human_owned,
+            }
+        })
+        .boxed()
 }
 
 /// Any event that can be written down, valid or not.

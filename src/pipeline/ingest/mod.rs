@@ -1,7 +1,7 @@
 //! From bytes to an event that can be trusted, or to the reason why not.
 //!
 //! In this order, and the first that fails names the code: size, decoding, envelope, validation, tenant. Nothing here
-//! remembers anything: the same record under the same settings reads the same, for ever.
+//! remembers anything: the same record under the same settings (and the same registry) reads the same, for ever.
 //!
 //! An event is an [`Arrival`] as soon as it can be told apart from all others, even if it is rejected; a record in which
 //! no identity can be trusted is [`Ingested::Unreadable`]. What happens to either is not decided here, and no reason or
@@ -19,7 +19,7 @@ use crate::domain::identity::{BodyHash, DedupeKey};
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::Record;
 use crate::domain::tenant::{Tenant, TenantBook};
-use crate::pipeline::schema_set::{SchemaSet, schema_id};
+use crate::pipeline::schema_set::{ReadError, SchemaSet, schema_id};
 
 /// Reads records of the events topic.
 pub struct Ingest {
@@ -36,6 +36,11 @@ pub enum Ingested {
     Event(Arrival),
     /// No identity could be established.
     Unreadable(Rejection),
+    /// Nothing can be said before the schema registry was asked what this id means.
+    NotYetKnown {
+        /// The id in the value's frame.
+        schema_id: u32,
+    },
 }
 
 /// An event as it entered the road.
@@ -93,6 +98,7 @@ impl Ingest {
         }
         let event = match self.schemas.read::<SupportEvent>("SupportEvent", value) {
             Ok(event) => event,
+            Err(ReadError::NotYetKnown(schema_id)) => return Ingested::NotYetKnown { schema_id },
             Err(error) => return Ingested::Unreadable(reject(error.code(), error.to_string(), Vec::new())),
         };
         let Findings { violations, has_identity } = validate::check(&event);

@@ -45,7 +45,7 @@ fn read(record: &Record) -> Ingested {
 fn arrival(record: &Record) -> Arrival {
     match read(record) {
         Ingested::Event(arrival) => arrival,
-        Ingested::Unreadable(rejection) => panic!("unreadable: {rejection:?}"),
+        other => panic!("no event: {other:?}"),
     }
 }
 
@@ -53,6 +53,7 @@ fn unreadable(record: &Record) -> Rejection {
     match read(record) {
         Ingested::Event(arrival) => panic!("read {arrival:?}"),
         Ingested::Unreadable(rejection) => rejection,
+        other @ Ingested::NotYetKnown { .. } => panic!("{other:?}"),
     }
 }
 
@@ -70,6 +71,7 @@ fn findings(change: impl FnOnce(&mut SupportEvent)) -> Vec<String> {
             assert_eq!(rejection.code, ReasonCode::ValidationFailed);
             rejection.violations.iter().map(|violation| format!("{} {}", violation.path, violation.code)).collect()
         }
+        other @ Ingested::NotYetKnown { .. } => panic!("{other:?}"),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::deferral::place_of;
+use super::hold::Behind;
 use super::item::{Content, EventItem, Item, ItemId, Plan};
 use super::{Purpose, Road};
 use crate::domain::deferral::{Deferral, NotADeferral};
@@ -40,13 +41,18 @@ impl Road {
             return;
         }
         for record in records {
-            self.take_record(partition, record, now);
+            self.arrive_one(partition, record, now);
         }
     }
 
-    /// The frontier knows whether it is new.
-    pub(super) fn take_record(&mut self, partition: Partition, record: Record, now: Instant) {
+    /// The next record of a partition, if it does not wait. The frontier knows whether it is new.
+    pub(super) fn arrive_one(&mut self, partition: Partition, record: Record, now: Instant) {
         let Some(owned) = self.partitions.get_mut(&partition) else { return };
+        owned.caught_up = false;
+        if let Some(held) = &mut owned.held {
+            held.queue(Behind::Record(record));
+            return;
+        }
         let read = owned.frontier.read(record.offset);
         let topic_id = owned.topic_id.clone();
         self.mark_vanished(partition, &read.gaps);
@@ -64,15 +70,19 @@ impl Road {
             return waiting.caught_up(end);
         }
         if owned.early.is_empty() {
-            self.read_up_to(partition, end, now);
+            self.reached(partition, end, now);
         } else {
             owned.read_to = Some(end);
         }
     }
 
-    /// Everything before `end` has come on the road; the rest were gaps.
-    pub(super) fn read_up_to(&mut self, partition: Partition, end: u64, now: Instant) {
+    /// The end of a partition, if no record of it waits: everything before has come on the road; the rest were gaps.
+    pub(super) fn reached(&mut self, partition: Partition, end: u64, now: Instant) {
         let Some(owned) = self.partitions.get_mut(&partition) else { return };
+        if let Some(held) = &mut owned.held {
+            held.queue(Behind::End(end));
+            return;
+        }
         let gaps = owned.frontier.advance_to(end);
         owned.caught_up = true;
         owned.follow_soon(now);
@@ -83,19 +93,24 @@ impl Road {
         }
     }
 
-    fn take_in(&mut self, partition: Partition, topic_id: String, record: Record, now: Instant) {
-        let id = ItemId(self.next_item);
-        self.next_item += 1;
+    /// Onto the road with it, or aside if nobody can say yet what it is.
+    pub(super) fn take_in(&mut self, partition: Partition, topic_id: String, record: Record, now: Instant) {
         let offset = record.offset;
         let here = Position { topic_id, partition: partition.number, offset };
         let item = match partition.topic {
             TopicRole::Deferred(_) => match Deferral::read(&record, partition.number) {
-                Ok(deferral) => self.item_of_copy(partition, here, &deferral, record, now),
-                Err(why) => foreign_copy(partition, here, record, &why, now),
+                Ok(deferral) => self.item_of(partition, here, record, Some(&deferral), now),
+                Err(why) => Ok(foreign_copy(partition, here, record, &why, now)),
             },
-            _ => self.item_of(partition, here, record, now),
+            _ => self.item_of(partition, here, record, None, now),
         };
         failpoints::hit("decoded");
+        let item = match item {
+            Ok(item) => item,
+            Err(NotYet { record, schema_id }) => return self.hold(partition, record, schema_id, now),
+        };
+        let id = ItemId(self.next_item);
+        self.next_item += 1;
         let claim = item.event().map(|event| (event.ticket.clone(), event.claim.clone()));
         let place = place_of(&item);
         self.items.insert(id, Tracked::new(partition, offset, item));
@@ -111,33 +126,45 @@ impl Road {
         }
     }
 
-    fn item_of(&self, partition: Partition, position: Position, record: Record, now: Instant) -> Item {
-        let content = match self.fixtures.ingest.read(&record) {
-            Ingested::Unreadable(rejection) => Content::Unreadable(rejection),
-            Ingested::Event(arrival) => Content::Event(self.event_item(arrival, &position)),
+    /// What a record says; a copy of ours is the event it was, at the position it had.
+    fn item_of(
+        &self,
+        partition: Partition,
+        here: Position,
+        record: Record,
+        copy_of: Option<&Deferral>,
+        now: Instant,
+    ) -> Result<Item, NotYet> {
+        let ingested = self.fixtures.ingest.read(&record);
+        if let Ingested::NotYetKnown { schema_id } = ingested {
+            return Err(NotYet { record, schema_id });
+        }
+        let (position, record) = match copy_of {
+            Some(deferral) => (deferral.origin.clone(), deferral.original(record)),
+            None => (here.clone(), record),
         };
-        let origin = TopicRole::Events;
-        Item {
+        let content = match ingested {
+            Ingested::Unreadable(rejection) => Content::Unreadable(rejection),
+            Ingested::Event(arrival) => {
+                let mut event = self.event_item(arrival, &position);
+                if let Some(deferral) = copy_of {
+                    (event.claim.hop, event.claim.copy) = (deferral.hop, Some(here));
+                }
+                Content::Event(event)
+            }
+            Ingested::NotYetKnown { .. } => unreachable!("answered above"),
+        };
+        Ok(Item {
             partition,
             position,
             record,
-            origin,
-            turn: None,
+            origin: TopicRole::Events,
+            turn: copy_of.map(|deferral| deferral.turn),
             read_at: now,
             content,
             plan: Plan::Unknown,
             waits_for_owner: None,
-        }
-    }
-
-    /// A copy of ours: the event it was, at the position it had.
-    fn item_of_copy(&self, at: Partition, here: Position, deferral: &Deferral, copy: Record, now: Instant) -> Item {
-        let mut item = self.item_of(at, deferral.origin.clone(), deferral.original(copy), now);
-        item.turn = Some(deferral.turn);
-        if let Content::Event(event) = &mut item.content {
-            (event.claim.hop, event.claim.copy) = (deferral.hop, Some(here));
-        }
-        item
+        })
     }
 
     fn event_item(&self, arrival: Arrival, position: &Position) -> EventItem {
@@ -163,6 +190,12 @@ impl Road {
             claim,
         }
     }
+}
+
+/// A record whose schema nobody knows yet.
+struct NotYet {
+    record: Record,
+    schema_id: u32,
 }
 
 /// Somebody else wrote to a deferred topic.

@@ -62,11 +62,11 @@ impl Road {
         while self.has_room_for_copies() {
             let Some(owned) = self.partitions.get_mut(&partition) else { return };
             let Some(early) = owned.early.pop_front_if(|early| early.due <= now) else { break };
-            self.take_record(partition, early.record, now);
+            self.arrive_one(partition, early.record, now);
         }
         let read_to = self.partitions.get_mut(&partition).filter(|owned| owned.early.is_empty());
         if let Some(end) = read_to.and_then(|owned| owned.read_to.take()) {
-            self.read_up_to(partition, end, now);
+            self.reached(partition, end, now);
         }
     }
 

@@ -7,6 +7,7 @@
 //! ```text
 //! happened(Assigned) -> ownership.rs the frontier as committed; entering.rs: the ledger is told who writes now
 //! happened(Records) -> arrive.rs    ingest, frontier.read, join the lane, claim
+//!                      hold.rs      or wait, with all behind it, for the schema of an id
 //! ledger_said(Row)  -> standing.rs  what the ledger knows -> a plan
 //!                      work.rs      the lane's next unit: ask, judge, save or publish
 //! next_job()        -> calls.rs     admission -> triage; leases; answers saved before they are judged
@@ -23,6 +24,7 @@ mod calls;
 mod choice;
 mod deferral;
 mod entering;
+mod hold;
 pub mod item;
 mod lease;
 mod ownership;

@@ -3,13 +3,14 @@
 //! A partition comes with its committed frontier and leaves with a last burst. Its frontier is dropped with it; running
 //! calls go on, keyed by event, in case it comes back.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::deferral::Early;
 use super::entering::Waiting;
+use super::hold::Held;
 use super::{Purpose, Road};
 use crate::domain::position::{Partition, TopicRole};
 use crate::failpoints;
@@ -41,8 +42,10 @@ pub(super) struct Owned {
     pub frontier: Frontier,
     /// The end that was reached, if nothing was read since.
     pub caught_up: bool,
-    /// Whether the log was told to stop reading it.
-    pub paused: bool,
+    /// Why the log was told to stop reading it, if it was.
+    pub paused: Option<PauseReason>,
+    /// A record that waits for its schema, and what is behind it.
+    pub held: Option<Held>,
     /// What waits for the ledger to know that it is ours; nothing of it is read or committed before.
     pub entering: Option<Waiting>,
     /// When the ledger was last told where the group stands here; never: it knows of no commit.
@@ -135,6 +138,9 @@ fn lost_unread(committed: u64, log_start: u64) -> String {
     )
 }
 
+/// Partitions by why their reading stops, or stopped.
+type ByReason = BTreeMap<PauseReason, Vec<Partition>>;
+
 /// Partitions that are being taken away.
 #[derive(Debug)]
 pub(super) struct Leaving {
@@ -193,7 +199,8 @@ impl Road {
             topic_id,
             frontier,
             caught_up: false,
-            paused: false,
+            paused: None,
+            held: None,
             entering: stopped.is_none().then(|| Waiting::at(committed, last)),
             noted_at: None,
             stopped: false,
@@ -214,7 +221,7 @@ impl Road {
     /// Nothing of it is read or committed from now on, which is said as loudly as can be; the others go on.
     pub(super) fn stop_reading(&mut self, partition: Partition, reason: &str) {
         let Some(owned) = self.partitions.get_mut(&partition) else { return };
-        (owned.stopped, owned.paused) = (true, true);
+        (owned.stopped, owned.paused) = (true, None);
         self.errands.send(Errand::Pause(vec![partition])).ok();
         self.complaints.push(format!("{partition} is stopped: {reason}"));
         PartitionStopped { partition, reason }.record();
@@ -318,7 +325,7 @@ impl Road {
     pub fn notice_absence(&mut self, now: Instant) {
         if let Some(silent) = self.presence.listen() {
             AwayNoticed { silent }.record();
-            self.hold(now, false);
+            self.hold_calls(now, false);
         }
     }
 
@@ -328,11 +335,11 @@ impl Road {
             if self.away.is_none() {
                 AwayNoticed { silent }.record();
             }
-            self.hold(now, true);
+            self.hold_calls(now, true);
         }
     }
 
-    fn hold(&mut self, now: Instant, log_knows: bool) {
+    fn hold_calls(&mut self, now: Instant, log_knows: bool) {
         self.away = Some(Away { since: now, until: now + self.fixtures.settings.away_hold, log_knows });
     }
 
@@ -344,7 +351,7 @@ impl Road {
     }
 
     /// Back-pressure: reading stops when the road is full and goes on when a quarter of it is free again; a single
-    /// partition stops when its finished set grows long.
+    /// partition stops when its finished set grows long, or while a record of it waits for its schema.
     ///
     /// While the ledger is away reading goes on until the road is full: then it stops by itself.
     ///
@@ -357,42 +364,47 @@ impl Road {
         if self.reading_stopped != full && (full || roomy) {
             self.reading_stopped = full;
         }
-        let reason = match (self.draining, self.overflow.is_empty()) {
+        let everything = self.reading_stopped.then_some(match (self.draining, self.overflow.is_empty()) {
             (true, _) => PauseReason::Draining,
             (false, false) => PauseReason::TenantQueueFull,
-            (false, true) if self.reading_stopped && self.ledger_is_away => PauseReason::LedgerAway,
-            (false, true) if self.reading_stopped => PauseReason::RoadFull,
-            (false, true) => PauseReason::FrontierWide,
-        };
+            (false, true) if self.ledger_is_away => PauseReason::LedgerAway,
+            (false, true) => PauseReason::RoadFull,
+        });
         let wide = f64::from(settings.metadata_pause_percent) / 100.0;
         let max_chars = settings.metadata_max_chars;
         let no_room_for_copies = !self.has_room_for_copies();
-        let (mut pause, mut resume) = (Vec::new(), Vec::new());
+        let (mut pause, mut resume): (ByReason, ByReason) = Default::default();
         for (partition, owned) in self.partitions.iter_mut().filter(|(_, owned)| owned.is_open()) {
-            let no_room = match partition.topic {
-                TopicRole::Deferred(_) => no_room_for_copies,
-                _ => self.reading_stopped,
-            };
-            let should_pause = no_room || !owned.early.is_empty() || owned.is_wide(wide, max_chars);
-            if should_pause != owned.paused {
-                owned.paused = should_pause;
-                if should_pause { &mut pause } else { &mut resume }.push(*partition);
+            let is_copies = matches!(partition.topic, TopicRole::Deferred(_));
+            let everything = everything.filter(|_| no_room_for_copies || !is_copies);
+            let held = || owned.held.is_some().then_some(PauseReason::SchemaUnknown);
+            let early = || (!owned.early.is_empty()).then_some(PauseReason::NotDue);
+            let is_wide = || owned.is_wide(wide, max_chars).then_some(PauseReason::FrontierWide);
+            match (owned.paused, everything.or_else(held).or_else(early).or_else(is_wide)) {
+                (None, Some(reason)) => {
+                    owned.paused = Some(reason);
+                    pause.entry(reason).or_default().push(*partition);
+                }
+                (Some(reason), None) => {
+                    owned.paused = None;
+                    resume.entry(reason).or_default().push(*partition);
+                }
+                _ => {}
             }
         }
-        let paused_now = self.partitions.values().filter(|owned| owned.paused).count();
-        let are_copies = |changed: &[Partition]| changed.iter().all(|at| matches!(at.topic, TopicRole::Deferred(_)));
-        let reason = match reason {
-            PauseReason::FrontierWide if are_copies(&pause) && are_copies(&resume) => PauseReason::NotDue,
-            reason => reason,
-        };
+        let now = |reason| self.partitions.values().filter(|owned| owned.paused == Some(reason)).count();
+        for (&reason, partitions) in &pause {
+            ReadingPaused { partitions, reason, paused_now: now(reason) }.record();
+        }
+        for (&reason, partitions) in &resume {
+            ReadingResumed { partitions, reason, paused_now: now(reason) }.record();
+        }
         let stops = !pause.is_empty();
         if stops {
-            ReadingPaused { partitions: &pause, reason, paused_now }.record();
-            self.errands.send(Errand::Pause(pause)).ok();
+            self.errands.send(Errand::Pause(pause.into_values().flatten().collect())).ok();
         }
         if !resume.is_empty() {
-            ReadingResumed { partitions: &resume, reason, paused_now }.record();
-            self.errands.send(Errand::Resume(resume)).ok();
+            self.errands.send(Errand::Resume(resume.into_values().flatten().collect())).ok();
         }
         stops
     }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{Fixtures, Road};
 use crate::domain::clock::{SystemClock, Timestamp};
 use crate::domain::event::SupportEvent;
+use crate::domain::feedback::EventFeedback;
 use crate::domain::ops_event::OpsEvent;
 use crate::domain::position::{Partition, TopicRole};
 use crate::domain::record::{OutRecord, Payload, Record};
@@ -27,10 +28,13 @@ use crate::pipeline::triage::testing::{Scripted, card, event, tenant};
 use crate::settings::load::{LoadOptions, load};
 use crate::settings::schemas::Encoding;
 
+/// A setting: there is a schema registry.
+pub(crate) const REGISTRY: &str = "schemas.registry.url=http://127.0.0.1:1";
+
 pub(crate) const EVENTS: Partition = Partition { topic: TopicRole::Events, number: 0 };
 
 /// The shipped settings but for these, one remote model, the tenant `acme`.
-pub(crate) fn fixtures(sets: &[&str], model: Arc<Scripted>) -> Fixtures {
+pub(crate) fn fixtures(sets: &[&str], model: Arc<Scripted>) -> (Fixtures, Arc<SchemaSet>) {
     let sets = sets.iter().map(|set| (*set).to_owned()).collect();
     let options = LoadOptions { profile: None, file: None, environment: Vec::new(), sets };
     let settings = load(&options).expect("settings of a test").settings;
@@ -39,9 +43,15 @@ pub(crate) fn fixtures(sets: &[&str], model: Arc<Scripted>) -> Fixtures {
     let clock = Arc::new(SystemClock);
     let guard = Guard::new(vec![model], &settings.triage, prompts, clock.clone(), 1, Arc::new(|_| {}));
     let tenants = Arc::new(TenantBook::new(vec![tenant()], None));
-    Fixtures {
+    let fixtures = Fixtures {
         ingest: Ingest::new(schemas.clone(), tenants, settings.schemas.max_payload_bytes, false),
-        publisher: Publisher::new(schemas, Encoding::Json, "a".to_owned(), "group".to_owned(), "/us".to_owned()),
+        publisher: Publisher::new(
+            schemas.clone(),
+            Encoding::Json,
+            "a".to_owned(),
+            "group".to_owned(),
+            "/us".to_owned(),
+        ),
         settings: settings.pipeline,
         guard: Arc::new(guard),
         clock,
@@ -50,7 +60,8 @@ pub(crate) fn fixtures(sets: &[&str], model: Arc<Scripted>) -> Fixtures {
         topics: settings.topics,
         defers: true,
         our_source: "/us".to_owned(),
-    }
+    };
+    (fixtures, schemas)
 }
 
 /// An event of `acme` that breaks no rule and wants a model.
@@ -67,6 +78,7 @@ pub(crate) fn decidable_event(number: u64) -> SupportEvent {
 /// A road and what it has asked of the log.
 pub(crate) struct TestRoad {
     pub(crate) road: Road,
+    schemas: Arc<SchemaSet>,
     errands: UnboundedReceiver<Errand>,
 }
 
@@ -79,7 +91,23 @@ impl TestRoad {
     pub(crate) fn asking(card: ModelCard, sets: &[&str]) -> Self {
         let (errands, asked) = unbounded_channel();
         let model = Arc::new(Scripted::new(card, []));
-        Self { road: Road::new(fixtures(sets, model), errands, Instant::now()), errands: asked }
+        let (fixtures, schemas) = fixtures(sets, model);
+        Self { road: Road::new(fixtures, errands, Instant::now()), schemas, errands: asked }
+    }
+
+    /// With a schema registry that is never asked by itself.
+    pub(crate) fn with_registry() -> Self {
+        Self::new(&[REGISTRY])
+    }
+
+    pub(crate) fn schemas(&self) -> Arc<SchemaSet> {
+        self.schemas.clone()
+    }
+
+    pub(crate) fn feedback(&self, burst: &Burst) -> Vec<EventFeedback> {
+        let feedback = burst.records.iter().filter(|record| record.topic == TopicRole::Feedback);
+        let value = |record: &OutRecord| record.value.clone().expect("outputs have values");
+        feedback.map(|record| self.schemas.read("EventFeedback", &value(record)).expect("we wrote it")).collect()
     }
 
     /// Assigned, and entered in the ledger unless it is stopped.

@@ -72,7 +72,7 @@ impl Road {
     fn waits_in_vain(&self, ticket: &TicketKey) -> bool {
         let head = self.lanes.head(ticket).and_then(|id| self.items.get(&id));
         let owned = head.and_then(|item| self.partitions.get(&item.partition()));
-        self.everything_is_read() || owned.is_some_and(|owned| owned.paused)
+        self.everything_is_read() || owned.is_some_and(|owned| owned.paused.is_some())
     }
 
     /// Saved SUPERSEDED that waited for another event need not wait any longer.

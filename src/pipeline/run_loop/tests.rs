@@ -21,7 +21,7 @@ struct Running {
 impl Running {
     async fn start() -> Self {
         let (clock, model) = (Arc::new(HandClock::default()), Arc::new(Scripted::new(card("gpt", true), [])));
-        let fixtures = Fixtures { clock: clock.clone(), ..fixtures(&[], model.clone()) };
+        let fixtures = Fixtures { clock: clock.clone(), ..fixtures(&[], model.clone()).0 };
         let (log, end) = channels(8);
         let (stop, stopped) = watch::channel(Stop::No);
         let (_, asides) = mpsc::unbounded_channel();
@@ -32,6 +32,7 @@ impl Running {
             asides,
             stop: stopped,
             until_idle: false,
+            lookup: None,
             on_health: Arc::new(|_, _| {}),
         };
         let task = tokio::spawn(run(fixtures, outside));

@@ -37,22 +37,35 @@ impl Codec {
 
     /// The value, or why the bytes are none; the reason never quotes them.
     pub(super) fn read<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, String> {
-        let mut rest = Rest(bytes);
-        let value = if self.resolves {
-            self.reader.read_value(&mut rest).and_then(|value| from_value(&value))
-        } else {
-            self.reader.read_deser(&mut rest)
-        };
-        match value {
-            Err(error) => Err(format!("at byte {} of {}: {}", bytes.len() - rest.0.len(), bytes.len(), short(&error))),
-            Ok(_) if !rest.0.is_empty() => Err(format!("bytes left over after the datum: {}", rest.0.len())),
-            Ok(value) => Ok(value),
-        }
+        read(&self.reader, self.resolves, bytes)
     }
 
     /// Appends the datum to `bytes`.
     pub(super) fn write<T: Serialize>(&self, value: &T, bytes: &mut Vec<u8>) -> Result<(), String> {
         self.writer.write_ser(bytes, value).map(|_| ()).map_err(|error| error.to_string())
+    }
+}
+
+/// Reads a datum of a schema that came from elsewhere.
+///
+/// The library's reader borrows its schemas, so it cannot be kept beside one that may be forgotten again; making it takes
+/// less than reading a datum does.
+pub(super) fn read_foreign<T: DeserializeOwned>(written: &Schema, ours: &Schema, bytes: &[u8]) -> Result<T, String> {
+    let reader = GenericDatumReader::builder(written).human_readable(false).reader_schema(ours).build();
+    read(&reader.map_err(|error| short(&error))?, true, bytes)
+}
+
+fn read<T: DeserializeOwned>(reader: &GenericDatumReader<'_>, resolves: bool, bytes: &[u8]) -> Result<T, String> {
+    let mut rest = Rest(bytes);
+    let value = if resolves {
+        reader.read_value(&mut rest).and_then(|value| from_value(&value))
+    } else {
+        reader.read_deser(&mut rest)
+    };
+    match value {
+        Err(error) => Err(format!("at byte {} of {}: {}", bytes.len() - rest.0.len(), bytes.len(), short(&error))),
+        Ok(_) if !rest.0.is_empty() => Err(format!("bytes left over after the datum: {}", rest.0.len())),
+        Ok(value) => Ok(value),
     }
 }
 

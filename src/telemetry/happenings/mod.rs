@@ -12,6 +12,7 @@ mod pacing;
 mod process;
 mod publishing;
 mod reading;
+mod registry;
 mod road;
 
 pub use cluster::{ClientTroubled, CommitLookedUp, OrphanFenced, ProducerReplaced, ReadAheadFill};
@@ -27,6 +28,7 @@ pub use reading::{
     AwayNoticed, PartitionStopped, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason, ReadingPaused,
     ReadingResumed, RecordsRead,
 };
+pub use registry::{LookupOutcome, PartitionHeld, PartitionReleased, SchemaLookedUp, StartHeldByRegistry};
 pub use road::{Fill, RoadGauges};
 
 /// Whole numbers as Prometheus has them: exact up to 2^53, which no gauge of ours reaches.

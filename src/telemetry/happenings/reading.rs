@@ -31,7 +31,7 @@ impl RecordsRead {
 }
 
 /// Why reading stops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PauseReason {
     /// `pipeline.max_on_road`.
     RoadFull,
@@ -43,6 +43,8 @@ pub enum PauseReason {
     NotDue,
     /// The ledger does not answer.
     LedgerAway,
+    /// A record waits until the registry says what its schema id means.
+    SchemaUnknown,
     /// The process ends.
     Draining,
 }
@@ -57,6 +59,7 @@ impl PauseReason {
             Self::FrontierWide => "frontier_wide",
             Self::NotDue => "not_due",
             Self::LedgerAway => "ledger_away",
+            Self::SchemaUnknown => "schema_unknown",
             Self::Draining => "draining",
         }
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatekeeper::adapters::embedded_log::{Access, EmbeddedBrowser};
+use gatekeeper::adapters::schema_registry::SchemaRegistry;
 use gatekeeper::adapters::sqlite::SqliteLedger;
 use gatekeeper::domain::clock::SystemClock;
 use gatekeeper::domain::dead_letter::DeadLetter;
@@ -19,8 +20,10 @@ use gatekeeper::domain::ops_event::OpsEvent;
 use gatekeeper::domain::position::{Partition, TopicRole};
 use gatekeeper::domain::record::{OutRecord, Record};
 use gatekeeper::operations::log_browser::{LogBrowser, ReadLimit};
+use gatekeeper::operations::schemas::LearningBrowser;
 use gatekeeper::pipeline::dedupe::ledger::Ledger;
 use gatekeeper::pipeline::schema_set::SchemaSet;
+use gatekeeper::pipeline::schema_set::registry::Lookup;
 use gatekeeper::settings::{LoadOptions, Settings, load};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -100,7 +103,7 @@ impl Drop for Running {
 pub struct Gatekeeper {
     pub folder: TempDir,
     pub settings: Settings,
-    pub schemas: SchemaSet,
+    pub schemas: Arc<SchemaSet>,
     pub log: Arc<dyn LogBrowser>,
     sets: Vec<String>,
     _provider: Running,
@@ -149,7 +152,15 @@ impl Gatekeeper {
         let log = EmbeddedBrowser::open(&settings.log.embedded, &settings.topics, Access::Append, clock);
         let log: Arc<dyn LogBrowser> = Arc::new(log.await.expect("a new log"));
         log.create_topics().await.expect("a new log");
-        let schemas = SchemaSet::new(&settings.schemas).expect("ids of a test");
+        let schemas = Arc::new(SchemaSet::new(&settings.schemas).expect("ids of a test"));
+        let registry = SchemaRegistry::new(&settings.schemas.registry).expect("a client");
+        let log: Arc<dyn LogBrowser> = match registry {
+            Some(registry) => {
+                let lookup = Lookup::new(schemas.clone(), Arc::new(registry), settings.schemas.registry.retry);
+                Arc::new(LearningBrowser::new(log, lookup))
+            }
+            None => log,
+        };
         Self { folder, settings, schemas, log, sets: all, _provider: provider, address }
     }
 
@@ -198,6 +209,28 @@ impl Gatekeeper {
 
     pub fn what_the_worker_said(&self) -> String {
         fs::read_to_string(self.worker_log()).unwrap_or_default()
+    }
+
+    /// Until `/health/ready` answers with this status, and `/health` says this.
+    pub async fn health_says(&self, status: u16, words: &str) {
+        let address = until("it listens", || {
+            let said = self.what_the_worker_said();
+            let line = said.lines().rfind(|line| line.contains("metrics and health"))?;
+            let line: Value = serde_json::from_str(line).ok()?;
+            Some(line["fields"]["address"].as_str().or(line["address"].as_str())?.to_owned())
+        })
+        .await;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let get = |path: &str| reqwest::get(format!("http://{address}{path}"));
+            let ready = get("/health/ready").await.expect("it listens").status().as_u16();
+            let health = get("/health").await.expect("it listens").text().await.expect("a page");
+            if ready == status && health.contains(words) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{ready}: {health}");
+            tokio::time::sleep(EVERY).await;
+        }
     }
 
     /// How the provider behaves from now on.

@@ -1,0 +1,261 @@
+//! A writer's schema that a registry told us of: whether values written with it can be read as one of our records.
+//!
+//! Whoever may register a schema may not thereby hang or kill the processor. The library decodes by recursion and counts
+//! bytes, so a schema is refused when it is recursive (a value could nest without end and overflow the stack), when it is
+//! deeper or wider than any sensible record with its references followed, or when a list's items may take no bytes (then
+//! a count of a billion of them is a value of ten bytes).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use apache_avro::Schema;
+use apache_avro::schema::{InnerDecimalSchema, UuidSchema};
+use apache_avro::schema_compatibility::SchemaCompatibility;
+
+use super::datum::Codec;
+use super::registry::RegisteredSchema;
+use super::released::{RELEASED, Released};
+use super::{Known, Reads};
+
+/// Types within types. Ours have 5.
+const MAX_DEPTH: usize = 64;
+/// Types, each counted where it is used. Our largest record has about 200.
+const MAX_TYPES: usize = 10_000;
+/// The library makes room for a fixed type before its bytes are there. More than any value the log carries.
+const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
+/// Of the library's reasons, which may hold whole schemas.
+const MAX_REASON_CHARS: usize = 300;
+
+/// How values of that schema are read, or why they are not.
+pub(super) fn understand(id: u32, registered: &RegisteredSchema) -> Result<Known, String> {
+    if registered.kind != "AVRO" {
+        return Err(format!("its type is {}, not AVRO", shortened(&registered.kind)));
+    }
+    if registered.has_references {
+        return Err("it refers to other schemas, which is not supported: register it as one document".to_owned());
+    }
+    let written = Schema::parse_str(&registered.text).map_err(|error| shortened(&error.to_string()))?;
+    Walk::default().measure(&written, 0)?;
+    let Schema::Record(record) = &written else { return Err("it is no record".to_owned()) };
+    let name = record.name.name();
+    // The table has a record's versions in order; structs have the shape of the newest.
+    let ours = RELEASED.iter().rfind(|released| released.record == name);
+    let ours = ours.ok_or_else(|| format!("it is a {}, which is none of our records", shortened(name)))?;
+    // What a value looks like is said by types, names and order alone, and a version of ours needs no detour.
+    let canonical = written.canonical_form();
+    if let Some(same) = RELEASED.iter().find(|released| released.schema.canonical_form() == canonical) {
+        return Ok(known(same, ours));
+    }
+    SchemaCompatibility::can_read(&written, &ours.schema)
+        .map_err(|error| format!("our {} cannot read it: {}", ours.name(), shortened(&error.to_string())))?;
+    Ok(Known {
+        record: ours.record,
+        name: format!("{name} (schema id {id})"),
+        reads: Reads::Foreign(Box::new(written), &ours.schema),
+    })
+}
+
+/// Under an id of its own.
+pub(super) fn known(released: &'static Released, ours: &'static Released) -> Known {
+    let codec = Codec::new(&released.schema, &ours.schema);
+    Known { record: released.record, name: released.name(), reads: Reads::Ours(Arc::new(codec)) }
+}
+
+fn shortened(text: &str) -> String {
+    super::json::without_quotes(text).chars().take(MAX_REASON_CHARS).collect()
+}
+
+/// A type of these parts.
+fn around(parts: impl IntoIterator<Item = Extent>, min_bytes: usize) -> Extent {
+    let empty = Extent { types: 1, depth: 1, min_bytes };
+    parts.into_iter().fold(empty, |whole, part| Extent {
+        types: whole.types.saturating_add(part.types),
+        depth: whole.depth.max(part.depth + 1),
+        min_bytes,
+    })
+}
+
+/// Where a walk through a schema stands.
+#[derive(Default)]
+struct Walk {
+    /// Named types whose inside is being looked at.
+    open: BTreeSet<String>,
+    /// Named types that were looked at.
+    seen: BTreeMap<String, Extent>,
+}
+
+/// How much a type is, at least and at most.
+#[derive(Clone, Copy)]
+struct Extent {
+    types: usize,
+    depth: usize,
+    min_bytes: usize,
+}
+
+impl Extent {
+    const fn leaf(min_bytes: usize) -> Self {
+        Self { types: 1, depth: 1, min_bytes }
+    }
+}
+
+impl Walk {
+    fn measure(&mut self, schema: &Schema, depth: usize) -> Result<Extent, String> {
+        let extent = match schema {
+            Schema::Null => Extent::leaf(0),
+            Schema::Float => Extent::leaf(4),
+            Schema::Double => Extent::leaf(8),
+            Schema::Fixed(fixed) | Schema::Duration(fixed) => {
+                self.define(&fixed.name.fullname(None), Extent::leaf(fixed.size))
+            }
+            Schema::Decimal(decimal) => match &decimal.inner {
+                InnerDecimalSchema::Bytes => Extent::leaf(1),
+                InnerDecimalSchema::Fixed(fixed) => self.define(&fixed.name.fullname(None), Extent::leaf(fixed.size)),
+            },
+            Schema::Uuid(UuidSchema::Fixed(fixed)) => self.define(&fixed.name.fullname(None), Extent::leaf(fixed.size)),
+            Schema::Enum(symbols) => self.define(&symbols.name.fullname(None), Extent::leaf(1)),
+            Schema::Ref { name } => self.referred(&name.fullname(None))?,
+            Schema::Array(array) => {
+                let items = self.measure(&array.items, depth + 1)?;
+                if items.min_bytes == 0 {
+                    return Err("it has a list of items that take no bytes".to_owned());
+                }
+                around([items], 1)
+            }
+            Schema::Map(map) => {
+                let values = self.measure(&map.types, depth + 1)?;
+                around([values], 1)
+            }
+            Schema::Union(union) => {
+                let branches: Result<Vec<_>, _> =
+                    union.variants().iter().map(|branch| self.measure(branch, depth + 1)).collect();
+                around(branches?, 1)
+            }
+            Schema::Record(record) => {
+                let name = record.name.fullname(None);
+                self.open.insert(name.clone());
+                let fields: Result<Vec<_>, _> =
+                    record.fields.iter().map(|field| self.measure(&field.schema, depth + 1)).collect();
+                let fields = fields?;
+                let min_bytes = fields.iter().map(|field| field.min_bytes).fold(0, usize::saturating_add);
+                self.open.remove(&name);
+                let extent = around(fields, min_bytes);
+                self.define(&name, extent)
+            }
+            _ => Extent::leaf(1),
+        };
+        if extent.types > MAX_TYPES || extent.depth + depth > MAX_DEPTH {
+            return Err(format!("it is larger than {MAX_TYPES} types or deeper than {MAX_DEPTH}"));
+        }
+        if extent.min_bytes > MAX_VALUE_BYTES {
+            return Err(format!("its values would have more than {MAX_VALUE_BYTES} bytes"));
+        }
+        Ok(extent)
+    }
+
+    fn define(&mut self, name: &str, extent: Extent) -> Extent {
+        self.seen.insert(name.to_owned(), extent);
+        extent
+    }
+
+    fn referred(&self, name: &str) -> Result<Extent, String> {
+        if self.open.contains(name) {
+            return Err("it is recursive, which is not supported: a value could nest without end".to_owned());
+        }
+        self.seen.get(name).copied().ok_or_else(|| "it refers to a type that it does not define".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn registered(document: &Value) -> RegisteredSchema {
+        RegisteredSchema { kind: "AVRO".to_owned(), text: document.to_string(), has_references: false }
+    }
+
+    fn ours() -> Value {
+        let released = RELEASED.iter().find(|released| released.record == "OpsEvent").expect("in the table");
+        serde_json::from_str(released.text).expect("a schema is JSON")
+    }
+
+    /// Our record with a field more.
+    fn with(kind: &Value) -> RegisteredSchema {
+        let mut document = ours();
+        let fields = document["fields"].as_array_mut().expect("a record has fields");
+        fields.push(json!({"name": "more", "type": kind}));
+        registered(&document)
+    }
+
+    fn refusal(registered: &RegisteredSchema) -> String {
+        understand(7, registered).err().expect("it is refused")
+    }
+
+    #[test]
+    fn every_schema_of_ours_is_understood_as_what_it_is() {
+        for released in RELEASED.iter() {
+            let text = released.text.to_owned();
+            let registered = RegisteredSchema { kind: "AVRO".to_owned(), text, has_references: false };
+            let known = understand(7, &registered).unwrap_or_else(|reason| panic!("{}: {reason}", released.name()));
+            assert_eq!((known.record, known.name), (released.record, released.name()));
+        }
+    }
+
+    #[test]
+    fn another_version_of_a_record_is_understood_if_ours_can_read_it() {
+        let known = understand(7, &with(&json!({"type": "map", "values": "null"}))).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((known.record, &*known.name), ("OpsEvent", "OpsEvent (schema id 7)"));
+        let mut moved = ours();
+        moved["namespace"] = json!("com.example");
+        assert!(understand(7, &registered(&moved)).is_ok());
+        let mut without_id = ours();
+        without_id["fields"].as_array_mut().expect("fields").retain(|field| field["name"] != "ops_event_id");
+        assert!(refusal(&registered(&without_id)).starts_with("our OpsEvent.v1 cannot read it: "));
+    }
+
+    #[test]
+    fn what_is_no_avro_record_of_ours_is_refused_with_the_reason() {
+        let avro = registered(&ours());
+        assert_eq!(
+            refusal(&RegisteredSchema { kind: "PROTOBUF".to_owned(), ..avro.clone() }),
+            "its type is PROTOBUF, not AVRO"
+        );
+        let referring = refusal(&RegisteredSchema { has_references: true, ..avro.clone() });
+        assert!(referring.starts_with("it refers to other schemas"), "{referring}");
+        assert!(understand(7, &RegisteredSchema { text: "{\"type\": ".to_owned(), ..avro }).is_err());
+        assert_eq!(refusal(&registered(&json!("string"))), "it is no record");
+        let other = json!({"type": "record", "name": "Invoice", "fields": []});
+        assert_eq!(refusal(&registered(&other)), "it is a Invoice, which is none of our records");
+    }
+
+    #[test]
+    fn a_schema_whose_values_could_hang_or_kill_the_reader_is_refused() {
+        let endless = json!({"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]});
+        assert!(refusal(&with(&endless)).starts_with("it is recursive"));
+        for nothing in [json!("null"), json!({"type": "record", "name": "Empty", "fields": []})] {
+            let list = json!({"type": "array", "items": nothing});
+            assert_eq!(refusal(&with(&list)), "it has a list of items that take no bytes");
+        }
+        let huge = json!({"type": "fixed", "name": "Huge", "size": 1_u64 << 40});
+        assert!(refusal(&with(&huge)).starts_with("its values would have more than"));
+        // Each level has the one before twice: two to the twentieth of nothing.
+        let mut doubled = json!({"type": "record", "name": "L0", "fields": [{"name": "a", "type": "null"}]});
+        for level in 1..20 {
+            let name = format!("L{level}");
+            let fields = json!([{"name": "a", "type": doubled}, {"name": "b", "type": format!("L{}", level - 1)}]);
+            doubled = json!({"type": "record", "name": name, "fields": fields});
+        }
+        assert!(refusal(&with(&doubled)).starts_with("it is larger than"));
+        // References are followed: a chain that is flat on paper.
+        let mut chain = vec![
+            json!({"name": "f0", "type": {"type": "record", "name": "C0", "fields": [{"name": "x", "type": "int"}]}}),
+        ];
+        for link in 1..80 {
+            let fields = json!([{"name": "x", "type": format!("C{}", link - 1)}]);
+            chain.push(json!({"name": format!("f{link}"), "type": {"type": "record", "name": format!("C{link}"), "fields": fields}}));
+        }
+        let chain = json!({"type": "record", "name": "Chain", "fields": chain});
+        assert!(refusal(&with(&chain)).starts_with("it is larger than"));
+    }
+}
