@@ -120,7 +120,7 @@ pub async fn run(
         while let Some(record) = feedback.next().await? {
             let told = terminal(&record, feedback.partition, events, schemas, window)?;
             let Some((mut row, decision)) = (match told {
-                Told::Published(row, decision) => Some((row, decision)),
+                Told::Published(row, decision) => Some((*row, decision)),
                 Told::Skipped => {
                     report.skipped += 1;
                     None
@@ -187,7 +187,7 @@ async fn recover(
 /// What a record of feedback says of the ledger.
 enum Told {
     /// A published verdict, and the id and version of its decision.
-    Published(Restored, Option<(String, i32)>),
+    Published(Box<Restored>, Option<(String, i32)>),
     /// Something that cannot be ascribed to an event of this topic.
     Skipped,
     /// No row stems from it: a way station, a duplicate's terminal, or one that is out of the window.
@@ -253,7 +253,7 @@ fn terminal(
         latency_ms: feedback.latency_ms,
     };
     let published_at = record.timestamp;
-    Ok(Told::Published(Restored { claim, verdict: Arc::new(verdict), published_at }, decision))
+    Ok(Told::Published(Box::new(Restored { claim, verdict: Arc::new(verdict), published_at }), decision))
 }
 
 /// A partition's records, page by page, up to the end it had at the start.

@@ -68,7 +68,7 @@ impl World {
 }
 
 fn released(record: &str) -> &'static Released {
-    RELEASED.iter().find(|released| released.record == record).expect("a record of ours")
+    RELEASED.iter().rfind(|released| released.record == record).expect("a record of ours")
 }
 
 fn changed(record: &str, change: impl FnOnce(&mut Vec<Value>)) -> String {

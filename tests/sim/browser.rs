@@ -2,6 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use gatekeeper::adapters::memory::log::MemoryLog;
+use gatekeeper::adapters::memory::log::topic_id;
 use gatekeeper::domain::position::{Partition, Position, TopicRole};
 use gatekeeper::domain::record::{OutRecord, Record};
 use gatekeeper::operations::log_browser::{
@@ -15,9 +16,9 @@ pub struct Browser {
     pub events_topic: String,
 }
 
-fn ready<T: Send>(value: T) -> BoxFuture<'static, Result<T, BrowseError>>
+fn ready<T>(value: T) -> BoxFuture<'static, Result<T, BrowseError>>
 where
-    T: 'static,
+    T: Send + 'static,
 {
     Box::pin(std::future::ready(Ok(value)))
 }
@@ -28,7 +29,7 @@ impl LogBrowser for Browser {
         let topic = |role: TopicRole| TopicInfo {
             role,
             name: if role == TopicRole::Events { self.events_topic.clone() } else { role.key().to_owned() },
-            topic_id: super::world::topic_id(Partition { topic: role, number: 0 }),
+            topic_id: topic_id(role),
             partitions: self.partitions,
         };
         ready(roles.map(topic).to_vec())

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use gatekeeper::adapters::memory::ledger::{Fault, MemoryLedger, Moment, Rows};
-use gatekeeper::adapters::memory::log::{MemberHandle, MemoryLog, Weather, Witness};
+use gatekeeper::adapters::memory::log::{MemberHandle, MemoryLog, Weather, Witness, topic_id};
 use gatekeeper::adapters::memory::registry::MemoryRegistry;
 use gatekeeper::domain::clock::{Clock, Timestamp};
 use gatekeeper::domain::identity::DedupeKey;
@@ -180,19 +180,15 @@ fn writers_are_remembered(rows: Rows, premature: Arc<Mutex<Vec<String>>>) -> Wit
     Arc::new(move |burst| {
         for position in &burst.positions {
             let partition = position.partition;
-            let writer = codec::writer_of(&position.metadata).expect("metadata of ours");
+            // A sabotaged one names nobody; then nothing is said about it.
+            let Some(writer) = codec::writer_of(&position.metadata) else { continue };
             // Not necessarily the last one: a zombie's burst may come after its successor has entered.
-            if !rows.was_entered_by(&topic_id(partition), partition.number, &writer) {
+            if !rows.was_entered_by(&topic_id(partition.topic), partition.number, &writer) {
                 let what = format!("{writer} at {partition}, burst {}", burst.number);
                 premature.lock().expect("nobody panics while writing").push(what);
             }
         }
     })
-}
-
-/// As the log in memory names it.
-pub fn topic_id(partition: Partition) -> String {
-    format!("memory-{}", partition.topic.key())
 }
 
 struct Instance {
@@ -401,7 +397,7 @@ impl World {
         let partition = Partition { topic: TopicRole::Events, number: self.chance.random_range(0..PARTITIONS) };
         names.iter().for_each(|name| self.crash(name));
         // A crash right after the very first commit: then nobody but the log knows of it.
-        let is_known = self.rows.stood_at(&topic_id(partition), partition.number).is_some();
+        let is_known = self.rows.stood_at(&topic_id(partition.topic), partition.number).is_some();
         let Some(position) = self.log.position(partition).filter(|_| is_known) else {
             return self.start_all(names).await;
         };

@@ -370,8 +370,13 @@ fn push(state: &mut State, partition: Partition, mut record: Record) -> u64 {
     offset
 }
 
-fn topic_id(topic: TopicRole) -> String {
-    format!("memory-{}", topic.key())
+/// As positions name it.
+#[must_use]
+pub fn topic_id(topic: TopicRole) -> String {
+    match topic {
+        TopicRole::Deferred(tier) => format!("memory-deferred-{tier}"),
+        topic => format!("memory-{}", topic.key()),
+    }
 }
 
 /// A value with a key, written now.

@@ -24,12 +24,14 @@ mod calls;
 mod choice;
 mod deferral;
 mod entering;
+mod fixtures;
 mod hold;
 pub mod item;
 mod lease;
 mod ownership;
 mod publish;
 mod standing;
+mod steering;
 #[cfg(test)]
 pub(crate) mod testing;
 mod work;
@@ -41,6 +43,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use self::calls::Call;
+pub use self::fixtures::Fixtures;
 use self::item::{Item, ItemId};
 pub use self::lease::LeaseRequest;
 use self::ownership::{Away, Owned};
@@ -49,46 +52,16 @@ use super::admit::bookings::Bookings;
 use super::burst::{Group, Sent};
 use super::dedupe::ledger::places::Mark;
 use super::dedupe::ledger::{Entry, LedgerError, Outcome};
-use super::ingest::Ingest;
 use super::lane::{Lanes, Place, TicketKey};
 use super::log::{Epoch, Errand, Happening};
 use super::log_health::Unpublished;
-use super::publish::Publisher;
 use super::tracked::Tracked;
-use super::triage::guard::Guard;
 use crate::domain::answer::Answer;
-use crate::domain::clock::Clock;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Partition;
 use crate::domain::record::OutRecord;
 use crate::domain::silence::Presence;
-use crate::settings::pipeline::Pipeline;
-use crate::settings::topics::Topics;
 use crate::telemetry::happenings::{Fill, RoadGauges};
-
-/// What the road is given once and for all.
-pub struct Fixtures {
-    /// Bounds and intervals.
-    pub settings: Pipeline,
-    /// Reads records.
-    pub ingest: Ingest,
-    /// Writes records.
-    pub publisher: Publisher,
-    /// Estimates and fingerprints; it is asked itself by the run loop.
-    pub guard: Arc<Guard>,
-    /// Wall-clock time.
-    pub clock: Arc<dyn Clock>,
-    /// Names this instance in commit metadata.
-    pub writer: String,
-    /// Names this process in commit metadata.
-    pub incarnation: u64,
-    /// Names of topics, for origins.
-    pub topics: Topics,
-    /// Whether events may be put off: there is a ledger to remember it, and the delay tiers are read.
-    pub defers: bool,
-    /// `ce_source` of our own outputs, to recognise our echo.
-    pub our_source: String,
-}
 
 /// Why a ledger entry was written, so that its outcome finds its way.
 pub(super) enum Purpose {

@@ -3,7 +3,7 @@
 //! A partition comes with its committed frontier and leaves with a last burst. Its frontier is dropped with it; running
 //! calls go on, keyed by event, in case it comes back.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use super::deferral::Early;
 use super::entering::Waiting;
 use super::hold::Held;
 use super::{Purpose, Road};
-use crate::domain::position::{Partition, TopicRole};
+use crate::domain::position::Partition;
 use crate::failpoints;
 use crate::pipeline::dedupe::ledger::Entry;
 use crate::pipeline::dedupe::ledger::places::{LastCommit, Mark};
@@ -20,8 +20,7 @@ use crate::pipeline::frontier::{Frontier, Gaps, codec};
 use crate::pipeline::log::{Assignment, Epoch, Errand};
 use crate::sabotage::{self, Sabotage};
 use crate::telemetry::happenings::{
-    AwayNoticed, PartitionStopped, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason, ReadingPaused,
-    ReadingResumed,
+    AwayNoticed, PartitionStopped, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason,
 };
 
 /// One unfinished offset takes fewer characters than this, however far it is from the next: a partition with less than
@@ -85,7 +84,7 @@ impl Owned {
 
     /// Whether its finished set nears the longest there may be. Few unfinished offsets never do, whatever their pattern,
     /// and need not be measured.
-    fn is_wide(&self, share: f64, max_chars: usize) -> bool {
+    pub(super) fn is_wide(&self, share: f64, max_chars: usize) -> bool {
         let few = max_chars / CHARS_PER_GAP;
         #[expect(clippy::cast_precision_loss, reason = "a few thousand characters")]
         let limit = share * max_chars as f64 / codec::MAX_CHARS as f64;
@@ -137,9 +136,6 @@ fn lost_unread(committed: u64, log_start: u64) -> String {
          by hand (it needs no metadata) to go on from there"
     )
 }
-
-/// Partitions by why their reading stops, or stopped.
-type ByReason = BTreeMap<PauseReason, Vec<Partition>>;
 
 /// Partitions that are being taken away.
 #[derive(Debug)]
@@ -348,65 +344,6 @@ impl Road {
         for request in std::mem::take(&mut self.leases_waiting) {
             self.want_lease(request);
         }
-    }
-
-    /// Back-pressure: reading stops when the road is full and goes on when a quarter of it is free again; a single
-    /// partition stops when its finished set grows long, or while a record of it waits for its schema.
-    ///
-    /// While the ledger is away reading goes on until the road is full: then it stops by itself.
-    ///
-    /// Says whether any stopped that was read until now.
-    pub(super) fn steer_reading(&mut self) -> bool {
-        let settings = &self.fixtures.settings;
-        let on_road = self.items.len();
-        let full = on_road >= settings.max_on_road || !self.overflow.is_empty() || self.draining;
-        let roomy = on_road <= settings.max_on_road / 4 * 3 && self.overflow.is_empty() && !self.draining;
-        if self.reading_stopped != full && (full || roomy) {
-            self.reading_stopped = full;
-        }
-        let everything = self.reading_stopped.then_some(match (self.draining, self.overflow.is_empty()) {
-            (true, _) => PauseReason::Draining,
-            (false, false) => PauseReason::TenantQueueFull,
-            (false, true) if self.ledger_is_away => PauseReason::LedgerAway,
-            (false, true) => PauseReason::RoadFull,
-        });
-        let wide = f64::from(settings.metadata_pause_percent) / 100.0;
-        let max_chars = settings.metadata_max_chars;
-        let no_room_for_copies = !self.has_room_for_copies();
-        let (mut pause, mut resume): (ByReason, ByReason) = Default::default();
-        for (partition, owned) in self.partitions.iter_mut().filter(|(_, owned)| owned.is_open()) {
-            let is_copies = matches!(partition.topic, TopicRole::Deferred(_));
-            let everything = everything.filter(|_| no_room_for_copies || !is_copies);
-            let held = || owned.held.is_some().then_some(PauseReason::SchemaUnknown);
-            let early = || (!owned.early.is_empty()).then_some(PauseReason::NotDue);
-            let is_wide = || owned.is_wide(wide, max_chars).then_some(PauseReason::FrontierWide);
-            match (owned.paused, everything.or_else(held).or_else(early).or_else(is_wide)) {
-                (None, Some(reason)) => {
-                    owned.paused = Some(reason);
-                    pause.entry(reason).or_default().push(*partition);
-                }
-                (Some(reason), None) => {
-                    owned.paused = None;
-                    resume.entry(reason).or_default().push(*partition);
-                }
-                _ => {}
-            }
-        }
-        let now = |reason| self.partitions.values().filter(|owned| owned.paused == Some(reason)).count();
-        for (&reason, partitions) in &pause {
-            ReadingPaused { partitions, reason, paused_now: now(reason) }.record();
-        }
-        for (&reason, partitions) in &resume {
-            ReadingResumed { partitions, reason, paused_now: now(reason) }.record();
-        }
-        let stops = !pause.is_empty();
-        if stops {
-            self.errands.send(Errand::Pause(pause.into_values().flatten().collect())).ok();
-        }
-        if !resume.is_empty() {
-            self.errands.send(Errand::Resume(resume.into_values().flatten().collect())).ok();
-        }
-        stops
     }
 }
 

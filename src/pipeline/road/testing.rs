@@ -7,7 +7,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
 use super::{Fixtures, Road};
-use crate::domain::clock::{SystemClock, Timestamp};
+use crate::domain::clock::{Clock as _, SystemClock, Timestamp};
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::EventFeedback;
 use crate::domain::ops_event::OpsEvent;
@@ -15,7 +15,7 @@ use crate::domain::position::{Partition, TopicRole};
 use crate::domain::record::{OutRecord, Payload, Record};
 use crate::domain::samples;
 use crate::domain::tenant::TenantBook;
-use crate::pipeline::dedupe::ledger::places::Entered;
+use crate::pipeline::dedupe::ledger::places::{Entered, Mark};
 use crate::pipeline::dedupe::ledger::{Entry, Outcome, Row};
 use crate::pipeline::ingest::Ingest;
 use crate::pipeline::log::{Assignment, Burst, Epoch, Errand, Happening};
@@ -141,6 +141,10 @@ impl TestRoad {
         let record = |offset: u64| {
             let mut event = event("Charged twice", "I was charged twice");
             (event.event_id, event.ticket_id) = (format!("e-{offset}"), format!("t-{offset}"));
+            event.occurred_at = SystemClock.now();
+            if let Some(message) = &mut event.message {
+                message.created_at = event.occurred_at;
+            }
             Record {
                 offset,
                 timestamp: Timestamp(0),
@@ -154,6 +158,8 @@ impl TestRoad {
         while let Some((entries, batch)) = self.road.next_batch(10) {
             let outcome = |entry: &Entry| match entry {
                 Entry::Claim(claim) => Outcome::Row(Arc::new(Row::left_by(claim))),
+                Entry::RepairPublished { .. } => Outcome::Changed(0),
+                Entry::Mark { .. } => Outcome::Marked(Mark::NONE),
                 other => panic!("they only wait, and yet {other:?}"),
             };
             self.road.ledger_said(batch, entries.iter().map(outcome).collect(), now);

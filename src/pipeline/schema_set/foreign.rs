@@ -211,7 +211,7 @@ mod tests {
         assert!(understand(7, &registered(&moved)).is_ok());
         let mut without_id = ours();
         without_id["fields"].as_array_mut().expect("fields").retain(|field| field["name"] != "ops_event_id");
-        assert!(refusal(&registered(&without_id)).starts_with("our OpsEvent.v1 cannot read it: "));
+        assert!(refusal(&registered(&without_id)).starts_with("our OpsEvent.v2 cannot read it: "));
     }
 
     #[test]

@@ -220,12 +220,18 @@ async fn what_we_create_passes_the_check_and_what_others_created_is_named_with_a
     assert!(matches!(&refused, BrowseError::Unusable(why) if why.contains("partitions")), "{refused}");
     let flaws = bad.open_browser().await.flaws(WINDOW).await.expect("an answer");
     let whats: Vec<&str> = flaws.iter().map(|flaw| flaw.what.as_str()).collect();
-    for words in
-        ["there is no topic", "has 1 partitions", "is compacted", "unclean", "ledger.window", "batches of 1000"]
-    {
+    for words in [
+        "there is no topic",
+        "has 1 partitions",
+        "is compacted",
+        "unclean",
+        "ledger.window",
+        "batches of 1000",
+        "would go out without its value",
+    ] {
         assert!(whats.iter().any(|what| what.contains(words)), "{words} is not in {whats:#?}");
     }
-    assert_eq!(flaws.len(), 6, "{whats:#?}");
+    assert_eq!(flaws.len(), 7, "{whats:#?}");
 }
 
 /// KIP-848: the broker assigns, a little at a time.

@@ -1,0 +1,72 @@
+//! Back-pressure: which partitions are read, and why others are not.
+
+use std::collections::BTreeMap;
+
+use super::Road;
+use crate::domain::position::{Partition, TopicRole};
+use crate::pipeline::log::Errand;
+use crate::telemetry::happenings::{PauseReason, ReadingPaused, ReadingResumed};
+
+/// Partitions by why their reading stops, or stopped.
+type ByReason = BTreeMap<PauseReason, Vec<Partition>>;
+
+impl Road {
+    /// Reading stops when the road is full and goes on when a quarter of it is free again; a single
+    /// partition stops when its finished set grows long, or while a record of it waits for its schema.
+    ///
+    /// While the ledger is away reading goes on until the road is full: then it stops by itself.
+    ///
+    /// Says whether any stopped that was read until now.
+    pub(super) fn steer_reading(&mut self) -> bool {
+        let settings = &self.fixtures.settings;
+        let on_road = self.items.len();
+        let full = on_road >= settings.max_on_road || !self.overflow.is_empty() || self.draining;
+        let roomy = on_road <= settings.max_on_road / 4 * 3 && self.overflow.is_empty() && !self.draining;
+        if self.reading_stopped != full && (full || roomy) {
+            self.reading_stopped = full;
+        }
+        let everything = self.reading_stopped.then_some(match (self.draining, self.overflow.is_empty()) {
+            (true, _) => PauseReason::Draining,
+            (false, false) => PauseReason::TenantQueueFull,
+            (false, true) if self.ledger_is_away => PauseReason::LedgerAway,
+            (false, true) => PauseReason::RoadFull,
+        });
+        let wide = f64::from(settings.metadata_pause_percent) / 100.0;
+        let max_chars = settings.metadata_max_chars;
+        let no_room_for_copies = !self.has_room_for_copies();
+        let (mut pause, mut resume): (ByReason, ByReason) = Default::default();
+        for (partition, owned) in self.partitions.iter_mut().filter(|(_, owned)| owned.is_open()) {
+            let is_copies = matches!(partition.topic, TopicRole::Deferred(_));
+            let everything = everything.filter(|_| no_room_for_copies || !is_copies);
+            let held = || owned.held.is_some().then_some(PauseReason::SchemaUnknown);
+            let early = || (!owned.early.is_empty()).then_some(PauseReason::NotDue);
+            let is_wide = || owned.is_wide(wide, max_chars).then_some(PauseReason::FrontierWide);
+            match (owned.paused, everything.or_else(held).or_else(early).or_else(is_wide)) {
+                (None, Some(reason)) => {
+                    owned.paused = Some(reason);
+                    pause.entry(reason).or_default().push(*partition);
+                }
+                (Some(reason), None) => {
+                    owned.paused = None;
+                    resume.entry(reason).or_default().push(*partition);
+                }
+                _ => {}
+            }
+        }
+        let now = |reason| self.partitions.values().filter(|owned| owned.paused == Some(reason)).count();
+        for (&reason, partitions) in &pause {
+            ReadingPaused { partitions, reason, paused_now: now(reason) }.record();
+        }
+        for (&reason, partitions) in &resume {
+            ReadingResumed { partitions, reason, paused_now: now(reason) }.record();
+        }
+        let stops = !pause.is_empty();
+        if stops {
+            self.errands.send(Errand::Pause(pause.into_values().flatten().collect())).ok();
+        }
+        if !resume.is_empty() {
+            self.errands.send(Errand::Resume(resume.into_values().flatten().collect())).ok();
+        }
+        stops
+    }
+}
