@@ -6,6 +6,7 @@ mod check_config;
 mod demo;
 mod explain;
 mod ledger;
+mod log_memory;
 mod migrate;
 mod opening;
 mod publish;
@@ -17,7 +18,6 @@ mod topics;
 mod train;
 mod watch;
 mod wiring;
-mod writers;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -8,10 +8,10 @@ use anyhow::Context as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::log_memory::LogMemory;
 use super::opening::{Opening, Patience};
 use super::shutdown;
 use super::wiring::{self, Parts};
-use super::writers::LedgerWriters;
 use crate::adapters::kafka;
 use crate::cli::{ServeArgs, SettingsArgs};
 use crate::domain::clock::Clock;
@@ -106,20 +106,20 @@ async fn open(
     if parts.settings.ledger.enabled {
         let Some(()) = opening.of(DATABASE, of_ledger, || parts.prepare_ledger()).await? else { return Ok(None) };
     }
-    let writers = parts.settings.ledger.enabled.then(|| Arc::new(LedgerWriters::new()));
+    let memory = parts.settings.ledger.enabled.then(|| Arc::new(LogMemory::new()));
     let on_health = told_to(parts, &opening.health);
-    let log = opening.of("log", of_log, || parts.log(writers.clone(), on_health.clone())).await?;
+    let log = opening.of("log", of_log, || parts.log(memory.clone(), on_health.clone())).await?;
     let Some(log) = log else { return Ok(None) };
     for dependency in of_a_cluster(parts.settings.log.kind) {
         opening.health.set(dependency, State::Up { latency: None });
     }
-    let Some(writers) = writers else {
+    let Some(memory) = memory else {
         return Ok(Some((log, parts.ledger(incarnation, true).await?)));
     };
     let ledger = opening.of(DATABASE, of_ledger, || parts.ledger(incarnation, true)).await?;
     let Some(ledger) = ledger else { return Ok(None) };
     parts.bind(&*ledger).await?;
-    writers.ask(ledger.clone());
+    memory.ask(ledger.clone());
     Ok(Some((log, ledger)))
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::writers::LedgerWriters;
+use super::log_memory::LogMemory;
 use crate::adapters::embedded_log::{Access, EmbeddedBrowser, EmbeddedLog, Reading};
 use crate::adapters::kafka::{self, KafkaBrowser, KafkaLog};
 use crate::adapters::local_model::LocalModel;
@@ -149,8 +149,9 @@ impl Parts {
         std::iter::once(TopicRole::Events).chain(tiers).collect()
     }
 
-    /// The log as a processor reads it. `writers`: remembers who owned a partition; without it only commits do.
-    pub async fn log(&self, writers: Option<Arc<LedgerWriters>>, on_health: HealthListener) -> anyhow::Result<LogPort> {
+    /// The log as a processor reads it. `memory`: remembers who owned a partition, and how many there were; without it
+    /// commits say the first, and nobody the second.
+    pub async fn log(&self, memory: Option<Arc<LogMemory>>, on_health: HealthListener) -> anyhow::Result<LogPort> {
         match self.settings.log.kind {
             LogKind::Embedded => {
                 let reading = Reading {
@@ -177,9 +178,10 @@ impl Parts {
                     away_limit: self.settings.pipeline.away_limit,
                     writers: kafka::Remembered {
                         by_commit: codec::writer_of,
-                        elsewhere: writers.map(|writers| writers as Arc<dyn kafka::Writers>),
+                        elsewhere: memory.clone().map(|memory| memory as Arc<dyn kafka::Writers>),
                     },
                     on_reach: Arc::new(move |what, state| on_health(what, state.map(|()| None))),
+                    counts: memory.map(|memory| memory as Arc<dyn kafka::Counts>),
                 };
                 KafkaLog::open_processor(&self.settings.log.kafka, &self.settings.topics, reading)
                     .await

@@ -16,6 +16,7 @@ use gatekeeper::pipeline::dedupe::ledger::{Ahead, Claim, Entry, Ledger as _, Led
 
 use partitions::{
     a_ledger_belongs_to_the_group_that_used_it_first, batches_are_counted_by_writer_and_told_to_whoever_enters,
+    partitions_are_counted_anew_by_whoever_was_first,
     the_first_open_offset_is_behind_everything_that_is_known_to_be_finished,
     what_was_published_is_restored_unless_the_ledger_knows_of_a_later_time,
     what_was_recovered_counts_as_known_and_never_sets_anybody_back,
@@ -479,6 +480,7 @@ promises! {
     batches_are_counted_by_writer_and_told_to_whoever_enters
     what_was_recovered_counts_as_known_and_never_sets_anybody_back
     what_was_published_is_restored_unless_the_ledger_knows_of_a_later_time
+    partitions_are_counted_anew_by_whoever_was_first
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,10 +4,12 @@
 //! do (a lock file, retention that knows groups) is tested beside its harness.
 
 mod embedded;
+mod growth;
 mod kafka;
 mod one_cluster;
 mod one_file;
 mod orphans;
+mod positions;
 mod road;
 mod secured;
 mod speed;

@@ -28,6 +28,7 @@ mod clients;
 mod committer;
 mod complaints;
 mod entry;
+mod growth;
 mod login;
 mod names;
 mod orders;
@@ -50,6 +51,7 @@ mod transaction;
 
 pub use acls::{Grants, acls};
 pub use browser::KafkaBrowser;
+pub use growth::{Counted, Counts};
 pub use orphans::{Remembered, WriterOf, Writers};
 pub use preconditions::Flaw;
 pub use processor::{CannotOpen, KafkaLog, Reading};

@@ -9,6 +9,7 @@
 //! before the first record of it can come. Everything that blocks beats meanwhile, so that only a thread that did not
 //! run counts as away.
 
+mod holding;
 mod rebalance;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::clients;
+use super::growth::Growth;
 use super::login::{Client, Login};
 use super::names::TopicNames;
 use super::orders::{Orders, Steer};
@@ -69,6 +71,8 @@ pub struct Poller {
     pub happenings: Sender<Happening>,
     /// Asks where partitions stand.
     pub restorer: Restorer,
+    /// Knows which partitions may be read.
+    pub growth: Growth,
     /// Notices a freeze.
     pub silence: Silence,
     /// Notices that the cluster is away.
@@ -105,6 +109,7 @@ struct Session<'a> {
     consumer: Client<BaseConsumer>,
     owned: BTreeMap<Partition, Epoch>,
     read_ahead: ReadAhead,
+    holding: holding::Holding,
     /// With the eager protocol: what was assigned is ours in this generation only.
     assigned_generation: Option<i32>,
 }
@@ -148,8 +153,8 @@ impl Poller {
             batch_records: self.kafka.batch_max_records,
             batch_bytes: self.kafka.batch_max_bytes,
         };
-        let (owned, read_ahead) = (BTreeMap::new(), ReadAhead::new(limits));
-        Ok(Session { poller: self, queue, consumer, owned, read_ahead, assigned_generation: None })
+        let (owned, read_ahead, holding) = (BTreeMap::new(), ReadAhead::new(limits), holding::Holding::default());
+        Ok(Session { poller: self, queue, consumer, owned, read_ahead, holding, assigned_generation: None })
     }
 }
 
@@ -178,6 +183,7 @@ impl Session<'_> {
             }
         }
         self.read()?;
+        self.release_held()?;
         self.deliver()?;
         self.steer();
         self.observe_membership();

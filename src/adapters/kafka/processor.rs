@@ -13,6 +13,7 @@ use super::clients;
 use super::committer::Committer;
 use super::complaints::{self, Complaints};
 use super::entry::{CannotEnter, enter};
+use super::growth::{Counts, Growth};
 use super::login::{Client, Login};
 use super::names::TopicNames;
 use super::orders::Orders;
@@ -60,6 +61,8 @@ pub struct Reading {
     pub writers: Remembered,
     /// Told when the cluster goes away, or does not let us in any more, and when it is back.
     pub on_reach: ReachListener,
+    /// Remembers how many partitions are read; `None`: those that are added are read at once.
+    pub counts: Option<Arc<dyn Counts>>,
 }
 
 /// Why the log cannot be opened.
@@ -170,6 +173,12 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
         happenings: happenings.downgrade(),
     };
     let poller = Poller {
+        growth: Growth {
+            kafka: kafka.clone(),
+            names: names.clone(),
+            co_owned: reading.roles.iter().chain(&reading.outputs).copied().collect(),
+            counts: reading.counts,
+        },
         restorer: Restorer { kafka: kafka.clone(), names: names.clone(), topic_ids, writers: reading.writers },
         kafka,
         names,

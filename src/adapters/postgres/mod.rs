@@ -12,6 +12,7 @@
 //! suspected leaks). A connection on which anything went wrong is closed: then the server rolls back what was open.
 
 mod connect;
+mod counts;
 mod desk;
 mod error;
 mod ledger;

@@ -3,12 +3,13 @@
 use futures_util::future::BoxFuture;
 use sqlx::Row as _;
 
+use super::counts;
 use super::error::sorted;
 use super::ledger::PostgresLedger;
 use super::places::{BIND, BOUND, FIRST_OPEN, WRITER, about};
 use super::sets::named;
 use crate::pipeline::dedupe::ledger::LedgerError;
-use crate::pipeline::dedupe::ledger::places::Places;
+use crate::pipeline::dedupe::ledger::places::{Counted, Places};
 
 impl Places for PostgresLedger {
     fn bind<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<String, LedgerError>> {
@@ -35,6 +36,31 @@ impl Places for PostgresLedger {
             let writer = writer.map_err(|error| sorted(&error))?;
             held.give_back();
             Ok(writer)
+        })
+    }
+
+    fn counted<'a>(&'a self, topic_id: &'a str) -> BoxFuture<'a, Result<Option<Counted>, LedgerError>> {
+        Box::pin(async move {
+            let mut held = self.shared.pool.acquire().await?;
+            let counted = counts::counted(&mut self.shared.session(&mut held), topic_id).await;
+            let counted = counted.map_err(|error| sorted(&error))?;
+            held.give_back();
+            Ok(counted)
+        })
+    }
+
+    fn count<'a>(
+        &'a self,
+        topic_id: &'a str,
+        from: Option<&'a Counted>,
+        to: &'a Counted,
+    ) -> BoxFuture<'a, Result<Counted, LedgerError>> {
+        Box::pin(async move {
+            let mut held = self.shared.pool.acquire().await?;
+            let counted = counts::count(&mut self.shared.session(&mut held), topic_id, from, to).await;
+            let counted = counted.map_err(|error| sorted(&error))?;
+            held.give_back();
+            Ok(counted)
         })
     }
 

@@ -8,6 +8,7 @@
 //!                                                                  else --rows--> read back, outcomes are read off
 //! ```
 
+mod counts;
 mod error;
 mod ledger;
 mod open;

@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use super::ledger::SqliteLedger;
 use super::places::{BIND, BOUND, FIRST_OPEN, WRITER};
 use crate::pipeline::dedupe::ledger::LedgerError;
-use crate::pipeline::dedupe::ledger::places::Places;
+use crate::pipeline::dedupe::ledger::places::{Counted, Places};
 
 impl Places for SqliteLedger {
     fn bind<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<String, LedgerError>> {
@@ -24,6 +24,19 @@ impl Places for SqliteLedger {
             let found = self.pace.watch(WRITER.name, query.fetch_optional(&self.pools.readers)).await;
             found.map_err(|error| self.sorted(&error))
         })
+    }
+
+    fn counted<'a>(&'a self, topic_id: &'a str) -> BoxFuture<'a, Result<Option<Counted>, LedgerError>> {
+        Box::pin(async move { self.read_counted(topic_id).await.map_err(|error| self.sorted(&error)) })
+    }
+
+    fn count<'a>(
+        &'a self,
+        topic_id: &'a str,
+        from: Option<&'a Counted>,
+        to: &'a Counted,
+    ) -> BoxFuture<'a, Result<Counted, LedgerError>> {
+        Box::pin(async move { self.write_count(topic_id, from, to).await.map_err(|error| self.sorted(&error)) })
     }
 
     fn first_open<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::ledger::places::{Entered, Mark, Places};
+use super::ledger::places::{Counted, Entered, Mark, Places};
 use super::ledger::{Claim, Entry, Ledger, LedgerError, Outcome, Row};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::identity::DedupeKey;
@@ -59,6 +59,19 @@ impl Places for NoLedger {
 
     fn writer<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<String>, LedgerError>> {
         Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn counted<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Counted>, LedgerError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn count<'a>(
+        &'a self,
+        _: &'a str,
+        _: Option<&'a Counted>,
+        to: &'a Counted,
+    ) -> BoxFuture<'a, Result<Counted, LedgerError>> {
+        Box::pin(std::future::ready(Ok(to.clone())))
     }
 
     fn first_open<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {

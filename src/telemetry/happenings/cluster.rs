@@ -103,6 +103,26 @@ impl OrphanFenced<'_> {
     }
 }
 
+/// Partitions that were added to a topic are ours, and wait until the old ones are worked off.
+#[derive(Debug, Clone, Copy)]
+pub struct PartitionsHeld<'a> {
+    /// Which; none: not any more.
+    pub partitions: &'a [Partition],
+    /// What they wait for.
+    pub why: Option<&'a str>,
+}
+
+impl PartitionsHeld<'_> {
+    /// Log and count it.
+    pub fn record(&self) {
+        gauge!(names::PARTITIONS_ADDED).set(gauge(self.partitions.len()));
+        match self.why {
+            Some(why) => warn!(partitions = listed(self.partitions), why, "added partitions are not read yet"),
+            None => info!("added partitions are read from now on"),
+        }
+    }
+}
+
 /// How much is read ahead of the road; said every turn of the polling thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadAheadFill {
@@ -123,6 +143,7 @@ impl ReadAheadFill {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::position::TopicRole;
     use crate::telemetry::happenings::tests::recorded;
 
     #[test]
@@ -133,6 +154,8 @@ mod tests {
             CommitLookedUp { committed: true, took: Duration::from_secs(1), reason: "timed out" }.record();
             OrphanFenced { writer: "gatekeeper-2", partitions: &[], took: Duration::from_secs(1) }.record();
             ReadAheadFill { records: 7, max: 4_000 }.record();
+            let added = [Partition { topic: TopicRole::Events, number: 4 }];
+            PartitionsHeld { partitions: &added, why: Some("events/1 is not worked off") }.record();
         });
         for line in [
             "gatekeeper_kafka_troubles_total{client=\"producer\",code=\"AllBrokersDown\"} 1",
@@ -140,6 +163,7 @@ mod tests {
             "gatekeeper_commits_looked_up_total{committed=\"true\"} 1",
             "gatekeeper_orphans_fenced_total 1",
             "gatekeeper_read_ahead_records 7",
+            "gatekeeper_partitions_held 1",
             "gatekeeper_read_ahead_records_max 4000",
         ] {
             assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");

@@ -15,7 +15,7 @@ mod reading;
 mod registry;
 mod road;
 
-pub use cluster::{ClientTroubled, CommitLookedUp, OrphanFenced, ProducerReplaced, ReadAheadFill};
+pub use cluster::{ClientTroubled, CommitLookedUp, OrphanFenced, PartitionsHeld, ProducerReplaced, ReadAheadFill};
 pub use events::{AnswerReused, CallsReattached, EventSettled, RecordDroppedUnsettled};
 pub use ledger::{LedgerAvailable, LedgerBatchCommitted, LedgerStatementRun, LedgerUnavailable, Slowness};
 pub use ledger_pool::{LedgerLeakSuspected, LedgerPoolExhausted, LedgerPoolFilled, LedgerPoolUsed, PoolMark};

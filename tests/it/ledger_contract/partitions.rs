@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gatekeeper::domain::clock::Timestamp;
 use gatekeeper::domain::position::Position;
-use gatekeeper::pipeline::dedupe::ledger::places::{Entered, LastCommit, Mark};
+use gatekeeper::pipeline::dedupe::ledger::places::{Counted, Entered, Growth, LastCommit, Mark};
 use gatekeeper::pipeline::dedupe::ledger::{Claim, Entry, Ledger, Outcome};
 
 use super::world::{
@@ -154,4 +154,26 @@ pub async fn what_was_published_is_restored_unless_the_ledger_knows_of_a_later_t
     assert_eq!(one(&ledger, take_over(6, 20, 16)).await, Outcome::Row(Arc::new(row(&ledger, 6).await)));
     assert_eq!(row(&ledger, 6).await.owner, at(20), "what was rejected may be sent again");
     assert_eq!(find(&ledger, 7).await, None);
+}
+
+pub async fn partitions_are_counted_anew_by_whoever_was_first(world: World) {
+    let (one_process, other) = (world.process("gk-1", 1, false).await, world.process("gk-2", 1, false).await);
+    let counted = |ledger: Arc<dyn Ledger>| async move { ledger.counted("events").await.expect("it is there") };
+    let count = |ledger: Arc<dyn Ledger>, from: Option<Counted>, to: Counted| async move {
+        ledger.count("events", from.as_ref(), &to).await.expect("it is there")
+    };
+    let settled = |settled| Counted { settled, growth: None };
+    let growing = |ends: [u64; 4]| Counted { settled: 4, growth: Some(Growth { to: 6, ends: ends.into() }) };
+    assert_eq!(counted(one_process.clone()).await, None);
+    assert_eq!(count(one_process.clone(), None, settled(4)).await, settled(4));
+    assert_eq!(count(other.clone(), None, settled(9)).await, settled(4), "somebody counted before");
+    assert_eq!(counted(other.clone()).await, Some(settled(4)));
+    let (first, second) = (growing([7, 0, 9, 1 << 40]), growing([8, 8, 8, 8]));
+    assert_eq!(count(one_process.clone(), Some(settled(4)), first.clone()).await, first);
+    assert_eq!(count(other.clone(), Some(settled(4)), second).await, first, "the ends of whoever noticed first");
+    drop((one_process, other));
+    let ledger = world.process("gk-3", 1, true).await;
+    assert_eq!(counted(ledger.clone()).await, Some(first.clone()), "a restart forgets nothing");
+    assert_eq!(count(ledger.clone(), Some(first), settled(6)).await, settled(6));
+    assert_eq!(ledger.counted("created anew").await.expect("it is there"), None);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatekeeper::adapters::kafka::{KafkaBrowser, KafkaLog, Reading, Remembered};
+use gatekeeper::adapters::kafka::{Counts, KafkaBrowser, KafkaLog, Reading, Remembered};
 use gatekeeper::operations::log_browser::LogBrowser;
 use gatekeeper::pipeline::frontier::codec;
 use gatekeeper::pipeline::log::LogPort;
@@ -29,6 +29,7 @@ pub struct KafkaUnderTest {
     pub settings: Settings,
     pub topics: Topics,
     pub writers: Remembered,
+    pub counts: Option<Arc<dyn Counts>>,
 }
 
 impl KafkaUnderTest {
@@ -54,7 +55,7 @@ impl KafkaUnderTest {
         sets.extend_from_slice(more);
         let loaded = load(&LoadOptions { sets, ..LoadOptions::default() }).expect("the settings hold");
         let writers = Remembered { by_commit: codec::writer_of, elsewhere: None };
-        Self { prefix, settings: loaded.settings.log.kafka, topics: loaded.settings.topics, writers }
+        Self { prefix, settings: loaded.settings.log.kafka, topics: loaded.settings.topics, writers, counts: None }
     }
 
     /// With all topics.
@@ -82,6 +83,7 @@ impl LogUnderTest for KafkaUnderTest {
             away_limit: Duration::from_secs(1),
             writers: self.writers.clone(),
             on_reach: Arc::new(|_, _| {}),
+            counts: self.counts.clone(),
         };
         KafkaLog::open_processor(&settings, &self.topics, reading).await.expect("the log opens")
     }

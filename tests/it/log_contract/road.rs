@@ -15,6 +15,8 @@ pub struct Road {
     port: LogPort,
     /// As last assigned.
     pub epoch: Epoch,
+    /// When each partition was assigned last.
+    epochs: BTreeMap<Partition, Epoch>,
     seen: BTreeMap<Partition, Vec<Record>>,
     ends: BTreeMap<Partition, u64>,
     answers: Vec<(u64, PublishOutcome)>,
@@ -31,8 +33,8 @@ pub fn burst(number: u64, road: &Road, positions: &[(Partition, u64, &str)]) -> 
 
 impl Road {
     pub fn of(port: LogPort) -> Self {
-        let (seen, ends) = Default::default();
-        Self { port, epoch: Epoch::default(), seen, ends, answers: Vec::new() }
+        let (epochs, seen, ends) = Default::default();
+        Self { port, epoch: Epoch::default(), epochs, seen, ends, answers: Vec::new() }
     }
 
     /// With its first happening, the assignment, behind it.
@@ -57,9 +59,12 @@ impl Road {
         let happening = tokio::time::timeout(PATIENCE, self.port.happenings.recv()).await;
         let happening = happening.expect("something happens")?;
         match &happening {
-            Happening::Assigned { epoch, .. } => self.epoch = *epoch,
+            Happening::Assigned { epoch, partitions } => {
+                self.epoch = *epoch;
+                self.epochs.extend(partitions.iter().map(|at| (at.partition, *epoch)));
+            }
             Happening::Records { epoch, partition, records } => {
-                assert_eq!(*epoch, self.epoch);
+                assert_eq!(Some(epoch), self.epochs.get(partition));
                 assert!(!records.is_empty(), "a batch has records");
                 let seen = self.seen.entry(*partition).or_default();
                 seen.extend(records.iter().cloned());
@@ -67,7 +72,7 @@ impl Road {
                 assert!(seen.is_sorted_by(|one, next| one.offset < next.offset), "{partition}: in order, once");
             }
             Happening::CaughtUp { epoch, partition, end } => {
-                assert_eq!(*epoch, self.epoch);
+                assert_eq!(Some(epoch), self.epochs.get(partition));
                 self.ends.insert(*partition, *end);
             }
             Happening::Published { burst, outcome } => self.answers.push((*burst, outcome.clone())),

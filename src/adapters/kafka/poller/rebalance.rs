@@ -21,7 +21,7 @@ use crate::pipeline::log::{Assignment, Epoch, Happening};
 const LEAVING: Duration = Duration::from_secs(3);
 
 /// For librdkafka to turn to another place.
-const SEEKING: Duration = Duration::from_secs(5);
+pub(super) const SEEKING: Duration = Duration::from_secs(5);
 
 /// For the request to leave.
 const LEAVE_REQUEST: Duration = Duration::from_millis(200);
@@ -41,7 +41,9 @@ impl Session<'_> {
         if eager { self.consumer.assign(&list) } else { self.consumer.incremental_assign(&list) }.map_err(rejoin)?;
         self.assigned_generation =
             GroupMetadata::of(&self.consumer).filter(|_| eager).map(|metadata| metadata.member().generation);
-        self.take_over(assignments)
+        let open = self.sort_out(assignments);
+        self.pause_held();
+        self.take_over(open)
     }
 
     /// Where each of these stands. Blocks until all of them can be read.
@@ -54,7 +56,7 @@ impl Session<'_> {
     }
 
     /// librdkafka reads them from now on: they are ours, and the road is told.
-    fn take_over(&mut self, assignments: Vec<Assignment>) -> Result<(), End> {
+    pub(super) fn take_over(&mut self, assignments: Vec<Assignment>) -> Result<(), End> {
         let epoch = self.poller.ownership.add(assignments.iter().map(|at| at.partition));
         for at in &assignments {
             self.owned.insert(at.partition, epoch);
@@ -72,6 +74,7 @@ impl Session<'_> {
     pub(super) fn revoked(&mut self, partitions: &[(String, i32)]) -> Result<(), End> {
         failpoints::hit("in_revocation");
         let mut gone = self.ours(partitions);
+        self.release_revoked(&gone);
         gone.retain(|partition| self.owned.contains_key(partition));
         let epoch = if self.consumer.assignment_lost() {
             let epoch = self.poller.ownership.remove(&gone);
@@ -184,7 +187,7 @@ impl Session<'_> {
 }
 
 /// Where reading begins. A position before the start is a loss that the road has to see; reading it would be an error.
-fn begin(at: &Assignment) -> Offset {
+pub(super) fn begin(at: &Assignment) -> Offset {
     let from = at.committed.unwrap_or(at.log_start).max(at.log_start);
     Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX))
 }

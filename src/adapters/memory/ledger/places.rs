@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use super::{Map, MemoryLedger, Rows};
 use crate::pipeline::dedupe::ledger::LedgerError;
-use crate::pipeline::dedupe::ledger::places::{Entered, LastCommit, Mark, Places};
+use crate::pipeline::dedupe::ledger::places::{Counted, Entered, LastCommit, Mark, Places};
 
 /// There is one.
 const LEDGER: u16 = 1;
@@ -20,6 +20,7 @@ pub(super) struct Book {
     entries: BTreeSet<(String, u32, String)>,
     bases: BTreeMap<(String, u32), u64>,
     marks: BTreeMap<(u16, String), u64>,
+    counts: BTreeMap<String, Counted>,
 }
 
 impl Book {
@@ -97,6 +98,24 @@ impl Places for MemoryLedger {
 
     fn writer<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<String>, LedgerError>> {
         Box::pin(std::future::ready(Ok(self.rows.writer(topic_id, partition))))
+    }
+
+    fn counted<'a>(&'a self, topic_id: &'a str) -> BoxFuture<'a, Result<Option<Counted>, LedgerError>> {
+        let counted = self.rows.lock().places.counts.get(topic_id).cloned();
+        Box::pin(std::future::ready(Ok(counted)))
+    }
+
+    fn count<'a>(
+        &'a self,
+        topic_id: &'a str,
+        from: Option<&'a Counted>,
+        to: &'a Counted,
+    ) -> BoxFuture<'a, Result<Counted, LedgerError>> {
+        let counts = &mut self.rows.lock().places.counts;
+        if counts.get(topic_id) == from {
+            counts.insert(topic_id.to_owned(), to.clone());
+        }
+        Box::pin(std::future::ready(Ok(counts.get(topic_id).unwrap_or(to).clone())))
     }
 
     fn first_open<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {

@@ -17,9 +17,39 @@ pub trait Places: Send + Sync + 'static {
     /// Who entered this partition last: an open transaction there is theirs.
     fn writer<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<String>, LedgerError>>;
 
+    /// How many partitions of this topic are read; `None`: nobody counted them.
+    fn counted<'a>(&'a self, topic_id: &'a str) -> BoxFuture<'a, Result<Option<Counted>, LedgerError>>;
+
+    /// Count anew, unless somebody else did since `from` was read. Answered with what stands then.
+    fn count<'a>(
+        &'a self,
+        topic_id: &'a str,
+        from: Option<&'a Counted>,
+        to: &'a Counted,
+    ) -> BoxFuture<'a, Result<Counted, LedgerError>>;
+
     /// The first offset of this partition that may not be finished, as far as the ledger knows: everything below was
     /// committed, or is the published verdict of an event of its own. `None`: it knows nothing of the partition.
     fn first_open<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<u64>, LedgerError>>;
+}
+
+/// How many partitions of a topic are read. Keys move when there are more, so the new ones wait until the old ones are
+/// worked off up to where they ended when that was noticed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// So many, from 0 on.
+    pub settled: u32,
+    /// There are more.
+    pub growth: Option<Growth>,
+}
+
+/// Partitions that were added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Growth {
+    /// How many there are in all.
+    pub to: u32,
+    /// Where each of the old ones ended.
+    pub ends: Vec<u64>,
 }
 
 /// What the ledger knew of a partition when it was entered.
