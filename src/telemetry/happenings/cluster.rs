@@ -163,7 +163,7 @@ mod tests {
             "gatekeeper_commits_looked_up_total{committed=\"true\"} 1",
             "gatekeeper_orphans_fenced_total 1",
             "gatekeeper_read_ahead_records 7",
-            "gatekeeper_partitions_held 1",
+            "gatekeeper_partitions_added 1",
             "gatekeeper_read_ahead_records_max 4000",
         ] {
             assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");
