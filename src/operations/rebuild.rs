@@ -10,7 +10,7 @@
 //! committed positions ------------------> where the group stands, and that what they rest on is here again
 //! ```
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -117,10 +117,23 @@ pub async fn run(
         let mut decisions = Decisions::of(Pages::of(browser, partition(TopicRole::Decisions)).await?, schemas);
         let mut feedback = Pages::of(browser, partition(TopicRole::Feedback)).await?;
         let mut restored = Vec::new();
+        // Put off and not back yet: whatever comes later of their tickets must find them in the ledger.
+        let mut away: BTreeMap<u64, Claim> = BTreeMap::new();
         while let Some(record) = feedback.next().await? {
             let told = terminal(&record, feedback.partition, events, schemas, window)?;
             let Some((mut row, decision)) = (match told {
-                Told::Published(row, decision) => Some((*row, decision)),
+                Told::Published(row, decision) => {
+                    away.remove(&row.claim.position.offset);
+                    Some((*row, decision))
+                }
+                Told::PutOff(claim) => {
+                    away.insert(claim.position.offset, *claim);
+                    None
+                }
+                Told::OfAnother(offset) => {
+                    away.remove(&offset);
+                    None
+                }
                 Told::Skipped => {
                     report.skipped += 1;
                     None
@@ -150,24 +163,40 @@ pub async fn run(
         }
         if mode == Mode::Rebuild {
             ledger.commit(restored).await?;
+            put_off_again(ledger, away.into_values()).await?;
         }
     }
     if mode == Mode::Rebuild {
-        recover(browser, ledger, events, group).await?;
+        recover(browser, ledger, &topics, group).await?;
     }
     Ok(report)
+}
+
+/// As they were before their bursts: claimed, and remembered as put off. Which tier is not known any more, nor does it
+/// matter to those that follow.
+async fn put_off_again(ledger: &dyn Ledger, claims: impl Iterator<Item = Claim>) -> Result<(), ReadError> {
+    let entries = claims.flat_map(|claim| {
+        let (key, owner, ticket) = (claim.key, claim.position.clone(), claim.ticket.clone());
+        [Entry::Claim(claim), Entry::Defer { key, owner, ticket, tier: 0 }]
+    });
+    let entries: Vec<Entry> = entries.collect();
+    for batch in entries.chunks(BATCH) {
+        ledger.commit(batch.to_vec()).await?;
+    }
+    Ok(())
 }
 
 /// Last of all: from here on the ledger counts as whole.
 async fn recover(
     browser: &dyn LogBrowser,
     ledger: &dyn Ledger,
-    events: &TopicInfo,
+    topics: &[TopicInfo],
     group: &str,
 ) -> Result<(), ReadError> {
     let mut entries = Vec::new();
-    for position in browser.positions(group).await?.into_iter().filter(|at| at.partition.topic == TopicRole::Events) {
-        let (topic_id, partition) = (events.topic_id.clone(), position.partition.number);
+    for position in browser.positions(group).await? {
+        let Some(topic) = topics.iter().find(|topic| topic.role == position.partition.topic) else { continue };
+        let (topic_id, partition) = (topic.topic_id.clone(), position.partition.number);
         entries.push(Entry::Stands { topic_id, partition, base: position.offset });
         match codec::decode(&position.metadata) {
             Ok(codec::Metadata::Ours(decoded)) => {
@@ -188,9 +217,13 @@ async fn recover(
 enum Told {
     /// A published verdict, and the id and version of its decision.
     Published(Box<Restored>, Option<(String, i32)>),
+    /// An event that was put off.
+    PutOff(Box<Claim>),
+    /// The terminal of a copy or a conflict, by its offset: it has no row.
+    OfAnother(u64),
     /// Something that cannot be ascribed to an event of this topic.
     Skipped,
-    /// No row stems from it: a way station, a duplicate's terminal, or one that is out of the window.
+    /// No row stems from it: it is out of the window.
     Nothing,
 }
 
@@ -207,7 +240,10 @@ fn terminal(
         feedback.status == FeedbackStatus::Duplicate || code == Some(ReasonCode::IdempotencyConflict);
     let rejected = feedback.status == FeedbackStatus::Rejected;
     let since = if rejected { window.rejected_since } else { window.since };
-    if !feedback.terminal || speaks_of_another || record.timestamp < since {
+    if speaks_of_another {
+        return Ok(u64::try_from(feedback.origin.offset).map_or(Told::Nothing, Told::OfAnother));
+    }
+    if record.timestamp < since {
         return Ok(Told::Nothing);
     }
     let header = |name: &str| record.header(name).and_then(|value| std::str::from_utf8(value).ok());
@@ -240,6 +276,9 @@ fn terminal(
         event_id: feedback.event_id.unwrap_or_default().into(),
         at: feedback.processed_at,
     };
+    if !feedback.terminal {
+        return Ok(Told::PutOff(Box::new(claim)));
+    }
     let verdict = Verdict {
         status: feedback.status,
         code,

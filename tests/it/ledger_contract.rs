@@ -239,6 +239,18 @@ async fn a_successor_inherits_the_leases_of_a_dead_predecessor_and_of_nobody_els
     assert!(matches!(outcomes[1], Outcome::LeaseHeld { .. }));
 }
 
+async fn an_answer_that_comes_after_its_lease_ended_is_not_saved_while_somebody_else_is_calling(world: World) {
+    let (one_process, other) = (world.process("gk-1", 1, true).await, world.process("gk-2", 1, true).await);
+    commit(&one_process, vec![Entry::Claim(claim(1, 10)), lease(1, 10, 50)]).await;
+    world.pass(100).await;
+    assert_eq!(one(&other, lease(1, 10, 60_000)).await, Outcome::LeaseGranted);
+    let late = one(&one_process, answered(1, 10, "late")).await;
+    assert!(matches!(late, Outcome::LeaseHeld { .. }), "{late:?}");
+    assert_eq!(row(&one_process, 1).await.answer, None);
+    assert_eq!(one(&other, answered(1, 10, "its own")).await, Outcome::Saved(answer("its own")));
+    assert_eq!(one(&one_process, answered(1, 10, "late")).await, Outcome::Saved(answer("its own")));
+}
+
 async fn the_first_answer_wins_and_is_read_back(world: World) {
     let ledger = world.ledger().await;
     commit(&ledger, vec![Entry::Claim(claim(1, 10)), Entry::Claim(claim(2, 11))]).await;
@@ -463,6 +475,7 @@ promises! {
     a_released_lease_is_free_at_once_but_only_its_holder_can_release_it
     a_lease_is_pointless_once_there_is_an_answer_or_a_verdict
     a_successor_inherits_the_leases_of_a_dead_predecessor_and_of_nobody_else
+    an_answer_that_comes_after_its_lease_ended_is_not_saved_while_somebody_else_is_calling
     the_first_answer_wins_and_is_read_back
     the_first_verdict_wins_and_is_read_back
     the_first_published_mark_stays

@@ -9,6 +9,8 @@ use gatekeeper::operations::log_browser::{
     BrowseError, CommittedPosition, LogBrowser, ReadLimit, TopicInfo, Watermarks,
 };
 
+use super::world::READS;
+
 /// Of this many partitions a topic.
 pub struct Browser {
     pub log: MemoryLog,
@@ -25,14 +27,14 @@ where
 
 impl LogBrowser for Browser {
     fn topics(&self) -> BoxFuture<'_, Result<Vec<TopicInfo>, BrowseError>> {
-        let roles = [TopicRole::Events, TopicRole::Feedback, TopicRole::Decisions];
+        let roles = READS.into_iter().chain([TopicRole::Feedback, TopicRole::Decisions]);
         let topic = |role: TopicRole| TopicInfo {
             role,
             name: if role == TopicRole::Events { self.events_topic.clone() } else { role.key().to_owned() },
             topic_id: topic_id(role),
             partitions: self.partitions,
         };
-        ready(roles.map(topic).to_vec())
+        ready(roles.map(topic).collect())
     }
 
     fn watermarks(&self, partition: Partition) -> BoxFuture<'_, Result<Watermarks, BrowseError>> {
@@ -54,12 +56,13 @@ impl LogBrowser for Browser {
     }
 
     fn positions<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<CommittedPosition>, BrowseError>> {
-        let of = |number| {
-            let partition = Partition { topic: TopicRole::Events, number };
+        let of = |partition: Partition| {
             let (offset, metadata) = self.log.position(partition)?;
             Some(CommittedPosition { partition, offset, metadata })
         };
-        ready((0..self.partitions).filter_map(of).collect())
+        let numbers = 0..self.partitions;
+        let all = READS.iter().flat_map(|topic| numbers.clone().map(|number| Partition { topic: *topic, number }));
+        ready(all.filter_map(of).collect())
     }
 
     fn create_topics(&self) -> BoxFuture<'_, Result<Vec<TopicRole>, BrowseError>> {

@@ -40,7 +40,7 @@ use super::tickets::{TENANTS, Upstream};
 
 const PARTITIONS: u32 = 4;
 /// What an instance reads: events, and those that were put off.
-const READS: [TopicRole; 5] =
+pub const READS: [TopicRole; 5] =
     [TopicRole::Events, TopicRole::Deferred(0), TopicRole::Deferred(1), TopicRole::Deferred(2), TopicRole::Deferred(3)];
 const EPOCH: i64 = 1_790_000_000_000;
 
@@ -75,9 +75,14 @@ pub fn cramped_history(seed: u64) -> (Report, Faults) {
     })
 }
 
-/// The same seed's upstream and weather, with the one misfortune that the ledger is set back to a copy.
+/// The same seed's upstream and weather, with the one misfortune that the ledger is set back to a copy. Nothing is put off:
+/// with the ledger goes what kept later events from passing, until it is rebuilt; README says so among the limits.
 pub fn backwards_history(seed: u64) -> (Report, Faults) {
-    in_paused_time(|| async move { World::new(seed).live_with_a_ledger_set_back().await })
+    in_paused_time(|| async move {
+        let mut world = World::new(seed);
+        world.settings.pipeline.deferral = false;
+        world.live_with_a_ledger_set_back().await
+    })
 }
 
 fn lived(world: impl FnOnce() -> World) -> (Report, Faults) {
@@ -558,7 +563,7 @@ impl World {
             writer: name.to_owned(),
             incarnation: self.incarnations,
             topics: self.settings.topics.clone(),
-            defers: true,
+            defers: self.settings.pipeline.deferral,
             our_source: "/gatekeeper".to_owned(),
         }
     }

@@ -218,6 +218,13 @@ fn apply(database: &mut Database, entry: &Entry, me: &Holder, now: Timestamp) ->
         },
         Entry::Answer { key, owner, answer, at } => match owned(rows, *key, owner) {
             Some(held) => {
+                if held.row.answer.is_none()
+                    && let Some((_, until)) = held.lease.as_ref().filter(|(holder, until)| holder != me && *until > now)
+                {
+                    return Outcome::LeaseHeld {
+                        remaining: Duration::from_millis(until.millis_since(now).unsigned_abs()),
+                    };
+                }
                 if held.row.answer.is_none() {
                     held.row.answered_at = Some(*at);
                     held.lease = None;

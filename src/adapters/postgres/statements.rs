@@ -101,6 +101,7 @@ pub(super) const RELEASE: Statement = Statement {
             AND l.owner_topic = j.topic AND l.owner_partition = j.partition AND l.owner_offset = j."offset""#,
 };
 
+/// Not under somebody else's lease: that one is calling at this moment, and its answer will be the one.
 pub(super) const ANSWER: Statement = Statement {
     name: "answer",
     sql: r#"UPDATE ledger AS l
@@ -110,7 +111,9 @@ pub(super) const ANSWER: Statement = Statement {
                AS j (key, topic, partition, "offset", answer, at)
           WHERE l.key = j.key
             AND l.owner_topic = j.topic AND l.owner_partition = j.partition AND l.owner_offset = j."offset"
-            AND l.answer IS NULL"#,
+            AND l.answer IS NULL
+            AND (l.lease_until IS NULL OR l.lease_until <= statement_timestamp()
+                 OR (l.lease_instance = $7 AND l.lease_incarnation = $8))"#,
 };
 
 /// The last column is the time of the rejection, null for any other verdict.

@@ -66,7 +66,7 @@ impl Scribe<'_> {
         let (instance, incarnation) = (self.me.instance.clone(), self.me.incarnation);
         let set = match kind {
             Kind::Lease => set.bind(instance).bind(incarnation).bind(millis(self.heartbeat_stale)),
-            Kind::Release => set.bind(instance).bind(incarnation),
+            Kind::Answer | Kind::Release => set.bind(instance).bind(incarnation),
             _ => set,
         };
         let changed = self.session.change(statement, set).await?;

@@ -68,6 +68,7 @@ pub(super) const RELEASE: Statement = Statement {
             AND l.owner_offset = j.value ->> 3",
 };
 
+/// Not under somebody else's lease: that one is calling at this moment, and its answer will be the one.
 pub(super) const ANSWER: Statement = Statement {
     name: "answer",
     sql: "UPDATE ledger AS l
@@ -76,7 +77,9 @@ pub(super) const ANSWER: Statement = Statement {
           FROM jsonb_each(?1) AS j
           WHERE l.key = unhex(j.value ->> 0)
             AND l.owner_topic = j.value ->> 1 AND l.owner_partition = j.value ->> 2
-            AND l.owner_offset = j.value ->> 3 AND l.answer IS NULL",
+            AND l.owner_offset = j.value ->> 3 AND l.answer IS NULL
+            AND (l.lease_until IS NULL OR l.lease_until <= ?4
+                 OR (l.lease_instance = ?2 AND l.lease_incarnation = ?3))",
 };
 
 /// The last element is the time of the rejection, null for any other verdict.

@@ -70,7 +70,7 @@ impl Scribe<'_> {
                 self.run_for(&statements::LEASE, json).await
             }
             Kind::Release => self.run_for(&statements::RELEASE, json).await,
-            Kind::Answer => self.run(&statements::ANSWER, json).await,
+            Kind::Answer => self.run_for(&statements::ANSWER, json).await,
             Kind::Verdict => self.run(&statements::VERDICT, json).await,
             Kind::Defer => self.run(&statements::DEFER, json).await,
             Kind::Published => self.run(&statements::PUBLISHED, json).await,

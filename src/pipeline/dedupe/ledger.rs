@@ -99,7 +99,8 @@ pub enum Entry {
         /// Its owner.
         owner: Position,
     },
-    /// Save an answer unless there is one; ends the lease. Answered with the answer that is saved now.
+    /// Save an answer unless there is one, or somebody else has a live lease: that one is calling at this moment, because
+    /// ours ended before the answer came. Ends the lease. Answered with the answer that is saved now, or with the lease.
     Answer {
         /// Which event.
         key: DedupeKey,

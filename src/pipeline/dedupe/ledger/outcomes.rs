@@ -52,7 +52,7 @@ pub fn read_off(entry: &Entry, held: Option<&Held>, me: &Holder) -> Option<Outco
         Entry::Claim(_) | Entry::TakeOver { .. } => Some(Outcome::Row(Arc::clone(&held?.row))),
         Entry::Lease { owner, .. } => Some(lease(owned(owner), me)),
         Entry::Answer { owner, .. } => match owned(owner) {
-            Some(held) => held.row.answer.clone().map(Outcome::Saved),
+            Some(held) => held.row.answer.clone().map(Outcome::Saved).or_else(|| held_elsewhere(held, me)),
             None => Some(Outcome::NotOwner),
         },
         Entry::Verdict { owner, .. } => match owned(owner) {
@@ -77,6 +77,11 @@ pub fn look_ahead(batch: &[Entry], outcomes: &mut [Outcome], ahead: Vec<(usize, 
             Arc::make_mut(row).ahead = Some(ahead);
         }
     }
+}
+
+fn held_elsewhere(held: &Held, me: &Holder) -> Option<Outcome> {
+    let (_, remaining) = held.lease.as_ref().filter(|(holder, _)| holder != me)?;
+    Some(Outcome::LeaseHeld { remaining: *remaining })
 }
 
 fn lease(held: Option<&Held>, me: &Holder) -> Outcome {
