@@ -36,6 +36,25 @@ pub struct Verdict {
     pub latency_ms: i64,
 }
 
+impl Verdict {
+    /// Reached now about a record of that time, without anything particular.
+    #[must_use]
+    pub fn of(status: FeedbackStatus, code: ReasonCode, record: Timestamp, now: Timestamp) -> Self {
+        Self {
+            status,
+            code,
+            reason: None,
+            violations: Vec::new(),
+            decision: None,
+            first_decision_id: None,
+            first_seen_at: None,
+            superseded_by_event_id: None,
+            processed_at: now,
+            latency_ms: now.millis_since(record),
+        }
+    }
+}
+
 /// A decision as it goes out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedDecision {

@@ -167,18 +167,7 @@ impl Publisher {
             value: source.record.value.clone(),
             headers: deferral.headers(source.record),
         };
-        let verdict = Verdict {
-            status: FeedbackStatus::Deferred,
-            code,
-            reason: None,
-            violations: Vec::new(),
-            decision: None,
-            first_decision_id: None,
-            first_seen_at: None,
-            superseded_by_event_id: None,
-            processed_at: now,
-            latency_ms: now.millis_since(source.record.timestamp),
-        };
+        let verdict = Verdict::of(FeedbackStatus::Deferred, code, source.record.timestamp, now);
         let feedback = EventFeedback {
             retry_at: Some(deferral.turn.max(deferral.not_before)),
             attempt: i32::try_from(deferral.hop).unwrap_or(i32::MAX),

@@ -131,19 +131,7 @@ impl Road {
 
     /// A verdict of now, without anything particular.
     pub(super) fn verdict(&self, item: &Item, status: FeedbackStatus, code: ReasonCode) -> Verdict {
-        let processed_at = self.fixtures.clock.now();
-        Verdict {
-            status,
-            code,
-            reason: None,
-            violations: Vec::new(),
-            decision: None,
-            first_decision_id: None,
-            first_seen_at: None,
-            superseded_by_event_id: None,
-            processed_at,
-            latency_ms: processed_at.millis_since(item.record.timestamp),
-        }
+        Verdict::of(status, code, item.record.timestamp, self.fixtures.clock.now())
     }
 }
 
