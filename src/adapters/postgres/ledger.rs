@@ -129,9 +129,12 @@ impl Shared {
     async fn write(&self, batch: &[Entry], held: &mut Held) -> Result<Vec<Outcome>, sqlx::Error> {
         let steps = plan::steps(batch);
         let session = self.session(held);
-        let mut scribe = Scribe { session, me: &self.me, heartbeat_stale: self.heartbeat_stale };
+        let (me, heartbeat_stale) = (&self.me, self.heartbeat_stale);
+        let mut scribe = Scribe { session, me, heartbeat_stale, nothing_is_deferred: false };
         scribe.session.say(&statements::BEGIN).await?;
-        let only_claims = matches!(&steps[..], [step] if step.kind == Kind::Claim);
+        // A mark is of one row that is written last.
+        let mut kinds = steps.iter().map(|step| step.kind).filter(|kind| *kind != Kind::Mark);
+        let only_claims = kinds.next() == Some(Kind::Claim) && kinds.next().is_none();
         if !only_claims {
             // A single set of claims locks its rows in order by itself.
             let lock = sets::keys(&statements::LOCK, batch.iter().filter_map(key_of));
@@ -144,8 +147,7 @@ impl Shared {
                 outcomes[index] = Some(outcome);
             }
         }
-        let claims = plan::claims(batch);
-        let ahead = if claims.is_empty() { Vec::new() } else { scribe.ahead(&claims).await? };
+        let ahead = scribe.ahead(&plan::claims(batch)).await?;
         scribe.session.say(&statements::COMMIT).await?;
         let mut outcomes: Vec<Outcome> =
             outcomes.into_iter().map(|outcome| outcome.expect("a plan has every entry in a step")).collect();

@@ -36,7 +36,8 @@ const MARK: Statement = Statement {
     name: "mark",
     sql: "INSERT INTO marks (ledger, writer, batches) SELECT ledger, $1, 1 FROM identity WHERE true
           ON CONFLICT (ledger, writer) DO UPDATE SET batches = marks.batches + 1
-          RETURNING ledger, batches",
+          RETURNING ledger, batches,
+                    EXISTS (SELECT 1 FROM ledger WHERE published_at IS NULL AND deferred_ticket IS NOT NULL)",
 };
 
 const BATCHES: Statement =
@@ -101,12 +102,12 @@ pub(super) async fn stands(
 }
 
 /// One more batch of this writer.
-pub(super) async fn mark(session: &mut Session<'_>, writer: &str) -> Result<Mark, sqlx::Error> {
+pub(super) async fn mark(session: &mut Session<'_>, writer: &str) -> Result<(Mark, bool), sqlx::Error> {
     let rows = session.read(&MARK, sqlx::query(MARK.sql).bind(named(writer))).await?;
     let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
     let (ledger, batches): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
     let ledger = u16::try_from(ledger).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    Ok(Mark::new(ledger, batches.unsigned_abs()))
+    Ok((Mark::new(ledger, batches.unsigned_abs()), row.try_get(2)?))
 }
 
 /// What this commit rests on is here again.

@@ -20,12 +20,15 @@ pub(super) struct Scribe<'a> {
     pub(super) me: &'a Holder,
     /// After how long without a heartbeat an earlier life of ours is dead.
     pub(super) heartbeat_stale: Duration,
+    /// Whether the ledger said, after everything else of the batch, that nothing at all is deferred.
+    pub(super) nothing_is_deferred: bool,
 }
 
 impl Scribe<'_> {
     /// The outcomes of the step's entries, in its order.
     pub(super) async fn write(&mut self, step: &Step, batch: &[Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
         let entries: Vec<&Entry> = step.entries.iter().map(|index| &batch[*index]).collect();
+        self.nothing_is_deferred &= step.kind != Kind::Defer;
         if step.kind.is_keyless() {
             let mut outcomes = Vec::with_capacity(entries.len());
             for entry in entries {
@@ -80,6 +83,10 @@ impl Scribe<'_> {
 
     /// What is put off and comes before each of these claims, by its place among them.
     pub(super) async fn ahead(&mut self, claims: &[&Claim]) -> Result<Vec<(usize, Ahead)>, sqlx::Error> {
+        // Seldom is anything: then nobody need be looked for.
+        if claims.is_empty() || self.nothing_is_deferred {
+            return Ok(Vec::new());
+        }
         let rows = self.session.read(&statements::AHEAD, sets::places(&statements::AHEAD, claims)).await?;
         let decode = |row: &PgRow| {
             let (place, count, tier): (i64, i64, i16) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
@@ -95,7 +102,11 @@ impl Scribe<'_> {
                 let (session, place) = (&mut self.session, (topic_id.as_str(), *partition));
                 places::enter(session, place, writer, *committed, last.as_ref()).await.map(Outcome::Entered)
             }
-            Entry::Mark { writer } => places::mark(&mut self.session, writer).await.map(Outcome::Marked),
+            Entry::Mark { writer } => {
+                let (mark, is_any_deferred) = places::mark(&mut self.session, writer).await?;
+                self.nothing_is_deferred = !is_any_deferred;
+                Ok(Outcome::Marked(mark))
+            }
             Entry::Recovered(commit) => places::recovered(&mut self.session, commit).await.map(|()| Outcome::Done),
             Entry::Stands { topic_id, partition, base } => {
                 places::stands(&mut self.session, (topic_id, *partition), *base).await.map(|()| Outcome::Done)

@@ -81,7 +81,7 @@ impl SqliteLedger {
         // A clock that was set back beats at once.
         let beat_is_due = !(0..BEAT_EVERY_MS).contains(&now.0.saturating_sub(self.beaten_at.load(Ordering::Relaxed)));
         let (connection, me, pace) = (&mut *transaction, &self.me, self.pace);
-        let mut scribe = Scribe { connection, me, now, pace, beat_is_due };
+        let mut scribe = Scribe { connection, me, now, pace, beat_is_due, nothing_is_deferred: false };
         let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.len()];
         for step in plan::steps(batch) {
             let of_step = scribe.write(&step, batch).await?;
@@ -89,8 +89,7 @@ impl SqliteLedger {
                 outcomes[index] = Some(outcome);
             }
         }
-        let claims = plan::claims(batch);
-        let ahead = if claims.is_empty() { Vec::new() } else { scribe.ahead(&claims).await? };
+        let ahead = scribe.ahead(&plan::claims(batch)).await?;
         let beaten = beat_is_due && !scribe.beat_is_due;
         self.pace.watch("commit", transaction.commit()).await?;
         if beaten {

@@ -37,7 +37,8 @@ const MARK: Statement = Statement {
     name: "mark",
     sql: "INSERT INTO marks (ledger, writer, batches) SELECT ledger, ?1, 1 FROM identity WHERE true
           ON CONFLICT (ledger, writer) DO UPDATE SET batches = marks.batches + 1
-          RETURNING ledger, batches",
+          RETURNING ledger, batches,
+                    EXISTS (SELECT 1 FROM ledger WHERE published_at IS NULL AND deferred_ticket IS NOT NULL)",
 };
 
 const BATCHES: Statement =
@@ -110,10 +111,15 @@ impl Place<'_> {
 }
 
 /// One more batch of this writer.
-pub(super) async fn mark(connection: &mut SqliteConnection, writer: &str, pace: Pace) -> Result<Mark, sqlx::Error> {
+pub(super) async fn mark(
+    connection: &mut SqliteConnection,
+    writer: &str,
+    pace: Pace,
+) -> Result<(Mark, bool), sqlx::Error> {
     let mark = sqlx::query_as(MARK.sql).bind(writer);
-    let (ledger, batches): (u16, i64) = pace.watch(MARK.name, mark.fetch_one(connection)).await?;
-    Ok(Mark::new(ledger, batches.unsigned_abs()))
+    let (ledger, batches, is_any_deferred): (u16, i64, bool) =
+        pace.watch(MARK.name, mark.fetch_one(connection)).await?;
+    Ok((Mark::new(ledger, batches.unsigned_abs()), is_any_deferred))
 }
 
 /// What this commit rests on is here again.

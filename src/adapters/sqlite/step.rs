@@ -26,11 +26,14 @@ pub(super) struct Scribe<'a> {
     pub(super) pace: Pace,
     /// Whether it is time to say again that this instance is alive; not any more once it was said.
     pub(super) beat_is_due: bool,
+    /// Whether the ledger said, after everything else of the batch, that nothing at all is deferred.
+    pub(super) nothing_is_deferred: bool,
 }
 
 impl Scribe<'_> {
     /// The outcomes of the step's entries, in its order.
     pub(super) async fn write(&mut self, step: &Step, batch: &[Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
+        self.nothing_is_deferred &= step.kind != Kind::Defer;
         if step.kind.is_keyless() {
             let mut outcomes = Vec::with_capacity(step.entries.len());
             for index in &step.entries {
@@ -93,6 +96,10 @@ impl Scribe<'_> {
 
     /// What is put off and comes before each of these claims, by its place among them.
     pub(super) async fn ahead(&mut self, claims: &[&Claim]) -> Result<Vec<(usize, Ahead)>, sqlx::Error> {
+        // Seldom is anything: then nobody need be looked for.
+        if claims.is_empty() || self.nothing_is_deferred {
+            return Ok(Vec::new());
+        }
         let lines = claims.iter().enumerate().map(|(place, claim)| {
             let Position { topic_id, partition, offset } = &claim.position;
             (place, &claim.ticket, topic_id, partition, bound(*offset))
@@ -113,7 +120,11 @@ impl Scribe<'_> {
                 let mut place = self.place(topic_id, *partition);
                 place.enter(writer, *committed, last.as_ref()).await.map(Outcome::Entered)
             }
-            Entry::Mark { writer } => places::mark(&mut *self.connection, writer, self.pace).await.map(Outcome::Marked),
+            Entry::Mark { writer } => {
+                let (mark, is_any_deferred) = places::mark(&mut *self.connection, writer, self.pace).await?;
+                self.nothing_is_deferred = !is_any_deferred;
+                Ok(Outcome::Marked(mark))
+            }
             Entry::Recovered(commit) => {
                 places::recovered(&mut *self.connection, commit, self.pace).await.map(|()| Outcome::Done)
             }
