@@ -12,7 +12,6 @@ use super::log_memory::LogMemory;
 use super::opening::{Opening, Patience};
 use super::shutdown;
 use super::wiring::{self, Parts};
-use crate::adapters::kafka;
 use crate::cli::{ServeArgs, SettingsArgs};
 use crate::domain::clock::Clock;
 use crate::domain::ops_event::{OpsEvent, OpsKind};
@@ -27,7 +26,6 @@ use crate::pipeline::run_loop::{self, Outside, Stop};
 use crate::pipeline::triage::breaker::{self, BreakerChange};
 use crate::settings::http::Http;
 use crate::settings::ledger;
-use crate::settings::log::LogKind;
 use crate::settings::schemas::Encoding;
 use crate::telemetry::happenings::{BreakerChanged, BreakerState, StartHeldByRegistry};
 use crate::telemetry::recorder::{self, MetricsHandle};
@@ -40,9 +38,6 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
     let health = Health::new();
     let dependencies = if parts.settings.ledger.enabled { &["log", DATABASE][..] } else { &["log"] };
     for dependency in dependencies {
-        health.expect(dependency, true);
-    }
-    for dependency in of_a_cluster(parts.settings.log.kind) {
         health.expect(dependency, true);
     }
     let metrics = recorder::install()?;
@@ -107,12 +102,7 @@ async fn open(
         let Some(()) = opening.of(DATABASE, of_ledger, || parts.prepare_ledger()).await? else { return Ok(None) };
     }
     let memory = parts.settings.ledger.enabled.then(|| Arc::new(LogMemory::new()));
-    let on_health = told_to(parts, &opening.health);
-    let log = opening.of("log", of_log, || parts.log(memory.clone(), on_health.clone())).await?;
-    let Some(log) = log else { return Ok(None) };
-    for dependency in of_a_cluster(parts.settings.log.kind) {
-        opening.health.set(dependency, State::Up { latency: None });
-    }
+    let Some(log) = opening.of("log", of_log, || parts.log(memory.clone())).await? else { return Ok(None) };
     let Some(memory) = memory else {
         return Ok(Some((log, parts.ledger(incarnation, true).await?)));
     };
@@ -132,14 +122,6 @@ fn told_to(parts: &Parts, health: &Health) -> HealthListener {
             health.set(dependency, state);
         }
     })
-}
-
-/// A cluster's reader and writer, which speak for themselves.
-fn of_a_cluster(log: LogKind) -> &'static [&'static str] {
-    match log {
-        LogKind::Kafka => &[kafka::READING, kafka::WRITING],
-        LogKind::Embedded => &[],
-    }
 }
 
 /// The ids of what we write, from the registry; while that is away this waits, alive and not ready.

@@ -22,7 +22,6 @@ use crate::operations::schemas::{LearningBrowser, SettleError, settle};
 use crate::pipeline::dedupe::ledger::Ledger;
 use crate::pipeline::dedupe::no_ledger::NoLedger;
 use crate::pipeline::frontier::codec;
-use crate::pipeline::health::HealthListener;
 use crate::pipeline::ingest::Ingest;
 use crate::pipeline::log::LogPort;
 use crate::pipeline::publish::Publisher;
@@ -151,7 +150,7 @@ impl Parts {
 
     /// The log as a processor reads it. `memory`: remembers who owned a partition, and how many there were; without it
     /// commits say the first, and nobody the second.
-    pub async fn log(&self, memory: Option<Arc<LogMemory>>, on_health: HealthListener) -> anyhow::Result<LogPort> {
+    pub async fn log(&self, memory: Option<Arc<LogMemory>>) -> anyhow::Result<LogPort> {
         match self.settings.log.kind {
             LogKind::Embedded => {
                 let reading = Reading {
@@ -180,7 +179,6 @@ impl Parts {
                         by_commit: codec::writer_of,
                         elsewhere: memory.clone().map(|memory| memory as Arc<dyn kafka::Writers>),
                     },
-                    on_reach: Arc::new(move |what, state| on_health(what, state.map(|()| None))),
                     counts: memory.map(|memory| memory as Arc<dyn kafka::Counts>),
                 };
                 KafkaLog::open_processor(&self.settings.log.kafka, &self.settings.topics, reading)

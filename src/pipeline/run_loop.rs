@@ -1,8 +1,9 @@
 //! The data plane's only loop: fetches what the road wants of the outside, and tells it what the outside did.
 //!
 //! One task owns the road; calls, ledger batches and look-ups of schemas run beside it as tasks of their own, which end
-//! with it. At most one ledger batch is on its way: while it is, the next one collects. All waiting is bounded by the road, and by the sign of
-//! life that tells a wait from an absence: after an absence the road knows of it before anything is acted upon.
+//! with it. At most one ledger batch is on its way: while it is, the next one collects. All waiting is bounded by the
+//! road, and by the sign of life that tells a wait from an absence: after an absence the road knows of it before anything
+//! is acted upon.
 
 use std::sync::Arc;
 use std::time::Duration;

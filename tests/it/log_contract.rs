@@ -130,7 +130,7 @@ async fn end(browser: &dyn LogBrowser, partition: Partition) -> u64 {
 
 async fn everything_read_is_assigned_first(log: impl LogUnderTest) {
     let mut road = Road::of(log.open_processor("group").await);
-    let Happening::Assigned { epoch, partitions } = road.next().await else { panic!("not assigned first") };
+    let Happening::Assigned { epoch, partitions } = road.news().await else { panic!("not assigned first") };
     assert!(epoch > Epoch(0));
     let assigned: BTreeSet<_> = partitions.iter().map(|assignment| assignment.partition).collect();
     let wanted = READS.iter().flat_map(|&topic| (0..PARTITIONS).map(move |number| Partition { topic, number }));

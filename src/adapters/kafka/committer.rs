@@ -24,7 +24,6 @@ use super::ownership::{Denied, Membership as _, Ownership};
 use super::positions::{self, Committed};
 use super::producer::BurstProducer;
 use super::raw::GroupMetadata;
-use super::reach::ReachListener;
 use super::transaction::{Attempt, Failure, attempt};
 use crate::domain::position::Partition;
 use crate::failpoints;
@@ -52,8 +51,6 @@ pub struct Committer {
     pub happenings: Sender<Happening>,
     /// None: the last one may not be used again.
     pub producer: Option<BurstProducer>,
-    /// Told when there is no producer to be had, and when there is again.
-    pub on_reach: ReachListener,
 }
 
 impl Committer {
@@ -132,7 +129,7 @@ impl Committer {
     }
 
     fn new_producer(&self) -> Option<BurstProducer> {
-        BurstProducer::initialise_until_stopped(&self.kafka, &self.orders, &self.on_reach)
+        BurstProducer::initialise_until_stopped(&self.kafka, &self.orders)
     }
 
     fn poison(&mut self, reason: &dyn std::fmt::Display, fenced: bool) {

@@ -14,7 +14,7 @@ mod rebalance;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, RebalanceProtocol};
@@ -30,9 +30,7 @@ use super::names::TopicNames;
 use super::orders::{Orders, Steer};
 use super::ownership::{Membership as _, Ownership};
 use super::raw::{Event, EventQueue, GroupMetadata};
-use super::reach::Reach;
 use super::read_ahead::{Delivery, Limits, ReadAhead};
-use super::refusal::Refusal;
 use super::restore::{CannotRestore, Restorer};
 use crate::domain::clock::since_boot;
 use crate::domain::position::{Partition, TopicRole};
@@ -48,9 +46,6 @@ const EVENTS_A_TURN: usize = 1_000;
 
 /// While the road is full.
 const ROAD_FULL: Duration = Duration::from_millis(2);
-
-/// Of the question whether the cluster answers. A turn that waits for it is no absence.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Before a consumer that cannot go on is replaced.
 const BEFORE_REJOINING: Duration = Duration::from_secs(1);
@@ -75,8 +70,6 @@ pub struct Poller {
     pub growth: Growth,
     /// Notices a freeze.
     pub silence: Silence,
-    /// Notices that the cluster is away.
-    pub reach: Reach,
 }
 
 /// Why a consumer is given up.
@@ -187,7 +180,6 @@ impl Session<'_> {
         self.deliver()?;
         self.steer();
         self.observe_membership();
-        self.look_around();
         self.poller.silence.beat(since_boot());
         if let Some(silent) = self.poller.silence.take() {
             self.tell(Happening::Away { silent })?;
@@ -273,18 +265,8 @@ impl Session<'_> {
         }
     }
 
-    /// Whether the cluster answers, if there is reason to ask.
-    fn look_around(&mut self) {
-        let Poller { reach, names, roles, .. } = &mut *self.poller;
-        let topic = roles.first().map(|role| names.name(*role));
-        reach.look(Instant::now(), || self.consumer.fetch_metadata(topic, LOOK).is_ok());
-    }
-
     fn trouble(&mut self, code: Code, text: &str, fatal: bool, at: Option<(String, i32)>) -> Result<(), End> {
         clients::troubled("consumer", Some(code), text);
-        if code == Code::AllBrokersDown || Refusal::of(Some(code), text).is_some() {
-            self.poller.reach.suspect(text, Instant::now());
-        }
         let at = at.and_then(|(topic, number)| self.owned_partition(&topic, number));
         match (code, at) {
             (Code::FencedInstanceId, _) => Err(End::Failed(format!(

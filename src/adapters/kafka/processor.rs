@@ -23,7 +23,6 @@ use super::poller::Poller;
 use super::producer::BurstProducer;
 use super::pulse::Pulse;
 use super::raw::{self, DescribeError};
-use super::reach::{READING, Reach, ReachListener};
 use super::restore::Restorer;
 use super::room;
 use crate::domain::clock::since_boot;
@@ -59,8 +58,6 @@ pub struct Reading {
     pub away_limit: Duration,
     /// How the last writers of a partition are known.
     pub writers: Remembered,
-    /// Told when the cluster goes away, or does not let us in any more, and when it is back.
-    pub on_reach: ReachListener,
     /// Remembers how many partitions are read; `None`: those that are added are read at once.
     pub counts: Option<Arc<dyn Counts>>,
 }
@@ -164,7 +161,6 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
         orders: orders.clone(),
         happenings: happenings.clone(),
         producer: Some(producer),
-        on_reach: reading.on_reach.clone(),
     };
     let pulse = Pulse {
         kafka: kafka.clone(),
@@ -187,7 +183,6 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
         ownership,
         happenings,
         silence: Silence::new(reading.away_limit, since_boot()),
-        reach: Reach::new(READING, reading.on_reach),
     };
     thread("kafka-desk", move || orders.attend(errands, &to_committer))?;
     thread("kafka-commit", move || committer.run(&bursts))?;

@@ -17,7 +17,6 @@ use rdkafka::{ClientContext, Message as _};
 use super::clients;
 use super::login::{Client, Login};
 use super::orders::Orders;
-use super::reach::{ReachListener, WRITING};
 use crate::failpoints;
 
 /// Between attempts to initialise.
@@ -78,22 +77,14 @@ impl BurstProducer {
     }
 
     /// The same, tried until it works or everything ends.
-    pub fn initialise_until_stopped(kafka: &Login, orders: &Orders, on_reach: &ReachListener) -> Option<Self> {
+    pub fn initialise_until_stopped(kafka: &Login, orders: &Orders) -> Option<Self> {
         let begun = Instant::now();
-        let mut told = false;
         loop {
             match Self::initialise(kafka, clients::instance(kafka)) {
-                Ok(producer) => {
-                    if told {
-                        on_reach(WRITING, Ok(()));
-                    }
-                    return Some(producer);
-                }
+                Ok(producer) => return Some(producer),
                 Err(error) => {
                     let reason = format!("no producer for {:?}: {error}", begun.elapsed());
                     clients::troubled("producer", code(&error), &reason);
-                    told = true;
-                    on_reach(WRITING, Err(reason));
                 }
             }
             if orders.pause(PAUSE) {

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::time::{Instant, sleep_until};
@@ -38,7 +37,7 @@ struct Loop {
 
 pub async fn run(parts: &Parts) -> anyhow::Result<ExitCode> {
     let (started_at, cpu_before) = (parts.clock.now(), cpu_seconds()?);
-    let log = parts.log(None, Arc::new(|_, _| {})).await?;
+    let log = parts.log(None).await?;
     let pipeline = &parts.settings.pipeline;
     let mut bare = Loop {
         log,

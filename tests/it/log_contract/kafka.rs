@@ -82,7 +82,6 @@ impl LogUnderTest for KafkaUnderTest {
             queue: 4,
             away_limit: Duration::from_secs(1),
             writers: self.writers.clone(),
-            on_reach: Arc::new(|_, _| {}),
             counts: self.counts.clone(),
         };
         KafkaLog::open_processor(&settings, &self.topics, reading).await.expect("the log opens")

@@ -270,14 +270,23 @@ fn stand_still() {
     std::thread::sleep(Duration::from_millis(1_200));
 }
 
+/// The same, while somebody else appends.
+fn stand_still_while_one_is_appended(log: &Embedded, partition: Partition) {
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let elsewhere = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            elsewhere.block_on(async { append(&*log.browser().await, numbered(partition, 0..1)).await });
+        });
+        stand_still();
+    });
+}
+
 #[tokio::test]
 async fn a_runtime_that_was_held_up_says_so_before_anything_else() {
     let log = Embedded::start().await;
     let mut road = Road::assigned(log.open_processor("group").await).await;
     road.caught_up(events(0), 0).await;
-    let browser = log.browser().await;
-    append(&*browser, numbered(events(1), 0..1)).await;
-    stand_still();
+    stand_still_while_one_is_appended(&log, events(1));
     loop {
         match road.next().await {
             Happening::Away { silent } => break assert!(silent > Duration::from_secs(1)),

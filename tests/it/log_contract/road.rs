@@ -37,10 +37,10 @@ impl Road {
         Self { port, epoch: Epoch::default(), epochs, seen, ends, answers: Vec::new() }
     }
 
-    /// With its first happening, the assignment, behind it.
+    /// With its first news, the assignment, behind it.
     pub async fn assigned(port: LogPort) -> Self {
         let mut road = Self::of(port);
-        let first = road.next().await;
+        let first = road.news().await;
         assert!(matches!(first, Happening::Assigned { .. }), "{first:?} before an assignment");
         road
     }
@@ -101,14 +101,24 @@ impl Road {
         }
     }
 
+    /// What happens next to partitions and bursts: whether the log answers may be said at any time.
+    pub async fn news(&mut self) -> Happening {
+        loop {
+            let happening = self.next().await;
+            if !matches!(happening, Happening::Heard { .. }) {
+                return happening;
+            }
+        }
+    }
+
     async fn go_on(&mut self) {
         let happening = self.next().await;
         assert!(!matches!(happening, Happening::Failed { .. }), "{happening:?}");
     }
 
-    /// The first happening must assign this partition among others.
+    /// The first news must assign this partition among others.
     pub async fn assignment_of(&mut self, partition: Partition) -> Assignment {
-        let first = self.next().await;
+        let first = self.news().await;
         let Happening::Assigned { partitions, .. } = first else { panic!("{first:?} before an assignment") };
         partitions.into_iter().find(|assignment| assignment.partition == partition).expect("it is assigned")
     }
