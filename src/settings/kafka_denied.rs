@@ -57,6 +57,7 @@ const DENIED: &[(&str, &str)] = &[
     ("request.required.acks", "a record counts when all replicas have it"),
     ("max.in.flight", "order and idempotence rest on it"),
     ("max.in.flight.requests.per.connection", "order and idempotence rest on it"),
+    ("log.queue", "a producer's lost connections are heard of in its log"),
     ("enable.gapless.guarantee", "a transaction must fail as a whole"),
     ("retries", "librdkafka retries idempotently until the transaction's time is over"),
     ("message.send.max.retries", "librdkafka retries idempotently until the transaction's time is over"),

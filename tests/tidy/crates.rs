@@ -6,6 +6,7 @@ use super::tree::Tree;
 const HOMES: &[(&str, &[&str])] = &[
     ("rdkafka", &["adapters::kafka"]),
     ("rdkafka_sys", &["adapters::kafka::raw"]),
+    ("openssl_sys", &["adapters::kafka::login"]),
     ("sqlx", &["adapters::postgres", "adapters::sqlite", "adapters::embedded_log"]),
     // telemetry::logging names the library's log target, no type of it.
     ("async_openai", &["adapters::openai", "telemetry::logging"]),

@@ -32,7 +32,7 @@ const LICENCES: &[&str] = &[
 /// Crates that must not be in the build, and why.
 const BANNED: &[(&str, &str)] = &[
     ("ring", "a second TLS provider: ours is aws-lc-rs"),
-    // openssl-sys is there: librdkafka is C and brings its TLS with it. Nothing of ours may reach for it.
+    // openssl-sys is there: librdkafka is C and brings its TLS with it. Nothing of ours uses it for more than its start.
     ("openssl", "a second TLS library"),
     ("native-tls", "a second TLS library"),
     ("chrono-tz", "times are UTC"),

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::protection::protect;
@@ -77,6 +78,9 @@ pub fn transactional_producer(kafka: &Kafka, transactional_id: &str) -> ClientCo
         .set("message.timeout.ms", millis(kafka.transaction_timeout));
     // The first offsets of a transaction otherwise wait 100 ms for a coordinator that answers at once.
     default(&mut config, kafka, "retry.backoff.ms", "10");
+    // A connection that is lost is heard of in the log only (`producer.rs`), and is left out there unless this is on.
+    let topics = kafka.client.get("debug").map_or_else(|| "broker".to_owned(), |chosen| format!("{chosen},broker"));
+    config.set("debug", topics).set_log_level(RDKafkaLogLevel::Debug);
     config
 }
 

@@ -3,11 +3,16 @@
 //! librdkafka speaks the first transaction protocol, in which a delayed end of one transaction may end the next one of
 //! the same producer. So a producer that saw any trouble is dropped and never used again: the next one fences it when it
 //! is initialised, and whatever it left open is ended by then.
+//!
+//! The trouble that matters most is silent: a connection breaks below a commit, librdkafka asks for it again on another
+//! one and succeeds within milliseconds, and the first request is still on its way. That is no error to librdkafka, only
+//! a line in its log, and a repeated one is left out. So the log is listened to, at the level that leaves nothing out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rdkafka::config::RDKafkaLogLevel as Level;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer};
@@ -30,7 +35,24 @@ pub struct Watch {
     troubled: Arc<AtomicBool>,
 }
 
+/// What librdkafka calls the loss of a broker's connection in its log, whatever the cause.
+const CONNECTION_LOST: &str = "FAIL";
+
 impl ClientContext for Watch {
+    fn log(&self, level: Level, facility: &str, message: &str) {
+        if facility == CONNECTION_LOST {
+            self.troubled.store(true, Ordering::SeqCst);
+        }
+        match level {
+            Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
+                tracing::error!(target: "librdkafka", "librdkafka: {facility} {message}");
+            }
+            Level::Warning => tracing::warn!(target: "librdkafka", "librdkafka: {facility} {message}"),
+            Level::Notice | Level::Info => tracing::info!(target: "librdkafka", "librdkafka: {facility} {message}"),
+            Level::Debug => tracing::debug!(target: "librdkafka", "librdkafka: {facility} {message}"),
+        }
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         self.troubled.store(true, Ordering::SeqCst);
         clients::troubled("producer", code(&error), reason);
@@ -96,5 +118,24 @@ impl BurstProducer {
     /// Whether anything went wrong since it was initialised.
     pub fn is_troubled(&self) -> bool {
         self.troubled.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_is_lost_is_trouble_whatever_its_level() {
+        for (level, facility, is_trouble) in [
+            (Level::Debug, "FAIL", true),
+            (Level::Info, "FAIL", true),
+            (Level::Warning, "GETPID", false),
+            (Level::Debug, "STATE", false),
+        ] {
+            let troubled = Arc::new(AtomicBool::new(false));
+            Watch { troubled: troubled.clone() }.log(level, facility, "127.0.0.1: Disconnected");
+            assert_eq!(troubled.load(Ordering::SeqCst), is_trouble, "{level:?} {facility}");
+        }
     }
 }

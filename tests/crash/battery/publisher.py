@@ -13,7 +13,6 @@ from typing import Any
 from .readers import Reader
 
 TENANTS = tuple(f"tenant-{number}" for number in range(8))
-TICKETS_OF_A_TENANT = 60
 # A source that several tenants share, and in which they use the same ids: only the tenant tells the events apart.
 SHARED_SOURCE = "/desk/shared"
 SUBJECTS = ("Invoice charged twice", "Cannot log in", "Where is my parcel", "The app crashes", "Refund please",
@@ -26,8 +25,9 @@ RETRY, REWRITTEN_RETRY, CONFLICT, TWIN, STRANGER, GARBAGE, NOTE = 5, 2, 1, 4, 1,
 class Events:
     """An endless stream of lines for `Publish`."""
 
-    def __init__(self, seed: int) -> None:
-        self._chance = random.Random(seed)
+    def __init__(self, seed: int, tickets: int = 60) -> None:
+        """`tickets`: of each tenant."""
+        self._chance, self._tickets = random.Random(seed), tickets
         self._number = 0
         self._recent: deque[dict[str, Any]] = deque(maxlen=200)
         self._waiting: deque[dict[str, Any]] = deque()
@@ -84,7 +84,7 @@ class Events:
         event: dict[str, Any] = {
             "event_id": f"event-{number}", "source": f"/desk/{tenant}",
             "event_type": chance.choice(("TICKET_CREATED", "MESSAGE_ADDED")), "tenant_id": tenant,
-            "ticket_id": f"T-{chance.randrange(TICKETS_OF_A_TENANT)}", "occurred_at": at,
+            "ticket_id": f"T-{chance.randrange(self._tickets)}", "occurred_at": at,
             "actor": {"type": "END_USER", "id": f"customer-{number % 97}"},
             "ticket": {"subject": chance.choice(SUBJECTS), "status": "NEW", "channel": "EMAIL"},
             "message": {"message_id": f"m-{number}", "author": {"type": "END_USER"}, "is_public": True, "created_at": at,

@@ -47,6 +47,8 @@ class Options:
     # What the checker's readers read on: another level is sabotage 9.
     isolation: str = "read_committed"
     ledger: str = "postgres"
+    # Of each tenant.
+    tickets: int = 60
     # More settings of the product, under `log.kafka`.
     kafka: dict[str, str] = field(default_factory=dict)
     # More properties of every broker.
@@ -89,8 +91,8 @@ class World:
         sqlite = f"sqlite:{folder.resolve()}/ledger.db"
         self.ledger_url = sqlite if options.ledger == "sqlite" else self.cluster.database
         self._write_settings()
-        self._prepare("topics", "--create")
-        self._prepare("migrate")
+        self.prepare("topics", "--create")
+        self.prepare("migrate")
         for name in NAMES:
             self._instance(name)
         arguments = [self.cluster.direct, GROUP, self.topics.events, ",".join(self.topics.outputs()), str(folder),
@@ -101,7 +103,7 @@ class World:
         publish = self.java.start("Publish", [self.cluster.direct, self.topics.events, str(folder)],
                                   folder / "publish.log", heap_mb=128)
         self._stack.callback(publish.kill)
-        self.publish_reader, self.events = publish, Events(options.seed)
+        self.publish_reader, self.events = publish, Events(options.seed, options.tickets)
 
     def _write_settings(self) -> None:
         options, folder = self.options, self.options.folder
@@ -147,8 +149,8 @@ log_format = "json"
         return [str(self.options.binary), "--config", str(self.options.folder.resolve() / "gatekeeper.toml"),
                 "--set", f"instance={name}", "--set", f"log.kafka.transactional_id={name}", *arguments]
 
-    def _prepare(self, *arguments: str) -> None:
-        """One command of the product, before anything befalls it; a cluster that was just born may not be able to yet."""
+    def prepare(self, *arguments: str) -> None:
+        """One command of the product; a cluster that was just born, or a group that was just left, may not be able to yet."""
         for _ in range(5):
             done = subprocess.run(self.command(*arguments), cwd=self.options.folder, capture_output=True, text=True, timeout=120)
             if done.returncode == 0:

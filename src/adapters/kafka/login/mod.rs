@@ -51,6 +51,9 @@ impl Login {
     /// # Errors
     /// When the endpoint's authorities cannot be read.
     pub fn new(kafka: &Kafka) -> Result<Self, TokenError> {
+        // Before librdkafka does: left to itself, OpenSSL tears itself down when the process exits, while threads that had
+        // used it are still leaving, and now and then a command that had succeeded ended with a segmentation fault.
+        openssl_sys::init();
         let tokens = match TokenEndpoint::of(&kafka.security)? {
             Some(endpoint) => Some(Arc::new(Tokens::keep(endpoint)?)),
             None => None,
