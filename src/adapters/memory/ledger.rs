@@ -15,7 +15,7 @@ use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
-use crate::pipeline::dedupe::ledger::restored::Restored;
+use crate::pipeline::dedupe::ledger::restored::{Restored, rank};
 use crate::pipeline::dedupe::ledger::{Ahead, Claim, Entry, Ledger, LedgerError, Outcome, Row};
 
 /// What a database would hold.
@@ -354,7 +354,8 @@ fn look_ahead(rows: &Map, entry: &Entry, outcome: Outcome) -> Outcome {
 
 fn restore(rows: &mut Map, Restored { claim, verdict, published_at }: &Restored) {
     let known = rows.get(&claim.key);
-    if known.and_then(|held| held.row.published_at).is_some_and(|known| known >= *published_at) {
+    let published = known.and_then(|held| held.row.published_at.map(|at| rank(held.row.verdict.as_deref(), at)));
+    if published.is_some_and(|published| published >= rank(Some(verdict), *published_at)) {
         return;
     }
     let rejected_at = (verdict.status == FeedbackStatus::Rejected).then_some(verdict.processed_at);

@@ -201,7 +201,7 @@ pub(super) const READ: Statement = Statement {
           FROM ledger WHERE key = ANY($1)",
 };
 
-/// Rows that were published later stay: they know better.
+/// A row that was published stays if it ranks as high (`restored::rank`).
 pub(super) const RESTORE: Statement = Statement {
     name: "restore",
     sql: r#"INSERT INTO ledger AS l (key, owner_topic, owner_partition, owner_offset, hop, body_form, body_hash, tenant_id,
@@ -227,7 +227,9 @@ pub(super) const RESTORE: Statement = Statement {
               rejected_at = coalesce(excluded.rejected_at, l.rejected_at),
               vanished = false, copy_topic = NULL, copy_offset = NULL,
               deferred_ticket = NULL, deferred_to = NULL, lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
-          WHERE l.published_at IS NULL OR l.published_at < excluded.published_at"#,
+          WHERE l.published_at IS NULL
+             OR (l.is_rejected AND NOT excluded.is_rejected)
+             OR (l.is_rejected = excluded.is_rejected AND l.published_at < excluded.published_at)"#,
 };
 
 /// Rows that somebody holds at this moment wait for the next time: instances share the work instead of queueing for it.

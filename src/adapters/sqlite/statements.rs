@@ -166,7 +166,7 @@ pub(super) const READ: Statement = Statement {
           FROM json_each(?1) AS j CROSS JOIN ledger AS l ON l.key = unhex(j.value)",
 };
 
-/// Rows that were published later stay: they know better.
+/// A row that was published stays if it ranks as high (`restored::rank`).
 pub(super) const RESTORE: Statement = Statement {
     name: "restore",
     sql:
@@ -186,7 +186,10 @@ pub(super) const RESTORE: Statement = Statement {
               published_at = excluded.published_at, rejected_at = coalesce(excluded.rejected_at, l.rejected_at),
               vanished = 0, copy_topic = NULL, copy_offset = NULL,
               deferred_ticket = NULL, deferred_to = NULL, lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
-          WHERE l.published_at IS NULL OR l.published_at < excluded.published_at",
+          WHERE l.published_at IS NULL
+             OR (l.verdict ->> 'status' IS 'REJECTED' AND excluded.verdict ->> 'status' IS NOT 'REJECTED')
+             OR ((l.verdict ->> 'status' IS 'REJECTED') = (excluded.verdict ->> 'status' IS 'REJECTED')
+                 AND l.published_at < excluded.published_at)",
 };
 
 pub(super) const FORGET: Statement = Statement {

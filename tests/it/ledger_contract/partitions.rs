@@ -150,6 +150,20 @@ pub async fn what_was_published_is_restored_unless_the_ledger_knows_of_a_later_t
     commit(&ledger, entries).await;
     assert_eq!(row(&ledger, 1).await, before, "the same again changes nothing");
 
+    // What was rejected and sent again was decided later, whatever the clocks say; what was decided is never rejected.
+    let mut batch: Vec<Entry> = [(8, 18), (9, 19)].map(|(n, at)| Entry::Claim(claim(n, at))).into();
+    batch.extend([
+        reached(8, 18, rejected(8)),
+        published(8, 18, 90),
+        reached(9, 19, accepted("v")),
+        published(9, 19, 20),
+    ]);
+    commit(&ledger, batch).await;
+    commit(&ledger, vec![restore(8, 28, accepted("later"), 50), restore(9, 29, rejected(8), 50)]).await;
+    let (decided, kept) = (row(&ledger, 8).await, row(&ledger, 9).await);
+    assert_eq!((decided.owner, decided.verdict), (at(28), Some(accepted("later"))));
+    assert_eq!((kept.owner, kept.verdict), (at(19), Some(accepted("v"))));
+
     one(&ledger, restore(6, 16, rejected(8), 50)).await;
     assert_eq!(one(&ledger, take_over(6, 20, 16)).await, Outcome::Row(Arc::new(row(&ledger, 6).await)));
     assert_eq!(row(&ledger, 6).await.owner, at(20), "what was rejected may be sent again");

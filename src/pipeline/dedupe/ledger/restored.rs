@@ -31,6 +31,13 @@ pub enum Fate {
     Elsewhere,
 }
 
+/// Grows with every publication of an event. What was rejected may be sent again and decided later, never the other way
+/// round, so between those two no clock is asked.
+#[must_use]
+pub fn rank(verdict: Option<&Verdict>, published_at: Timestamp) -> (bool, Timestamp) {
+    (verdict.is_none_or(|verdict| verdict.status != FeedbackStatus::Rejected), published_at)
+}
+
 impl Restored {
     /// By the row of its event.
     #[must_use]
@@ -41,7 +48,7 @@ impl Restored {
         }
         match row.published_at {
             // Events that were sent again after a rejection are published more than once; the last time counts.
-            Some(at) if at >= self.published_at => Fate::Known,
+            Some(at) if rank(row.verdict.as_deref(), at) >= rank(Some(&self.verdict), self.published_at) => Fate::Known,
             // Another record took the rejected event over and is under way.
             None if self.verdict.status == FeedbackStatus::Rejected => Fate::Known,
             _ => Fate::Elsewhere,
@@ -100,5 +107,10 @@ mod tests {
         assert_eq!(rejected.fate(Some(&row(20, None))), Fate::Known, "a resend of what was rejected is under way");
         assert_eq!(accepted.fate(Some(&row(5, Some(50)))), Fate::Elsewhere, "rejected first, then sent again");
         assert_eq!(rejected.fate(Some(&row(20, Some(150)))), Fate::Known, "sent again, and published later");
+        // Whatever the clocks say.
+        let before = Row { verdict: Some(Arc::clone(&rejected.verdict)), ..row(5, Some(150)) };
+        let after = Row { verdict: Some(Arc::clone(&accepted.verdict)), ..row(20, Some(50)) };
+        assert_eq!(accepted.fate(Some(&before)), Fate::Elsewhere, "rejected first, then sent again");
+        assert_eq!(rejected.fate(Some(&after)), Fate::Known, "sent again, and published later");
     }
 }
