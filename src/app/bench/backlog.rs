@@ -48,7 +48,7 @@ pub async fn measure(place: &Place, run: &Run) -> anyhow::Result<Backlog> {
     eprintln!("{}: working them off, {} in flight", run.scenario.name, run.in_flight);
     let worked = place::ended(place.start(run, BenchWork::Backlog)?).await?;
 
-    let ends = Terminals::new(log, partitions).read().await?;
+    let ends = Terminals::new(place.readers().await?).read().await?;
     let distinct: std::collections::HashSet<u64> = ends.iter().map(|end| end.event).collect();
     anyhow::ensure!(
         ends.len() as u64 == events && distinct.len() as u64 == events,

@@ -42,7 +42,7 @@ pub async fn measure(place: &Place, run: &Run, steady_rate: f64) -> anyhow::Resu
     let mut child = place.start(run, BenchWork::Paced)?;
     let tickets = Tickets::new(place.parts.publisher(), place.source(), partitions)?;
     let appending = append_evenly(place, &*log, &tickets, rate, events);
-    let looking = look(log.clone(), partitions, events, Instant::now() + length + PATIENCE);
+    let looking = look(place.readers().await?, events, Instant::now() + length + PATIENCE);
     let (acknowledged, readable) = tokio::try_join!(appending, looking)?;
     drop(child.stdin.take());
     place::ended(child).await?;
@@ -84,15 +84,15 @@ async fn append_evenly(
 }
 
 /// When each event's terminal could be read.
-async fn look(log: Arc<dyn LogBrowser>, partitions: u32, events: u64, until: Instant) -> anyhow::Result<Vec<Instant>> {
-    let mut terminals = Terminals::new(log, partitions);
+async fn look(logs: Vec<Arc<dyn LogBrowser>>, events: u64, until: Instant) -> anyhow::Result<Vec<Instant>> {
+    let mut terminals = Terminals::new(logs);
     let mut readable: Vec<Option<Instant>> = vec![None; events as usize];
     let mut missing = events;
     while missing > 0 {
         anyhow::ensure!(Instant::now() < until, "{missing} of {events} events have no terminal");
         for end in terminals.read().await? {
             let seen = readable.get_mut(end.event as usize).context("a terminal of an event we did not write")?;
-            missing -= u64::from(seen.replace(Instant::now()).is_none());
+            missing -= u64::from(seen.replace(end.seen_at).is_none());
         }
         sleep(LOOK_EVERY).await;
     }

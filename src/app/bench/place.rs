@@ -73,6 +73,15 @@ impl Place {
         Ok(browser)
     }
 
+    /// The same log, to be read beside a processor: a browser for each partition.
+    pub async fn readers(&self) -> anyhow::Result<Vec<Arc<dyn LogBrowser>>> {
+        let mut readers = Vec::new();
+        for _ in 0..self.partitions() {
+            readers.push(self.parts.browser(Access::ReadOnly).await?);
+        }
+        Ok(readers)
+    }
+
     /// The processor, as a process of its own.
     pub fn start(&self, run: &Run, work: BenchWork) -> anyhow::Result<Child> {
         let mut command = Command::new(std::env::current_exe().context("this program's own path")?);

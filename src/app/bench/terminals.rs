@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use futures_util::future::try_join_all;
+use tokio::time::Instant;
 
 use super::tickets::number;
 use crate::domain::clock::Timestamp;
@@ -19,42 +21,57 @@ pub struct Terminal {
     pub event: u64,
     /// When its burst was written.
     pub written_at: Timestamp,
+    /// When it was here.
+    pub seen_at: Instant,
 }
 
-/// Reads on where it stopped.
+/// Reads on where it stopped, all partitions at once: one reader for all of them would see each only when it has been
+/// around.
 pub struct Terminals {
+    readers: Vec<Reader>,
+}
+
+struct Reader {
     log: Arc<dyn LogBrowser>,
-    next: Vec<u64>,
+    partition: Partition,
+    next: u64,
 }
 
 impl Terminals {
-    /// From the beginning.
-    pub fn new(log: Arc<dyn LogBrowser>, partitions: u32) -> Self {
-        Self { log, next: vec![0; partitions as usize] }
+    /// From the beginning, with a browser for each partition.
+    pub fn new(logs: Vec<Arc<dyn LogBrowser>>) -> Self {
+        let reader =
+            |(number, log)| Reader { log, partition: Partition { topic: TopicRole::Feedback, number }, next: 0 };
+        Self { readers: (0..).zip(logs).map(reader).collect() }
     }
 
     /// What there is beyond what was read before.
     pub async fn read(&mut self) -> anyhow::Result<Vec<Terminal>> {
+        let readers = self.readers.iter_mut().map(Reader::read);
+        Ok(try_join_all(readers).await?.concat())
+    }
+}
+
+impl Reader {
+    async fn read(&mut self) -> anyhow::Result<Vec<Terminal>> {
         let mut ends = Vec::new();
-        for (number, next) in (0..).zip(&mut self.next) {
-            let partition = Partition { topic: TopicRole::Feedback, number };
-            loop {
-                let records = self.log.read(partition, *next, LIMIT).await?;
-                let Some(last) = records.last() else { break };
-                *next = last.offset + 1;
-                for record in &records {
-                    ends.push(terminal(record).with_context(|| format!("{partition}, offset {}", record.offset))?);
-                }
+        loop {
+            let records = self.log.read(self.partition, self.next, LIMIT).await?;
+            let Some(last) = records.last() else { return Ok(ends) };
+            self.next = last.offset + 1;
+            let seen_at = Instant::now();
+            for record in &records {
+                let at = || format!("{}, offset {}", self.partition, record.offset);
+                ends.push(terminal(record, seen_at).with_context(at)?);
             }
         }
-        Ok(ends)
     }
 }
 
 /// The envelope names the event that caused it.
-fn terminal(record: &Record) -> anyhow::Result<Terminal> {
+fn terminal(record: &Record, seen_at: Instant) -> anyhow::Result<Terminal> {
     let caused_by = record.header("ce_causationid").context("a terminal without its event")?;
     let event =
         std::str::from_utf8(caused_by).ok().and_then(number).context("a terminal of an event we did not write")?;
-    Ok(Terminal { event, written_at: record.timestamp })
+    Ok(Terminal { event, written_at: record.timestamp, seen_at })
 }

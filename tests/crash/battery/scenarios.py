@@ -158,5 +158,5 @@ FORGOTTEN_OFFSETS = Scenario("the group's offsets expire", forgotten_offsets, 1,
     "broker": {"offsets.retention.minutes": 1, "offsets.retention.check.interval.ms": 1_000}})
 # Metadata does not fit where many calls of one partition end in any order, and there is little room.
 CRAMPED = Scenario("finished sets do not fit", nothing, 1, {
-    "partitions": 1, "max_in_flight": 2_048, "tickets": 300, "rate": 200.0, "p50_ms": 3_000, "p99_ms": 9_500,
-    "metadata_max_chars": 256})
+    "partitions": 1, "max_in_flight": 1_536, "tickets": 300, "rate": 200.0, "p50_ms": 3_000, "p99_ms": 9_500,
+    "metadata_max_chars": 256, "settle_bound_ms": 240_000})
