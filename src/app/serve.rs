@@ -41,7 +41,7 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
         health.expect(dependency, true);
     }
     let metrics = recorder::install()?;
-    tenant_labels::reserve(parts.tenants.known().map(|tenant| tenant.id.as_str()));
+    tenant_labels::reserve(parts.tenants.borrow().known().map(|tenant| tenant.id.as_str()));
     let stop = shutdown::listen()?;
     // Before anything is waited for: operators see what.
     let http = listen(&parts.settings.http, metrics, health.clone()).await?;

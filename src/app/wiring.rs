@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use tokio::sync::watch;
 
 use super::log_memory::LogMemory;
 use crate::adapters::embedded_log::{Access, EmbeddedBrowser, EmbeddedLog, Reading};
@@ -64,8 +65,8 @@ pub struct Parts {
     pub schemas: Arc<SchemaSet>,
     /// Where schemas and ids come from, if there is a registry.
     pub registry: Option<Arc<SchemaRegistry>>,
-    /// Who may send events.
-    pub tenants: Arc<TenantBook>,
+    /// Who may send events; whoever changes that says it here.
+    pub tenants: watch::Sender<Arc<TenantBook>>,
 }
 
 impl Parts {
@@ -75,7 +76,7 @@ impl Parts {
             clock: Arc::new(SystemClock),
             schemas: Arc::new(SchemaSet::new(&settings.schemas)?),
             registry: SchemaRegistry::new(&settings.schemas.registry)?.map(Arc::new),
-            tenants: Arc::new(tenants::load_book(&settings.tenants)?),
+            tenants: watch::Sender::new(Arc::new(tenants::load_book(&settings.tenants)?)),
             settings,
         })
     }
@@ -126,7 +127,7 @@ impl Parts {
             settings: self.settings.pipeline.clone(),
             ingest: Ingest::new(
                 self.schemas.clone(),
-                self.tenants.clone(),
+                self.tenants.subscribe(),
                 self.settings.schemas.max_payload_bytes,
                 self.settings.schemas.reject_foreign_keys,
             ),

@@ -1,6 +1,6 @@
 //! A tenant's policy: what its tickets are sorted into, what may act, and how much it may ask.
 //!
-//! Plain values; where they come from (files, the database) is somebody else's knowledge.
+//! Plain values; where they come from (files, the database) and when they change is somebody else's knowledge.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -279,22 +279,41 @@ fn yes() -> bool {
 pub struct TenantBook {
     known: BTreeMap<String, Arc<Tenant>>,
     for_unknown: Option<Arc<Tenant>>,
+    former: BTreeMap<String, Vec<Arc<Tenant>>>,
 }
 
 impl TenantBook {
     /// These tenants; `for_unknown` is the policy under which all others run, if they may.
     #[must_use]
-    pub fn new(tenants: Vec<Tenant>, for_unknown: Option<Tenant>) -> Self {
+    pub fn new(tenants: Vec<impl Into<Arc<Tenant>>>, for_unknown: Option<Tenant>) -> Self {
+        let tenants = tenants.into_iter().map(Into::into);
         Self {
-            known: tenants.into_iter().map(|tenant| (tenant.id.clone(), Arc::new(tenant))).collect(),
+            known: tenants.map(|tenant| (tenant.id.clone(), tenant)).collect(),
             for_unknown: for_unknown.map(Arc::new),
+            former: BTreeMap::new(),
         }
+    }
+
+    /// With these policies, which were in force before, the newest last.
+    #[must_use]
+    pub fn remembering(mut self, former: impl IntoIterator<Item = Arc<Tenant>>) -> Self {
+        for tenant in former {
+            self.former.entry(tenant.id.clone()).or_default().push(tenant);
+        }
+        self
     }
 
     /// The policy for a tenant id; it may be disabled. `None`: unknown, and unknown ones are rejected.
     #[must_use]
     pub fn find(&self, tenant_id: &str) -> Option<&Arc<Tenant>> {
         self.known.get(tenant_id).or(self.for_unknown.as_ref())
+    }
+
+    /// The tenant's policy of this version, as far as it is remembered.
+    #[must_use]
+    pub fn of_version(&self, tenant_id: &str, version: &str) -> Option<&Arc<Tenant>> {
+        let former = self.former.get(tenant_id).into_iter().flatten().rev();
+        self.known.get(tenant_id).into_iter().chain(former).find(|tenant| tenant.version == version)
     }
 
     /// The tenants that are known by name.

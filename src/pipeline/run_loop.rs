@@ -23,6 +23,7 @@ use super::triage::guard::{Guard, LeaseReply, Leases, Triaged};
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
 use crate::domain::record::OutRecord;
+use crate::domain::tenant::TenantBook;
 use crate::telemetry::happenings::{Draining, LedgerAvailable, LedgerBatchCommitted, LedgerUnavailable};
 
 /// What the loop talks to.
@@ -96,6 +97,7 @@ enum Woken {
     Schema((u32, bool)),
     Lease(LeaseRequest),
     Aside(OutRecord),
+    Tenants,
     Log(Option<Happening>),
     Time,
 }
@@ -112,6 +114,7 @@ struct Loop {
     away_since: Option<Instant>,
     lease_requests: mpsc::UnboundedReceiver<LeaseRequest>,
     leases: Arc<dyn Leases>,
+    tenants: watch::Receiver<Arc<TenantBook>>,
     log_health: LogHealth,
     retry_pause: Duration,
     drain_deadline: Duration,
@@ -128,7 +131,7 @@ pub async fn run(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, RunE
     let (to_road, lease_requests) = mpsc::unbounded_channel();
     let (retry_pause, drain_deadline) = (fixtures.settings.retry_pause, fixtures.settings.drain_deadline);
     let sign_of_life = fixtures.settings.away_limit / SIGNS_PER_LIMIT;
-    let guard = fixtures.guard.clone();
+    let (guard, tenants) = (fixtures.guard.clone(), fixtures.ingest.tenants().clone());
     let road = Road::new(fixtures, outside.log.errands.clone(), Instant::now());
     let mut this = Loop {
         lookups: Lookups::new(outside.lookup.clone(), outside.on_health.clone()),
@@ -141,6 +144,7 @@ pub async fn run(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, RunE
         away_since: None,
         lease_requests,
         leases: Arc::new(RoadLeases(to_road)),
+        tenants,
         log_health: LogHealth::default(),
         retry_pause,
         drain_deadline,
@@ -194,6 +198,7 @@ impl Loop {
             Some(request) = self.lease_requests.recv() => Woken::Lease(request),
             // Calls are started at the next turn.
             () = self.guard.room_changed() => Woken::Time,
+            Ok(()) = self.tenants.changed() => Woken::Tenants,
             Some(record) = self.outside.asides.recv() => Woken::Aside(record),
             happening = self.outside.log.happenings.recv() => Woken::Log(happening),
             () = sleep_until(wake) => Woken::Time,
@@ -211,6 +216,7 @@ impl Loop {
             Woken::Schema((_, false)) => {}
             Woken::Lease(request) => self.road.lease_wanted(request),
             Woken::Aside(record) => self.road.aside(record),
+            Woken::Tenants => self.road.tenants_changed(Instant::now()),
             Woken::Log(Some(Happening::Heard { answer })) => {
                 self.log_health.heard(answer);
                 self.tell_log_health(Instant::now());

@@ -556,7 +556,12 @@ impl World {
         );
         Fixtures {
             settings: self.settings.pipeline.clone(),
-            ingest: Ingest::new(schemas.clone(), self.tenants.clone(), self.settings.schemas.max_payload_bytes, false),
+            ingest: Ingest::new(
+                schemas.clone(),
+                watch::channel(self.tenants.clone()).1,
+                self.settings.schemas.max_payload_bytes,
+                false,
+            ),
             publisher: publisher(&self.settings, schemas, self.settings.schemas.output, name),
             guard: Arc::new(guard),
             clock: self.clock.clone(),

@@ -1,7 +1,8 @@
 //! From bytes to an event that can be trusted, or to the reason why not.
 //!
 //! In this order, and the first that fails names the code: size, decoding, envelope, validation, tenant. Nothing here
-//! remembers anything: the same record under the same settings (and the same registry) reads the same, for ever.
+//! remembers anything: the same record under the same settings (and the same registry and tenants) reads the same, for
+//! ever. Which tenants there are may change while this works.
 //!
 //! An event is an [`Arrival`] as soon as it can be told apart from all others, even if it is rejected; a record in which
 //! no identity can be trusted is [`Ingested::Unreadable`]. What happens to either is not decided here, and no reason or
@@ -11,6 +12,8 @@ mod envelope;
 mod validate;
 
 use std::sync::Arc;
+
+use tokio::sync::watch;
 
 use self::validate::Findings;
 use crate::domain::event::SupportEvent;
@@ -24,7 +27,7 @@ use crate::pipeline::schema_set::{ReadError, SchemaSet, schema_id};
 /// Reads records of the events topic.
 pub struct Ingest {
     schemas: Arc<SchemaSet>,
-    tenants: Arc<TenantBook>,
+    tenants: watch::Receiver<Arc<TenantBook>>,
     max_payload_bytes: usize,
     reject_foreign_keys: bool,
 }
@@ -74,16 +77,23 @@ pub struct Rejection {
 }
 
 impl Ingest {
-    /// A larger value than `max_payload_bytes` is not even decoded. With `reject_foreign_keys` a record whose key is not
+    /// Each record is read under the book of tenants as it stands at that moment. A larger value than
+    /// `max_payload_bytes` is not even decoded. With `reject_foreign_keys` a record whose key is not
     /// `tenant|ticket` is rejected instead of marked.
     #[must_use]
     pub fn new(
         schemas: Arc<SchemaSet>,
-        tenants: Arc<TenantBook>,
+        tenants: watch::Receiver<Arc<TenantBook>>,
         max_payload_bytes: usize,
         reject_foreign_keys: bool,
     ) -> Self {
         Self { schemas, tenants, max_payload_bytes, reject_foreign_keys }
+    }
+
+    /// The book of tenants, and when it is another one.
+    #[must_use]
+    pub fn tenants(&self) -> &watch::Receiver<Arc<TenantBook>> {
+        &self.tenants
     }
 
     /// Reads one record.
@@ -109,7 +119,7 @@ impl Ingest {
 
         let foreign_key = !envelope::key_is_of(record, &event);
         let mismatches = envelope::mismatches(record, &event, self.reject_foreign_keys);
-        let tenant = self.tenants.find(&event.tenant_id).cloned();
+        let tenant = self.tenants.borrow().find(&event.tenant_id).cloned();
         let rejection = if !mismatches.is_empty() {
             let reason = counted("envelope and body disagree", &mismatches);
             Some(reject(ReasonCode::EnvelopeMismatch, reason, mismatches))

@@ -21,7 +21,7 @@ fn tenant(id: &str, enabled: bool) -> Tenant {
 
 fn ingest_with(reject_foreign_keys: bool) -> Ingest {
     let book = TenantBook::new(vec![tenant("acme", true), tenant("closed", false)], None);
-    Ingest::new(Arc::new(schemas()), Arc::new(book), MAX_PAYLOAD_BYTES, reject_foreign_keys)
+    Ingest::new(Arc::new(schemas()), watch::channel(Arc::new(book)).1, MAX_PAYLOAD_BYTES, reject_foreign_keys)
 }
 
 fn record(value: Option<Vec<u8>>) -> Record {
@@ -252,8 +252,8 @@ fn a_tenant_that_is_unknown_or_disabled_is_turned_away() {
 
 #[test]
 fn an_unknown_tenant_may_run_under_a_default_policy() {
-    let book = TenantBook::new(vec![], Some(tenant("default", true)));
-    let ingest = Ingest::new(Arc::new(schemas()), Arc::new(book), MAX_PAYLOAD_BYTES, false);
+    let book = TenantBook::new(Vec::<Tenant>::new(), Some(tenant("default", true)));
+    let ingest = Ingest::new(Arc::new(schemas()), watch::channel(Arc::new(book)).1, MAX_PAYLOAD_BYTES, false);
     let Ingested::Event(arrival) = ingest.read(&record_of(&full_event())) else { panic!("unreadable") };
     assert_eq!(arrival.rejection, None);
     assert_eq!(arrival.tenant.map(|tenant| tenant.id.clone()), Some("default".to_owned()));

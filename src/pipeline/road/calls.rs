@@ -14,7 +14,6 @@ use super::{Purpose, Road};
 use crate::domain::answer::Answer;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
-use crate::domain::tenant::Limits;
 use crate::pipeline::admit::Next;
 use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::lane::TicketKey;
@@ -45,10 +44,9 @@ impl Road {
         }
         let Some(event) = self.items.get(&id).and_then(|item| item.event()) else { return true };
         let Some(tenant) = &event.tenant else { return true };
-        let remote = self.fixtures.guard.first_is_remote();
-        let limits = if remote { tenant.limits } else { Limits { weight: tenant.limits.weight, ..Limits::default() } };
         let tokens = self.fixtures.guard.estimated_tokens(&event.event);
         let tenant_id = event.claim.tenant_id.clone();
+        let limits = self.limits_now(&tenant_id, tenant);
         if let Some(turn) = self.too_long(id, limits, tokens, now) {
             let head = self.lanes.head(ticket).unwrap_or(id);
             self.put_off(ticket, head, turn, limits, now);

@@ -29,6 +29,7 @@ mod hold;
 pub mod item;
 mod lease;
 mod ownership;
+mod policies;
 mod publish;
 mod standing;
 mod steering;

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Fixtures, Road};
@@ -42,7 +43,7 @@ pub(crate) fn fixtures(sets: &[&str], model: Arc<Scripted>) -> (Fixtures, Arc<Sc
     let prompts = Arc::new(Prompts::load(None, 4_000).expect("the shipped prompts"));
     let clock = Arc::new(SystemClock);
     let guard = Guard::new(vec![model], &settings.triage, prompts, clock.clone(), 1, Arc::new(|_| {}));
-    let tenants = Arc::new(TenantBook::new(vec![tenant()], None));
+    let tenants = watch::channel(Arc::new(TenantBook::new(vec![tenant()], None))).1;
     let fixtures = Fixtures {
         ingest: Ingest::new(schemas.clone(), tenants, settings.schemas.max_payload_bytes, false),
         publisher: Publisher::new(

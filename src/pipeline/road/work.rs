@@ -108,7 +108,8 @@ impl Road {
         let Some(event) = item.event() else { return };
         let Some(tenant) = &event.tenant else { return };
         let owned_by_a_person = event.event.ticket.human_owned || self.became_owned(ticket);
-        let verdict = self.decided(item, event, tenant, answer, owned_by_a_person);
+        let tenant = self.asked_under(tenant, &answer.versions.policy);
+        let verdict = self.decided(item, event, &tenant, answer, owned_by_a_person);
         self.replan(id, Plan::Save(Arc::new(verdict)));
         if let Some(unit) = self.lanes.unit(ticket)
             && self.save_or_release(ticket, &unit, now)
