@@ -188,7 +188,7 @@ fn label(state: breaker::BreakerState) -> BreakerState {
     match state {
         breaker::BreakerState::Closed => BreakerState::Closed,
         breaker::BreakerState::HalfOpen => BreakerState::HalfOpen,
-        breaker::BreakerState::Open => BreakerState::Open,
+        breaker::BreakerState::Open | breaker::BreakerState::Forced => BreakerState::Open,
         breaker::BreakerState::Stopped(_) => BreakerState::Stopped,
     }
 }

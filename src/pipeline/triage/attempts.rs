@@ -159,6 +159,7 @@ impl<'a> Attempts<'a> {
                     held |= state != BreakerState::Closed;
                     match state {
                         BreakerState::Stopped(code) => return Err(stopped(code)),
+                        BreakerState::Forced => return Err(stopped(ReasonCode::BreakerOpen)),
                         BreakerState::Open | BreakerState::HalfOpen if !self.may_hold => {
                             return Err(self.last_or(breaker_open));
                         }
@@ -323,7 +324,11 @@ fn breaker_open() -> Failure {
 }
 
 fn stopped(code: ReasonCode) -> Failure {
-    Failure { code, detail: "the model is stopped until it is reset".to_owned() }
+    let detail = match code {
+        ReasonCode::BreakerOpen => "an operator wants the model not to be asked",
+        _ => "the model is stopped until it is reset",
+    };
+    Failure { code, detail: detail.to_owned() }
 }
 
 fn left_alone() -> Failure {

@@ -7,26 +7,26 @@
 //!     |                               +---------- a probe failed or vanished -+            |
 //!     +------------------------------------------ N probes succeeded ----------------------+
 //!   any of them -- credentials refused, quota used up --> stopped, until somebody resets it
+//!   any of them -- an operator's order --> forced, until its time has passed (then half open) or somebody resets it
 //! ```
 //!
-//! The streak and the combination of policies are failsafe's; its state machine is not used, because half open it lets
-//! everybody through, it takes the late success of a call begun before the trip for a recovery, and it moves on a clock
-//! of its own. Its success rate is a moving average that is silent for the first window, so the share is counted here.
+//! When it trips is failsafe's and `trip.rs`'s. Failsafe's state machine is not used, because half open it lets everybody
+//! through, it takes the late success of a call begun before the trip for a recovery, and it moves on a clock of its own.
 //!
 //! Invariants: a permit is settled exactly once (a dropped one counts as a failure, so that a cancelled probe cannot
 //! wedge the breaker), and a result counts only in the generation its permit was given in.
 
-use std::collections::VecDeque;
+mod trip;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use failsafe::FailurePolicy;
-use failsafe::backoff::{Constant, constant};
-use failsafe::failure_policy::{ConsecutiveFailures, OrElse, consecutive_failures};
+use failsafe::FailurePolicy as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::trip::{Trip, policy};
 use crate::domain::reason_code::ReasonCode;
 use crate::settings::triage::Breaker as Settings;
 
@@ -57,6 +57,8 @@ pub enum BreakerState {
     HalfOpen,
     /// No calls until somebody resets it.
     Stopped(ReasonCode),
+    /// No calls because an operator wants it so.
+    Forced,
 }
 
 impl fmt::Display for BreakerState {
@@ -66,6 +68,7 @@ impl fmt::Display for BreakerState {
             Self::Open => f.write_str("open"),
             Self::HalfOpen => f.write_str("half_open"),
             Self::Stopped(code) => write!(f, "stopped ({code})"),
+            Self::Forced => f.write_str("forced open"),
         }
     }
 }
@@ -85,6 +88,21 @@ pub enum Why {
     Refused,
     /// An operator's word.
     Reset,
+    /// An operator's word, too.
+    Ordered,
+}
+
+/// How a breaker is, for operators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    /// As of now.
+    pub state: BreakerState,
+    /// For how long.
+    pub lasts: Duration,
+    /// What made it so; none: it was never otherwise.
+    pub why: Option<Why>,
+    /// Failures in a row, up to now.
+    pub failures: u32,
 }
 
 impl fmt::Display for Why {
@@ -96,6 +114,7 @@ impl fmt::Display for Why {
             Self::ProbesSucceeded => "the probes succeeded",
             Self::Refused => "credentials or quota refused",
             Self::Reset => "reset by an operator",
+            Self::Ordered => "ordered by an operator",
         })
     }
 }
@@ -140,7 +159,14 @@ impl Breaker {
             model: model.to_owned(),
             settings,
             listener,
-            inner: Mutex::new(Inner { state: State::Closed, generation: 0, policy: policy(&settings) }),
+            inner: Mutex::new(Inner {
+                state: State::Closed,
+                generation: 0,
+                policy: policy(&settings),
+                since: Instant::now(),
+                why: None,
+                failures: 0,
+            }),
             changed: watch::Sender::new(()),
         }))
     }
@@ -159,6 +185,8 @@ impl Breaker {
             State::HalfOpen { .. } => Err(Admit::Probing),
             State::Open { until } => Err(Admit::OpenUntil(*until)),
             State::Stopped(code) => Err(Admit::Stopped(*code)),
+            // Nobody holds: whoever orders this wants the chain to go on.
+            State::Forced { .. } => Err(Admit::Stopped(ReasonCode::BreakerOpen)),
         };
         let generation = inner.generation;
         drop(inner);
@@ -179,9 +207,23 @@ impl Breaker {
     #[must_use]
     pub fn state(&self, now: Instant) -> BreakerState {
         match &self.0.lock().state {
-            State::Open { until } if *until <= now => BreakerState::HalfOpen,
+            State::Open { until } | State::Forced { until: Some(until) } if *until <= now => BreakerState::HalfOpen,
             state => state.seen(),
         }
+    }
+
+    /// How it is as of now.
+    #[must_use]
+    pub fn report(&self, now: Instant) -> Report {
+        let state = self.state(now);
+        let inner = self.0.lock();
+        Report { state, lasts: now.saturating_duration_since(inner.since), why: inner.why, failures: inner.failures }
+    }
+
+    /// Let nobody through until this moment, or until it is reset.
+    pub fn force_open(&self, until: Option<Instant>) {
+        let change = self.0.shift(&mut self.0.lock(), State::Forced { until }, Why::Ordered);
+        self.0.tell(change);
     }
 
     /// Close it, whatever it was.
@@ -189,6 +231,7 @@ impl Breaker {
         let change = {
             let mut inner = self.0.lock();
             inner.policy.revived();
+            inner.failures = 0;
             self.0.shift(&mut inner, State::Closed, Why::Reset)
         };
         self.0.tell(change);
@@ -237,7 +280,12 @@ struct Inner {
     state: State,
     /// Counts changes of state: a permit of an earlier generation has nothing to say any more.
     generation: u64,
-    policy: OrElse<ConsecutiveFailures<Constant>, FailureShare>,
+    policy: Trip,
+    /// Of the state, as it is seen.
+    since: Instant,
+    why: Option<Why>,
+    /// In a row.
+    failures: u32,
 }
 
 enum State {
@@ -245,6 +293,7 @@ enum State {
     Open { until: Instant },
     HalfOpen { out: u32, succeeded: u32 },
     Stopped(ReasonCode),
+    Forced { until: Option<Instant> },
 }
 
 impl State {
@@ -254,6 +303,7 @@ impl State {
             Self::Open { .. } => BreakerState::Open,
             Self::HalfOpen { .. } => BreakerState::HalfOpen,
             Self::Stopped(code) => BreakerState::Stopped(*code),
+            Self::Forced { .. } => BreakerState::Forced,
         }
     }
 }
@@ -268,6 +318,11 @@ impl Shared {
         let mut inner = self.lock();
         if inner.generation != generation {
             return;
+        }
+        match outcome {
+            Outcome::Success => inner.failures = 0,
+            Outcome::Failure | Outcome::Refused(_) => inner.failures = inner.failures.saturating_add(1),
+            Outcome::Neither | Outcome::CutShort => {}
         }
         let open = State::Open { until: now + self.settings.open_for };
         let change = match (outcome, &mut inner.state) {
@@ -298,7 +353,8 @@ impl Shared {
                 None => None,
             },
             // Permits are given closed or half open, and a change of state is a change of generation.
-            (Outcome::Neither | Outcome::CutShort, State::Closed) | (_, State::Open { .. } | State::Stopped(_)) => None,
+            (Outcome::Neither | Outcome::CutShort, State::Closed)
+            | (_, State::Open { .. } | State::Stopped(_) | State::Forced { .. }) => None,
         };
         drop(inner);
         self.tell(change);
@@ -309,7 +365,7 @@ impl Shared {
 
     fn let_time_pass(&self, inner: &mut Inner, now: Instant) -> Option<BreakerChange> {
         match inner.state {
-            State::Open { until } if until <= now => {
+            State::Open { until } | State::Forced { until: Some(until) } if until <= now => {
                 self.shift(inner, State::HalfOpen { out: 0, succeeded: 0 }, Why::TimePassed)
             }
             _ => None,
@@ -320,7 +376,10 @@ impl Shared {
         let (from, seen) = (inner.state.seen(), to.seen());
         inner.state = to;
         inner.generation += 1;
-        (from != seen).then(|| BreakerChange { model: self.model.clone(), from, to: seen, why })
+        (from != seen).then(|| {
+            (inner.since, inner.why) = (Instant::now(), Some(why));
+            BreakerChange { model: self.model.clone(), from, to: seen, why }
+        })
     }
 
     fn tell(&self, change: Option<BreakerChange>) {
@@ -328,73 +387,6 @@ impl Shared {
             (self.listener)(change);
             self.changed.send_replace(());
         }
-    }
-}
-
-fn policy(settings: &Settings) -> OrElse<ConsecutiveFailures<Constant>, FailureShare> {
-    consecutive_failures(settings.consecutive_failures, constant(settings.open_for)).or_else(FailureShare {
-        percent: settings.failure_percent,
-        min_calls: settings.min_calls,
-        slice: settings.window.max(Duration::from_millis(SLICES.into())) / SLICES,
-        open_for: settings.open_for,
-        began: Instant::now(),
-        slices: VecDeque::new(),
-    })
-}
-
-/// How finely the window is cut: memory is constant, and a call counts for up to a tenth of the window less.
-const SLICES: u32 = 10;
-
-/// At least `percent` failures among at least `min_calls` calls of the window.
-struct FailureShare {
-    percent: u32,
-    min_calls: u32,
-    slice: Duration,
-    open_for: Duration,
-    began: Instant,
-    slices: VecDeque<Slice>,
-}
-
-struct Slice {
-    number: u128,
-    calls: u32,
-    failures: u32,
-}
-
-impl FailureShare {
-    fn count(&mut self, failures: u32) {
-        let number = self.began.elapsed().as_nanos() / self.slice.as_nanos();
-        while self.slices.front().is_some_and(|slice| slice.number + u128::from(SLICES) <= number) {
-            self.slices.pop_front();
-        }
-        match self.slices.back_mut() {
-            Some(slice) if slice.number == number => {
-                slice.calls += 1;
-                slice.failures += failures;
-            }
-            _ => self.slices.push_back(Slice { number, calls: 1, failures }),
-        }
-    }
-
-    fn is_too_high(&self) -> bool {
-        let sum = |of: fn(&Slice) -> u32| self.slices.iter().map(|slice| u64::from(of(slice))).sum::<u64>();
-        let (calls, failures) = (sum(|slice| slice.calls), sum(|slice| slice.failures));
-        calls >= u64::from(self.min_calls) && failures * 100 >= calls * u64::from(self.percent)
-    }
-}
-
-impl FailurePolicy for FailureShare {
-    fn record_success(&mut self) {
-        self.count(0);
-    }
-
-    fn mark_dead_on_failure(&mut self) -> Option<Duration> {
-        self.count(1);
-        self.is_too_high().then_some(self.open_for)
-    }
-
-    fn revived(&mut self) {
-        self.slices.clear();
     }
 }
 

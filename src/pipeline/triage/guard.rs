@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 
 use super::answer;
 use super::attempts::{Attempts, COMPLETION_TOKENS, End, Failure, Guarded};
-use super::breaker::{Breaker, BreakerState, Listener};
+use super::breaker::{Breaker, BreakerState, Listener, Report};
 use super::call_errors::meaning;
 pub use super::job::{Job, LeaseReply, Leases, Reserved, Triaged};
 use super::known::{Known, KnownTenants};
@@ -241,6 +242,19 @@ impl Guard {
     pub fn breakers(&self) -> Vec<(String, BreakerState)> {
         let now = Instant::now();
         self.guarded().map(|(name, breaker)| (name.to_owned(), breaker.state(now))).collect()
+    }
+
+    /// How every breaker is, by model.
+    #[must_use]
+    pub fn breaker_reports(&self) -> Vec<(String, Report)> {
+        let now = Instant::now();
+        self.guarded().map(|(name, breaker)| (name.to_owned(), breaker.report(now))).collect()
+    }
+
+    /// Do not ask this model, for so long or until it is reset; false: it has no breaker.
+    pub fn open_breaker(&self, model: &str, lasts: Option<Duration>) -> bool {
+        let until = lasts.map(|lasts| Instant::now() + lasts);
+        self.guarded().filter(|(name, _)| *name == model).map(|(_, breaker)| breaker.force_open(until)).count() > 0
     }
 
     /// Close the breaker of this model; false: there is none.

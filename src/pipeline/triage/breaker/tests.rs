@@ -158,3 +158,59 @@ async fn refused_credentials_stop_it_until_somebody_resets_it() {
     permit(&breaker).settle(Outcome::Success);
     assert_eq!(changes.lock().expect("not poisoned").len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_order_opens_it_until_its_time_has_passed_and_then_it_has_to_prove_itself() {
+    let (breaker, changes) = breaker(1);
+    let running = permit(&breaker);
+    breaker.force_open(Some(Instant::now() + OPEN_FOR));
+    assert!(matches!(breaker.admit(Instant::now(), true), Admit::Stopped(ReasonCode::BreakerOpen)));
+    // Begun before the order: it proves nothing.
+    running.settle(Outcome::Success);
+    assert_eq!(breaker.state(Instant::now()), BreakerState::Forced);
+    advance(OPEN_FOR).await;
+    permit(&breaker).settle(Outcome::Success);
+    assert_eq!(breaker.state(Instant::now()), BreakerState::Closed);
+    let told: Vec<_> = changes.lock().expect("no panic").iter().map(|change| (change.to, change.why)).collect();
+    assert_eq!(
+        told,
+        [
+            (BreakerState::Forced, Why::Ordered),
+            (BreakerState::HalfOpen, Why::TimePassed),
+            (BreakerState::Closed, Why::ProbesSucceeded),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_without_an_end_stands_until_a_reset_and_a_second_one_is_no_change() {
+    let (breaker, changes) = breaker(1);
+    breaker.force_open(None);
+    advance(OPEN_FOR * 1_000).await;
+    breaker.force_open(None);
+    assert_eq!(breaker.state(Instant::now()), BreakerState::Forced);
+    breaker.reset();
+    permit(&breaker).settle(Outcome::Success);
+    assert_eq!(changes.lock().expect("no panic").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_says_since_when_it_is_so_why_and_after_how_many_failures() {
+    let (breaker, _) = breaker(1);
+    let report = |breaker: &Breaker| breaker.report(Instant::now());
+    assert_eq!((report(&breaker).state, report(&breaker).why), (BreakerState::Closed, None));
+    advance(OPEN_FOR).await;
+    permit(&breaker).settle(Outcome::Failure);
+    let Report { lasts, failures, .. } = report(&breaker);
+    assert_eq!((lasts, failures), (OPEN_FOR, 1));
+    permit(&breaker).settle(Outcome::Success);
+    assert_eq!(report(&breaker).failures, 0);
+    trip(&breaker);
+    advance(Duration::from_secs(1)).await;
+    let expected =
+        Report { state: BreakerState::Open, lasts: Duration::from_secs(1), why: Some(Why::Failures), failures: 5 };
+    assert_eq!(report(&breaker), expected);
+    breaker.reset();
+    let expected = Report { state: BreakerState::Closed, lasts: Duration::ZERO, why: Some(Why::Reset), failures: 0 };
+    assert_eq!(report(&breaker), expected);
+}
