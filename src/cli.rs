@@ -1,8 +1,11 @@
 //! Commands and flags; one doc line each.
 
+mod operating;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use operating::{BreakerArgs, BreakerCommand, ByArgs, TenantsArgs, TenantsCommand, TrailArgs};
 
 /// Event-driven triage of support tickets: each event decided exactly once.
 #[derive(Debug, Parser)]
@@ -67,6 +70,12 @@ pub enum Command {
     Ledger(LedgerArgs),
     /// List, check and register our schemas in the schema registry; show or set which changes it accepts.
     Schemas(SchemasArgs),
+    /// List, check, set and remove tenants' policies; processors that run take them within seconds.
+    Tenants(TenantsArgs),
+    /// See the breakers of every instance; order a model's breaker open or closed.
+    Breaker(BreakerArgs),
+    /// What operators changed: who, when, why.
+    Trail(TrailArgs),
     /// Create or update the ledger's tables.
     Migrate,
     /// An OpenAI-compatible provider for tests and demonstrations.

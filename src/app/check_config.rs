@@ -25,6 +25,9 @@ pub fn run(args: &SettingsArgs, check: CheckConfigArgs) -> anyhow::Result<ExitCo
     }
     // Tenants, schemas and prompts are settings too: what they say is checked with the rest.
     let parts = Parts::new(loaded.settings)?;
+    if check.output == Output::Table && parts.settings.ledger.enabled {
+        println!("# tenants: what `gatekeeper tenants set` put into the ledger's database wins over tenants.directory");
+    }
     parts.guard(std::sync::Arc::new(|_| {}))?;
     Ok(ExitCode::SUCCESS)
 }

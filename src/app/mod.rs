@@ -2,9 +2,11 @@
 
 mod audit;
 mod bench;
+mod breaker;
 mod check_config;
 mod demo;
 mod explain;
+mod follow;
 mod ledger;
 mod log_memory;
 mod migrate;
@@ -14,7 +16,9 @@ mod schemas;
 mod serve;
 mod shutdown;
 pub mod simulator;
+mod tenants;
 mod topics;
+mod trail;
 mod train;
 mod watch;
 mod wiring;
@@ -71,6 +75,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Topics(args) => topics::run(settings, args).await,
         Command::Ledger(args) => ledger::run(settings, args).await,
         Command::Schemas(args) => schemas::run(settings, args).await,
+        Command::Tenants(args) => tenants::run(settings, args).await,
+        Command::Breaker(args) => breaker::run(settings, args).await,
+        Command::Trail(args) => trail::run(settings, args).await,
         Command::Migrate => migrate::run(settings).await,
         Command::SimulateProvider(args) => simulator::run(args).await,
     }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::adapters::kafka::CannotOpen;
 use crate::adapters::postgres::OpenError;
 use crate::http::{Health, State};
+use crate::pipeline::dedupe::ledger::LedgerError;
 use crate::pipeline::run_loop::Stop;
 use crate::telemetry::happenings::{DependencyAwaited, DependencyThere};
 
@@ -94,6 +95,7 @@ impl Opening {
 fn waiting_helps(error: &anyhow::Error) -> bool {
     error.downcast_ref::<CannotOpen>().is_some_and(CannotOpen::is_retryable)
         || error.downcast_ref::<OpenError>().is_some_and(OpenError::is_retryable)
+        || error.downcast_ref::<LedgerError>().is_some_and(LedgerError::is_retryable)
 }
 
 async fn asked_to_stop(stop: &mut watch::Receiver<Stop>) {

@@ -8,10 +8,11 @@ use anyhow::Context as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::follow::Follower;
 use super::log_memory::LogMemory;
 use super::opening::{Opening, Patience};
 use super::shutdown;
-use super::wiring::{self, Parts};
+use super::wiring::{self, LedgerAndChanges, Parts};
 use crate::cli::{ServeArgs, SettingsArgs};
 use crate::domain::clock::Clock;
 use crate::domain::ops_event::{OpsEvent, OpsKind};
@@ -58,7 +59,9 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
 async fn work(parts: &Parts, serve: ServeArgs, health: &Health, stop: watch::Receiver<Stop>) -> anyhow::Result<()> {
     let incarnation = u64::try_from(parts.clock.now().0).unwrap_or_default();
     let (to_road, asides) = mpsc::unbounded_channel();
-    let guard = parts.guard(ops_events(parts, to_road))?;
+    let guard = parts.guard(breaker_changes(parts, ops_events(parts, to_road.clone())))?;
+    let fixtures = parts.fixtures(guard, incarnation);
+    let following = Follower::new(parts, fixtures.guard.clone(), ops_events(parts, to_road))?;
     // Before the log: a partition that is ours and not read stands still.
     let mut told = stop.clone();
     tokio::select! {
@@ -66,7 +69,9 @@ async fn work(parts: &Parts, serve: ServeArgs, health: &Health, stop: watch::Rec
         _ = told.changed() => return Ok(()),
     }
     let mut opening = Opening { health: health.clone(), stop: stop.clone() };
-    let Some((log, ledger)) = open(parts, incarnation, &mut opening).await? else { return Ok(()) };
+    let Some((log, (ledger, changes))) = open(parts, incarnation, &mut opening).await? else { return Ok(()) };
+    let Some(following) = following.caught_up(changes, &mut opening).await? else { return Ok(()) };
+    let followed = tokio::spawn(following.follow());
     let retention = tokio::spawn(retention(ledger.clone(), parts.settings.ledger.clone(), parts.clock.clone()));
 
     let outside = Outside {
@@ -79,8 +84,9 @@ async fn work(parts: &Parts, serve: ServeArgs, health: &Health, stop: watch::Rec
         until_idle: serve.until_idle,
         on_health: told_to(parts, health),
     };
-    let ended = run_loop::run(parts.fixtures(guard, incarnation), outside).await;
+    let ended = run_loop::run(fixtures, outside).await;
     retention.abort();
+    followed.abort();
     ended.context("the processor cannot go on")?;
     Ok(())
 }
@@ -95,7 +101,7 @@ async fn open(
     parts: &Parts,
     incarnation: u64,
     opening: &mut Opening,
-) -> anyhow::Result<Option<(LogPort, Arc<dyn Ledger>)>> {
+) -> anyhow::Result<Option<(LogPort, LedgerAndChanges)>> {
     let of_ledger = Patience { lasts: parts.settings.ledger.start_patience, setting: "ledger.start_patience" };
     let of_log = Patience { lasts: parts.settings.log.kafka.start_patience, setting: "log.kafka.start_patience" };
     if parts.settings.ledger.enabled {
@@ -104,13 +110,13 @@ async fn open(
     let memory = parts.settings.ledger.enabled.then(|| Arc::new(LogMemory::new()));
     let Some(log) = opening.of("log", of_log, || parts.log(memory.clone())).await? else { return Ok(None) };
     let Some(memory) = memory else {
-        return Ok(Some((log, parts.ledger(incarnation, true).await?)));
+        return Ok(Some((log, parts.ledger_and_changes(incarnation, true).await?)));
     };
-    let ledger = opening.of(DATABASE, of_ledger, || parts.ledger(incarnation, true)).await?;
-    let Some(ledger) = ledger else { return Ok(None) };
+    let opened = opening.of(DATABASE, of_ledger, || parts.ledger_and_changes(incarnation, true)).await?;
+    let Some((ledger, changes)) = opened else { return Ok(None) };
     parts.bind(&*ledger).await?;
     memory.ask(ledger.clone());
-    Ok(Some((log, ledger)))
+    Ok(Some((log, (ledger, changes))))
 }
 
 /// What dependencies say of themselves, as health.
@@ -193,10 +199,19 @@ fn label(state: breaker::BreakerState) -> BreakerState {
     }
 }
 
+/// What operators are told goes out with the next burst.
+fn ops_events(parts: &Parts, to_road: mpsc::UnboundedSender<OutRecord>) -> Arc<dyn Fn(OpsEvent) + Send + Sync> {
+    let publisher: Publisher = parts.publisher();
+    // A road that is gone needs no news.
+    Arc::new(move |event| drop(to_road.send(publisher.ops_event(&event, 0))))
+}
+
 /// Changes of a breaker become records for operators.
-fn ops_events(parts: &Parts, to_road: mpsc::UnboundedSender<OutRecord>) -> Arc<dyn Fn(BreakerChange) + Send + Sync> {
-    let (publisher, clock): (Publisher, Arc<dyn Clock>) = (parts.publisher(), parts.clock.clone());
-    let processor = parts.settings.instance_name().to_owned();
+fn breaker_changes(
+    parts: &Parts,
+    to_operators: Arc<dyn Fn(OpsEvent) + Send + Sync>,
+) -> Arc<dyn Fn(BreakerChange) + Send + Sync> {
+    let (clock, processor) = (parts.clock.clone(), parts.settings.instance_name().to_owned());
     Arc::new(move |change| {
         let event = OpsEvent {
             ops_event_id: uuid::Uuid::new_v4().to_string(),
@@ -216,8 +231,7 @@ fn ops_events(parts: &Parts, to_road: mpsc::UnboundedSender<OutRecord>) -> Arc<d
             reason: &change.why.to_string(),
         }
         .record();
-        // A road that is gone needs no news.
-        to_road.send(publisher.ops_event(&event, 0)).ok();
+        to_operators(event);
     })
 }
 
@@ -258,7 +272,7 @@ mod tests {
         let (to_road, mut asides) = mpsc::unbounded_channel();
         let (recorder, metrics) = recorder::local();
         metrics::with_local_recorder(&recorder, || {
-            let breaker = Breaker::new("gpt", settings, ops_events(&parts, to_road));
+            let breaker = Breaker::new("gpt", settings, breaker_changes(&parts, ops_events(&parts, to_road)));
             let settle = |at, outcome| match breaker.admit(at, true) {
                 Admit::Go(permit) => permit.settle(outcome),
                 other => panic!("wanted a permit, got {other:?}"),

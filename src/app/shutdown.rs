@@ -1,5 +1,5 @@
 //! SIGTERM and SIGINT: the first drains, the second ends at once. Neither loses anything: what is not committed is read
-//! again.
+//! again. SIGHUP ends nothing.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -25,6 +25,11 @@ pub fn listen() -> std::io::Result<watch::Receiver<Stop>> {
         tell.closed().await;
     });
     Ok(told)
+}
+
+/// SIGHUP: files may have changed. Listened for from now on; without that it would end the process.
+pub fn hangups() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
 }
 
 async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> bool {

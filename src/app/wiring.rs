@@ -17,6 +17,7 @@ use crate::cli::SettingsArgs;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::position::TopicRole;
 use crate::domain::tenant::TenantBook;
+use crate::operations::following::Changes;
 use crate::operations::log_browser::LogBrowser;
 use crate::operations::positions::GroupPositions;
 use crate::operations::schemas::{LearningBrowser, SettleError, settle};
@@ -40,6 +41,9 @@ use crate::settings::models;
 use crate::settings::schemas::Encoding;
 use crate::settings::topics::Topics;
 use crate::settings::{Settings, tenants};
+
+/// What remembers, and what operators changed if there is a database for it.
+pub type LedgerAndChanges = (Arc<dyn Ledger>, Option<Arc<dyn Changes>>);
 
 /// `ce_source` of everything we write.
 pub const OUR_SOURCE: &str = "/gatekeeper";
@@ -238,22 +242,32 @@ impl Parts {
 
     /// What remembers. `predecessor_is_dead`: the log's lock has proved that no other process runs under our name.
     pub async fn ledger(&self, incarnation: u64, predecessor_is_dead: bool) -> anyhow::Result<Arc<dyn Ledger>> {
+        Ok(self.ledger_and_changes(incarnation, predecessor_is_dead).await?.0)
+    }
+
+    /// The same, and what operators changed, which stands in the same database.
+    pub async fn ledger_and_changes(
+        &self,
+        incarnation: u64,
+        predecessor_is_dead: bool,
+    ) -> anyhow::Result<LedgerAndChanges> {
         if !self.settings.ledger.enabled {
             tracing::warn!(
                 "ledger.enabled = false: no dedupe and no saved answers; a crash pays again, a resend is decided again"
             );
-            return Ok(Arc::new(NoLedger::new(self.clock.clone())));
+            return Ok((Arc::new(NoLedger::new(self.clock.clone())), None));
         }
         let (settings, instance) = (&self.settings.ledger, self.settings.instance_name());
-        let ledger: Arc<dyn Ledger> = if matches!(place(&settings.url), Ok(Place::Server(_))) {
+        if matches!(place(&settings.url), Ok(Place::Server(_))) {
             let ledger = PostgresLedger::open(settings, instance, incarnation, predecessor_is_dead).await;
-            Arc::new(ledger.context("the ledger cannot be opened")?)
+            let ledger = Arc::new(ledger.context("the ledger cannot be opened")?);
+            Ok((ledger.clone(), Some(ledger)))
         } else {
             let clock = self.clock.clone();
             let ledger = SqliteLedger::open(settings, instance, incarnation, predecessor_is_dead, clock).await;
-            Arc::new(ledger.context("the ledger cannot be opened")?)
-        };
-        Ok(ledger)
+            let ledger = Arc::new(ledger.context("the ledger cannot be opened")?);
+            Ok((ledger.clone(), Some(ledger)))
+        }
     }
 }
 
@@ -274,6 +288,14 @@ impl Parts {
     /// The ledger for commands that only look: it takes no lease over from anybody.
     pub async fn ledger_to_read(&self) -> anyhow::Result<Arc<dyn Ledger>> {
         self.ledger(0, false).await
+    }
+
+    /// What operators changed, for commands; none without a ledger.
+    pub async fn changes(&self) -> anyhow::Result<Option<Arc<dyn Changes>>> {
+        if !self.settings.ledger.enabled {
+            return Ok(None);
+        }
+        Ok(self.ledger_and_changes(0, false).await?.1)
     }
 }
 

@@ -1,11 +1,15 @@
 //! WHAT AN OPERATOR MAY DO: one module an operation; command line, API and console all call these.
 
 pub mod audit;
+pub mod breakers;
 pub mod explain;
+pub mod following;
 pub mod log_browser;
 pub mod positions;
 pub mod publish;
 pub mod rebuild;
 pub mod schemas;
+pub mod tenants;
+pub mod trail;
 pub mod train;
 pub mod watch;

@@ -128,6 +128,7 @@ fn durations(settings: &Settings) -> Vec<(&'static str, Duration, Duration, Dura
         ("pipeline.away_limit", pipeline.away_limit, 10 * MILLISECOND, 60 * SECOND),
         ("pipeline.away_hold", pipeline.away_hold, MILLISECOND, 60 * SECOND),
         ("pipeline.drain_deadline", pipeline.drain_deadline, Duration::ZERO, HOUR),
+        ("tenants.poll_interval", settings.tenants.poll_interval, 100 * MILLISECOND, HOUR / 60),
         ("triage.retry.base", retry.base, MILLISECOND, HOUR),
         ("triage.retry.cap", retry.cap, MILLISECOND, HOUR),
         ("triage.retry.max_retry_after", retry.max_retry_after, Duration::ZERO, HOUR),

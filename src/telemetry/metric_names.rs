@@ -87,6 +87,11 @@ metric_names! {
     Gauge BREAKER_STATE = "gatekeeper_breaker_state", Count, "0 closed, 1 half open, 2 open, 3 stopped until somebody mends it, by model.";
     Counter BREAKER_CHANGES = "gatekeeper_breaker_changes_total", Count, "Changes of a breaker, by model and the state it changed to.";
 
+    Gauge CHANGES_REVISION = "gatekeeper_changes_revision", Count, "Revision of the newest change by an operator that this instance has taken.";
+    Counter CHANGES_UNREAD = "gatekeeper_changes_unread_total", Count, "Times what operators changed could not be read; what was known went on.";
+    Counter TENANT_CHANGES = "gatekeeper_tenant_changes_total", Count, "Tenants that had another policy from then on.";
+    Counter TENANTS_REFUSED = "gatekeeper_tenants_refused_total", Count, "Times policies with mistakes were not taken, by where they came from: database, files.";
+
     Counter READING_PAUSES = "gatekeeper_reading_pauses_total", Count, "Times reading was paused, by reason.";
     Gauge PARTITIONS_PAUSED = "gatekeeper_partitions_paused", Count, "Partitions whose reading is paused, by reason.";
     Gauge PARTITIONS_OWNED = "gatekeeper_partitions_owned", Count, "Partitions this instance owns.";

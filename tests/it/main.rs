@@ -9,6 +9,7 @@ mod postgres;
 mod registry;
 mod secured_kafka;
 mod story;
+mod trail_contract;
 
 #[cfg(feature = "failpoints")]
 mod kills;

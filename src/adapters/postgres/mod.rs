@@ -11,6 +11,7 @@
 //! What a connection may be used for is decided in `connect` (durable, writable), who uses it in `pool` (deadline, marks,
 //! suspected leaks). A connection on which anything went wrong is closed: then the server rolls back what was open.
 
+mod board;
 mod connect;
 mod counts;
 mod desk;
@@ -25,6 +26,7 @@ mod session;
 mod sets;
 mod statements;
 mod step;
+mod trail;
 
 pub use ledger::PostgresLedger;
 pub use open::OpenError;

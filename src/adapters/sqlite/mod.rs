@@ -8,6 +8,7 @@
 //!                                                                  else --rows--> read back, outcomes are read off
 //! ```
 
+mod board;
 mod counts;
 mod error;
 mod ledger;
@@ -17,6 +18,7 @@ mod questions;
 mod rows;
 mod statements;
 mod step;
+mod trail;
 
 pub use ledger::SqliteLedger;
 pub use open::OpenError;

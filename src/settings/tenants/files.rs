@@ -5,19 +5,15 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
-use super::super::problem::line_of;
-use super::{Tenants, UnknownTenant, rules};
+use super::{Tenants, UnknownTenant, document};
 use crate::domain::tenant::{Tenant, TenantBook};
 
 /// The id of the policy for tenants without a file, and the stem of the file that may hold it.
 const DEFAULT_ID: &str = "default";
-
-/// A longer file is not a policy but a mistake; thousands of categories fit.
-const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Why there are no tenants. The operator's to mend, as [`super::super::problem::SettingsError`] is.
 #[derive(Debug, thiserror::Error)]
@@ -68,12 +64,11 @@ fn list(problems: &[TenantProblem]) -> String {
     problems.iter().map(|problem| format!("\n  {problem}")).collect()
 }
 
-/// Read all tenants. With `tenants.unknown = "default"`, those without a file run under the policy of `default.toml` in
-/// the folder, or under the built-in one.
+/// All tenants that have a file.
 ///
 /// # Errors
 /// When the folder cannot be read or any file is wrong.
-pub fn load_book(tenants: &Tenants) -> Result<TenantBook, TenantsError> {
+pub fn load_files(tenants: &Tenants) -> Result<Vec<Tenant>, TenantsError> {
     let mut known = Vec::new();
     let mut problems = Vec::new();
     for file in files(tenants.directory.as_deref())? {
@@ -82,17 +77,30 @@ pub fn load_book(tenants: &Tenants) -> Result<TenantBook, TenantsError> {
             Err(found) => problems.extend(found),
         }
     }
-    if !problems.is_empty() {
-        return Err(TenantsError::Invalid(problems));
-    }
-    let for_unknown = match tenants.unknown {
+    if problems.is_empty() { Ok(known) } else { Err(TenantsError::Invalid(problems)) }
+}
+
+/// The tenants in files, and what becomes of others.
+///
+/// # Errors
+/// When the folder cannot be read or any file is wrong.
+pub fn load_book(tenants: &Tenants) -> Result<TenantBook, TenantsError> {
+    let known = load_files(tenants)?.into_iter().map(Arc::new).collect();
+    Ok(book(tenants.unknown, known))
+}
+
+/// A book of these. Under `default` those without a policy of their own run under that of the tenant `default`, or under
+/// the built-in one.
+#[must_use]
+pub fn book(unknown: UnknownTenant, known: Vec<Arc<Tenant>>) -> TenantBook {
+    let for_unknown = match unknown {
         UnknownTenant::Reject => None,
         UnknownTenant::Default => {
-            let own = known.iter().find(|tenant| tenant.id == DEFAULT_ID).cloned();
-            Some(own.unwrap_or_else(built_in_policy))
+            let own = known.iter().find(|tenant| tenant.id == DEFAULT_ID);
+            Some(own.map_or_else(built_in_policy, |own| Tenant::clone(own)))
         }
     };
-    Ok(TenantBook::new(known, for_unknown))
+    TenantBook::new(known, for_unknown)
 }
 
 fn built_in_policy() -> Tenant {
@@ -119,51 +127,27 @@ fn files(directory: Option<&Path>) -> Result<Vec<PathBuf>, TenantsError> {
 fn read(file: &Path) -> Result<Tenant, Vec<TenantProblem>> {
     let problem = |key: String, message: String| TenantProblem { file: file.to_owned(), key, message };
     let whole = |message: String| vec![problem(String::new(), message)];
+    // Before it is read: what is larger than memory stays where it is.
     let length = std::fs::metadata(file).map_err(|error| whole(error.to_string()))?.len();
-    if length > MAX_FILE_BYTES {
-        return Err(whole(format!("has {length} bytes, at most {MAX_FILE_BYTES} are read")));
+    if length > document::MAX_BYTES {
+        return Err(whole(format!("has {length} bytes, at most {} are read", document::MAX_BYTES)));
     }
     let text = std::fs::read_to_string(file).map_err(|error| whole(error.to_string()))?;
-    let table: Table = text
-        .parse()
-        .map_err(|error: toml::de::Error| whole(format!("line {}: {}", line_of(&text, &error), error.message())))?;
-
-    let raw = Value::Table(table);
-    let tenant: Tenant = serde_path_to_error::deserialize(raw.clone()).map_err(|error| {
-        let message = error.inner().message().to_owned();
-        vec![problem(path_text(error.path()), message)]
-    })?;
-    let mut broken = rules::check(&tenant);
-    broken.extend(rules::unknown_symbols(&raw));
+    let read = document::read(&text);
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    if tenant.id != stem {
-        broken.push(rules::Broken::new("id", format!("is {:?}, but the file is named {stem}.toml", tenant.id)));
+    let misnamed = read.as_ref().ok().filter(|tenant| tenant.id != stem);
+    let misnamed = misnamed.map(|tenant| format!("is {:?}, but the file is named {stem}.toml", tenant.id));
+    match (read, misnamed) {
+        (Ok(tenant), None) => Ok(tenant),
+        (Ok(_), Some(message)) => Err(vec![problem("id".to_owned(), message)]),
+        (Err(broken), _) => Err(broken.into_iter().map(|rule| problem(rule.key, rule.message)).collect()),
     }
-    if broken.is_empty() {
-        Ok(tenant)
-    } else {
-        Err(broken.into_iter().map(|rule| problem(rule.key, rule.message)).collect())
-    }
-}
-
-fn path_text(path: &serde_path_to_error::Path) -> String {
-    let mut text = String::new();
-    for segment in path.iter() {
-        match segment {
-            Segment::Map { key } | Segment::Enum { variant: key } => {
-                text.push_str(if text.is_empty() { "" } else { "." });
-                text.push_str(key);
-            }
-            Segment::Seq { index } => text.push_str(&format!("[{index}]")),
-            Segment::Unknown => break,
-        }
-    }
-    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::tenants::rules;
 
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -173,9 +157,13 @@ mod tests {
         folder
     }
 
+    fn tenants(directory: Option<PathBuf>, unknown: UnknownTenant) -> Tenants {
+        Tenants { directory, unknown, poll_interval: std::time::Duration::from_secs(1) }
+    }
+
     fn book(files: &[(&str, &str)], unknown: UnknownTenant) -> Result<TenantBook, TenantsError> {
         let folder = folder(files);
-        load_book(&Tenants { directory: Some(folder.path().to_owned()), unknown })
+        load_book(&tenants(Some(folder.path().to_owned()), unknown))
     }
 
     /// Key and message of every problem.
@@ -189,7 +177,7 @@ mod tests {
     #[test]
     fn the_tenants_that_ship_as_examples_are_right() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/tenants");
-        let book = load_book(&Tenants { directory: Some(directory), unknown: UnknownTenant::Reject }).expect("right");
+        let book = load_book(&tenants(Some(directory), UnknownTenant::Reject)).expect("right");
         let ids: Vec<_> = book.known().map(|tenant| tenant.id.as_str()).collect();
         assert_eq!(ids, ["acme", "globex"]);
     }
@@ -216,13 +204,13 @@ mod tests {
         let files =
             [("a.toml", "id = 'a'"), (".b.toml", "broken ="), ("README.md", "broken ="), ("a.toml~", "broken =")];
         assert_eq!(book(&files, UnknownTenant::Reject).expect("right").known().count(), 1);
-        let nothing = load_book(&Tenants { directory: None, unknown: UnknownTenant::Reject }).expect("right");
+        let nothing = load_book(&tenants(None, UnknownTenant::Reject)).expect("right");
         assert_eq!(nothing.known().count(), 0);
     }
 
     #[test]
     fn a_folder_or_file_that_cannot_be_read_is_named() {
-        let gone = Tenants { directory: Some("/no/such/folder".into()), unknown: UnknownTenant::Reject };
+        let gone = tenants(Some("/no/such/folder".into()), UnknownTenant::Reject);
         assert!(load_book(&gone).expect_err("gone").to_string().contains("/no/such/folder"));
         let found = problems(&[("a.toml", "id = 'a'\nversion =")]);
         assert!(found[0].1.starts_with("line 2"), "{found:?}");
@@ -247,7 +235,12 @@ mod tests {
 
     #[test]
     fn the_problems_of_all_files_are_reported_together() {
-        let found = problems(&[("a.toml", "id = 'b'\nversion = ''"), ("c.toml", "x = 1"), ("d.toml", "id = 'd'")]);
+        let found = problems(&[
+            ("a.toml", "id = 'a'\nversion = ''"),
+            ("b.toml", "id = 'c'"),
+            ("c.toml", "x = 1"),
+            ("d.toml", "id = 'd'"),
+        ]);
         assert_eq!(found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["version", "id", "x"]);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! What an operator has to see is `info` and above; what happens per event is `debug`, or a busy hour fills a disk.
 
+mod changes;
 mod cluster;
 mod events;
 mod ledger;
@@ -15,6 +16,7 @@ mod reading;
 mod registry;
 mod road;
 
+pub use changes::{ChangesTaken, ChangesUnread, RefusedFrom, TenantSwitched, TenantsRefused};
 pub use cluster::{ClientTroubled, CommitLookedUp, OrphanFenced, PartitionsHeld, ProducerReplaced, ReadAheadFill};
 pub use events::{AnswerReused, CallsReattached, EventSettled, RecordDroppedUnsettled};
 pub use ledger::{LedgerAvailable, LedgerBatchCommitted, LedgerStatementRun, LedgerUnavailable, Slowness};

@@ -27,14 +27,14 @@ use super::waiting::{free_port, health_within, of, ready};
 const ALL: ReadLimit = ReadLimit { max_records: 1_000, max_bytes: 64 << 20 };
 
 /// An installation with topics of its own.
-struct OnKafka {
-    folder: TempDir,
+pub struct OnKafka {
+    pub folder: TempDir,
     sets: Vec<String>,
-    settings: Settings,
+    pub settings: Settings,
 }
 
 impl OnKafka {
-    fn new(broker: &str, sets: &[&str]) -> Self {
+    pub fn new(broker: &str, sets: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let prefix = format!("story-{}", uuid::Uuid::new_v4());
         let mut all = vec![
@@ -58,18 +58,30 @@ impl OnKafka {
         Self { folder, sets: all, settings: load(&options).expect("settings of a test").settings }
     }
 
-    async fn browser(&self) -> KafkaBrowser {
+    pub async fn browser(&self) -> KafkaBrowser {
         KafkaBrowser::open(&self.settings.log.kafka, &self.settings.topics).await.expect("clients are made")
     }
 
     fn serve(&self, arguments: &[&str]) -> Running {
-        let log = std::fs::File::create(self.worker_log()).expect("the folder is there");
+        self.serve_into(&self.worker_log(), arguments)
+    }
+
+    /// With a log of its own.
+    pub fn serve_into(&self, log: &Path, arguments: &[&str]) -> Running {
+        let log = std::fs::File::create(log).expect("the folder is there");
+        let mut command = self.command(&["serve"]);
+        command.args(arguments).stdout(Stdio::null()).stderr(log);
+        Running::start(&mut command, "the processor")
+    }
+
+    /// `gatekeeper <arguments>` with this installation's settings; more of them may follow.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
-        command.arg("serve").args(arguments).current_dir(self.folder.path()).stdout(Stdio::null()).stderr(log);
+        command.args(arguments).current_dir(self.folder.path());
         for set in &self.sets {
             command.arg("--set").arg(set);
         }
-        Running::start(&mut command, "the processor")
+        command
     }
 
     fn worker_log(&self) -> PathBuf {
@@ -81,8 +93,19 @@ impl OnKafka {
     }
 
     async fn decoded<T: DeserializeOwned>(&self, browser: &KafkaBrowser, topic: TopicRole, schema: &str) -> Vec<T> {
+        self.decoded_of(0, browser, topic, schema).await
+    }
+
+    /// Everything in one partition.
+    pub async fn decoded_of<T: DeserializeOwned>(
+        &self,
+        number: u32,
+        browser: &KafkaBrowser,
+        topic: TopicRole,
+        schema: &str,
+    ) -> Vec<T> {
         let schemas = SchemaSet::new(&self.settings.schemas).expect("ids of a test");
-        let records = browser.read(Partition { topic, number: 0 }, 0, ALL).await.expect("it is readable");
+        let records = browser.read(Partition { topic, number }, 0, ALL).await.expect("it is readable");
         records
             .iter()
             .map(|record| schemas.read(schema, record.value.as_deref().unwrap_or_default()).expect("a record of ours"))
@@ -116,7 +139,7 @@ fn noise(bytes: usize) -> OutRecord {
     OutRecord { value: Some(value.into()), ..to_the_only_partition(&event(1)) }
 }
 
-fn broker() -> String {
+pub fn broker() -> String {
     std::env::var("GATEKEEPER_TEST_KAFKA").expect("GATEKEEPER_TEST_KAFKA says where a broker is")
 }
 

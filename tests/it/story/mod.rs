@@ -9,6 +9,7 @@ mod deferral;
 mod demo;
 pub mod gatekeeper;
 mod life;
+mod operating;
 mod outage;
 mod poison;
 mod positions;

@@ -1,0 +1,177 @@
+//! `tenants`: who has which policy from where, and changes of that, which processors take while they run.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::EXIT_CONFIG;
+use super::trail::{self, NO_DATABASE};
+use super::wiring::{self, Parts};
+use crate::cli::{ByArgs, Output, SettingsArgs, TenantsArgs, TenantsCommand};
+use crate::domain::tenant::Limits;
+use crate::operations::tenants::edit::{self, EditError, Proposal};
+use crate::operations::tenants::live::{InForce, LiveTenants, Source};
+use crate::operations::trail::AuditTrail;
+use crate::settings::tenants::document::MAX_BYTES;
+
+pub async fn run(args: &SettingsArgs, command: TenantsArgs) -> anyhow::Result<ExitCode> {
+    let parts = Parts::new(wiring::settings(args)?.settings)?;
+    let trail = parts.changes().await?.map(|changes| changes as Arc<dyn AuditTrail>);
+    let mut tenants = LiveTenants::new(parts.settings.tenants.clone(), parts.tenants.clone())?;
+    if let Some(trail) = &trail {
+        edit::look(&**trail, &mut tenants).await?;
+    }
+    let desk = Desk { parts, trail, tenants, output: command.output };
+    match command.command.unwrap_or(TenantsCommand::List) {
+        TenantsCommand::List => desk.list(),
+        TenantsCommand::Show { id, revision } => desk.show(&id, revision).await,
+        TenantsCommand::Check { file } => desk.check(&file).await,
+        TenantsCommand::Set { file, by } => desk.set(&file, by).await,
+        TenantsCommand::Remove { id, by } => desk.remove(&id, by).await,
+        TenantsCommand::History { id } => trail::show(&edit::history(desk.trail()?, &id).await?, desk.output),
+    }
+}
+
+/// What the commands work on.
+struct Desk {
+    parts: Parts,
+    trail: Option<Arc<dyn AuditTrail>>,
+    tenants: LiveTenants,
+    output: Output,
+}
+
+impl Desk {
+    fn trail(&self) -> anyhow::Result<&dyn AuditTrail> {
+        self.trail.as_deref().context(NO_DATABASE)
+    }
+
+    fn list(&self) -> anyhow::Result<ExitCode> {
+        if self.output == Output::Json {
+            let rows = self.tenants.in_force().map(|InForce { tenant, source }| {
+                json!({"tenant": tenant.id, "version": tenant.version, "enabled": tenant.enabled,
+                       "limits": tenant.limits, "stands": source})
+            });
+            println!("{}", serde_json::to_string_pretty(&rows.collect::<Vec<_>>())?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        for InForce { tenant, source } in self.tenants.in_force() {
+            let door = if tenant.enabled { "enabled" } else { "disabled" };
+            println!("{:<24} {:<16} {door:<9} {:<44} {source}", tenant.id, tenant.version, limits(&tenant.limits));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn show(&self, id: &str, revision: Option<u64>) -> anyhow::Result<ExitCode> {
+        let in_force = self.tenants.find(id);
+        let revision = revision.or(match in_force.map(|found| found.source) {
+            Some(Source::Database { revision, .. }) => Some(revision),
+            _ => None,
+        });
+        let document = match revision {
+            Some(revision) => {
+                let entries = edit::history(self.trail()?, id).await?;
+                let entry = entries.into_iter().find(|entry| entry.revision == revision);
+                let entry = entry.with_context(|| format!("tenant {id:?} was not changed at revision {revision}"))?;
+                entry.document.with_context(|| format!("tenant {id:?} was removed at revision {revision}"))?
+            }
+            None => self.file_of(id).with_context(|| format!("there is no tenant {id:?}"))?,
+        };
+        match self.output {
+            Output::Table => print!("{document}"),
+            Output::Json => {
+                println!("{}", serde_json::to_string_pretty(&json!({"revision": revision, "document": document}))?)
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn file_of(&self, id: &str) -> Option<String> {
+        self.tenants.in_file(id)?;
+        let folder = self.parts.settings.tenants.directory.as_ref()?;
+        std::fs::read_to_string(folder.join(format!("{id}.toml"))).ok()
+    }
+
+    async fn propose(&self, file: &Path) -> anyhow::Result<Result<Proposal, EditError>> {
+        let unreadable = || format!("cannot read {}", file.display());
+        // What is larger than memory stays where it is.
+        let length = std::fs::metadata(file).with_context(unreadable)?.len();
+        anyhow::ensure!(length <= MAX_BYTES, "{} has {length} bytes, at most {MAX_BYTES} are read", file.display());
+        let document = std::fs::read_to_string(file).with_context(unreadable)?;
+        Ok(edit::propose(self.trail.as_deref(), &self.tenants, document).await)
+    }
+
+    async fn check(&self, file: &Path) -> anyhow::Result<ExitCode> {
+        match self.propose(file).await? {
+            Ok(proposal) => self.tell(&proposal, None),
+            Err(error) => self.refuse(file, error),
+        }
+    }
+
+    async fn set(&self, file: &Path, by: ByArgs) -> anyhow::Result<ExitCode> {
+        let trail = self.trail()?;
+        match self.propose(file).await? {
+            // Whoever sets the same twice finds it set.
+            Ok(proposal) if proposal.changes_nothing() => self.tell(&proposal, None),
+            Ok(proposal) => {
+                let by = trail::by(by, &*self.parts.clock);
+                match edit::set(trail, &proposal, by).await {
+                    Ok(revision) => self.tell(&proposal, Some(revision)),
+                    Err(error) => self.refuse(file, error),
+                }
+            }
+            Err(error) => self.refuse(file, error),
+        }
+    }
+
+    async fn remove(&self, id: &str, by: ByArgs) -> anyhow::Result<ExitCode> {
+        let by = trail::by(by, &*self.parts.clock);
+        let revision = edit::remove(self.trail()?, id.to_owned(), by).await?;
+        let now = match self.tenants.in_file(id) {
+            Some(file) => format!("its file counts again, version {}", file.version),
+            None => "it has no policy of its own any more (tenants.unknown says what becomes of its events)".to_owned(),
+        };
+        match self.output {
+            Output::Table => println!("{id}: removed from the database at revision {revision}; {now}"),
+            Output::Json => println!("{}", json!({"tenant": id, "revision": revision})),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn tell(&self, proposal: &Proposal, revision: Option<u64>) -> anyhow::Result<ExitCode> {
+        match self.output {
+            Output::Table => {
+                println!("{proposal}");
+                if let Some(revision) = revision {
+                    let within = self.parts.settings.tenants.poll_interval;
+                    println!("set at revision {revision}; processors look for changes every {within:?}");
+                }
+            }
+            Output::Json => {
+                let told = json!({"tenant": proposal.tenant.id, "version": proposal.tenant.version,
+                                  "differences": proposal.differences, "revision": revision});
+                println!("{}", serde_json::to_string_pretty(&told)?);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// What is the operator's to mend has the exit code of settings that are.
+    fn refuse(&self, file: &Path, error: EditError) -> anyhow::Result<ExitCode> {
+        match error {
+            EditError::Mistakes(_) | EditError::VersionTaken { .. } => {
+                eprintln!("gatekeeper: {}: {error}", file.display());
+                Ok(ExitCode::from(EXIT_CONFIG))
+            }
+            other => Err(other.into()),
+        }
+    }
+}
+
+fn limits(limits: &Limits) -> String {
+    let of = |limit: Option<u32>, what: &str| limit.map_or_else(|| format!("any {what}"), |n| format!("{n} {what}"));
+    let (requests, tokens) = (of(limits.requests_per_minute, "requests"), of(limits.tokens_per_minute, "tokens"));
+    format!("{requests}, {tokens} a minute, weight {}", limits.weight)
+}

@@ -1,0 +1,48 @@
+//! `trail`: what operators changed, newest first; and who changes something when a command does.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::wiring::{self, Parts};
+use crate::cli::{ByArgs, Output, SettingsArgs, TrailArgs};
+use crate::domain::clock::Clock;
+use crate::operations::trail::{By, Change};
+
+pub async fn run(args: &SettingsArgs, command: TrailArgs) -> anyhow::Result<ExitCode> {
+    let parts = Parts::new(wiring::settings(args)?.settings)?;
+    let trail = parts.changes().await?.context(NO_DATABASE)?;
+    let changes = trail.list(None, command.subject.as_deref(), command.limit).await?;
+    show(&changes, command.output)
+}
+
+/// What a command says that needs one.
+pub const NO_DATABASE: &str = "ledger.enabled = false: there is no database in which changes could stand";
+
+/// Changes as they come; policies are left out of tables.
+pub fn show(changes: &[Change], output: Output) -> anyhow::Result<ExitCode> {
+    match output {
+        Output::Table => {
+            for change in changes {
+                let Change { revision, at, actor, kind, subject, act, before, note, until, .. } = change;
+                print!("{revision:>6}  {at}  {actor:<16} {} {subject}: {act}", kind.name());
+                if let Some(until) = until {
+                    print!(" until {until}");
+                }
+                if let Some(before) = before {
+                    print!(", before: revision {before}");
+                }
+                println!("{}", note.as_ref().map(|note| format!("  ({note})")).unwrap_or_default());
+            }
+        }
+        Output::Json => println!("{}", serde_json::to_string_pretty(changes)?),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Who does it, in whose name, now.
+pub fn by(args: ByArgs, clock: &dyn Clock) -> By {
+    let user = || ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let actor = args.actor.or_else(user).filter(|actor| !actor.is_empty());
+    By { at: clock.now(), actor: actor.unwrap_or_else(|| "unknown".to_owned()), note: args.note }
+}

@@ -1,0 +1,122 @@
+//! Flags of the commands that change what processors do while they run.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::Output;
+
+/// Flags of `tenants`.
+#[derive(Debug, Clone, Args)]
+pub struct TenantsArgs {
+    /// What to do; without it: list.
+    #[command(subcommand)]
+    pub command: Option<TenantsCommand>,
+    /// A table or JSON.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub output: Output,
+}
+
+/// What to do with tenants.
+#[derive(Debug, Clone, Subcommand)]
+pub enum TenantsCommand {
+    /// Every tenant that has a policy of its own: where it stands, its version and limits.
+    List,
+    /// A tenant's policy, as it was given.
+    Show {
+        /// The tenant.
+        id: String,
+        /// As it was set at this revision, instead of as it is in force.
+        #[arg(long)]
+        revision: Option<u64>,
+    },
+    /// Name every mistake in a policy, or what it would change; exit code 78 if there is a mistake.
+    Check {
+        /// A TOML file with one tenant.
+        file: PathBuf,
+    },
+    /// Put a policy into the database, where it wins over the file of the same tenant.
+    Set {
+        /// A TOML file with one tenant.
+        file: PathBuf,
+        /// Who and why.
+        #[command(flatten)]
+        by: ByArgs,
+    },
+    /// Take a tenant's policy out of the database: its file counts again, if there is one.
+    Remove {
+        /// The tenant.
+        id: String,
+        /// Who and why.
+        #[command(flatten)]
+        by: ByArgs,
+    },
+    /// Every policy that a tenant had in the database, newest first.
+    History {
+        /// The tenant.
+        id: String,
+    },
+}
+
+/// Who changes something, and why.
+#[derive(Debug, Clone, Args)]
+pub struct ByArgs {
+    /// Why, for whoever reads the trail.
+    #[arg(long)]
+    pub note: Option<String>,
+    /// Who, if not the user who runs this.
+    #[arg(long, env = "GATEKEEPER_ACTOR")]
+    pub actor: Option<String>,
+}
+
+/// Flags of `breaker`.
+#[derive(Debug, Clone, Args)]
+pub struct BreakerArgs {
+    /// What to do; without it: list.
+    #[command(subcommand)]
+    pub command: Option<BreakerCommand>,
+    /// A table or JSON.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub output: Output,
+}
+
+/// What to do with breakers.
+#[derive(Debug, Clone, Subcommand)]
+pub enum BreakerCommand {
+    /// How the breakers of every instance are, and since when.
+    List,
+    /// Nobody asks this model, in any instance; the chain goes on without it.
+    Open {
+        /// Its name in the settings.
+        model: String,
+        /// For how long, such as 10m; then it has to prove itself. Without: until it is reset.
+        #[arg(long = "for", value_name = "DURATION")]
+        lasts: Option<humantime_serde::re::humantime::Duration>,
+        /// Who and why.
+        #[command(flatten)]
+        by: ByArgs,
+    },
+    /// Close this model's breaker in every instance, whatever it is: open, forced open or stopped.
+    #[command(visible_aliases = ["close", "release"])]
+    Reset {
+        /// Its name in the settings.
+        model: String,
+        /// Who and why.
+        #[command(flatten)]
+        by: ByArgs,
+    },
+}
+
+/// Flags of `trail`.
+#[derive(Debug, Clone, Args)]
+pub struct TrailArgs {
+    /// Only changes of this tenant or model.
+    #[arg(long)]
+    pub subject: Option<String>,
+    /// The newest so many.
+    #[arg(long, default_value_t = 100)]
+    pub limit: u32,
+    /// A table or one JSON document.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
