@@ -12,7 +12,7 @@ use super::follow::Follower;
 use super::log_memory::LogMemory;
 use super::opening::{Opening, Patience};
 use super::shutdown;
-use super::wiring::{self, LedgerAndChanges, Parts};
+use super::wiring::{self, Memory, Parts};
 use crate::cli::{ServeArgs, SettingsArgs};
 use crate::domain::clock::Clock;
 use crate::domain::ops_event::{OpsEvent, OpsKind};
@@ -69,7 +69,8 @@ async fn work(parts: &Parts, serve: ServeArgs, health: &Health, stop: watch::Rec
         _ = told.changed() => return Ok(()),
     }
     let mut opening = Opening { health: health.clone(), stop: stop.clone() };
-    let Some((log, (ledger, changes))) = open(parts, incarnation, &mut opening).await? else { return Ok(()) };
+    let Some((log, memory)) = open(parts, incarnation, &mut opening).await? else { return Ok(()) };
+    let Memory { ledger, shared_limits, changes } = memory;
     let Some(following) = following.caught_up(changes, &mut opening).await? else { return Ok(()) };
     let followed = tokio::spawn(following.follow());
     let retention = tokio::spawn(retention(ledger.clone(), parts.settings.ledger.clone(), parts.clock.clone()));
@@ -78,6 +79,7 @@ async fn work(parts: &Parts, serve: ServeArgs, health: &Health, stop: watch::Rec
         log,
         ledger,
         lookup: parts.lookup(),
+        shared_limits,
         ledger_batch_max_entries: parts.settings.ledger.batch_max_entries,
         asides,
         stop,
@@ -97,26 +99,22 @@ async fn work(parts: &Parts, serve: ServeArgs, health: &Health, stop: watch::Rec
 /// them. Then the log: the embedded one's lock proves that no other process works under our name, and a cluster has fenced
 /// whoever did when our transactional id was initialised: its calls can lead to nothing. So our old leases are free when
 /// the ledger is entered.
-async fn open(
-    parts: &Parts,
-    incarnation: u64,
-    opening: &mut Opening,
-) -> anyhow::Result<Option<(LogPort, LedgerAndChanges)>> {
+async fn open(parts: &Parts, incarnation: u64, opening: &mut Opening) -> anyhow::Result<Option<(LogPort, Memory)>> {
     let of_ledger = Patience { lasts: parts.settings.ledger.start_patience, setting: "ledger.start_patience" };
     let of_log = Patience { lasts: parts.settings.log.kafka.start_patience, setting: "log.kafka.start_patience" };
     if parts.settings.ledger.enabled {
         let Some(()) = opening.of(DATABASE, of_ledger, || parts.prepare_ledger()).await? else { return Ok(None) };
     }
-    let memory = parts.settings.ledger.enabled.then(|| Arc::new(LogMemory::new()));
-    let Some(log) = opening.of("log", of_log, || parts.log(memory.clone())).await? else { return Ok(None) };
-    let Some(memory) = memory else {
-        return Ok(Some((log, parts.ledger_and_changes(incarnation, true).await?)));
+    let log_memory = parts.settings.ledger.enabled.then(|| Arc::new(LogMemory::new()));
+    let Some(log) = opening.of("log", of_log, || parts.log(log_memory.clone())).await? else { return Ok(None) };
+    let Some(log_memory) = log_memory else {
+        return Ok(Some((log, parts.memory(incarnation, true).await?)));
     };
-    let opened = opening.of(DATABASE, of_ledger, || parts.ledger_and_changes(incarnation, true)).await?;
-    let Some((ledger, changes)) = opened else { return Ok(None) };
-    parts.bind(&*ledger).await?;
-    memory.ask(ledger.clone());
-    Ok(Some((log, (ledger, changes))))
+    let memory = opening.of(DATABASE, of_ledger, || parts.memory(incarnation, true)).await?;
+    let Some(memory) = memory else { return Ok(None) };
+    parts.bind(&*memory.ledger).await?;
+    log_memory.ask(memory.ledger.clone());
+    Ok(Some((log, memory)))
 }
 
 /// What dependencies say of themselves, as health.

@@ -34,6 +34,7 @@ use crate::pipeline::triage::breaker::Listener;
 use crate::pipeline::triage::guard::Guard;
 use crate::pipeline::triage::model::Model;
 use crate::pipeline::triage::prompt::Prompts;
+use crate::pipeline::trips::SharedLimits;
 use crate::settings::ledger_url::{Place, place};
 use crate::settings::load::{LoadOptions, Loaded, load};
 use crate::settings::log::LogKind;
@@ -41,9 +42,6 @@ use crate::settings::models;
 use crate::settings::schemas::Encoding;
 use crate::settings::topics::Topics;
 use crate::settings::{Settings, tenants};
-
-/// What remembers, and what operators changed if there is a database for it.
-pub type LedgerAndChanges = (Arc<dyn Ledger>, Option<Arc<dyn Changes>>);
 
 /// `ce_source` of everything we write.
 pub const OUR_SOURCE: &str = "/gatekeeper";
@@ -57,6 +55,16 @@ pub fn settings(args: &SettingsArgs) -> anyhow::Result<Loaded> {
         sets: args.sets.clone(),
     };
     Ok(load(&options)?)
+}
+
+/// What outlives the process.
+pub struct Memory {
+    /// Events, answers, verdicts.
+    pub ledger: Arc<dyn Ledger>,
+    /// Tenants' limits, if several instances may work on this ledger.
+    pub shared_limits: Option<SharedLimits>,
+    /// What operators changed, if there is a database for it.
+    pub changes: Option<Arc<dyn Changes>>,
 }
 
 /// The parts that need nothing but settings.
@@ -242,32 +250,34 @@ impl Parts {
 
     /// What remembers. `predecessor_is_dead`: the log's lock has proved that no other process runs under our name.
     pub async fn ledger(&self, incarnation: u64, predecessor_is_dead: bool) -> anyhow::Result<Arc<dyn Ledger>> {
-        Ok(self.ledger_and_changes(incarnation, predecessor_is_dead).await?.0)
+        Ok(self.memory(incarnation, predecessor_is_dead).await?.ledger)
     }
 
-    /// The same, and what operators changed, which stands in the same database.
-    pub async fn ledger_and_changes(
-        &self,
-        incarnation: u64,
-        predecessor_is_dead: bool,
-    ) -> anyhow::Result<LedgerAndChanges> {
+    /// What remembers, and what it has in common with other instances.
+    pub async fn memory(&self, incarnation: u64, predecessor_is_dead: bool) -> anyhow::Result<Memory> {
         if !self.settings.ledger.enabled {
             tracing::warn!(
                 "ledger.enabled = false: no dedupe and no saved answers; a crash pays again, a resend is decided again"
             );
-            return Ok((Arc::new(NoLedger::new(self.clock.clone())), None));
+            return Ok(Memory {
+                ledger: Arc::new(NoLedger::new(self.clock.clone())),
+                shared_limits: None,
+                changes: None,
+            });
         }
         let (settings, instance) = (&self.settings.ledger, self.settings.instance_name());
         if matches!(place(&settings.url), Ok(Place::Server(_))) {
             let ledger = PostgresLedger::open(settings, instance, incarnation, predecessor_is_dead).await;
             let ledger = Arc::new(ledger.context("the ledger cannot be opened")?);
-            Ok((ledger.clone(), Some(ledger)))
-        } else {
-            let clock = self.clock.clone();
-            let ledger = SqliteLedger::open(settings, instance, incarnation, predecessor_is_dead, clock).await;
-            let ledger = Arc::new(ledger.context("the ledger cannot be opened")?);
-            Ok((ledger.clone(), Some(ledger)))
+            let limits = &self.settings.limits;
+            let shared = || SharedLimits { shares: ledger.clone(), settings: limits.clone() };
+            let shared_limits = limits.shared.then(shared);
+            return Ok(Memory { ledger: ledger.clone(), shared_limits, changes: Some(ledger) });
         }
+        let clock = self.clock.clone();
+        let ledger = SqliteLedger::open(settings, instance, incarnation, predecessor_is_dead, clock).await;
+        let ledger = Arc::new(ledger.context("the ledger cannot be opened")?);
+        Ok(Memory { ledger: ledger.clone(), shared_limits: None, changes: Some(ledger) })
     }
 }
 
@@ -295,7 +305,7 @@ impl Parts {
         if !self.settings.ledger.enabled {
             return Ok(None);
         }
-        Ok(self.ledger_and_changes(0, false).await?.1)
+        Ok(self.memory(0, false).await?.changes)
     }
 }
 

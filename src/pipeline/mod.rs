@@ -21,3 +21,4 @@ pub mod run_loop;
 pub mod schema_set;
 pub mod tracked;
 pub mod triage;
+pub mod trips;

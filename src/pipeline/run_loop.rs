@@ -1,9 +1,9 @@
 //! The data plane's only loop: fetches what the road wants of the outside, and tells it what the outside did.
 //!
-//! One task owns the road; calls, ledger batches and look-ups of schemas run beside it as tasks of their own, which end
-//! with it. At most one ledger batch is on its way: while it is, the next one collects. All waiting is bounded by the
-//! road, and by the sign of life that tells a wait from an absence: after an absence the road knows of it before anything
-//! is acted upon.
+//! One task owns the road; calls, ledger batches, look-ups of schemas and trips for shared limits run beside it as tasks of
+//! their own, which end with it. At most one ledger batch is on its way: while it is, the next one collects. All waiting is
+//! bounded by the road, and by the sign of life that tells a wait from an absence: after an absence the road knows of it
+//! before anything is acted upon.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use super::lookups::Lookups;
 use super::road::{Batch, Fixtures, LeaseRequest, Road};
 use super::schema_set::registry::Lookup;
 use super::triage::guard::{Guard, LeaseReply, Leases, Triaged};
+use super::trips::{SharedLimits, Tripped, Trips};
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
 use crate::domain::record::OutRecord;
@@ -34,6 +35,8 @@ pub struct Outside {
     pub ledger: Arc<dyn Ledger>,
     /// What says what an unknown schema id means; none without a schema registry.
     pub lookup: Option<Lookup>,
+    /// Where tenants' limits are shared with other instances; none: they are this instance's own.
+    pub shared_limits: Option<SharedLimits>,
     /// Entries of one ledger transaction.
     pub ledger_batch_max_entries: usize,
     /// Records for operators, to be published with the next burst.
@@ -95,6 +98,7 @@ enum Woken {
     Call(Result<(DedupeKey, Triaged), JoinError>),
     /// An id, and whether the registry has answered.
     Schema((u32, bool)),
+    Trip(Tripped),
     Lease(LeaseRequest),
     Aside(OutRecord),
     Tenants,
@@ -109,6 +113,7 @@ struct Loop {
     calls: JoinSet<(DedupeKey, Triaged)>,
     ledger_tasks: JoinSet<LedgerTask>,
     lookups: Lookups,
+    trips: Trips,
     /// A batch that failed, and when to try it again.
     again: Option<(Instant, Vec<Entry>, Batch)>,
     away_since: Option<Instant>,
@@ -132,9 +137,14 @@ pub async fn run(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, RunE
     let (retry_pause, drain_deadline) = (fixtures.settings.retry_pause, fixtures.settings.drain_deadline);
     let sign_of_life = fixtures.settings.away_limit / SIGNS_PER_LIMIT;
     let (guard, tenants) = (fixtures.guard.clone(), fixtures.ingest.tenants().clone());
-    let road = Road::new(fixtures, outside.log.errands.clone(), Instant::now());
+    let trips = Trips::new(outside.shared_limits.clone());
+    let mut road = Road::new(fixtures, outside.log.errands.clone(), Instant::now());
+    if let Some(every) = trips.every() {
+        road.share_limits(every);
+    }
     let mut this = Loop {
         lookups: Lookups::new(outside.lookup.clone(), outside.on_health.clone()),
+        trips,
         road,
         outside,
         guard,
@@ -153,6 +163,9 @@ pub async fn run(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, RunE
         sign_of_life,
     };
     let ended = this.turn().await;
+    if matches!(ended, Ok(Ended::Drained | Ended::Idle)) {
+        this.give_back_shares().await;
+    }
     this.road.stop();
     ended
 }
@@ -164,6 +177,7 @@ impl Loop {
             self.road.woke(now);
             self.start_calls(now);
             self.start_ledger_batch(now);
+            self.start_trip(now);
             self.lookups.start(&self.road.awaited_schemas(), now);
             if let Some(reason) = self.road.failure() {
                 return Err(RunError::Failed(reason));
@@ -187,14 +201,16 @@ impl Loop {
     async fn wait(&mut self, now: Instant) -> Woken {
         let again = self.again.as_ref().map(|(due, ..)| *due);
         // A wait may be long, but not without a sign of life.
-        let wake = [self.road.next_wake(now), again, self.lookups.next_due(), self.drain_until].into_iter().flatten();
-        let wake = wake.fold(now + self.sign_of_life, Instant::min);
+        let trip = self.road.trip_due().filter(|_| self.trips.is_free());
+        let wake = [self.road.next_wake(now), again, trip, self.lookups.next_due(), self.drain_until];
+        let wake = wake.into_iter().flatten().fold(now + self.sign_of_life, Instant::min);
         tokio::select! {
             biased;
             _ = self.outside.stop.changed() => Woken::Stop,
             Some(done) = self.ledger_tasks.join_next() => Woken::Ledger(done),
             Some(done) = self.calls.join_next() => Woken::Call(done),
             Some(looked_up) = self.lookups.next() => Woken::Schema(looked_up),
+            Some(tripped) = self.trips.next() => Woken::Trip(tripped),
             Some(request) = self.lease_requests.recv() => Woken::Lease(request),
             // Calls are started at the next turn.
             () = self.guard.room_changed() => Woken::Time,
@@ -214,6 +230,7 @@ impl Loop {
             Woken::Call(Err(error)) => return Err(RunError::Failed(format!("a call broke down: {error}"))),
             Woken::Schema((id, true)) => self.road.schema_answered(id, Instant::now()),
             Woken::Schema((_, false)) => {}
+            Woken::Trip(tripped) => self.trip_ended(tripped),
             Woken::Lease(request) => self.road.lease_wanted(request),
             Woken::Aside(record) => self.road.aside(record),
             Woken::Tenants => self.road.tenants_changed(Instant::now()),
@@ -253,6 +270,28 @@ impl Loop {
                 let outcomes = ledger.commit(entries.clone()).await;
                 (entries, batch, outcomes, now.elapsed())
             });
+        }
+    }
+
+    fn start_trip(&mut self, now: Instant) {
+        if self.trips.is_free() && self.road.trip_due().is_some_and(|due| due <= now) {
+            self.trips.start(self.road.trip(now));
+        }
+    }
+
+    /// What is held of shared limits is the others' when this instance ends.
+    async fn give_back_shares(&mut self) {
+        if let Some(tripped) = self.trips.next().await {
+            self.trip_ended(tripped);
+        }
+        let held = self.road.farewell(Instant::now());
+        self.trips.farewell(held).await;
+    }
+
+    fn trip_ended(&mut self, tripped: Tripped) {
+        match tripped {
+            Tripped::Answered(replies) => self.road.trip_answered(replies, Instant::now()),
+            Tripped::Failed(tenants) => self.road.trip_failed(&tenants, Instant::now()),
         }
     }
 

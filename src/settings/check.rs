@@ -61,6 +61,12 @@ pub fn check(settings: &Settings, profile: Profile) -> Vec<Violation> {
     }
     registry::check(&settings.schemas.registry, &mut broken);
     stores(&settings.log.embedded, &settings.ledger, &mut broken);
+    if settings.limits.lease < 2 * settings.limits.trip_interval {
+        broken.push(Violation::new(
+            &["limits.lease", "limits.trip_interval"],
+            "must be at least twice limits.trip_interval: who asks in time is not forgotten",
+        ));
+    }
     cluster::check(settings, &mut broken);
     cluster_security::check(&settings.log.kafka.security, &mut broken);
     pipeline(settings, &mut broken);

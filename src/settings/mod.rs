@@ -12,6 +12,7 @@ pub mod kafka_security;
 pub mod layers;
 pub mod ledger;
 pub mod ledger_url;
+pub mod limits;
 pub mod load;
 pub mod log;
 pub mod models;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub schemas: schemas::Schemas,
     /// The ledger.
     pub ledger: ledger::Ledger,
+    /// How instances share what a tenant may ask.
+    pub limits: limits::Limits,
     /// How much at once.
     pub pipeline: pipeline::Pipeline,
     /// Which models there are.

@@ -64,6 +64,10 @@ metric_names! {
     Counter LEDGER_POOL_EXHAUSTED = "gatekeeper_ledger_pool_exhausted_total", Count, "Times no connection to the ledger became free within ledger.postgres.acquire_timeout.";
     Counter LEDGER_LEAKS_SUSPECTED = "gatekeeper_ledger_leaks_suspected_total", Count, "Connections to the ledger held longer than ledger.postgres.leak_after.";
 
+    Counter LIMIT_TRIPS = "gatekeeper_limit_trips_total", Count, "Questions to the database for shares of tenants' limits, by outcome: answered, failed.";
+    Histogram LIMIT_TRIP_DURATION = "gatekeeper_limit_trip_duration_seconds", Seconds, "One such question.";
+    Gauge LIMIT_ALONE = "gatekeeper_limit_alone", Count, "1 while such questions are not answered: this instance goes on with its last share.";
+
     Counter SCHEMA_LOOKUPS = "gatekeeper_schema_lookups_total", Count, "Questions to the schema registry about an id, by outcome.";
     Histogram SCHEMA_LOOKUP_DURATION = "gatekeeper_schema_lookup_duration_seconds", Seconds, "One question to the schema registry about an id.";
     Counter SCHEMA_STARTS_HELD = "gatekeeper_schema_starts_held_total", Count, "Times the start went on waiting for the schema registry.";

@@ -8,6 +8,7 @@ mod log_contract;
 mod postgres;
 mod registry;
 mod secured_kafka;
+mod shares_contract;
 mod story;
 mod trail_contract;
 

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use gatekeeper::adapters::memory::ledger::{Fault, MemoryLedger, Moment, Rows};
 use gatekeeper::adapters::memory::log::{MemberHandle, MemoryLog, Weather, Witness, topic_id};
 use gatekeeper::adapters::memory::registry::MemoryRegistry;
+use gatekeeper::adapters::memory::shares::{Accounts, MemoryShares, TripFault};
 use gatekeeper::domain::clock::{Clock, Timestamp};
 use gatekeeper::domain::identity::DedupeKey;
 use gatekeeper::domain::position::{Partition, TopicRole};
@@ -27,6 +28,7 @@ use gatekeeper::pipeline::triage::model::{
     CallError, CallLimits, Content, Model, ModelCard, Question, Range, RateHints, Reply,
 };
 use gatekeeper::pipeline::triage::prompt::Prompts;
+use gatekeeper::pipeline::trips::SharedLimits;
 use gatekeeper::settings::Settings;
 use gatekeeper::settings::load::{LoadOptions, load};
 use rand::{Rng, SeedableRng};
@@ -210,6 +212,7 @@ struct World {
     registry: Option<MemoryRegistry>,
     log: MemoryLog,
     rows: Rows,
+    accounts: Accounts,
     ledger_trouble: Arc<AtomicU64>,
     calls: Arc<Mutex<Vec<ProviderCall>>>,
     outage: Arc<Mutex<bool>>,
@@ -253,6 +256,7 @@ impl World {
             settings,
             clock,
             rows,
+            accounts: Accounts::default(),
             premature,
             ended: Arc::default(),
             ledger_trouble: Arc::default(),
@@ -468,6 +472,7 @@ impl World {
             log: port,
             ledger: self.ledger(name),
             lookup,
+            shared_limits: self.shared_limits(name),
             ledger_batch_max_entries: self.settings.ledger.batch_max_entries,
             asides,
             stop: stopped,
@@ -516,6 +521,20 @@ impl World {
         };
         let ledger = MemoryLedger::open(self.rows.clone(), name, self.incarnations, true, self.clock.clone());
         Arc::new(ledger.with_faults(Arc::new(faults)))
+    }
+
+    /// In some histories limits are shared; the choice draws nothing, so that seeds mean what they meant.
+    fn shared_limits(&self, name: &str) -> Option<SharedLimits> {
+        let limit = self.tenants.known().find_map(|tenant| tenant.limits.requests_per_minute)?;
+        let trouble = self.ledger_trouble.clone();
+        let fault = move || match trouble.load(Ordering::SeqCst) {
+            0 => None,
+            even if even.is_multiple_of(2) => Some(TripFault::Lost),
+            _ => Some(TripFault::AnswerLost),
+        };
+        let shares = MemoryShares::open(self.accounts.clone(), name, self.clock.clone()).with_trouble(Arc::new(fault));
+        let shared = SharedLimits { shares: Arc::new(shares), settings: self.settings.limits.clone() };
+        limit.is_multiple_of(2).then_some(shared)
     }
 
     fn fixtures(&mut self, name: &str, schemas: &Arc<SchemaSet>) -> Fixtures {

@@ -14,11 +14,17 @@ const PORTS: &[(&str, &[&str])] = &[
     ("embedded_log", &["pipeline::log", "operations::log_browser", "operations::positions"]),
     ("kafka", &["pipeline::log", "operations::log_browser", "operations::positions"]),
     ("sqlite", &["pipeline::dedupe::ledger", "operations::trail", "operations::breakers"]),
-    ("postgres", &["pipeline::dedupe::ledger", "operations::trail", "operations::breakers"]),
+    (
+        "postgres",
+        &["pipeline::dedupe::ledger", "operations::trail", "operations::breakers", "pipeline::admit::shares"],
+    ),
     ("openai", &["pipeline::triage::model"]),
     ("local_model", &["pipeline::triage::model", "operations::train"]),
     ("schema_registry", &["pipeline::schema_set::registry", "operations::schemas"]),
-    ("memory", &["pipeline::log", "pipeline::dedupe::ledger", "pipeline::schema_set::registry"]),
+    (
+        "memory",
+        &["pipeline::log", "pipeline::dedupe::ledger", "pipeline::admit::shares", "pipeline::schema_set::registry"],
+    ),
 ];
 
 /// Every import that the table does not allow.

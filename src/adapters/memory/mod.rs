@@ -3,3 +3,4 @@
 pub mod ledger;
 pub mod log;
 pub mod registry;
+pub mod shares;

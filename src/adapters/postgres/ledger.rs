@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::error::sorted;
 use super::open::{self, OpenError};
 use super::pool::{Held, Pool};
+use super::rarely::Rarely;
 use super::rows;
 use super::session::{Session, Watch};
 use super::sets::{self, millis};
@@ -36,6 +37,7 @@ pub(super) struct Shared {
     me: Holder,
     watch: Watch,
     heartbeat_stale: Duration,
+    pub(super) limits_forgotten: Rarely,
 }
 
 impl PostgresLedger {
@@ -67,6 +69,7 @@ impl PostgresLedger {
                 statement_timeout: settings.postgres.statement_timeout,
             },
             heartbeat_stale: settings.postgres.heartbeat_stale,
+            limits_forgotten: Rarely::default(),
         });
         shared.enter(predecessor_is_dead).await.map_err(|error| OpenError::Enter(Arc::new(error)))?;
         let mut tasks = JoinSet::new();
@@ -153,6 +156,10 @@ impl Shared {
             outcomes.into_iter().map(|outcome| outcome.expect("a plan has every entry in a step")).collect();
         outcomes::look_ahead(batch, &mut outcomes, ahead);
         Ok(outcomes)
+    }
+
+    pub(super) fn instance(&self) -> &str {
+        &self.me.instance
     }
 
     pub(super) fn session<'a>(&self, held: &'a mut Held) -> Session<'a> {

@@ -13,7 +13,7 @@ use super::place::without_registry;
 use super::scenario::Run;
 use super::usage::{Worked, cpu_seconds, peak_rss};
 use crate::adapters::local_model::LocalModel;
-use crate::app::wiring::{self, Parts};
+use crate::app::wiring::{self, Memory, Parts};
 use crate::cli::{BenchWork, SettingsArgs};
 use crate::pipeline::run_loop::{self, Outside, Stop};
 use crate::pipeline::triage::model::Model;
@@ -38,12 +38,13 @@ pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow:
     let (started_at, cpu_before) = (parts.clock.now(), cpu_seconds()?);
     let incarnation = started_at.0.unsigned_abs();
     let log = parts.log(None).await?;
-    let ledger = parts.ledger(incarnation, true).await?;
+    let Memory { ledger, shared_limits } = parts.memory(incarnation, true).await?;
     let (_no_asides, asides) = mpsc::unbounded_channel();
     let outside = Outside {
         log,
         ledger,
         lookup: None,
+        shared_limits,
         ledger_batch_max_entries: parts.settings.ledger.batch_max_entries,
         asides,
         stop: told,

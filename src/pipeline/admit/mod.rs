@@ -9,7 +9,8 @@
 //!                        +------------->  asleep  ----+             its tenant's buckets
 //! ```
 //!
-//! Every tenant has a queue (first in, first out, bounded) and buckets of requests and tokens. Tenants that wait and may
+//! Every tenant has a queue (first in, first out, bounded) and buckets of requests and tokens, or a share of buckets that
+//! all instances have in common ([`shares`]: it sleeps until a trip brings some). Tenants that wait and may
 //! go take turns, charged in tokens; tenants over their limits sleep until the moment they may. A tenant that has nothing
 //! waiting, nothing running and full buckets is forgotten.
 //!
@@ -21,8 +22,11 @@
 //! (something waits, over its limits), the idle ones (nothing waits or runs), or nowhere (something runs, nothing waits).
 
 mod agenda;
+mod allowance;
 pub mod bookings;
 pub mod fair_queue;
+pub mod shares;
+mod trips;
 
 #[cfg(test)]
 mod fairness_tests;
@@ -36,9 +40,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::tenant::Limits;
-use crate::pipeline::quota::Quota;
 use crate::pipeline::quota::token_bucket::Verdict;
 use agenda::Agenda;
+use allowance::Allowance;
 use fair_queue::FairQueue;
 
 /// An idle tenant is remembered at least this long, so that one that comes and goes is not built anew each time and
@@ -59,13 +63,17 @@ pub struct Admission<T> {
     asleep: Agenda<Instant>,
     /// When to forget.
     idle: Agenda<Instant>,
+    /// How far apart trips for shared limits are; none: limits are this instance's own.
+    share_every: Option<Duration>,
+    /// When the next one of a tenant is due.
+    trips: Agenda<Instant>,
     waiting: usize,
 }
 
 #[derive(Debug)]
 struct Tenant<T> {
     id: Arc<str>,
-    quota: Quota,
+    allowance: Allowance,
     queue: VecDeque<Waiting<T>>,
     /// Tokens of all in the queue.
     queued_tokens: u64,
@@ -131,6 +139,8 @@ impl<T> Admission<T> {
             turns: FairQueue::default(),
             asleep: Agenda::default(),
             idle: Agenda::default(),
+            share_every: None,
+            trips: Agenda::default(),
             waiting: 0,
         }
     }
@@ -179,9 +189,9 @@ impl<T> Admission<T> {
         let Waiting { item, tokens } = state.queue.pop_front().expect("seen just now");
         state.queued_tokens -= u64::from(tokens);
         // It may: that was checked when it joined, and since then its levels have only risen.
-        state.quota.charge(now, tokens);
+        state.allowance.charge(now, tokens);
         state.running += 1;
-        let (tenant, weight) = (Arc::clone(&state.id), state.quota.limits().weight);
+        let (tenant, weight) = (Arc::clone(&state.id), state.allowance.limits().weight);
         self.waiting -= 1;
         self.turns.go(number, tokens, weight);
         self.place(now, number);
@@ -196,10 +206,17 @@ impl<T> Admission<T> {
         match state {
             Some(state) => {
                 let (requests, tokens) = (state.queue.len() as u64 + 1, state.queued_tokens + u64::from(tokens));
-                state.quota.served_in(now, requests, tokens)
+                state.allowance.served_in(now, requests, tokens)
             }
-            None => Quota::full(now, limits).served_in(now, 1, u64::from(tokens)),
+            None => Allowance::new(now, limits, self.share_every).served_in(now, 1, u64::from(tokens)),
         }
+    }
+
+    /// The tenant's limits as far as they are this instance's: the pace at which what waits here goes.
+    #[must_use]
+    pub fn pace_of(&self, tenant: &str, limits: Limits) -> Limits {
+        let state = self.numbers.get(tenant).and_then(|number| self.tenants[*number].as_ref());
+        state.map_or(limits, |state| state.allowance.pace())
     }
 
     /// A call that went has ended and used so many tokens.
@@ -207,16 +224,17 @@ impl<T> Admission<T> {
         let Some(&number) = self.numbers.get(tenant) else { return };
         let state = self.tenant_mut(number);
         state.running = state.running.saturating_sub(1);
-        state.quota.settle(now, reserved_tokens, used_tokens);
+        state.allowance.settle(now, reserved_tokens, used_tokens);
         self.place(now, number);
     }
 
     /// The tenant's limits have changed; also said with every offer. A tenant that is not known has nothing to change.
     pub fn set_limits(&mut self, now: Instant, tenant: &str, limits: Limits) {
         let Some(&number) = self.numbers.get(tenant) else { return };
+        let every = self.share_every;
         let state = self.tenant_mut(number);
-        if *state.quota.limits() != limits {
-            state.quota.set_limits(now, limits);
+        if *state.allowance.limits() != limits {
+            state.allowance.set_limits(now, limits, every);
             self.place(now, number);
         }
     }
@@ -260,7 +278,8 @@ impl<T> Admission<T> {
     #[must_use]
     pub fn levels_of(&self, now: Instant, tenant: &str, limits: Limits) -> (Option<f64>, Option<f64>) {
         let state = self.numbers.get(tenant).and_then(|number| self.tenants[*number].as_ref());
-        state.map_or_else(|| Quota::full(now, limits).levels(now), |state| state.quota.levels(now))
+        let fresh = || Allowance::new(now, limits, self.share_every).levels(now);
+        state.map_or_else(fresh, |state| state.allowance.levels(now))
     }
 
     /// How many tenants are remembered.
@@ -272,7 +291,7 @@ impl<T> Admission<T> {
     /// Every tenant that is remembered.
     pub fn levels(&self, now: Instant) -> impl Iterator<Item = Level<'_>> {
         self.tenants.iter().flatten().map(move |state| {
-            let (requests, tokens) = state.quota.levels(now);
+            let (requests, tokens) = state.allowance.levels(now);
             Level { tenant: &state.id, waiting: state.queue.len(), running: state.running, requests, tokens }
         })
     }
@@ -282,13 +301,16 @@ impl<T> Admission<T> {
         let state = self.tenants[number].as_ref().expect("a number in use");
         let (mut in_turn, mut asleep_until, mut forget_at) = (false, None, None);
         match state.queue.front() {
-            Some(head) => match state.quota.check(now, head.tokens) {
+            Some(head) => match state.allowance.check(now, head.tokens) {
                 Verdict::Granted => in_turn = true,
                 Verdict::Wait(wait) => asleep_until = Some(now + wait),
             },
-            None if state.running == 0 => forget_at = Some(now + state.quota.full_in(now).max(REMEMBERED)),
+            None if state.running == 0 => {
+                forget_at = state.allowance.forgotten_in(now).map(|rest| now + rest.max(REMEMBERED));
+            }
             None => {}
         }
+        let trip_at = state.allowance.trip_due(state.queue.len());
         if in_turn {
             self.turns.join(number)
         } else {
@@ -296,6 +318,7 @@ impl<T> Admission<T> {
         }
         self.asleep.put(number, asleep_until);
         self.idle.put(number, forget_at);
+        self.trips.put(number, trip_at);
     }
 
     fn number_of(&mut self, now: Instant, tenant: &Arc<str>, limits: Limits) -> usize {
@@ -307,10 +330,10 @@ impl<T> Admission<T> {
             self.tenants.push(None);
             self.tenants.len() - 1
         });
-        let quota = Quota::full(now, limits);
+        let allowance = Allowance::new(now, limits, self.share_every);
         self.tenants[number] = Some(Box::new(Tenant {
             id: Arc::clone(tenant),
-            quota,
+            allowance,
             queue: VecDeque::new(),
             queued_tokens: 0,
             running: 0,

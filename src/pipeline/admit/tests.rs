@@ -47,7 +47,7 @@ impl<T> Admission<T> {
                 None => assert_eq!(stands, (false, false, state.running == 0)),
                 Some(head) if stands.0 => {
                     assert_eq!(stands, (true, false, false));
-                    assert_eq!(state.quota.check(now, head.tokens), Verdict::Granted, "it has a turn and may not go");
+                    assert_eq!(state.allowance.check(now, head.tokens), Verdict::Granted, "it has a turn and may not go");
                 }
                 Some(_) => assert_eq!(stands, (false, true, false), "it waits and nobody will wake it"),
             }

@@ -28,6 +28,20 @@ impl Quota {
         Self { limits, requests: full(limits.requests_per_minute), tokens: full(limits.tokens_per_minute) }
     }
 
+    /// Buckets that begin empty and hold three seconds' worth: a steady stream, and nothing to save up.
+    #[must_use]
+    pub fn trickle(now: Instant, limits: Limits) -> Self {
+        let trickle = |limit: Option<u32>| {
+            limit.map(|per_minute| {
+                let capacity = (per_minute / 20).max(1);
+                let mut bucket = TokenBucket::full(now, capacity, per_minute);
+                bucket.charge(now, capacity);
+                bucket
+            })
+        };
+        Self { limits, requests: trickle(limits.requests_per_minute), tokens: trickle(limits.tokens_per_minute) }
+    }
+
     /// The limits it was made for.
     #[must_use]
     pub fn limits(&self) -> &Limits {

@@ -108,7 +108,10 @@ impl Road {
             Some(turn) if turn > limit => Some(turn),
             Some(_) => (wait > limit).then_some(wait),
             None if wait.max(self.bookings.booked(now, &tenant)) <= limit => None,
-            None => Some(self.bookings.book(now, &tenant, &limits, tokens, wait)),
+            None => {
+                let pace = self.admission.pace_of(&tenant, limits);
+                Some(self.bookings.book(now, &tenant, &pace, tokens, wait))
+            }
         }
     }
 

@@ -31,6 +31,7 @@ mod lease;
 mod ownership;
 mod policies;
 mod publish;
+mod shares;
 mod standing;
 mod steering;
 #[cfg(test)]

@@ -33,6 +33,7 @@ impl Running {
             stop: stopped,
             until_idle: false,
             lookup: None,
+            shared_limits: None,
             on_health: Arc::new(|_, _| {}),
         };
         let task = tokio::spawn(run(fixtures, outside));

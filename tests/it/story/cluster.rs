@@ -29,7 +29,7 @@ const ALL: ReadLimit = ReadLimit { max_records: 1_000, max_bytes: 64 << 20 };
 /// An installation with topics of its own.
 pub struct OnKafka {
     pub folder: TempDir,
-    sets: Vec<String>,
+    pub sets: Vec<String>,
     pub settings: Settings,
 }
 

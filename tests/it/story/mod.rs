@@ -16,6 +16,7 @@ mod positions;
 mod pretend_registry;
 mod refusals;
 mod registry;
+mod shared_limits;
 mod shutdown;
 pub mod tickets;
 mod waiting;

@@ -1,0 +1,95 @@
+//! What becomes of tenants' limits.
+
+use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
+use tracing::{debug, info, warn};
+
+use crate::telemetry::metric_names as names;
+
+/// A trip for shared limits ended.
+#[derive(Debug, Clone, Copy)]
+pub struct SharesTripMade {
+    /// Of how many tenants.
+    pub tenants: usize,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether it was answered.
+    pub is_answered: bool,
+}
+
+impl SharesTripMade {
+    /// Log and count it.
+    pub fn record(&self) {
+        let outcome = if self.is_answered { "answered" } else { "failed" };
+        counter!(names::LIMIT_TRIPS, "outcome" => outcome).increment(1);
+        histogram!(names::LIMIT_TRIP_DURATION).record(self.took.as_secs_f64());
+        debug!(tenants = self.tenants, took_ms = self.took.as_millis(), outcome, "trip for shared limits");
+    }
+}
+
+/// The database did not answer a trip: this instance goes on with its last share.
+#[derive(Debug, Clone, Copy)]
+pub struct SharesAway<'a> {
+    /// Why.
+    pub error: &'a str,
+    /// Since the first failure in a row.
+    pub alone_for: Duration,
+    /// Whether it is the first.
+    pub is_news: bool,
+}
+
+impl SharesAway<'_> {
+    /// Log and count it.
+    pub fn record(&self) {
+        gauge!(names::LIMIT_ALONE).set(1.0);
+        let alone_for_ms = self.alone_for.as_millis();
+        if self.is_news {
+            warn!(error = self.error, "shared limits cannot be asked for: each instance goes on with its last share");
+        } else {
+            debug!(error = self.error, alone_for_ms, "shared limits still cannot be asked for");
+        }
+    }
+}
+
+/// The database answers trips again.
+#[derive(Debug, Clone, Copy)]
+pub struct SharesAvailable {
+    /// How long it did not.
+    pub alone_for: Duration,
+}
+
+impl SharesAvailable {
+    /// Log and count it.
+    pub fn record(&self) {
+        gauge!(names::LIMIT_ALONE).set(0.0);
+        info!(alone_for_ms = self.alone_for.as_millis(), "limits are shared again");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::happenings::tests::recorded;
+
+    #[test]
+    fn who_goes_on_alone_is_seen_and_seen_no_more_when_limits_are_shared_again() {
+        let took = Duration::from_millis(5);
+        let away = || {
+            SharesTripMade { tenants: 1, took, is_answered: false }.record();
+            SharesAway { error: "refused", alone_for: Duration::ZERO, is_news: true }.record();
+        };
+        let lines = recorded(away);
+        for line in ["gatekeeper_limit_trips_total{outcome=\"failed\"} 1", "gatekeeper_limit_alone 1"] {
+            assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");
+        }
+        let lines = recorded(|| {
+            away();
+            SharesTripMade { tenants: 1, took, is_answered: true }.record();
+            SharesAvailable { alone_for: took }.record();
+        });
+        for line in ["gatekeeper_limit_trips_total{outcome=\"answered\"} 1", "gatekeeper_limit_alone 0"] {
+            assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");
+        }
+    }
+}
