@@ -23,7 +23,7 @@ fn bucket(criterion: &mut Criterion) {
 
 /// One offer, one decision and one settlement among so many tenants who all wait.
 fn admission(criterion: &mut Criterion) {
-    let limits = Limits { requests_per_minute: Some(1 << 30), tokens_per_minute: Some(1 << 31), weight: 1 };
+    let limits = Limits { requests_per_minute: Some(1 << 30), tokens_per_minute: Some(1 << 31), ..Limits::NONE };
     for tenants in [100, 10_000] {
         let ids: Vec<Arc<str>> = (0..tenants).map(|tenant| Arc::from(format!("tenant-{tenant}"))).collect();
         let mut now = Instant::now();

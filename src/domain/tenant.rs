@@ -169,6 +169,19 @@ impl Default for TargetResponse {
     }
 }
 
+/// What a limit does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitMode {
+    /// Nothing.
+    Off,
+    /// What would have waited is counted, and goes.
+    Shadow,
+    /// What is over it waits.
+    #[default]
+    Enforce,
+}
+
 /// Token buckets towards remote models; absent means unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -179,11 +192,28 @@ pub struct Limits {
     pub tokens_per_minute: Option<u32>,
     /// Share among tenants that wait; 1 to 1,000.
     pub weight: u32,
+    /// What the two rates do; the weight counts in any mode.
+    pub mode: LimitMode,
+}
+
+impl Limits {
+    /// No limits.
+    pub const NONE: Self =
+        Self { requests_per_minute: None, tokens_per_minute: None, weight: 1, mode: LimitMode::Enforce };
+
+    /// As whoever is asked for a model counts them: without rates where they do nothing.
+    #[must_use]
+    pub fn in_force(self) -> Self {
+        match self.mode {
+            LimitMode::Off => Self { weight: self.weight, ..Self::NONE },
+            LimitMode::Shadow | LimitMode::Enforce => self,
+        }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { requests_per_minute: None, tokens_per_minute: None, weight: 1 }
+        Self::NONE
     }
 }
 

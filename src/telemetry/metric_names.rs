@@ -64,6 +64,7 @@ metric_names! {
     Counter LEDGER_POOL_EXHAUSTED = "gatekeeper_ledger_pool_exhausted_total", Count, "Times no connection to the ledger became free within ledger.postgres.acquire_timeout.";
     Counter LEDGER_LEAKS_SUSPECTED = "gatekeeper_ledger_leaks_suspected_total", Count, "Connections to the ledger held longer than ledger.postgres.leak_after.";
 
+    Counter LIMIT_SHADOWED = "gatekeeper_limit_shadowed_total", Count, "Events that a limit in shadow mode would have made wait, by tenant and how: wait, defer.";
     Counter LIMIT_TRIPS = "gatekeeper_limit_trips_total", Count, "Questions to the database for shares of tenants' limits, by outcome: answered, failed.";
     Histogram LIMIT_TRIP_DURATION = "gatekeeper_limit_trip_duration_seconds", Seconds, "One such question.";
     Gauge LIMIT_ALONE = "gatekeeper_limit_alone", Count, "1 while such questions are not answered: this instance goes on with its last share.";

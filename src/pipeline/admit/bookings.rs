@@ -71,7 +71,7 @@ fn time_of(limits: &Limits, tokens: u32) -> Duration {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { requests_per_minute: Some(60), tokens_per_minute: Some(6_000), weight: 1 };
+    const LIMITS: Limits = Limits { requests_per_minute: Some(60), tokens_per_minute: Some(6_000), ..Limits::NONE };
 
     fn seconds(n: u64) -> Duration {
         Duration::from_secs(n)

@@ -166,7 +166,7 @@ fn weights_are_shares() {
 
 #[test]
 fn limits_hold_over_every_window_and_are_used_up() {
-    let limits = Limits { requests_per_minute: Some(120), tokens_per_minute: Some(18_000), weight: 1 };
+    let limits = Limits { requests_per_minute: Some(120), tokens_per_minute: Some(18_000), ..Limits::NONE };
     let requests_bind = Habit { limits, ..every(50, 100) };
     let tokens_bind = Habit { limits, ..every(50, 300) };
     let course = run(&[requests_bind, tokens_bind, every(5, 200)], seconds(600));

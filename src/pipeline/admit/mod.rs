@@ -39,7 +39,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::tenant::Limits;
+use crate::domain::tenant::{LimitMode, Limits};
 use crate::pipeline::quota::token_bucket::Verdict;
 use agenda::Agenda;
 use allowance::Allowance;
@@ -303,6 +303,7 @@ impl<T> Admission<T> {
         match state.queue.front() {
             Some(head) => match state.allowance.check(now, head.tokens) {
                 Verdict::Granted => in_turn = true,
+                Verdict::Wait(_) if state.allowance.limits().mode == LimitMode::Shadow => in_turn = true,
                 Verdict::Wait(wait) => asleep_until = Some(now + wait),
             },
             None if state.running == 0 => {

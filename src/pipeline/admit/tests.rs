@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const UNLIMITED: Limits = Limits { requests_per_minute: None, tokens_per_minute: None, weight: 1 };
+const UNLIMITED: Limits = Limits::NONE;
 
 fn requests(per_minute: u32) -> Limits {
     Limits { requests_per_minute: Some(per_minute), ..UNLIMITED }
@@ -47,7 +47,11 @@ impl<T> Admission<T> {
                 None => assert_eq!(stands, (false, false, state.running == 0)),
                 Some(head) if stands.0 => {
                     assert_eq!(stands, (true, false, false));
-                    assert_eq!(state.allowance.check(now, head.tokens), Verdict::Granted, "it has a turn and may not go");
+                    assert_eq!(
+                        state.allowance.check(now, head.tokens),
+                        Verdict::Granted,
+                        "it has a turn and may not go"
+                    );
                 }
                 Some(_) => assert_eq!(stands, (false, true, false), "it waits and nobody will wake it"),
             }
@@ -248,7 +252,7 @@ fn a_hundred_thousand_tenants_that_come_once_leave_no_trace() {
 fn levels_say_what_is_left() {
     let now = Instant::now();
     let mut admission = Admission::new(10);
-    let limits = Limits { requests_per_minute: Some(10), tokens_per_minute: Some(1_000), weight: 1 };
+    let limits = Limits { requests_per_minute: Some(10), tokens_per_minute: Some(1_000), ..UNLIMITED };
     for n in 0..3 {
         admission.offer(now, &id("a"), limits, n, 300).expect("room");
     }
@@ -270,7 +274,7 @@ enum Step {
 fn any_limits() -> impl Strategy<Value = Limits> {
     let limit = |range| proptest::option::of(range);
     (limit(0u32..100), limit(0u32..10_000), 1u32..10).prop_map(|(requests_per_minute, tokens_per_minute, weight)| {
-        Limits { requests_per_minute, tokens_per_minute, weight }
+        Limits { requests_per_minute, tokens_per_minute, weight, ..UNLIMITED }
     })
 }
 
@@ -338,4 +342,18 @@ proptest! {
             prop_assert_eq!(admission.waiting(), inside.iter().map(VecDeque::len).sum::<usize>());
         }
     }
+}
+
+#[test]
+fn limits_in_shadow_mode_let_everything_go_and_still_count() {
+    let (mut admission, now, acme) = (Admission::new(10), Instant::now(), Arc::from("acme"));
+    let shadow = Limits { mode: LimitMode::Shadow, ..requests(2) };
+    for item in 0..5 {
+        admission.offer(now, &acme, shadow, item, 1).expect("there is room");
+        assert!(matches!(admission.next(now, |_| true), Next::Go { .. }), "{item}");
+    }
+    assert_eq!(admission.wait_of(now, "acme", shadow, 1), Duration::from_secs(4 * 30));
+    admission.set_limits(now, "acme", requests(2));
+    admission.offer(now, &acme, requests(2), 5, 1).expect("there is room");
+    assert!(matches!(admission.next(now, |_| true), Next::WaitUntil(_)), "from now on they bite");
 }

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     fn limits(requests: Option<u32>, tokens: Option<u32>) -> Limits {
-        Limits { requests_per_minute: requests, tokens_per_minute: tokens, weight: 1 }
+        Limits { requests_per_minute: requests, tokens_per_minute: tokens, ..Limits::NONE }
     }
 
     fn seconds(n: u64) -> Duration {

@@ -14,11 +14,12 @@ use super::{Purpose, Road};
 use crate::domain::answer::Answer;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
+use crate::domain::tenant::LimitMode;
 use crate::pipeline::admit::Next;
 use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::lane::TicketKey;
 use crate::pipeline::triage::guard::{Job, LeaseReply, NotYet, Reserved, Triaged};
-use crate::telemetry::happenings::CallsReattached;
+use crate::telemetry::happenings::{CallsReattached, LimitWouldHold};
 
 /// Somebody else's call is looked at again after this long at most.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -47,7 +48,9 @@ impl Road {
         let tokens = self.fixtures.guard.estimated_tokens(&event.event);
         let tenant_id = event.claim.tenant_id.clone();
         let limits = self.limits_now(&tenant_id, tenant);
-        if let Some(turn) = self.too_long(id, limits, tokens, now) {
+        if limits.mode == LimitMode::Shadow {
+            self.note_shadow(&tenant_id, limits, tokens, now);
+        } else if let Some(turn) = self.too_long(id, limits, tokens, now) {
             let head = self.lanes.head(ticket).unwrap_or(id);
             self.put_off(ticket, head, turn, limits, now);
             return false;
@@ -56,6 +59,15 @@ impl Road {
             self.overflow.push_back(ticket.clone());
         }
         true
+    }
+
+    /// Limits that are only watched: whether they would have made this event wait.
+    fn note_shadow(&self, tenant: &str, limits: Limits, tokens: u32, now: Instant) {
+        let wait = self.admission.wait_of(now, tenant, limits, tokens);
+        if !wait.is_zero() {
+            let is_deferral = self.fixtures.defers && wait > self.fixtures.settings.defer_after;
+            LimitWouldHold { tenant_id: tenant, wait, is_deferral }.record();
+        }
     }
 
     /// A call for this very copy of the event may still be running from before its partition was taken away.
@@ -280,6 +292,7 @@ mod tests {
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
     use crate::pipeline::triage::model::{CallLimits, ModelCard, Range};
     use crate::pipeline::triage::testing::card;
+    use crate::telemetry::recorder;
 
     /// Three events wait for a model of these limits.
     fn three_wait(limits: CallLimits) -> TestRoad {
@@ -318,5 +331,33 @@ mod tests {
         tokio::time::advance(minute).await;
         test.road.woke(now + minute);
         test.road.next_job(now + minute).expect("a minute has passed");
+    }
+
+    /// What becomes of ten events under a limit of four requests a minute: how many begin, and what is counted.
+    fn ten_events_under(mode: LimitMode) -> (usize, String) {
+        let (recorder, metrics) = recorder::local();
+        let begun = metrics::with_local_recorder(&recorder, || {
+            let mut test = TestRoad::limited(Limits { requests_per_minute: Some(4), mode, ..Limits::NONE });
+            let (topic_id, metadata) = ("t".to_owned(), String::new());
+            test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+            test.read_tickets(0..10);
+            std::iter::from_fn(|| test.road.next_job(Instant::now())).count()
+        });
+        (begun, metrics.render())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_in_shadow_mode_holds_nothing_and_counts_what_it_would_have_held() {
+        let (begun, metrics) = ten_events_under(LimitMode::Shadow);
+        assert_eq!(begun, 10);
+        // The fifth would have waited for fifteen seconds.
+        assert!(metrics.contains("gatekeeper_limit_shadowed_total{tenant=\"acme\",would=\"defer\"} 6\n"), "{metrics}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_is_off_holds_and_counts_nothing() {
+        let (begun, metrics) = ten_events_under(LimitMode::Off);
+        assert_eq!(begun, 10);
+        assert!(!metrics.contains("gatekeeper_limit_shadowed_total{"), "{metrics}");
     }
 }

@@ -34,9 +34,9 @@ impl Road {
     /// A model in this process is asked as often as there is work.
     fn limits_that_count(&self, limits: Limits) -> Limits {
         if self.fixtures.guard.first_is_remote() {
-            limits
+            limits.in_force()
         } else {
-            Limits { weight: limits.weight, ..Limits::default() }
+            Limits { weight: limits.weight, ..Limits::NONE }
         }
     }
 

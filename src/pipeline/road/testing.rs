@@ -15,7 +15,7 @@ use crate::domain::ops_event::OpsEvent;
 use crate::domain::position::{Partition, TopicRole};
 use crate::domain::record::{OutRecord, Payload, Record};
 use crate::domain::samples;
-use crate::domain::tenant::TenantBook;
+use crate::domain::tenant::{Limits, Tenant, TenantBook};
 use crate::pipeline::dedupe::ledger::places::{Entered, Mark};
 use crate::pipeline::dedupe::ledger::{Entry, Outcome, Row};
 use crate::pipeline::ingest::Ingest;
@@ -36,6 +36,10 @@ pub(crate) const EVENTS: Partition = Partition { topic: TopicRole::Events, numbe
 
 /// The shipped settings but for these, one remote model, the tenant `acme`.
 pub(crate) fn fixtures(sets: &[&str], model: Arc<Scripted>) -> (Fixtures, Arc<SchemaSet>) {
+    fixtures_of(tenant(), sets, model)
+}
+
+fn fixtures_of(tenant: Tenant, sets: &[&str], model: Arc<Scripted>) -> (Fixtures, Arc<SchemaSet>) {
     let sets = sets.iter().map(|set| (*set).to_owned()).collect();
     let options = LoadOptions { profile: None, file: None, environment: Vec::new(), sets };
     let settings = load(&options).expect("settings of a test").settings;
@@ -43,7 +47,7 @@ pub(crate) fn fixtures(sets: &[&str], model: Arc<Scripted>) -> (Fixtures, Arc<Sc
     let prompts = Arc::new(Prompts::load(None, 4_000).expect("the shipped prompts"));
     let clock = Arc::new(SystemClock);
     let guard = Guard::new(vec![model], &settings.triage, prompts, clock.clone(), 1, Arc::new(|_| {}));
-    let tenants = watch::channel(Arc::new(TenantBook::new(vec![tenant()], None))).1;
+    let tenants = watch::channel(Arc::new(TenantBook::new(vec![tenant], None))).1;
     let fixtures = Fixtures {
         ingest: Ingest::new(schemas.clone(), tenants, settings.schemas.max_payload_bytes, false),
         publisher: Publisher::new(
@@ -90,9 +94,18 @@ impl TestRoad {
 
     /// A road to this model.
     pub(crate) fn asking(card: ModelCard, sets: &[&str]) -> Self {
+        Self::of(tenant(), card, sets)
+    }
+
+    /// With a tenant of these limits.
+    pub(crate) fn limited(limits: Limits) -> Self {
+        Self::of(Tenant { limits, ..tenant() }, card("gpt", true), &[])
+    }
+
+    fn of(tenant: Tenant, card: ModelCard, sets: &[&str]) -> Self {
         let (errands, asked) = unbounded_channel();
         let model = Arc::new(Scripted::new(card, []));
-        let (fixtures, schemas) = fixtures(sets, model);
+        let (fixtures, schemas) = fixtures_of(tenant, sets, model);
         Self { road: Road::new(fixtures, errands, Instant::now()), schemas, errands: asked }
     }
 

@@ -102,7 +102,7 @@ impl Throttle {
         let per_minute = Limits {
             requests_per_minute: limits.requests_per_minute,
             tokens_per_minute: limits.tokens_per_minute,
-            weight: 1,
+            ..Limits::NONE
         };
         Self(Arc::new(Shared {
             model: model.to_owned(),

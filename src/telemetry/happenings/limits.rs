@@ -6,6 +6,27 @@ use metrics::{counter, gauge, histogram};
 use tracing::{debug, info, warn};
 
 use crate::telemetry::metric_names as names;
+use crate::telemetry::tenant_labels;
+
+/// A limit in shadow mode would have made an event wait.
+#[derive(Debug, Clone, Copy)]
+pub struct LimitWouldHold<'a> {
+    /// Whose.
+    pub tenant_id: &'a str,
+    /// For how long, behind everything that it would have held before.
+    pub wait: Duration,
+    /// Whether the event would have been put off, and not have waited in memory.
+    pub is_deferral: bool,
+}
+
+impl LimitWouldHold<'_> {
+    /// Log and count it.
+    pub fn record(&self) {
+        let (tenant, how) = (tenant_labels::label(self.tenant_id), if self.is_deferral { "defer" } else { "wait" });
+        counter!(names::LIMIT_SHADOWED, "tenant" => tenant.to_string(), "would" => how).increment(1);
+        debug!(tenant_id = self.tenant_id, wait_ms = self.wait.as_millis(), would = how, "a limit in shadow mode");
+    }
+}
 
 /// A trip for shared limits ended.
 #[derive(Debug, Clone, Copy)]
@@ -84,11 +105,16 @@ mod tests {
             assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");
         }
         let lines = recorded(|| {
+            LimitWouldHold { tenant_id: "acme", wait: took, is_deferral: true }.record();
             away();
             SharesTripMade { tenants: 1, took, is_answered: true }.record();
             SharesAvailable { alone_for: took }.record();
         });
-        for line in ["gatekeeper_limit_trips_total{outcome=\"answered\"} 1", "gatekeeper_limit_alone 0"] {
+        for line in [
+            "gatekeeper_limit_trips_total{outcome=\"answered\"} 1",
+            "gatekeeper_limit_alone 0",
+            "gatekeeper_limit_shadowed_total{tenant=\"acme\",would=\"defer\"} 1",
+        ] {
             assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");
         }
     }

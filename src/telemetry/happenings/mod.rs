@@ -22,7 +22,7 @@ pub use cluster::{ClientTroubled, CommitLookedUp, OrphanFenced, PartitionsHeld, 
 pub use events::{AnswerReused, CallsReattached, EventSettled, RecordDroppedUnsettled};
 pub use ledger::{LedgerAvailable, LedgerBatchCommitted, LedgerStatementRun, LedgerUnavailable, Slowness};
 pub use ledger_pool::{LedgerLeakSuspected, LedgerPoolExhausted, LedgerPoolFilled, LedgerPoolUsed, PoolMark};
-pub use limits::{SharesAvailable, SharesAway, SharesTripMade};
+pub use limits::{LimitWouldHold, SharesAvailable, SharesAway, SharesTripMade};
 pub use login::{ClientNotLetIn, TokenNotRenewed, TokenRenewed};
 pub use models::{BreakerChanged, BreakerState, CallOutcome, ModelAnswered, ModelCalled};
 pub use pacing::{ModelPace, ModelPaused, ModelSlowed, Slowed};

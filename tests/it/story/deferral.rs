@@ -75,6 +75,20 @@ async fn what_a_tenants_limits_have_no_room_for_is_put_off_and_comes_back() {
 }
 
 #[tokio::test]
+async fn a_limit_in_shadow_mode_puts_nothing_off() {
+    let gatekeeper = installation().await;
+    let shadow = format!("{BUSY}mode = \"shadow\"\n");
+    std::fs::write(gatekeeper.folder.path().join("tenants/busy.toml"), shadow).expect("the folder is there");
+    let busy = too_many(&gatekeeper).await;
+    gatekeeper.serve_until_idle().await;
+    for at in busy {
+        assert_eq!(words_about(&gatekeeper, at).await, [(FeedbackStatus::Accepted, "DECIDED".to_owned())]);
+    }
+    assert_eq!(gatekeeper.calls().0, 130);
+    gatekeeper.audit_finished().await;
+}
+
+#[tokio::test]
 async fn after_a_crash_nothing_that_was_put_off_is_lost_and_a_later_event_does_not_pass_it() {
     let gatekeeper = installation().await;
     let busy = too_many(&gatekeeper).await;

@@ -104,8 +104,7 @@ impl Share {
             alone.charge(now, tokens);
             let part = |limit: Option<u32>| -i64::from(limit.unwrap_or_default());
             let limits = alone.limits();
-            let floor =
-                Amount { requests: part(limits.requests_per_minute), tokens: part(limits.tokens_per_minute) };
+            let floor = Amount { requests: part(limits.requests_per_minute), tokens: part(limits.tokens_per_minute) };
             self.held = self.held.max(floor);
         }
     }
@@ -264,7 +263,7 @@ impl Share {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { requests_per_minute: Some(60), tokens_per_minute: None, weight: 1 };
+    const LIMITS: Limits = Limits { requests_per_minute: Some(60), ..Limits::NONE };
     const SECOND: Duration = Duration::from_secs(1);
 
     fn share(now: Instant) -> Share {
