@@ -7,10 +7,12 @@
 //!               validate     same record, a time     buckets,    retry,       code, not    until the next burst:
 //!               or reject    duplicate    per        fairness    model,       in the       records + offsets +
 //!                            or conflict  ticket                 fallback     model        finished set, at once
+//!  human feedback ----> ingest ----> dedupe ----> review (joined with its decision) ------------> publish
 //! ```
 //!
 //! The invariants, in one place:
-//! - every record read ends in exactly one terminal, published in the transaction that moves its offset;
+//! - every event read ends in exactly one terminal, every record of human feedback in one review or one dead letter,
+//!   published in the transaction that moves its offset;
 //! - an offset leaves the frontier only by a confirmed commit;
 //! - an answer is saved before it is judged, a verdict before it is published;
 //! - what waits is bounded, and a full queue stops the reading.

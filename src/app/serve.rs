@@ -238,15 +238,20 @@ async fn retention(ledger: Arc<dyn Ledger>, settings: ledger::Ledger, clock: Arc
     let before = |age: Duration| crate::domain::clock::Timestamp(clock.now().0 - age.as_millis() as i64);
     loop {
         tokio::time::sleep(settings.retention_interval).await;
-        loop {
-            let gone =
-                ledger.forget(before(settings.window), before(settings.rejected_window), settings.retention_batch);
-            match gone.await {
-                Ok(gone) if gone >= u64::from(settings.retention_batch) => {}
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "old ledger rows stay for now");
-                    break;
+        for what in ["rows", "decisions"] {
+            loop {
+                let limit = settings.retention_batch;
+                let gone = match what {
+                    "rows" => ledger.forget(before(settings.window), before(settings.rejected_window), limit),
+                    _ => ledger.forget_decisions(before(settings.decisions_window), limit),
+                };
+                match gone.await {
+                    Ok(gone) if gone >= u64::from(limit) => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, "old {what} of the ledger stay for now");
+                        break;
+                    }
                 }
             }
         }

@@ -20,7 +20,7 @@ use crate::domain::tenant::TenantBook;
 use crate::operations::following::Changes;
 use crate::operations::log_browser::LogBrowser;
 use crate::operations::positions::GroupPositions;
-use crate::operations::schemas::{LearningBrowser, SettleError, settle};
+use crate::operations::schemas::{LearningBrowser, SettleError, WRITTEN_BY_SERVE, settle};
 use crate::pipeline::dedupe::ledger::Ledger;
 use crate::pipeline::dedupe::no_ledger::NoLedger;
 use crate::pipeline::frontier::codec;
@@ -154,11 +154,12 @@ impl Parts {
         }
     }
 
-    /// What a processor reads: events, and what was put off before, even if nothing is put off any more.
+    /// What a processor reads: events, what people made of decisions, and what was put off before, even if nothing is put
+    /// off any more.
     pub fn reads(&self) -> Vec<TopicRole> {
         let tiers = Topics::roles().filter(|role| matches!(role, TopicRole::Deferred(_)));
         let tiers = tiers.filter(|_| self.settings.ledger.enabled);
-        std::iter::once(TopicRole::Events).chain(tiers).collect()
+        [TopicRole::Events, TopicRole::HumanFeedback].into_iter().chain(tiers).collect()
     }
 
     /// The log as a processor reads it. `memory`: remembers who owned a partition, and how many there were; without it
@@ -185,7 +186,7 @@ impl Parts {
             LogKind::Kafka => {
                 let reading = kafka::Reading {
                     roles: self.reads(),
-                    outputs: vec![TopicRole::Decisions, TopicRole::Feedback, TopicRole::DeadLetters, TopicRole::Ops],
+                    outputs: WRITTEN_BY_SERVE.to_vec(),
                     queue: self.settings.pipeline.log_queue,
                     away_limit: self.settings.pipeline.away_limit,
                     writers: kafka::Remembered {

@@ -11,6 +11,8 @@
 //! The form is frozen. A field that is new in the schema does not compile here until somebody has decided where it goes;
 //! anything but "appended, left out at its default" is form 2.
 
+mod human_feedback;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write as _};
 

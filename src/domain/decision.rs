@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Timestamp;
-use super::event::Level;
+use super::event::{Level, written_as_in_the_schema};
 
 /// Output record. Topic support.decisions.v1, key = tenant_id|ticket_id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -361,3 +361,5 @@ pub struct Origin {
 fn one() -> i32 {
     1
 }
+
+written_as_in_the_schema!(Mode, Disposition, DecidedBy, Automation);

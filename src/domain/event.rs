@@ -311,13 +311,15 @@ pub struct FieldChange {
 
 macro_rules! written_as_in_the_schema {
     ($($set:ty),*) => {
-        $(impl fmt::Display for $set {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.serialize(f)
+        $(impl std::fmt::Display for $set {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                serde::Serialize::serialize(self, f)
             }
         })*
     };
 }
+
+pub(super) use written_as_in_the_schema;
 
 written_as_in_the_schema!(EventType, ActorType, TicketStatus, TicketType, Priority, Level, Channel, AutoSubmitted);
 

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::clock::Timestamp;
-use super::event::Actor;
+use super::event::{Actor, written_as_in_the_schema};
 
 /// Input record. Topic support.human-feedback.v1, key = tenant_id|ticket_id (co-partitioned with decisions).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,3 +104,5 @@ pub enum ResolutionEvidence {
     #[serde(other)]
     Unknown,
 }
+
+written_as_in_the_schema!(FeedbackKind, ReplyOutcome, Resolution, ResolutionEvidence);

@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::event::SupportEvent;
+use super::human_feedback::HumanFeedback;
 
-/// The ids of decisions, and of events that arrive without one, live in this name space.
+/// The ids of decisions, of reviews, and of events that arrive without one, live in this name space.
 pub const NAMESPACE: Uuid = Uuid::from_u128(0x8f0d_6a3e_5c1b_4e7a_9b2d_41c6_7e55_a010);
 
 /// What kind of record a dedupe key speaks of; key spaces never meet.
@@ -34,6 +35,13 @@ impl DedupeKey {
         let id = event.idempotency_key.as_deref().unwrap_or(&event.event_id);
         let scope = if event.idempotency_key.is_some() { "idempotency_key" } else { "event_id" };
         Self::of(RecordKind::Event, &event.tenant_id, &event.source, scope, id)
+    }
+
+    /// The key of a piece of human feedback.
+    #[must_use]
+    pub fn of_feedback(feedback: &HumanFeedback) -> Self {
+        let HumanFeedback { tenant_id, source, feedback_id, .. } = feedback;
+        Self::of(RecordKind::HumanFeedback, tenant_id, source, "feedback_id", feedback_id)
     }
 
     /// The key of anything with these parts.
@@ -111,6 +119,12 @@ impl fmt::Debug for BodyHash {
 pub fn decision_id(key: DedupeKey, policy_fingerprint: &str, decision_version: i32) -> Uuid {
     let name = hash_parts(&[&key.to_hex(), policy_fingerprint, &decision_version.to_string()]);
     Uuid::new_v5(&NAMESPACE, &name)
+}
+
+/// The id of a review: the same feedback has the same one for ever.
+#[must_use]
+pub fn review_id(key: DedupeKey) -> String {
+    Uuid::new_v5(&NAMESPACE, &hash_parts(&["review", &key.to_hex()])).to_string()
 }
 
 /// SHA-256 over parts, each preceded by its length.

@@ -15,6 +15,7 @@ pub mod feedback;
 pub mod human_feedback;
 pub mod identity;
 pub mod ops_event;
+pub mod past_decision;
 pub mod position;
 pub mod reason_code;
 pub mod record;

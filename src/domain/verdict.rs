@@ -1,4 +1,4 @@
-//! How an event ends, saved before it may be published.
+//! How a record ends, saved before it may be published.
 //!
 //! Its terminal feedback is rebuilt from event and verdict, and the decision is kept as the bytes that go out: a
 //! redelivery publishes the same bytes.
@@ -24,6 +24,9 @@ pub struct Verdict {
     pub violations: Vec<Violation>,
     /// For ACCEPTED and DEGRADED.
     pub decision: Option<SavedDecision>,
+    /// For human feedback that is reviewed: the review's value, byte for byte.
+    #[serde(default)]
+    pub review: Option<Bytes>,
     /// For DUPLICATE: the first one's decision id.
     pub first_decision_id: Option<String>,
     /// For DUPLICATE: when the first one was claimed.
@@ -46,6 +49,7 @@ impl Verdict {
             reason: None,
             violations: Vec::new(),
             decision: None,
+            review: None,
             first_decision_id: None,
             first_seen_at: None,
             superseded_by_event_id: None,

@@ -23,6 +23,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::decision::TriageDecision;
 use crate::domain::feedback::{EventFeedback, FeedbackStatus};
 use crate::domain::identity::{BodyHash, DedupeKey};
+use crate::domain::past_decision::PastDecision;
 use crate::domain::position::{Partition, Position, TopicRole};
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::Record;
@@ -153,6 +154,8 @@ pub async fn run(
             if let Some((id, version)) = decision {
                 let bytes = decisions.find(&id).await?;
                 report.without_decision += u64::from(bytes.is_none());
+                let past = bytes.as_ref().and_then(|bytes| past_decision(schemas, bytes, row.claim.key));
+                row.decision = past.map(Arc::new);
                 let verdict = Arc::make_mut(&mut row.verdict);
                 verdict.decision = bytes.map(|bytes| SavedDecision { id, version, bytes });
             }
@@ -170,6 +173,12 @@ pub async fn run(
         recover(browser, ledger, &topics, group).await?;
     }
     Ok(report)
+}
+
+/// What is kept of a decision for feedback; one that cannot be read is not joined with any.
+fn past_decision(schemas: &SchemaSet, bytes: &Bytes, key: DedupeKey) -> Option<PastDecision> {
+    let decision: TriageDecision = schemas.read("TriageDecision", &bytes.0).ok()?;
+    Some(PastDecision::of(&decision, key))
 }
 
 /// As they were before their bursts: claimed, and remembered as put off. Which tier is not known any more, nor does it
@@ -285,6 +294,7 @@ fn terminal(
         reason: feedback.reason,
         violations: feedback.violations,
         decision: None,
+        review: None,
         first_decision_id: None,
         first_seen_at: None,
         superseded_by_event_id: feedback.superseded_by_event_id,
@@ -292,7 +302,10 @@ fn terminal(
         latency_ms: feedback.latency_ms,
     };
     let published_at = record.timestamp;
-    Ok(Told::Published(Box::new(Restored { claim, verdict: Arc::new(verdict), published_at }), decision))
+    Ok(Told::Published(
+        Box::new(Restored { claim, verdict: Arc::new(verdict), published_at, decision: None }),
+        decision,
+    ))
 }
 
 /// A partition's records, page by page, up to the end it had at the start.

@@ -16,6 +16,7 @@ pub mod log_health;
 pub mod lookups;
 pub mod publish;
 pub mod quota;
+pub mod review;
 pub mod road;
 pub mod run_loop;
 pub mod schema_set;

@@ -23,6 +23,9 @@ pub struct Ledger {
     /// How long a rejected event's row lives: as long as the dead letters.
     #[serde(with = "humantime_serde")]
     pub rejected_window: Duration,
+    /// How long a decision is kept so that feedback can be joined with it.
+    #[serde(with = "humantime_serde")]
+    pub decisions_window: Duration,
     /// How often old rows are dropped.
     #[serde(with = "humantime_serde")]
     pub retention_interval: Duration,

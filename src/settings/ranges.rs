@@ -111,6 +111,7 @@ fn durations(settings: &Settings) -> Vec<(&'static str, Duration, Duration, Dura
         ("schemas.registry.retry.cap", registry.retry.cap, 10 * MILLISECOND, HOUR / 6),
         ("ledger.window", ledger.window, SECOND, YEARS),
         ("ledger.rejected_window", ledger.rejected_window, SECOND, YEARS),
+        ("ledger.decisions_window", ledger.decisions_window, SECOND, YEARS),
         ("ledger.retention_interval", ledger.retention_interval, SECOND, 24 * HOUR),
         ("ledger.slow_warn", ledger.slow_warn, MILLISECOND, HOUR),
         ("ledger.slow_error", ledger.slow_error, MILLISECOND, HOUR),

@@ -34,6 +34,10 @@ metric_names! {
     Counter CALLS_REATTACHED = "gatekeeper_calls_reattached_total", Count, "Running calls picked up again when their partition came back.";
     Counter DROPPED_UNSETTLED = "gatekeeper_records_dropped_unsettled_total", Count, "Records dropped without a terminal: a defect; the frontier holds until a restart.";
 
+    Counter HUMAN_FEEDBACK_SETTLED = "gatekeeper_human_feedback_settled_total", Count, "Records of human feedback that reached their end, by end (reviewed, rejected, duplicate, read_before) and reason code.";
+    Counter REVIEWS = "gatekeeper_reviews_total", Count, "Reviews made, by whether their decision was found (by_id, by_ticket, orphan).";
+    Counter FIELDS_JUDGED = "gatekeeper_fields_judged_total", Count, "Predicted fields that people judged, by tenant, field and outcome (agreed, overridden).";
+
     Counter BURSTS = "gatekeeper_bursts_total", Count, "Bursts, by outcome: committed, refused, not_committed.";
     Counter BURST_RESULTS = "gatekeeper_burst_results_total", Count, "Results in committed bursts.";
     Histogram BURST_DURATION = "gatekeeper_burst_duration_seconds", Seconds, "From the errand to the confirmed commit.";

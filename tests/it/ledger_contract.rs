@@ -1,6 +1,7 @@
 //! What every ledger promises: one suite, run over each of them.
 
 mod agreement;
+mod decisions;
 mod partitions;
 mod speed;
 pub mod world;
@@ -14,6 +15,13 @@ use gatekeeper::domain::identity::BodyHash;
 use gatekeeper::domain::position::Position;
 use gatekeeper::pipeline::dedupe::ledger::{Ahead, Claim, Entry, Ledger as _, LedgerError, Outcome, Row};
 
+use decisions::{
+    a_decision_is_found_by_its_id_or_as_the_latest_of_its_ticket,
+    a_decision_that_is_made_anew_takes_the_place_of_one_that_was_never_published,
+    decisions_outlive_their_rows_and_go_by_their_age_the_oldest_first,
+    only_the_verdict_that_is_saved_leaves_its_decision, questions_see_everything_of_their_batch_and_keep_their_places,
+    what_the_log_tells_of_decisions_is_known_again,
+};
 use partitions::{
     a_ledger_belongs_to_the_group_that_used_it_first, batches_are_counted_by_writer_and_told_to_whoever_enters,
     partitions_are_counted_anew_by_whoever_was_first,
@@ -494,6 +502,12 @@ promises! {
     what_was_recovered_counts_as_known_and_never_sets_anybody_back
     what_was_published_is_restored_unless_the_ledger_knows_of_a_later_time
     partitions_are_counted_anew_by_whoever_was_first
+    a_decision_is_found_by_its_id_or_as_the_latest_of_its_ticket
+    questions_see_everything_of_their_batch_and_keep_their_places
+    only_the_verdict_that_is_saved_leaves_its_decision
+    a_decision_that_is_made_anew_takes_the_place_of_one_that_was_never_published
+    what_the_log_tells_of_decisions_is_known_again
+    decisions_outlive_their_rows_and_go_by_their_age_the_oldest_first
 }
 
 #[tokio::test(start_paused = true)]

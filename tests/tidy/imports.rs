@@ -3,7 +3,7 @@
 use super::tree::{Import, Module, Tree};
 
 /// Steps of the road. None knows another.
-const STAGES: &[&str] = &["ingest", "dedupe", "lane", "admit", "triage", "decide", "publish"];
+const STAGES: &[&str] = &["ingest", "dedupe", "lane", "admit", "triage", "decide", "review", "publish"];
 
 /// The settings sections a stage, or a part that stages share, may read. The pipeline itself reads its own.
 const SECTIONS: &[(&str, &[&str])] =

@@ -3,7 +3,9 @@
 //! Written entry by entry as the port's words stand there, not set by set. [`Rows`] is the database: it outlives the
 //! handles of a process, so a simulated crash keeps what was committed and loses what was not.
 
+mod decisions;
 mod places;
+mod restored;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +17,6 @@ use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
-use crate::pipeline::dedupe::ledger::restored::{Restored, rank};
 use crate::pipeline::dedupe::ledger::{Ahead, Claim, Entry, Ledger, LedgerError, Outcome, Row};
 
 /// What a database would hold.
@@ -26,6 +27,7 @@ pub struct Rows(Arc<Mutex<Database>>);
 struct Database {
     rows: Map,
     places: places::Book,
+    decisions: decisions::Shelf,
 }
 
 /// When a commit can go wrong.
@@ -127,7 +129,10 @@ impl Ledger for MemoryLedger {
                 entries
                     .iter()
                     .zip(outcomes)
-                    .map(|(entry, outcome)| look_ahead(&database.rows, entry, outcome))
+                    .map(|(entry, outcome)| match entry {
+                        Entry::Recall(question) => Outcome::Recalled(database.decisions.recall(question)),
+                        _ => look_ahead(&database.rows, entry, outcome),
+                    })
                     .collect()
             };
             self.pass(Moment::AfterApply, &entries).await?;
@@ -185,7 +190,7 @@ impl Rows {
 type Map = BTreeMap<DedupeKey, Held>;
 
 fn apply(database: &mut Database, entry: &Entry, me: &Holder, now: Timestamp) -> Outcome {
-    let Database { rows, places } = database;
+    let Database { rows, places, decisions } = database;
     match entry {
         Entry::Enter { topic_id, partition, writer, committed, last } => {
             Outcome::Entered(places.enter((topic_id, *partition), writer, *committed, last.as_ref()))
@@ -196,7 +201,8 @@ fn apply(database: &mut Database, entry: &Entry, me: &Holder, now: Timestamp) ->
             Outcome::Done
         }
         Entry::Restore(restored) => {
-            restore(rows, restored);
+            restored::restore(rows, restored);
+            decisions.remember(restored.decision.as_ref());
             Outcome::Done
         }
         Entry::Stands { topic_id, partition, base } => {
@@ -233,10 +239,13 @@ fn apply(database: &mut Database, entry: &Entry, me: &Holder, now: Timestamp) ->
             }
             None => Outcome::NotOwner,
         },
-        Entry::Verdict { key, owner, verdict } => match owned(rows, *key, owner) {
+        // Answered when everything is written.
+        Entry::Recall(_) => Outcome::Recalled(None),
+        Entry::Verdict { key, owner, verdict, decision } => match owned(rows, *key, owner) {
             Some(held) => {
                 if held.row.verdict.is_none() {
                     held.lease = None;
+                    decisions.remember(decision.as_ref());
                     if verdict.status == FeedbackStatus::Rejected {
                         held.row.rejected = true;
                         held.rejected_at = Some(verdict.processed_at);
@@ -350,27 +359,6 @@ fn look_ahead(rows: &Map, entry: &Entry, outcome: Outcome) -> Outcome {
     let latest = ahead.iter().max_by_key(|held| held.row.owner.offset).and_then(|held| held.row.deferred_to);
     let ahead = latest.map(|tier| Ahead { count: ahead.len() as u64, tier });
     Outcome::Row(Arc::new(Row { ahead, ..Row::clone(row) }))
-}
-
-fn restore(rows: &mut Map, Restored { claim, verdict, published_at }: &Restored) {
-    let known = rows.get(&claim.key);
-    let published = known.and_then(|held| held.row.published_at.map(|at| rank(held.row.verdict.as_deref(), at)));
-    if published.is_some_and(|published| published >= rank(Some(verdict), *published_at)) {
-        return;
-    }
-    let rejected_at = (verdict.status == FeedbackStatus::Rejected).then_some(verdict.processed_at);
-    let rejected_at = rejected_at.or(known.and_then(|held| held.rejected_at));
-    let same_owner = known.filter(|held| held.row.owner == claim.position).map(|held| &held.row);
-    let row = Row {
-        answer: same_owner.and_then(|row| row.answer.clone()),
-        answered_at: same_owner.and_then(|row| row.answered_at),
-        first_seen_at: known.map_or(claim.at, |held| held.row.first_seen_at),
-        verdict: Some(Arc::clone(verdict)),
-        published_at: Some(*published_at),
-        rejected: rejected_at.is_some(),
-        ..Row::left_by(claim)
-    };
-    rows.insert(claim.key, Held { row, rejected_at, lease: None, deferred_ticket: None });
 }
 
 fn lease(held: Option<&mut Held>, lasts: Duration, me: &Holder, now: Timestamp) -> Outcome {

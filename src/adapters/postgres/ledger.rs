@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
+use super::decisions;
 use super::error::sorted;
 use super::open::{self, OpenError};
 use super::pool::{Held, Pool};
@@ -151,9 +152,9 @@ impl Shared {
             }
         }
         let ahead = scribe.ahead(&plan::claims(batch)).await?;
+        let recalled = decisions::recall(&mut scribe.session, plan::questions(batch)).await?;
         scribe.session.say(&statements::COMMIT).await?;
-        let mut outcomes: Vec<Outcome> =
-            outcomes.into_iter().map(|outcome| outcome.expect("a plan has every entry in a step")).collect();
+        let mut outcomes = outcomes::with_recalled(batch, outcomes, recalled);
         outcomes::look_ahead(batch, &mut outcomes, ahead);
         Ok(outcomes)
     }

@@ -14,6 +14,7 @@
 mod board;
 mod connect;
 mod counts;
+mod decisions;
 mod desk;
 mod error;
 mod ledger;

@@ -1,14 +1,17 @@
-//! The port's words about places in the log, said to Postgres outside of batches.
+//! The ports' words about places in the log and kept decisions, said to Postgres outside of batches.
 
 use futures_util::future::BoxFuture;
 use sqlx::Row as _;
 
 use super::counts;
+use super::decisions::FORGET;
 use super::error::sorted;
 use super::ledger::PostgresLedger;
 use super::places::{BIND, BOUND, FIRST_OPEN, WRITER, about};
 use super::sets::named;
+use crate::domain::clock::Timestamp;
 use crate::pipeline::dedupe::ledger::LedgerError;
+use crate::pipeline::dedupe::ledger::decision_index::DecisionIndex;
 use crate::pipeline::dedupe::ledger::places::{Counted, Places};
 
 impl Places for PostgresLedger {
@@ -72,6 +75,19 @@ impl Places for PostgresLedger {
             let open: Option<i64> = open.map_err(|error| sorted(&error))?;
             held.give_back();
             Ok(open.map(i64::unsigned_abs))
+        })
+    }
+}
+
+impl DecisionIndex for PostgresLedger {
+    fn forget_decisions(&self, decided_before: Timestamp, limit: u32) -> BoxFuture<'_, Result<u64, LedgerError>> {
+        Box::pin(async move {
+            let mut held = self.shared.pool.acquire().await?;
+            let query = sqlx::query(FORGET.sql).bind(decided_before.0).bind(i64::from(limit));
+            let gone = self.shared.session(&mut held).change(&FORGET, query).await;
+            let gone = gone.map_err(|error| sorted(&error))?;
+            held.give_back();
+            Ok(gone)
         })
     }
 }

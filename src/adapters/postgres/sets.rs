@@ -11,6 +11,7 @@ use sqlx::query::Query;
 use super::statements::Statement;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::identity::DedupeKey;
+use crate::domain::past_decision::PastDecision;
 use crate::domain::position::Position;
 use crate::domain::verdict::Verdict;
 use crate::pipeline::dedupe::ledger::plan::{Kind, key_of};
@@ -43,7 +44,12 @@ pub(super) fn of(kind: Kind, statement: &Statement, entries: &[&Entry]) -> Set {
             .bind(column(entries, time)),
         Kind::Verdict => set
             .bind(column(entries, |entry| verdict(entry).map(written)))
-            .bind(column(entries, |entry| verdict(entry).map(rejected_at))),
+            .bind(column(entries, |entry| verdict(entry).map(rejected_at)))
+            .bind(column(entries, |entry| Some(decision(entry).map(|decision| named(&decision.decision_id)))))
+            .bind(column(entries, |entry| Some(decision(entry).map(|decision| named(&decision.tenant_id)))))
+            .bind(column(entries, |entry| Some(decision(entry).map(|decision| named(&decision.ticket_id)))))
+            .bind(column(entries, |entry| Some(decision(entry).map(|decision| decision.decided_at.0))))
+            .bind(column(entries, |entry| Some(decision(entry).map(written)))),
         Kind::Defer => set
             .bind(column(entries, |entry| match entry {
                 Entry::Defer { ticket, .. } => Some(named(ticket)),
@@ -125,6 +131,7 @@ fn owner(entry: &Entry) -> Option<&Position> {
         | Entry::Stands { .. }
         | Entry::Mark { .. }
         | Entry::Recovered(_)
+        | Entry::Recall(_)
         | Entry::Vanished { .. }
         | Entry::RepairPublished { .. } => None,
     }
@@ -159,6 +166,15 @@ fn verdict(entry: &Entry) -> Option<&Arc<Verdict>> {
     }
 }
 
+/// What is kept of its decision, if it has one.
+pub(super) fn decision(entry: &Entry) -> Option<&PastDecision> {
+    match entry {
+        Entry::Verdict { decision, .. } => decision.as_deref(),
+        Entry::Restore(restored) => restored.decision.as_deref(),
+        _ => None,
+    }
+}
+
 fn rejected_at(verdict: &Arc<Verdict>) -> Option<i64> {
     (verdict.status == FeedbackStatus::Rejected).then_some(verdict.processed_at.0)
 }
@@ -185,6 +201,6 @@ pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn written(value: &impl Serialize) -> String {
+pub(super) fn written(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("the ledger's values have text keys only, so they can be written as JSON")
 }

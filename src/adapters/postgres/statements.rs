@@ -116,18 +116,31 @@ pub(super) const ANSWER: Statement = Statement {
                  OR (l.lease_instance = $7 AND l.lease_incarnation = $8))"#,
 };
 
-/// The last column is the time of the rejection, null for any other verdict.
+/// `$6` is the time of the rejection, null for any other verdict; the last columns are what is kept of its decision, null
+/// where there is none. One statement, because a second one would be a second trip. Answered with how many were saved. The
+/// same decision anew is one whose first owner vanished before it was published.
 pub(super) const VERDICT: Statement = Statement {
     name: "verdict",
-    sql: r#"UPDATE ledger AS l
-          SET verdict = j.verdict, is_rejected = j.rejected_at IS NOT NULL,
-              rejected_at = coalesce(j.rejected_at, l.rejected_at),
-              lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
-          FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[])
-               AS j (key, topic, partition, "offset", verdict, rejected_at)
-          WHERE l.key = j.key
-            AND l.owner_topic = j.topic AND l.owner_partition = j.partition AND l.owner_offset = j."offset"
-            AND l.verdict IS NULL"#,
+    sql: r#"WITH j AS MATERIALIZED (
+              SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[],
+                                   $7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[])
+                   AS j (key, topic, partition, "offset", verdict, rejected_at,
+                         decision_id, tenant_id, ticket_id, decided_at, decision)),
+          saved AS (
+              UPDATE ledger AS l
+              SET verdict = j.verdict, is_rejected = j.rejected_at IS NOT NULL,
+                  rejected_at = coalesce(j.rejected_at, l.rejected_at),
+                  lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
+              FROM j
+              WHERE l.key = j.key
+                AND l.owner_topic = j.topic AND l.owner_partition = j.partition AND l.owner_offset = j."offset"
+                AND l.verdict IS NULL
+              RETURNING j.decision_id, j.tenant_id, j.ticket_id, j.decided_at, j.decision),
+          remembered AS (
+              INSERT INTO decisions (decision_id, tenant_id, ticket_id, decided_at, decision)
+              SELECT * FROM saved WHERE decision_id IS NOT NULL ORDER BY decision_id
+              ON CONFLICT (decision_id) DO UPDATE SET decided_at = excluded.decided_at, decision = excluded.decision)
+          SELECT count(*) FROM saved"#,
 };
 
 /// Touches every row of the owner; where there is a verdict nothing changes any more.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::decisions;
 use super::places;
 use super::rows;
 use super::session::Session;
@@ -72,7 +73,14 @@ impl Scribe<'_> {
             Kind::Answer | Kind::Release => set.bind(instance).bind(incarnation),
             _ => set,
         };
-        let changed = self.session.change(statement, set).await?;
+        let changed = match kind {
+            // It does two things, and its answer says how often it did the first.
+            Kind::Verdict => decisions::saved(&self.session.read(statement, set).await?)?,
+            _ => self.session.change(statement, set).await?,
+        };
+        if kind == Kind::Restore {
+            decisions::remember(&mut self.session, entries).await?;
+        }
         if kind == Kind::TakeOver {
             // Where the old row is gone (forgotten meanwhile) there is nothing to take over: a plain claim.
             let claims = sets::of(Kind::Claim, &statements::CLAIM, entries);

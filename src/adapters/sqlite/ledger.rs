@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures_util::future::BoxFuture;
 
+use super::decisions;
 use super::error;
 use super::open::{self, OpenError, Pools};
 use super::rows;
@@ -90,13 +91,13 @@ impl SqliteLedger {
             }
         }
         let ahead = scribe.ahead(&plan::claims(batch)).await?;
+        let recalled = decisions::recall(&mut *scribe.connection, scribe.pace, plan::questions(batch)).await?;
         let beaten = beat_is_due && !scribe.beat_is_due;
         self.pace.watch("commit", transaction.commit()).await?;
         if beaten {
             self.beaten_at.store(now.0, Ordering::Relaxed);
         }
-        let mut outcomes: Vec<Outcome> =
-            outcomes.into_iter().map(|outcome| outcome.expect("a plan has every entry in a step")).collect();
+        let mut outcomes = outcomes::with_recalled(batch, outcomes, recalled);
         outcomes::look_ahead(batch, &mut outcomes, ahead);
         Ok(outcomes)
     }

@@ -10,6 +10,7 @@
 
 mod board;
 mod counts;
+mod decisions;
 mod error;
 mod ledger;
 mod open;

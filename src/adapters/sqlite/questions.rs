@@ -1,10 +1,13 @@
-//! The port's words about places in the log, said to SQLite outside of batches.
+//! The ports' words about places in the log and kept decisions, said to SQLite outside of batches.
 
 use futures_util::future::BoxFuture;
 
+use super::decisions::FORGET;
 use super::ledger::SqliteLedger;
 use super::places::{BIND, BOUND, FIRST_OPEN, WRITER};
+use crate::domain::clock::Timestamp;
 use crate::pipeline::dedupe::ledger::LedgerError;
+use crate::pipeline::dedupe::ledger::decision_index::DecisionIndex;
 use crate::pipeline::dedupe::ledger::places::{Counted, Places};
 
 impl Places for SqliteLedger {
@@ -45,6 +48,16 @@ impl Places for SqliteLedger {
             let found = self.pace.watch(FIRST_OPEN.name, query.fetch_one(&self.pools.readers)).await;
             let found: Option<i64> = found.map_err(|error| self.sorted(&error))?;
             Ok(found.map(i64::unsigned_abs))
+        })
+    }
+}
+
+impl DecisionIndex for SqliteLedger {
+    fn forget_decisions(&self, decided_before: Timestamp, limit: u32) -> BoxFuture<'_, Result<u64, LedgerError>> {
+        Box::pin(async move {
+            let query = sqlx::query(FORGET.sql).bind(decided_before.0).bind(limit);
+            let gone = self.pace.watch(FORGET.name, query.execute(&self.pools.writer)).await;
+            gone.map(|gone| gone.rows_affected()).map_err(|error| self.sorted(&error))
         })
     }
 }

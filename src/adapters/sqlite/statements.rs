@@ -4,10 +4,17 @@
 //! elements in binary form, so that reaching into one does not parse it again. Where a statement joins the array with
 //! the ledger, the array leads and the ledger is searched by key.
 
+use serde::Serialize;
+
 /// A statement and the name it has in logs.
 pub(super) struct Statement {
     pub(super) name: &'static str,
     pub(super) sql: &'static str,
+}
+
+/// The parameter of a set, or a text of one of its columns.
+pub(super) fn written(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("the ledger's values have text keys only, so they can be written as JSON")
 }
 
 /// The first position wins; a later hop of the owner moves the hop along, so that the row tells whether the owner's own

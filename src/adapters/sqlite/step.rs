@@ -5,9 +5,10 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row as _, Sqlite, SqliteConnection};
 
+use super::decisions;
 use super::places::{self, Place, bound};
 use super::rows;
-use super::statements::{self, Statement};
+use super::statements::{self, Statement, written};
 use crate::domain::clock::Timestamp;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::identity::{DedupeKey, hex};
@@ -42,6 +43,8 @@ impl Scribe<'_> {
             return Ok(outcomes);
         }
         let entries = || step.entries.iter().map(|index| &batch[*index]);
+        // Before the verdicts: then it can be told which of them will be the ones that are saved.
+        decisions::remember(&mut *self.connection, self.pace, entries()).await?;
         let changed = self.write_set(step.kind, &set(entries(), self.now)).await?;
         if changed == step.entries.len() as u64
             && let Some(outcomes) = entries().map(outcomes::usual).collect()
@@ -207,11 +210,11 @@ fn line(entry: &Entry, now: Timestamp) -> Line<'_> {
             Line::Lane(key.to_hex(), &owner.topic_id, owner.partition, owner.offset, ticket, *tier)
         }
         Entry::Answer { key, owner, answer, at } => text(*key, owner, written(answer), Some(*at)),
-        Entry::Verdict { key, owner, verdict } => {
+        Entry::Verdict { key, owner, verdict, .. } => {
             let rejected_at = (verdict.status == FeedbackStatus::Rejected).then_some(verdict.processed_at);
             text(*key, owner, written(verdict), rejected_at)
         }
-        Entry::Restore(Restored { claim, verdict, published_at }) => {
+        Entry::Restore(Restored { claim, verdict, published_at, .. }) => {
             let p = &claim.position;
             let rejected_at = (verdict.status == FeedbackStatus::Rejected).then_some(verdict.processed_at.0);
             Line::Restore(
@@ -234,6 +237,7 @@ fn line(entry: &Entry, now: Timestamp) -> Line<'_> {
         | Entry::Stands { .. }
         | Entry::Mark { .. }
         | Entry::Recovered(_)
+        | Entry::Recall(_)
         | Entry::Vanished { .. }
         | Entry::RepairPublished { .. } => unreachable!("these are written one by one"),
     }
@@ -269,10 +273,6 @@ fn timed(key: DedupeKey, owner: &Position, time: Timestamp) -> Line<'_> {
 
 fn text(key: DedupeKey, owner: &Position, text: String, time: Option<Timestamp>) -> Line<'_> {
     Line::Text(key.to_hex(), &owner.topic_id, owner.partition, owner.offset, text, time.map(|time| time.0))
-}
-
-fn written(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("the ledger's values have text keys only, so they can be written as JSON")
 }
 
 /// Says that this instance is alive, in this incarnation.

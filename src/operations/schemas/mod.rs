@@ -141,8 +141,8 @@ pub fn subjects(topics: &Topics) -> Vec<Subject> {
 }
 
 /// What the processor writes.
-pub const WRITTEN_BY_SERVE: [TopicRole; 4] =
-    [TopicRole::Decisions, TopicRole::Feedback, TopicRole::DeadLetters, TopicRole::Ops];
+pub const WRITTEN_BY_SERVE: [TopicRole; 5] =
+    [TopicRole::Decisions, TopicRole::Feedback, TopicRole::DecisionReviews, TopicRole::DeadLetters, TopicRole::Ops];
 /// What `publish` writes.
 pub const WRITTEN_BY_PUBLISH: [TopicRole; 1] = [TopicRole::Events];
 

@@ -160,6 +160,7 @@ mod tests {
             reason: None,
             violations: vec![],
             decision: (status == FeedbackStatus::Accepted).then_some(decision),
+            review: None,
             first_decision_id: None,
             first_seen_at: None,
             superseded_by_event_id: None,

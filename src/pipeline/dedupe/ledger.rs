@@ -5,6 +5,7 @@
 //! transaction, each answered with what the row said, in order. Batches are made by the road (group commit): while one
 //! is on its way, the next collects.
 
+pub mod decision_index;
 pub mod kill_points;
 pub mod outcomes;
 pub mod places;
@@ -16,16 +17,18 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use self::decision_index::DecisionIndex;
 use self::places::{Entered, LastCommit, Mark, Places};
 use self::restored::Restored;
 use crate::domain::answer::Answer;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::{BodyHash, DedupeKey};
+use crate::domain::past_decision::{DecisionQuestion, PastDecision};
 use crate::domain::position::Position;
 use crate::domain::verdict::Verdict;
 
 /// The port. Implemented by SQLite, by Postgres, and in memory for the simulation.
-pub trait Ledger: Places {
+pub trait Ledger: Places + DecisionIndex {
     /// All of these in one transaction, in order; one outcome each. An entry sees what earlier entries of its batch did.
     /// On an error nothing of the batch happened, or (connection lost inside commit) all of it: entries are such that
     /// the same batch may simply be committed again.
@@ -119,7 +122,11 @@ pub enum Entry {
         owner: Position,
         /// How it ends.
         verdict: Arc<Verdict>,
+        /// What is kept of the decision in it, if this verdict is the one that is saved.
+        decision: Option<Arc<PastDecision>>,
     },
+    /// Find the decision that a piece of feedback judges. Answered once everything of the batch is written.
+    Recall(DecisionQuestion),
     /// Before the burst that puts this event off: a later copy of it stands, or is about to stand, in a delay tier, and
     /// later events of its ticket must not pass it. Holds until the event is published. Nothing changes where there is a
     /// verdict.
@@ -224,6 +231,8 @@ pub enum Outcome {
     Reached(Arc<Verdict>),
     /// For Answer, Verdict, Defer, Published and Release: the row is gone or has another owner; nothing was changed.
     NotOwner,
+    /// For Recall: the decision, if it is known.
+    Recalled(Option<Arc<PastDecision>>),
     /// For Enter.
     Entered(Entered),
     /// For Mark.

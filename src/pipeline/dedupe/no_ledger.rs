@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use super::ledger::decision_index::DecisionIndex;
 use super::ledger::places::{Counted, Entered, Mark, Places};
 use super::ledger::{Claim, Entry, Ledger, LedgerError, Outcome, Row};
 use crate::domain::clock::{Clock, Timestamp};
@@ -31,6 +32,7 @@ impl NoLedger {
             Entry::Lease { .. } => Outcome::LeaseGranted,
             Entry::Answer { answer, .. } => Outcome::Saved(answer),
             Entry::Verdict { verdict, .. } => Outcome::Reached(verdict),
+            Entry::Recall(_) => Outcome::Recalled(None),
             Entry::Defer { .. }
             | Entry::Release { .. }
             | Entry::Published { .. }
@@ -76,6 +78,12 @@ impl Places for NoLedger {
 
     fn first_open<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {
         Box::pin(std::future::ready(Ok(None)))
+    }
+}
+
+impl DecisionIndex for NoLedger {
+    fn forget_decisions(&self, _: Timestamp, _: u32) -> BoxFuture<'_, Result<u64, LedgerError>> {
+        Box::pin(std::future::ready(Ok(0)))
     }
 }
 

@@ -9,12 +9,15 @@
 //! message ever quotes what a customer wrote.
 
 mod envelope;
+mod human_feedback;
 mod validate;
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use self::envelope::Names;
+pub use self::human_feedback::FeedbackArrival;
 use self::validate::Findings;
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::Violation;
@@ -24,7 +27,7 @@ use crate::domain::record::Record;
 use crate::domain::tenant::{Tenant, TenantBook};
 use crate::pipeline::schema_set::{ReadError, SchemaSet, schema_id};
 
-/// Reads records of the events topic.
+/// Reads records of the events topic, and of the topic of human feedback.
 pub struct Ingest {
     schemas: Arc<SchemaSet>,
     tenants: watch::Receiver<Arc<TenantBook>>,
@@ -37,6 +40,8 @@ pub struct Ingest {
 pub enum Ingested {
     /// An event with an identity.
     Event(Arrival),
+    /// Human feedback with an identity.
+    Feedback(FeedbackArrival),
     /// No identity could be established.
     Unreadable(Rejection),
     /// Nothing can be said before the schema registry was asked what this id means.
@@ -96,7 +101,7 @@ impl Ingest {
         &self.tenants
     }
 
-    /// Reads one record.
+    /// Reads one record of the events topic.
     #[must_use]
     pub fn read(&self, record: &Record) -> Ingested {
         let value = record.value.as_deref().unwrap_or_default();
@@ -117,8 +122,15 @@ impl Ingest {
             return Ingested::Unreadable(reject(ReasonCode::ValidationFailed, reason, violations));
         }
 
-        let foreign_key = !envelope::key_is_of(record, &event);
-        let mismatches = envelope::mismatches(record, &event, self.reject_foreign_keys);
+        let names = Names {
+            tenant_id: &event.tenant_id,
+            ticket_id: &event.ticket_id,
+            source: &event.source,
+            id: &event.event_id,
+            id_field: "event_id",
+        };
+        let foreign_key = !envelope::key_is_of(record, &names);
+        let mismatches = envelope::mismatches(record, &names, self.reject_foreign_keys);
         let tenant = self.tenants.borrow().find(&event.tenant_id).cloned();
         let rejection = if !mismatches.is_empty() {
             let reason = counted("envelope and body disagree", &mismatches);
@@ -127,7 +139,7 @@ impl Ingest {
             let reason = counted("the event breaks the contract", &violations);
             Some(reject(ReasonCode::ValidationFailed, reason, violations))
         } else {
-            closed_door(tenant.as_deref(), &event).map(|(code, reason)| reject(code, reason, Vec::new()))
+            closed_door(tenant.as_deref(), &event.tenant_id).map(|(code, reason)| reject(code, reason, Vec::new()))
         };
         Ingested::Event(Arrival {
             key: DedupeKey::of_event(&event),
@@ -151,11 +163,11 @@ impl Ingest {
     }
 }
 
-fn closed_door(tenant: Option<&Tenant>, event: &SupportEvent) -> Option<(ReasonCode, String)> {
+fn closed_door(tenant: Option<&Tenant>, tenant_id: &str) -> Option<(ReasonCode, String)> {
     match tenant {
-        None => Some((ReasonCode::TenantUnknown, format!("no tenant \"{}\" is configured", event.tenant_id))),
+        None => Some((ReasonCode::TenantUnknown, format!("no tenant \"{tenant_id}\" is configured"))),
         Some(tenant) if !tenant.enabled => {
-            Some((ReasonCode::TenantDisabled, format!("tenant \"{}\" is disabled", event.tenant_id)))
+            Some((ReasonCode::TenantDisabled, format!("tenant \"{tenant_id}\" is disabled")))
         }
         Some(_) => None,
     }

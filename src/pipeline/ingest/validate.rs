@@ -8,12 +8,17 @@ use std::fmt::Display;
 use crate::domain::clock::Timestamp;
 use crate::domain::event::{Actor, ChangeSet, EventType, Message, SupportEvent};
 use crate::domain::feedback::Violation;
+use crate::domain::human_feedback::{FeedbackKind, HumanFeedback};
 
 /// Longest id in bytes: room for a URI, and a key of two of them stays small beside any value.
 const MAX_ID_BYTES: usize = 256;
 const MAX_TENANT_ID_BYTES: usize = 64;
 /// Entries of one list or map.
 const MAX_ENTRIES: usize = 1_000;
+/// Overrides of one piece of feedback: no decision has so many fields, and a review must stay small.
+const MAX_OVERRIDES: usize = 100;
+/// A person's comment in bytes: it travels on into the review.
+const MAX_COMMENT_BYTES: usize = 16_384;
 /// Violations that are reported: the first ones are enough to mend a publisher, and feedback must stay small.
 const MAX_VIOLATIONS: usize = 50;
 /// 2000-01-01 and 2100-01-01: seconds or microseconds taken for milliseconds fall outside, slow clocks do not.
@@ -33,6 +38,18 @@ pub(super) fn check(event: &SupportEvent) -> Findings {
     rules.identity(event);
     let has_identity = rules.broken.is_empty();
     rules.event(event);
+    Findings { violations: rules.broken, has_identity }
+}
+
+/// Holds human feedback against the rules.
+pub(super) fn check_feedback(feedback: &HumanFeedback) -> Findings {
+    let mut rules = Rules::default();
+    rules.tenant_id(&feedback.tenant_id);
+    rules.id("source", &feedback.source);
+    rules.id("feedback_id", &feedback.feedback_id);
+    rules.id("ticket_id", &feedback.ticket_id);
+    let has_identity = rules.broken.is_empty();
+    rules.feedback(feedback);
     Findings { violations: rules.broken, has_identity }
 }
 
@@ -67,6 +84,43 @@ impl Rules {
         self.conversation(event);
         self.entries("changes", event.changes.len());
         self.entries("context", event.context.len());
+    }
+
+    fn feedback(&mut self, feedback: &HumanFeedback) {
+        self.foreign_id("decision_id", feedback.decision_id.as_deref());
+        self.time("occurred_at", Some(feedback.occurred_at));
+        self.actor("actor", &feedback.actor);
+        if feedback.overrides.len() > MAX_OVERRIDES {
+            self.broken("overrides", "TOO_MANY", "has more than 100 entries");
+        }
+        for (index, one) in feedback.overrides.iter().take(MAX_OVERRIDES).enumerate() {
+            self.id(format_args!("overrides[{index}].field"), &one.field);
+            self.foreign_id(format_args!("overrides[{index}].predicted"), one.predicted.as_deref());
+            self.foreign_id(format_args!("overrides[{index}].actual"), Some(&one.actual));
+        }
+        if feedback.edit_ratio.is_some_and(|ratio| !(0.0..=1.0).contains(&ratio)) {
+            self.broken("edit_ratio", "OUT_OF_RANGE", "is not within 0 and 1");
+        }
+        if feedback.rating.is_some_and(|rating| !(1..=5).contains(&rating)) {
+            self.broken("rating", "OUT_OF_RANGE", "is not within 1 and 5");
+        }
+        if feedback.comment.as_ref().is_some_and(|comment| comment.len() > MAX_COMMENT_BYTES) {
+            self.broken("comment", "TOO_LONG", "has more than 16384 bytes");
+        }
+        let (field, is_there) = match feedback.kind {
+            FeedbackKind::Override => ("overrides", !feedback.overrides.is_empty()),
+            FeedbackKind::ReplyOutcome => ("reply_outcome", feedback.reply_outcome.is_some()),
+            FeedbackKind::Rating => ("rating", feedback.rating.is_some()),
+            FeedbackKind::Resolution => ("resolution", feedback.resolution.is_some()),
+            FeedbackKind::Accepted
+            | FeedbackKind::Rejected
+            | FeedbackKind::Reopened
+            | FeedbackKind::HandoffRequested
+            | FeedbackKind::Unknown => return,
+        };
+        if !is_there {
+            self.broken(field, "REQUIRED", "this kind of feedback says nothing without it");
+        }
     }
 
     fn ticket(&mut self, event: &SupportEvent) {

@@ -2,7 +2,6 @@
 
 use super::Source;
 use crate::domain::clock::Timestamp;
-use crate::domain::identity::{BodyHash, DedupeKey};
 use crate::domain::record::Header;
 use crate::settings::schemas::Encoding;
 
@@ -32,7 +31,7 @@ impl Headers {
     }
 
     /// What the outputs of one record have in common: where they come from, what caused them, and what the ledger would
-    /// need to be rebuilt. A chain of causes that nobody named yet is named after its first event.
+    /// need to be rebuilt.
     pub(super) fn about(source: &Source<'_>) -> Self {
         let mut headers = Self(Vec::with_capacity(8));
         headers.text("gk-origin", &source.position());
@@ -41,13 +40,12 @@ impl Headers {
                 headers.text(name, value);
             }
         }
-        if let Some(event) = source.event {
-            let body = BodyHash::of_event(event);
-            headers.text("ce_subject", &event.ticket_id);
-            headers.text("ce_correlationid", event.correlation_id.as_deref().unwrap_or(&event.event_id));
-            headers.text("ce_causationid", &event.event_id);
-            headers.text("gk-dedupe-key", &DedupeKey::of_event(event).to_hex());
-            headers.text("gk-body-hash", &body.to_string());
+        if let Some(subject) = source.subject {
+            headers.text("ce_subject", subject.ticket_id());
+            headers.text("ce_correlationid", subject.correlation_id());
+            headers.text("ce_causationid", subject.id());
+            headers.text("gk-dedupe-key", &subject.dedupe_key().to_hex());
+            headers.text("gk-body-hash", &subject.body_hash().to_string());
         }
         headers
     }

@@ -9,6 +9,7 @@
 mod dead_letters;
 mod headers;
 mod partitioner;
+mod subject;
 
 use std::sync::Arc;
 
@@ -17,17 +18,19 @@ use uuid::Uuid;
 
 use self::headers::Headers;
 pub use self::partitioner::partition_for;
+pub use self::subject::Subject;
 use crate::domain::bytes::Bytes;
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::{Origin, TriageDecision};
 use crate::domain::deferral::Deferral;
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::{EventFeedback, FeedbackStatus, LimitState};
-use crate::domain::identity::{NAMESPACE, hash_parts};
+use crate::domain::identity::{NAMESPACE, hash_parts, review_id};
 use crate::domain::ops_event::OpsEvent;
 use crate::domain::position::TopicRole;
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::{OutRecord, Payload, Record};
+use crate::domain::review::DecisionReview;
 use crate::domain::verdict::Verdict;
 use crate::pipeline::schema_set::{SchemaSet, encoding_of};
 use crate::settings::schemas::Encoding;
@@ -64,8 +67,8 @@ pub struct Source<'a> {
     pub partition: u32,
     /// The record; for a deferred copy with the origin's offset.
     pub record: &'a Record,
-    /// The event in it, if one could be read.
-    pub event: Option<&'a SupportEvent>,
+    /// What it says, if that could be read.
+    pub subject: Option<Subject<'a>>,
     /// The schema id in its frame.
     pub schema_id: Option<u32>,
 }
@@ -88,12 +91,8 @@ impl Source<'_> {
 
     /// `tenant|ticket`, or what the record had, when nobody can tell.
     fn key(&self) -> Option<Payload> {
-        self.event.map(key_of).or_else(|| self.record.key.clone())
+        self.subject.map(Subject::key).or_else(|| self.record.key.clone())
     }
-}
-
-fn key_of(event: &SupportEvent) -> Payload {
-    format!("{}|{}", event.tenant_id, event.ticket_id).into()
 }
 
 impl Publisher {
@@ -185,6 +184,34 @@ impl Publisher {
         vec![copy, word]
     }
 
+    /// A review's value, byte for byte as it goes out: saved before it is published, like a decision's.
+    #[must_use]
+    pub fn encode_review(&self, review: &DecisionReview) -> Bytes {
+        Bytes(self.encode("DecisionReview", review))
+    }
+
+    /// How a piece of human feedback ended: one review, or one dead letter. There is no terminal feedback about feedback.
+    #[must_use]
+    pub fn review(&self, source: &Source<'_>, verdict: &Verdict) -> Vec<OutRecord> {
+        let about = Headers::about(source);
+        let output = |topic, key: Option<Payload>, record, id: &str, value: Payload| {
+            let mut headers = self.envelope(record, id, verdict.processed_at, encoding_of(&value));
+            headers.partition_key(key.as_deref());
+            headers.extend(&about);
+            OutRecord { topic, partition: source.partition, key, value: Some(value), headers: headers.done() }
+        };
+        match &verdict.review {
+            Some(review) => {
+                let id = source.subject.map_or_else(|| source.position(), |subject| review_id(subject.dedupe_key()));
+                let value = Payload::copy_from_slice(&review.0);
+                vec![output(TopicRole::DecisionReviews, source.key(), "DecisionReview", &id, value)]
+            }
+            None => vec![self.dead_letter(source, verdict, |key, value| {
+                output(TopicRole::DeadLetters, key, "DeadLetter", &source.position(), value.into())
+            })],
+        }
+    }
+
     /// What operators want to know; not part of any burst, and in no order with it.
     #[must_use]
     pub fn ops_event(&self, event: &OpsEvent, partition: u32) -> OutRecord {
@@ -203,7 +230,7 @@ impl Publisher {
     /// An event on its way in, from our own publishers. Its envelope speaks for the event's source, not for us.
     #[must_use]
     pub fn event(&self, event: &SupportEvent, partition: u32) -> OutRecord {
-        let key = key_of(event);
+        let key = Subject::Event(event).key();
         let mut headers =
             Headers::new("SupportEvent", &event.event_id, &event.source, event.occurred_at, self.encoding);
         headers.text("ce_subject", &event.ticket_id);
@@ -223,7 +250,7 @@ impl Publisher {
     }
 
     fn feedback(&self, source: &Source<'_>, verdict: &Verdict) -> EventFeedback {
-        let event = source.event;
+        let event = source.subject.and_then(Subject::event);
         let decision = verdict.decision.as_ref();
         EventFeedback {
             event_id: event.map(|event| event.event_id.clone()),

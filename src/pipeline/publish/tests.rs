@@ -33,7 +33,7 @@ fn record() -> Record {
 }
 
 fn source<'a>(record: &'a Record, event: Option<&'a SupportEvent>) -> Source<'a> {
-    Source { topic: "support.events.v1", partition: 3, record, event, schema_id: Some(1) }
+    Source { topic: "support.events.v1", partition: 3, record, subject: event.map(Subject::Event), schema_id: Some(1) }
 }
 
 fn verdict(status: FeedbackStatus, code: ReasonCode) -> Verdict {
@@ -43,6 +43,7 @@ fn verdict(status: FeedbackStatus, code: ReasonCode) -> Verdict {
         reason: Some("because".to_owned()),
         violations: Vec::new(),
         decision: None,
+        review: None,
         first_decision_id: None,
         first_seen_at: None,
         superseded_by_event_id: None,

@@ -102,6 +102,7 @@ impl Road {
                 Ok(deferral) => self.item_of(partition, here, record, Some(&deferral), now),
                 Err(why) => Ok(foreign_copy(partition, here, record, &why, now)),
             },
+            TopicRole::HumanFeedback => self.feedback_item_of(partition, here, record, now),
             _ => self.item_of(partition, here, record, None, now),
         };
         failpoints::hit("decoded");
@@ -112,6 +113,7 @@ impl Road {
         let id = ItemId(self.next_item);
         self.next_item += 1;
         let claim = item.event().map(|event| (event.ticket.clone(), event.claim.clone()));
+        let is_feedback = item.feedback().is_some();
         let place = place_of(&item);
         self.items.insert(id, Tracked::new(partition, offset, item));
         match claim {
@@ -122,6 +124,7 @@ impl Road {
                 }
                 self.want(Entry::Claim(claim), Purpose::Claim(id));
             }
+            None if is_feedback => self.ask_about_feedback(id),
             None => self.reject_unreadable(id),
         }
     }
@@ -152,7 +155,7 @@ impl Road {
                 }
                 Content::Event(event)
             }
-            Ingested::NotYetKnown { .. } => unreachable!("answered above"),
+            Ingested::Feedback(_) | Ingested::NotYetKnown { .. } => unreachable!("answered above, or no event's"),
         };
         Ok(Item {
             partition,
@@ -193,9 +196,9 @@ impl Road {
 }
 
 /// A record whose schema nobody knows yet.
-struct NotYet {
-    record: Record,
-    schema_id: u32,
+pub(super) struct NotYet {
+    pub record: Record,
+    pub schema_id: u32,
 }
 
 /// Somebody else wrote to a deferred topic.

@@ -139,7 +139,7 @@ impl Road {
         let unit = self.lanes.grow(ticket)?;
         let id = *unit.items.last()?;
         if let Some(verdict) = self.expired(id) {
-            self.replan(id, Plan::Save(verdict));
+            self.replan(id, Plan::Save(verdict, None));
             self.lanes.rewind(ticket);
             self.work(ticket, now);
             return None;

@@ -9,6 +9,8 @@ use crate::domain::clock::Timestamp;
 use crate::domain::deferral::Deferral;
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::LimitState;
+use crate::domain::human_feedback::HumanFeedback;
+use crate::domain::past_decision::PastDecision;
 use crate::domain::position::{Partition, Position, TopicRole};
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::Record;
@@ -31,7 +33,8 @@ pub struct Item {
     pub position: Position,
     /// The record itself, for dead letters and envelopes; of a copy that came back, as it first stood.
     pub record: Record,
-    /// Whose position it has: that of an event, or, for a record on a deferred topic that is no copy of ours, its own.
+    /// Whose position it has: that of an event or of feedback, or, for a record on a deferred topic that is no copy of
+    /// ours, its own.
     pub origin: TopicRole,
     /// When its tenant's limits were to have room for it, if it was put off before.
     pub turn: Option<Timestamp>,
@@ -52,6 +55,19 @@ pub enum Content {
     Unreadable(Rejection),
     /// An event.
     Event(EventItem),
+    /// Human feedback.
+    Feedback(FeedbackItem),
+}
+
+/// Human feedback with its identity. It has no lane: it waits for no model, and its reviews stand in no order.
+#[derive(Debug, Clone)]
+pub struct FeedbackItem {
+    /// What somebody made of a decision.
+    pub feedback: Arc<HumanFeedback>,
+    /// Its claim on its dedupe key.
+    pub claim: Claim,
+    /// Why it is rejected, if it is, unless it is a duplicate.
+    pub rejection: Option<Arc<Rejection>>,
 }
 
 /// An event with its identity.
@@ -80,8 +96,8 @@ pub enum Plan {
     Ask,
     /// An answer was saved before: it is judged, nothing is paid.
     Judge(Arc<Answer>),
-    /// Its end is known and must be saved before it is published.
-    Save(Arc<Verdict>),
+    /// Its end is known and must be saved before it is published, with what is kept of the decision in it.
+    Save(Arc<Verdict>, Option<Arc<PastDecision>>),
     /// Its end is saved, or is about another event's row: it is published.
     Publish(Arc<Verdict>),
     /// Another copy owns its event and may yet be rejected, which would make the event its own: the ledger is asked again
@@ -113,6 +129,23 @@ impl Item {
     pub fn event(&self) -> Option<&EventItem> {
         match &self.content {
             Content::Event(event) => Some(event),
+            Content::Unreadable(_) | Content::Feedback(_) => None,
+        }
+    }
+
+    /// The feedback, if it is that.
+    pub fn feedback(&self) -> Option<&FeedbackItem> {
+        match &self.content {
+            Content::Feedback(feedback) => Some(feedback),
+            Content::Unreadable(_) | Content::Event(_) => None,
+        }
+    }
+
+    /// Its claim, if it has an identity.
+    pub fn claim(&self) -> Option<&Claim> {
+        match &self.content {
+            Content::Event(event) => Some(&event.claim),
+            Content::Feedback(feedback) => Some(&feedback.claim),
             Content::Unreadable(_) => None,
         }
     }

@@ -12,6 +12,7 @@
 //!                      work.rs      the lane's next unit: ask, judge, save or publish
 //! next_job()        -> calls.rs     admission -> triage; leases; answers saved before they are judged
 //! ledger_said(..)   -> work.rs      verdicts saved before they are published
+//!                      reviewing.rs human feedback: claimed, joined, its review saved
 //!                      deferral.rs  what would wait too long for its tenant's limits is put off, and comes back
 //! burst()           -> publish.rs   groups of results + frontiers -> one transaction
 //! ```
@@ -31,6 +32,7 @@ mod lease;
 mod ownership;
 mod policies;
 mod publish;
+mod reviewing;
 mod shares;
 mod standing;
 mod steering;
@@ -69,6 +71,12 @@ use crate::telemetry::happenings::{Fill, RoadGauges};
 pub(super) enum Purpose {
     /// The claim (or take-over) of this item.
     Claim(ItemId),
+    /// The claim (or take-over) of this human feedback.
+    ClaimFeedback(ItemId),
+    /// The decision that this human feedback judges.
+    Recall(ItemId),
+    /// The verdict on this human feedback.
+    Reviewed(ItemId),
     /// The answer to this event's call.
     Answer(DedupeKey),
     /// The lease under which an unpaid answer is saved.
@@ -252,6 +260,9 @@ impl Road {
         for (purpose, outcome) in batch.purposes.into_iter().zip(outcomes) {
             match purpose {
                 Purpose::Claim(item) => self.claimed(item, &outcome, now),
+                Purpose::ClaimFeedback(item) => self.feedback_claimed(item, &outcome, now),
+                Purpose::Recall(item) => self.recalled(item, &outcome),
+                Purpose::Reviewed(item) => self.review_saved(item, &outcome),
                 Purpose::Answer(key) => self.answer_saved(key, &outcome, now),
                 Purpose::UnpaidAnswer(key, answer) => self.unpaid_leased(key, answer, &outcome, now),
                 Purpose::Verdict { item, concludes } => self.verdict_saved(item, &outcome, concludes, now),

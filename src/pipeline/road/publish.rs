@@ -223,7 +223,7 @@ impl Road {
             let Some(item) = self.items.remove(&id) else { continue };
             let item = item.committed();
             self.is_back_no_longer(&item);
-            if let Some(key) = item.event().map(|event| event.claim.key)
+            if let Some(key) = item.claim().map(|claim| claim.key)
                 && self.carriers.get(&key) == Some(&id)
             {
                 self.carriers.remove(&key);
@@ -254,10 +254,10 @@ impl Road {
 /// The row that remembers this item's verdict, if it has one: duplicates and conflicts speak of another's row.
 fn owned_row(item: &Item) -> Option<(crate::domain::identity::DedupeKey, crate::domain::position::Position)> {
     use crate::domain::reason_code::ReasonCode;
-    let event = item.event()?;
+    let claim = item.claim()?;
     match &item.plan {
         Plan::Publish(verdict) if !matches!(verdict.code, ReasonCode::SameEvent | ReasonCode::IdempotencyConflict) => {
-            Some((event.claim.key, event.claim.position.clone()))
+            Some((claim.key, claim.position.clone()))
         }
         _ => None,
     }

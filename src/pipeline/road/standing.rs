@@ -20,10 +20,10 @@ use crate::telemetry::happenings::AnswerReused;
 /// A copy whose turn has come waits so long for the owner's end, which is known at once unless the owner stands in
 /// another lane or at another instance; then it is answered as the row stands. As long as a decision may take by default,
 /// and bounded: two lanes may wait for each other.
-const OWNER_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const OWNER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often it looks.
-const LOOK_AT_OWNER: Duration = Duration::from_millis(100);
+pub(super) const LOOK_AT_OWNER: Duration = Duration::from_millis(100);
 
 impl Road {
     /// The ledger has answered a claim.
@@ -104,14 +104,14 @@ impl Road {
 
     fn plan_of_new(&self, item: &Item, event: &EventItem) -> Plan {
         if let Some(rejection) = &event.rejection {
-            return Plan::Save(Arc::new(self.rejected(item, rejection)));
+            return Plan::Save(Arc::new(self.rejected(item, rejection)), None);
         }
         let Some(tenant) = &event.tenant else {
             tracing::error!(position = %item.position, "an event without a tenant was not rejected by ingest");
             return Plan::Unknown;
         };
         match ignore::ignore_reason(&event.event, tenant, &self.fixtures.our_source) {
-            Some((code, reason)) => Plan::Save(Arc::new(self.ignored(item, code, reason))),
+            Some((code, reason)) => Plan::Save(Arc::new(self.ignored(item, code, reason)), None),
             None => Plan::Ask,
         }
     }
@@ -145,7 +145,7 @@ pub(super) fn standing(plan: &Plan) -> Standing {
             None => Standing::Settled,
         },
         Plan::Judge(_) => Standing::Answered,
-        Plan::Save(_) | Plan::Confirm | Plan::FinishSilently | Plan::PutOff(_) | Plan::GoAside(_) => Standing::Settled,
+        Plan::Save(..) | Plan::Confirm | Plan::FinishSilently | Plan::PutOff(_) | Plan::GoAside(_) => Standing::Settled,
     }
 }
 

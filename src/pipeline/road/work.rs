@@ -18,6 +18,8 @@ use super::{Purpose, Road};
 use crate::domain::answer::Answer;
 use crate::domain::decision::{Mode, Origin};
 use crate::domain::feedback::FeedbackStatus;
+use crate::domain::past_decision::PastDecision;
+use crate::domain::position::TopicRole;
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::OutRecord;
 use crate::domain::tenant::Tenant;
@@ -26,7 +28,7 @@ use crate::pipeline::burst::Group;
 use crate::pipeline::decide::{Case, decide};
 use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::lane::{Standing, TicketKey, Unit, ignore};
-use crate::pipeline::publish::{Deferred, Source};
+use crate::pipeline::publish::{Deferred, Source, Subject};
 use crate::telemetry::happenings::EventSettled;
 
 impl Road {
@@ -39,7 +41,7 @@ impl Road {
                 Plan::Ask => match self.expired(chosen) {
                     // It may supersede nobody now: the unit is formed anew.
                     Some(verdict) => {
-                        self.replan(chosen, Plan::Save(verdict));
+                        self.replan(chosen, Plan::Save(verdict, None));
                         self.lanes.rewind(ticket);
                     }
                     None => {
@@ -52,7 +54,7 @@ impl Road {
                     self.judge(ticket, chosen, &answer, now);
                     return;
                 }
-                Plan::Save(_)
+                Plan::Save(..)
                 | Plan::Publish(_)
                 | Plan::Confirm
                 | Plan::FinishSilently
@@ -109,8 +111,8 @@ impl Road {
         let Some(tenant) = &event.tenant else { return };
         let owned_by_a_person = event.event.ticket.human_owned || self.became_owned(ticket);
         let tenant = self.asked_under(tenant, &answer.versions.policy);
-        let verdict = self.decided(item, event, &tenant, answer, owned_by_a_person);
-        self.replan(id, Plan::Save(Arc::new(verdict)));
+        let (verdict, past) = self.decided(item, event, &tenant, answer, owned_by_a_person);
+        self.replan(id, Plan::Save(Arc::new(verdict), Some(Arc::new(past))));
         if let Some(unit) = self.lanes.unit(ticket)
             && self.save_or_release(ticket, &unit, now)
         {
@@ -133,7 +135,7 @@ impl Road {
         tenant: &Tenant,
         answer: &Answer,
         owned_by_a_person: bool,
-    ) -> Verdict {
+    ) -> (Verdict, PastDecision) {
         let (status, code) = match answer.degraded {
             None => (FeedbackStatus::Accepted, ReasonCode::Decided),
             Some(code) => (FeedbackStatus::Degraded, code),
@@ -157,7 +159,8 @@ impl Road {
         let bytes = self.fixtures.publisher.encode_decision(&decision);
         verdict.decision =
             Some(SavedDecision { id: decision.decision_id.clone(), version: decision.decision_version, bytes });
-        verdict
+        let past = PastDecision::of(&decision, event.claim.key);
+        (verdict, past)
     }
 
     /// Save what of the unit is not saved; if everything is, release it. Says whether it was released.
@@ -168,7 +171,7 @@ impl Road {
         if self.superseded_are_open(unit) {
             match unit.items.last().and_then(|id| self.items.get(id)).map(|item| &item.plan) {
                 Some(Plan::Publish(verdict)) if verdict.decision.is_some() => self.supersede_older(unit),
-                Some(Plan::Save(_)) => {}
+                Some(Plan::Save(..)) => {}
                 _ => {
                     self.lanes.rewind(ticket);
                     return false;
@@ -177,7 +180,7 @@ impl Road {
         }
         let is_unsaved = |id: &&ItemId| {
             let plan = self.items.get(id).map(|item| &item.plan);
-            matches!(plan, Some(Plan::Save(_) | Plan::PutOff(_)))
+            matches!(plan, Some(Plan::Save(..) | Plan::PutOff(_)))
         };
         let Some(final_save) = unit.items.iter().rfind(is_unsaved).copied() else {
             return !self.confirm(unit, now) && self.release(ticket, unit);
@@ -187,9 +190,10 @@ impl Road {
             let item = self.items.get(&id)?;
             let event = item.event()?;
             match &item.plan {
-                Plan::Save(verdict) => {
-                    let (key, owner, verdict) = (event.claim.key, event.claim.position.clone(), verdict.clone());
-                    Some((Entry::Verdict { key, owner, verdict }, Purpose::Verdict { item: id, concludes }))
+                Plan::Save(verdict, decision) => {
+                    let (key, owner) = (event.claim.key, event.claim.position.clone());
+                    let (verdict, decision) = (verdict.clone(), decision.clone());
+                    Some((Entry::Verdict { key, owner, verdict, decision }, Purpose::Verdict { item: id, concludes }))
                 }
                 Plan::PutOff(put_off) => Some(Self::remember_put_off(id, event, put_off, concludes)),
                 _ => None,
@@ -213,7 +217,7 @@ impl Road {
             let Some(item) = self.items.get(&id).filter(|item| matches!(item.plan, Plan::Ask)) else { continue };
             let mut verdict = self.verdict(item, FeedbackStatus::Superseded, ReasonCode::NewerEvent);
             verdict.superseded_by_event_id = newest_id.clone();
-            self.replan(id, Plan::Save(Arc::new(verdict)));
+            self.replan(id, Plan::Save(Arc::new(verdict), None));
         }
     }
 
@@ -258,7 +262,7 @@ impl Road {
                 Plan::Publish(verdict) => self.outputs(item, verdict),
                 Plan::FinishSilently => Vec::new(),
                 Plan::GoAside(put_off) => self.outputs_aside(item, put_off),
-                Plan::PutOff(_) | Plan::Ask | Plan::Judge(_) | Plan::Save(_) | Plan::Confirm | Plan::Unknown => {
+                Plan::PutOff(_) | Plan::Ask | Plan::Judge(_) | Plan::Save(..) | Plan::Confirm | Plan::Unknown => {
                     return false;
                 }
             };
@@ -280,11 +284,14 @@ impl Road {
         let Some(item) = self.items.get(&id) else { return };
         let Content::Unreadable(rejection) = &item.content else { return };
         let verdict = self.rejected(item, rejection);
-        let outputs = self.outputs(item, &verdict);
+        let outputs = match item.origin {
+            TopicRole::HumanFeedback => self.review_outputs(item, &verdict),
+            _ => self.outputs(item, &verdict),
+        };
         self.queue_group(vec![(id, outputs)]);
     }
 
-    fn queue_group(&mut self, results: Vec<(ItemId, Vec<OutRecord>)>) {
+    pub(super) fn queue_group(&mut self, results: Vec<(ItemId, Vec<OutRecord>)>) {
         self.ready_results += results.len();
         self.ready.push_back(Group { results });
     }
@@ -314,7 +321,7 @@ impl Road {
     pub(super) fn claim_again(&mut self, id: ItemId) {
         let Some(item) = self.items.get_mut(&id) else { return };
         item.plan = Plan::Unknown;
-        let Some(event) = item.event().cloned() else { return };
+        let Some(event) = item.event().cloned() else { return self.ask_about_feedback(id) };
         self.lanes.know(&event.ticket, id, Standing::Unknown);
         self.lanes.rewind(&event.ticket);
         self.want(Entry::Claim(event.claim), Purpose::Claim(id));
@@ -337,15 +344,20 @@ fn settled(item: &Item, status: FeedbackStatus, code: ReasonCode, latency: std::
 }
 
 /// The record that outputs stem from; `topic` is the name of its origin's.
-fn source<'a>(item: &'a Item, topic: &'a str) -> Source<'a> {
+pub(super) fn source<'a>(item: &'a Item, topic: &'a str) -> Source<'a> {
     Source {
         topic,
         partition: item.position.partition,
         record: &item.record,
-        event: item.event().map(|event| &*event.event),
+        subject: match &item.content {
+            Content::Event(event) => Some(Subject::Event(&event.event)),
+            Content::Feedback(feedback) => Some(Subject::Feedback(&feedback.feedback)),
+            Content::Unreadable(_) => None,
+        },
         schema_id: match &item.content {
             Content::Unreadable(rejection) => rejection.schema_id,
             Content::Event(event) => event.schema_id,
+            Content::Feedback(feedback) => feedback.rejection.as_ref().and_then(|rejection| rejection.schema_id),
         },
     }
 }
@@ -369,6 +381,7 @@ mod tests {
             reason: None,
             violations: Vec::new(),
             decision: None,
+            review: None,
             first_decision_id: None,
             first_seen_at: None,
             superseded_by_event_id: Some(event_id.to_owned()),

@@ -15,6 +15,7 @@ mod process;
 mod publishing;
 mod reading;
 mod registry;
+mod reviews;
 mod road;
 
 pub use changes::{ChangesTaken, ChangesUnread, RefusedFrom, TenantSwitched, TenantsRefused};
@@ -33,6 +34,7 @@ pub use reading::{
     ReadingResumed, RecordsRead,
 };
 pub use registry::{LookupOutcome, PartitionHeld, PartitionReleased, SchemaLookedUp, StartHeldByRegistry};
+pub use reviews::{FeedbackEnd, FeedbackJoined, FeedbackSettled, FieldJudged};
 pub use road::{Fill, RoadGauges};
 
 /// Whole numbers as Prometheus has them: exact up to 2^53, which no gauge of ours reaches.

@@ -7,6 +7,7 @@ use gatekeeper::domain::feedback::FeedbackStatus;
 use gatekeeper::pipeline::dedupe::ledger::{Claim, Entry};
 use proptest::prelude::*;
 
+use super::decisions::{decided, past, recall};
 use super::world::{
     World, answered, came_back, claim, commit, enter, enter_at, find, lease, published, put_off, reached, release,
     repair, repair_copies, restore, stands, take_over, vanished, verdict,
@@ -15,7 +16,7 @@ use super::world::{
 fn any_entry() -> impl Strategy<Value = Entry> {
     let status = prop::sample::select(vec![FeedbackStatus::Accepted, FeedbackStatus::Rejected]);
     // Few keys, offsets and times, so that entries meet.
-    (0..16_u8, 0..4_u8, 0..4_u64, 0..4_u64, 0..30_i64, status).prop_map(
+    (0..18_u8, 0..4_u8, 0..4_u64, 0..4_u64, 0..30_i64, status).prop_map(
         |(kind, number, offset, other, time, status)| {
             let text = ["a", "b"][usize::from(time % 2 == 0)];
             let hop = if time > 25 { 1 } else { 0 };
@@ -34,7 +35,10 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                 11 => enter("events", u32::from(number), text),
                 12 => enter_at(u32::from(number), offset),
                 13 => stands(u32::from(number), offset),
-                14 => restore(number, offset, verdict(status, text, time), time),
+                // An id is made of the key, and a key is of one ticket.
+                14 => decided(number, offset, past(&format!("d-{number}-{text}"), text, time, text)),
+                15 => recall(text, (other > 1).then_some("d-1-a"), time),
+                16 => restore(number, offset, verdict(status, text, time), time),
                 _ => repair(offset, &[other]),
             }
         },
@@ -90,6 +94,7 @@ async fn history(world: World, happenings: &[Happening]) -> Vec<String> {
             Happening::Forget { published_before, rejected_after, limit } => {
                 let (before, after) = (Timestamp(*published_before), Timestamp(*rejected_after));
                 seen.push(format!("{:?}", processes[0].forget(before, after, *limit).await.expect("it is there")));
+                seen.push(format!("{:?}", processes[0].forget_decisions(before, *limit).await.expect("it is there")));
             }
             Happening::Restart { process, predecessor_is_dead } => {
                 processes[*process] = world.process(names[*process], time, *predecessor_is_dead).await;

@@ -29,7 +29,12 @@ async fn events_a_second(world: World) -> f64 {
         batch.extend(of(1).map(|(key, owner)| Entry::Lease { key, owner, lasts }));
         let answered = |(key, owner)| Entry::Answer { key, owner, answer: Arc::clone(&answer), at: Timestamp(7) };
         batch.extend(of(2).map(answered));
-        batch.extend(of(3).map(|(key, owner)| Entry::Verdict { key, owner, verdict: Arc::clone(&verdict) }));
+        batch.extend(of(3).map(|(key, owner)| Entry::Verdict {
+            key,
+            owner,
+            verdict: Arc::clone(&verdict),
+            decision: None,
+        }));
         batch.extend(of(4).map(|(key, owner)| Entry::Published { key, owner, at: Timestamp(9) }));
         commit(&ledger, batch).await;
     }

@@ -143,6 +143,7 @@ pub fn verdict(status: FeedbackStatus, text: &str, processed_at: i64) -> Arc<Ver
         reason: Some(text.into()),
         violations: vec![],
         decision: Some(SavedDecision { id: "d-1".into(), version: 1, bytes: Bytes(vec![0, 255, 10]) }),
+        review: None,
         first_decision_id: None,
         first_seen_at: None,
         superseded_by_event_id: None,
@@ -178,7 +179,7 @@ pub fn answered(number: u8, offset: u64, text: &str) -> Entry {
 }
 
 pub fn reached(number: u8, offset: u64, verdict: Arc<Verdict>) -> Entry {
-    Entry::Verdict { key: key(number), owner: at(offset), verdict }
+    Entry::Verdict { key: key(number), owner: at(offset), verdict, decision: None }
 }
 
 pub fn published(number: u8, offset: u64, time: i64) -> Entry {
@@ -239,7 +240,7 @@ pub fn knew(stood_at: Option<u64>) -> Outcome {
 
 pub fn restore(number: u8, offset: u64, verdict: Arc<Verdict>, published_at: i64) -> Entry {
     let (claim, published_at) = (claim(number, offset), Timestamp(published_at));
-    Entry::Restore(Restored { claim, verdict, published_at })
+    Entry::Restore(Restored { claim, verdict, published_at, decision: None })
 }
 
 pub async fn commit(ledger: &Arc<dyn Ledger>, entries: Vec<Entry>) -> Vec<Outcome> {

@@ -4,10 +4,12 @@
 //! entry can be read off its row *after* the statement, because each statement leaves a mark that tells (the owner, the
 //! lease's holder, the text that was first).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Ahead, Entry, Outcome, Row};
+use crate::domain::past_decision::PastDecision;
 use crate::domain::position::Position;
 
 /// Who calls: an instance in one of its lives.
@@ -77,6 +79,20 @@ pub fn look_ahead(batch: &[Entry], outcomes: &mut [Outcome], ahead: Vec<(usize, 
             Arc::make_mut(row).ahead = Some(ahead);
         }
     }
+}
+
+/// Adds the answers to a batch's [questions](super::plan::questions), which are in no step; `found` by place in the batch.
+#[must_use]
+pub fn with_recalled(
+    batch: &[Entry],
+    outcomes: Vec<Option<Outcome>>,
+    mut found: HashMap<usize, Arc<PastDecision>>,
+) -> Vec<Outcome> {
+    let outcome = |(index, outcome): (usize, Option<Outcome>)| match &batch[index] {
+        Entry::Recall(_) => Outcome::Recalled(found.remove(&index)),
+        _ => outcome.expect("a plan has every entry but questions in a step"),
+    };
+    outcomes.into_iter().enumerate().map(outcome).collect()
 }
 
 fn held_elsewhere(held: &Held, me: &Holder) -> Option<Outcome> {

@@ -5,12 +5,14 @@
 //! done one after the other. An entry joins the latest step of its kind if its key occurs in no step from there on, else
 //! it starts a new step at the end. So entries of one key keep their order, and only entries of different keys change
 //! places: each touches its own row only and all read the same time, so nobody can tell. `Enter`,
-//! `Stands`, `Mark`, `Recovered`, `Vanished` and `RepairPublished` speak of no key, and let nothing pass.
+//! `Stands`, `Mark`, `Recovered`, `Vanished` and `RepairPublished` speak of no key, and let nothing pass. `Recall` is in no
+//! step: it asks, and is answered when everything is written.
 
 use std::collections::HashMap;
 
 use super::{Claim, Entry};
 use crate::domain::identity::DedupeKey;
+use crate::domain::past_decision::DecisionQuestion;
 
 /// What one statement does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,8 +68,10 @@ impl Kind {
         )
     }
 
-    fn of(entry: &Entry) -> Self {
-        match entry {
+    /// None for what only asks.
+    fn of(entry: &Entry) -> Option<Self> {
+        Some(match entry {
+            Entry::Recall(_) => return None,
             Entry::Claim(_) => Self::Claim,
             Entry::TakeOver { .. } => Self::TakeOver,
             Entry::Lease { .. } => Self::Lease,
@@ -83,7 +87,7 @@ impl Kind {
             Entry::Restore(_) => Self::Restore,
             Entry::Vanished { .. } => Self::Vanished,
             Entry::RepairPublished { .. } => Self::RepairPublished,
-        }
+        })
     }
 }
 
@@ -103,6 +107,7 @@ pub fn key_of(entry: &Entry) -> Option<DedupeKey> {
         | Entry::Stands { .. }
         | Entry::Mark { .. }
         | Entry::Recovered(_)
+        | Entry::Recall(_)
         | Entry::Vanished { .. }
         | Entry::RepairPublished { .. } => None,
     }
@@ -118,6 +123,16 @@ pub fn claims<'a>(entries: &'a [Entry]) -> Vec<&'a Claim> {
     entries.iter().filter_map(claim).collect()
 }
 
+/// The questions of a batch, each with its place in it: they are asked once everything is written.
+#[must_use]
+pub fn questions(entries: &[Entry]) -> Vec<(usize, &DecisionQuestion)> {
+    let questions = entries.iter().enumerate().filter_map(|(index, entry)| match entry {
+        Entry::Recall(question) => Some((index, question)),
+        _ => None,
+    });
+    questions.collect()
+}
+
 /// The steps of a batch, in the order in which they are to be done.
 #[must_use]
 pub fn steps(entries: &[Entry]) -> Vec<Step> {
@@ -126,7 +141,7 @@ pub fn steps(entries: &[Entry]) -> Vec<Step> {
     let mut after_key: HashMap<DedupeKey, usize> = HashMap::with_capacity(entries.len());
     let mut latest: HashMap<Kind, usize> = HashMap::new();
     for (index, entry) in entries.iter().enumerate() {
-        let kind = Kind::of(entry);
+        let Some(kind) = Kind::of(entry) else { continue };
         let Some(key) = key_of(entry) else {
             steps.push(Step { kind, entries: vec![index] });
             latest.clear();

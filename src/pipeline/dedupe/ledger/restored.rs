@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Claim, Row};
 use crate::domain::clock::Timestamp;
 use crate::domain::feedback::FeedbackStatus;
+use crate::domain::past_decision::PastDecision;
 use crate::domain::verdict::Verdict;
 
 /// The published verdict of an event.
@@ -16,6 +17,8 @@ pub struct Restored {
     pub verdict: Arc<Verdict>,
     /// When its burst was written.
     pub published_at: Timestamp,
+    /// What is kept of its decision, if it has one.
+    pub decision: Option<Arc<PastDecision>>,
 }
 
 /// How the ledger stands to what the log says of an event.
@@ -84,13 +87,14 @@ mod tests {
             reason: None,
             violations: vec![],
             decision: None,
+            review: None,
             first_decision_id: None,
             first_seen_at: None,
             superseded_by_event_id: None,
             processed_at: Timestamp(2),
             latency_ms: 1,
         };
-        Restored { claim: claim(10), verdict: Arc::new(verdict), published_at: Timestamp(100) }
+        Restored { claim: claim(10), verdict: Arc::new(verdict), published_at: Timestamp(100), decision: None }
     }
 
     #[test]

@@ -1,0 +1,99 @@
+//! Decisions, kept to be joined with feedback: written with their verdicts, asked for by id or by ticket.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sqlx::SqliteConnection;
+
+use super::statements::{Statement, written};
+use crate::domain::past_decision::{DecisionQuestion, PastDecision};
+use crate::pipeline::dedupe::ledger::Entry;
+use crate::pipeline::dedupe::ledger::restored::Restored;
+use crate::telemetry::pace::Pace;
+
+/// Of verdicts that are about to be saved. An element is the key, the owner, and the decision's columns; one without a key
+/// is a decision that the log tells. The same decision anew is one whose first owner vanished before it was published.
+const REMEMBER: Statement = Statement {
+    name: "remember_decision",
+    sql: "INSERT INTO decisions (decision_id, tenant_id, ticket_id, decided_at, decision)
+          SELECT j.value ->> 4, j.value ->> 5, j.value ->> 6, j.value ->> 7, j.value ->> 8
+          FROM jsonb_each(?1) AS j
+          WHERE j.value ->> 0 IS NULL
+             OR EXISTS (SELECT 1 FROM ledger AS l
+                        WHERE l.key = unhex(j.value ->> 0)
+                          AND l.owner_topic = j.value ->> 1 AND l.owner_partition = j.value ->> 2
+                          AND l.owner_offset = j.value ->> 3 AND l.verdict IS NULL)
+          ON CONFLICT (decision_id) DO UPDATE SET decided_at = excluded.decided_at, decision = excluded.decision",
+};
+
+const RECALL_BY_ID: Statement = Statement {
+    name: "recall_by_id",
+    sql: "SELECT decision FROM decisions WHERE decision_id = ?3 AND tenant_id = ?1 AND ticket_id = ?2",
+};
+
+const RECALL_BY_TICKET: Statement = Statement {
+    name: "recall_by_ticket",
+    sql: "SELECT decision FROM decisions WHERE tenant_id = ?1 AND ticket_id = ?2 AND decided_at <= ?3
+          ORDER BY decided_at DESC, decision_id DESC LIMIT 1",
+};
+
+pub(super) const FORGET: Statement = Statement {
+    name: "forget_decisions",
+    sql: "DELETE FROM decisions WHERE id IN (
+              SELECT id FROM decisions WHERE decided_at < ?1 ORDER BY decided_at LIMIT ?2)",
+};
+
+/// What these entries, which are about to be written, leave of their decisions.
+pub(super) async fn remember(
+    connection: &mut SqliteConnection,
+    pace: Pace,
+    entries: impl Iterator<Item = &Entry>,
+) -> Result<(), sqlx::Error> {
+    let lines = entries.filter_map(|entry| {
+        let (owner, decision) = match entry {
+            Entry::Verdict { key, owner, decision, .. } => (Some((key, owner)), decision.as_deref()?),
+            Entry::Restore(Restored { decision, .. }) => (None, decision.as_deref()?),
+            _ => return None,
+        };
+        let PastDecision { decision_id, tenant_id, ticket_id, decided_at, .. } = decision;
+        Some((
+            owner.map(|(key, _)| key.to_hex()),
+            owner.map(|(_, at)| &at.topic_id),
+            owner.map(|(_, at)| at.partition),
+            owner.map(|(_, at)| at.offset),
+            decision_id,
+            tenant_id,
+            ticket_id,
+            decided_at.0,
+            written(decision),
+        ))
+    });
+    let lines: Vec<_> = lines.collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let query = sqlx::query(REMEMBER.sql).bind(written(&lines));
+    pace.watch(REMEMBER.name, query.execute(connection)).await.map(drop)
+}
+
+/// The decisions that are meant, by the places of their questions.
+pub(super) async fn recall(
+    connection: &mut SqliteConnection,
+    pace: Pace,
+    questions: Vec<(usize, &DecisionQuestion)>,
+) -> Result<HashMap<usize, Arc<PastDecision>>, sqlx::Error> {
+    let mut found = HashMap::with_capacity(questions.len());
+    for (place, DecisionQuestion { tenant_id, ticket_id, decision_id, until }) in questions {
+        let statement = if decision_id.is_some() { &RECALL_BY_ID } else { &RECALL_BY_TICKET };
+        let query = sqlx::query_scalar::<_, String>(statement.sql).bind(tenant_id).bind(ticket_id);
+        let query = match decision_id {
+            Some(id) => query.bind(id),
+            None => query.bind(until.0),
+        };
+        if let Some(text) = pace.watch(statement.name, query.fetch_optional(&mut *connection)).await? {
+            let decision = serde_json::from_str(&text).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            found.insert(place, Arc::new(decision));
+        }
+    }
+    Ok(found)
+}

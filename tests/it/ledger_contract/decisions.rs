@@ -1,0 +1,135 @@
+//! Decisions kept to be joined with feedback, in every ledger.
+
+use std::sync::Arc;
+
+use gatekeeper::domain::clock::Timestamp;
+use gatekeeper::domain::feedback::FeedbackStatus;
+use gatekeeper::domain::past_decision::{DecisionQuestion, PastDecision};
+use gatekeeper::pipeline::dedupe::ledger::restored::Restored;
+use gatekeeper::pipeline::dedupe::ledger::{Entry, Ledger, Outcome};
+
+use super::world::{World, at, claim, commit, key, one, published, take_over, vanished, verdict};
+
+/// Of ticket `acme|1`; the prompt's version says which text it is.
+pub fn past(id: &str, ticket: &str, decided_at: i64, text: &str) -> Arc<PastDecision> {
+    let json = serde_json::json!({
+        "decision_id": id, "version": 1, "key": "00", "tenant_id": "acme", "ticket_id": ticket, "decided_at": decided_at,
+        "disposition": "ROUTE", "decided_by": "MODEL", "policy_version": "1", "prompt_version": text,
+        "fields": [{"field": "category", "value": "billing_payment", "confidence": 0.5, "raw_confidence": 0.75,
+                    "automation": "SELECT"}],
+    });
+    Arc::new(serde_json::from_value(json).expect("a decision as it is kept"))
+}
+
+pub fn decided(number: u8, offset: u64, decision: Arc<PastDecision>) -> Entry {
+    let verdict = verdict(FeedbackStatus::Accepted, "a", 5);
+    Entry::Verdict { key: key(number), owner: at(offset), verdict, decision: Some(decision) }
+}
+
+pub fn recall(ticket: &str, decision_id: Option<&str>, until: i64) -> Entry {
+    Entry::Recall(DecisionQuestion {
+        tenant_id: "acme".to_owned(),
+        ticket_id: ticket.to_owned(),
+        decision_id: decision_id.map(str::to_owned),
+        until: Timestamp(until),
+    })
+}
+
+async fn recalled(ledger: &Arc<dyn Ledger>, question: Entry) -> Option<Arc<PastDecision>> {
+    match one(ledger, question).await {
+        Outcome::Recalled(decision) => decision,
+        other => panic!("a question is answered with a decision, not {other:?}"),
+    }
+}
+
+pub async fn a_decision_is_found_by_its_id_or_as_the_latest_of_its_ticket(world: World) {
+    let ledger = world.ledger().await;
+    for (number, (id, ticket, decided_at)) in (1..).zip([("d-1", "1", 10), ("d-2", "1", 20), ("d-3", "2", 30)]) {
+        let offset = u64::from(number);
+        let decision = past(id, ticket, decided_at, "a");
+        commit(&ledger, vec![Entry::Claim(claim(number, offset)), decided(number, offset, decision)]).await;
+    }
+    let first = past("d-1", "1", 10, "a");
+    assert_eq!(recalled(&ledger, recall("1", Some("d-1"), 0)).await, Some(first.clone()), "whenever it was judged");
+    assert_eq!(recalled(&ledger, recall("1", None, 20)).await, Some(past("d-2", "1", 20, "a")));
+    assert_eq!(recalled(&ledger, recall("1", None, 19)).await, Some(first), "the later one was not there yet");
+    assert_eq!(recalled(&ledger, recall("1", None, 9)).await, None);
+    assert_eq!(recalled(&ledger, recall("2", Some("d-1"), 99)).await, None, "it is about another ticket");
+    assert_eq!(recalled(&ledger, recall("1", Some("d-9"), 99)).await, None, "who names one means no other");
+    assert_eq!(recalled(&ledger, recall("9", None, 99)).await, None);
+}
+
+pub async fn questions_see_everything_of_their_batch_and_keep_their_places(world: World) {
+    let ledger = world.ledger().await;
+    let batch = vec![
+        recall("1", Some("d-1"), 0),
+        Entry::Claim(claim(1, 1)),
+        recall("1", Some("d-9"), 0),
+        decided(1, 1, past("d-1", "1", 10, "a")),
+        recall("1", None, 10),
+    ];
+    let outcomes = commit(&ledger, batch).await;
+    let found = Outcome::Recalled(Some(past("d-1", "1", 10, "a")));
+    assert_eq!([&outcomes[0], &outcomes[2], &outcomes[4]], [&found, &Outcome::Recalled(None), &found]);
+    assert!(matches!((&outcomes[1], &outcomes[3]), (Outcome::Row(_), Outcome::Reached(_))), "{outcomes:?}");
+}
+
+pub async fn only_the_verdict_that_is_saved_leaves_its_decision(world: World) {
+    let ledger = world.ledger().await;
+    let said = commit(&ledger, vec![decided(1, 1, past("nobody's", "1", 1, "a"))]).await;
+    assert_eq!(said, [Outcome::NotOwner]);
+    commit(&ledger, vec![Entry::Claim(claim(1, 1)), decided(1, 1, past("d-1", "1", 1, "first"))]).await;
+    // The second verdict is not saved, nor is one of somebody who owns nothing; beside them one that is.
+    commit(
+        &ledger,
+        vec![
+            Entry::Claim(claim(2, 2)),
+            decided(1, 1, past("second", "1", 1, "a")),
+            decided(2, 9, past("stranger's", "1", 1, "a")),
+            decided(2, 2, past("d-2", "2", 1, "a")),
+        ],
+    )
+    .await;
+    for id in ["nobody's", "second", "stranger's"] {
+        assert_eq!(recalled(&ledger, recall("1", Some(id), 9)).await, None, "{id}");
+    }
+    assert_eq!(recalled(&ledger, recall("1", Some("d-1"), 9)).await, Some(past("d-1", "1", 1, "first")));
+    assert_eq!(recalled(&ledger, recall("2", Some("d-2"), 9)).await, Some(past("d-2", "2", 1, "a")));
+}
+
+pub async fn a_decision_that_is_made_anew_takes_the_place_of_one_that_was_never_published(world: World) {
+    let ledger = world.ledger().await;
+    commit(&ledger, vec![Entry::Claim(claim(1, 1)), decided(1, 1, past("d-1", "1", 1, "lost"))]).await;
+    commit(&ledger, vec![vanished(1, 2), take_over(1, 5, 1), decided(1, 5, past("d-1", "1", 2, "published"))]).await;
+    assert_eq!(recalled(&ledger, recall("1", Some("d-1"), 0)).await, Some(past("d-1", "1", 2, "published")));
+}
+
+pub async fn what_the_log_tells_of_decisions_is_known_again(world: World) {
+    let ledger = world.ledger().await;
+    let restored = Restored {
+        claim: claim(1, 1),
+        verdict: verdict(FeedbackStatus::Accepted, "a", 5),
+        published_at: Timestamp(6),
+        decision: Some(past("d-1", "1", 4, "a")),
+    };
+    assert_eq!(commit(&ledger, vec![Entry::Restore(restored)]).await, [Outcome::Done]);
+    assert_eq!(recalled(&ledger, recall("1", None, 4)).await, Some(past("d-1", "1", 4, "a")));
+}
+
+pub async fn decisions_outlive_their_rows_and_go_by_their_age_the_oldest_first(world: World) {
+    let ledger = world.ledger().await;
+    for number in 1..=3_u8 {
+        let (offset, id) = (u64::from(number), format!("d-{number}"));
+        let decision = past(&id, "1", i64::from(number), "a");
+        commit(&ledger, vec![Entry::Claim(claim(number, offset)), decided(number, offset, decision)]).await;
+        one(&ledger, published(number, offset, 10)).await;
+    }
+    assert_eq!(ledger.forget(Timestamp(11), Timestamp(11), 9).await.expect("it forgets"), 3);
+    assert_eq!(recalled(&ledger, recall("1", None, 9)).await, Some(past("d-3", "1", 3, "a")));
+    let forget = async |before, limit| ledger.forget_decisions(Timestamp(before), limit).await.expect("it forgets");
+    assert_eq!(forget(1, 9).await, 0, "what was made then is not older");
+    assert_eq!(forget(3, 1).await, 1);
+    assert_eq!(recalled(&ledger, recall("1", Some("d-1"), 0)).await, None);
+    assert!(recalled(&ledger, recall("1", Some("d-2"), 0)).await.is_some());
+    assert_eq!(forget(99, 9).await, 2);
+}
