@@ -35,6 +35,7 @@ struct Totals {
     calls: u64,
     calls_lost: u64,
     calls_cut_off: u64,
+    reviews: u64,
     codes: std::collections::BTreeMap<String, u64>,
 }
 
@@ -48,6 +49,7 @@ fn count(totals: &mut Totals, report: &Report, faults: &world::Faults) {
     totals.lost_positions += faults.lost_positions;
     totals.freezes += faults.freezes;
     totals.registry_outages += faults.registry_outages;
+    totals.reviews += report.reviews;
     totals.calls += report.calls;
     totals.calls_lost += report.calls_lost;
     totals.calls_cut_off += report.calls_cut_off;
@@ -65,7 +67,7 @@ fn every_seed_keeps_the_promises() {
         count(&mut totals, &report, &faults);
     }
     println!(
-        "{} histories, {} records, {} crashes, {} rebalances, {} bursts that did not commit, {} deferrals, {} lost positions, {} freezes, {} outages of the registry, {} calls, {} lost, {} cut off, {:?}",
+        "{} histories, {} records, {} crashes, {} rebalances, {} bursts that did not commit, {} deferrals, {} lost positions, {} freezes, {} outages of the registry, {} reviews, {} calls, {} lost, {} cut off, {:?}",
         totals.histories,
         totals.records,
         totals.crashes,
@@ -75,6 +77,7 @@ fn every_seed_keeps_the_promises() {
         totals.lost_positions,
         totals.freezes,
         totals.registry_outages,
+        totals.reviews,
         totals.calls,
         totals.calls_lost,
         totals.calls_cut_off,
@@ -87,6 +90,7 @@ fn every_seed_keeps_the_promises() {
         assert!(totals.registry_outages > totals.histories / 8, "the registry was never away");
         assert!(totals.deferrals > totals.histories / 2, "nothing was put off");
         assert!(totals.lost_positions > totals.histories / 10, "no positions were lost");
+        assert!(totals.reviews > totals.histories, "people judged nothing");
         assert!(totals.freezes > totals.histories / 2, "the freezes did not fire");
         for code in [
             "DECIDED",

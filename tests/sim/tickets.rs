@@ -1,9 +1,13 @@
 //! What upstream systems write in a simulated history: mostly ordinary events, and every kind of trouble.
 
 use gatekeeper::domain::clock::Timestamp;
+use gatekeeper::domain::decision::TriageDecision;
 use gatekeeper::domain::event::{Actor, ActorType, EventType, Message, SupportEvent, TicketSnapshot};
+use gatekeeper::domain::human_feedback::HumanFeedback;
 use gatekeeper::domain::record::{Payload, Record};
 use gatekeeper::pipeline::publish::Publisher;
+use gatekeeper::pipeline::schema_set::SchemaSet;
+use gatekeeper::settings::schemas::Encoding;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -12,13 +16,14 @@ pub const TENANTS: [&str; 3] = ["acme", "umbrella", "initech"];
 /// Writes events, and remembers them to write some of them twice.
 pub struct Upstream {
     written: Vec<SupportEvent>,
+    judged: Vec<HumanFeedback>,
     next: u64,
     tickets: u64,
 }
 
 impl Upstream {
     pub fn new(tickets: u64) -> Self {
-        Self { written: Vec::new(), next: 0, tickets }
+        Self { written: Vec::new(), judged: Vec::new(), next: 0, tickets }
     }
 
     /// The next record: its key and what it says.
@@ -47,6 +52,65 @@ impl Upstream {
         let key = format!("{}|{}", event.tenant_id, event.ticket_id);
         let out = publisher.event(&event, 0);
         (key, Record { offset: 0, timestamp: now, key: out.key, value: out.value, headers: out.headers })
+    }
+
+    /// What a person makes of a decision: of one that there is, of a ticket, of one that never was; twice; or nonsense.
+    pub fn judge(
+        &mut self,
+        chance: &mut ChaCha8Rng,
+        schemas: &SchemaSet,
+        decided: &[TriageDecision],
+        now: Timestamp,
+    ) -> (String, Record) {
+        let feedback = match chance.random_range(0..20) {
+            0..4 if !self.judged.is_empty() => self.judged[chance.random_range(0..self.judged.len())].clone(),
+            4 if !self.judged.is_empty() => {
+                let mut feedback = self.judged[chance.random_range(0..self.judged.len())].clone();
+                feedback.comment = Some("on second thoughts".to_owned());
+                feedback
+            }
+            5 | 6 => return garbage(chance, now),
+            _ => self.fresh_judgement(chance, decided, now),
+        };
+        self.judged.push(feedback.clone());
+        let key = format!("{}|{}", feedback.tenant_id, feedback.ticket_id);
+        let encoding = if chance.random_bool(0.5) { Encoding::Avro } else { Encoding::Json };
+        let value = Payload::from(schemas.write("HumanFeedback", &feedback, encoding));
+        let record_key = Some(Payload::copy_from_slice(key.as_bytes()));
+        (key, Record { offset: 0, timestamp: now, key: record_key, value: Some(value), headers: Vec::new() })
+    }
+
+    fn fresh_judgement(
+        &mut self,
+        chance: &mut ChaCha8Rng,
+        decided: &[TriageDecision],
+        now: Timestamp,
+    ) -> HumanFeedback {
+        self.next += 1;
+        let one = (!decided.is_empty()).then(|| &decided[chance.random_range(0..decided.len())]);
+        let (tenant, ticket) = match one {
+            Some(decision) if chance.random_bool(0.8) => (decision.tenant_id.clone(), decision.ticket_id.clone()),
+            _ => (
+                TENANTS[chance.random_range(0..TENANTS.len())].to_owned(),
+                format!("ticket-{}", chance.random_range(0..self.tickets)),
+            ),
+        };
+        let decision_id = match chance.random_range(0..4) {
+            0 => one.map(|decision| decision.decision_id.clone()),
+            1 => Some("never was".to_owned()),
+            _ => None,
+        };
+        let overrides = if chance.random_range(0..20) == 0 {
+            serde_json::json!([])
+        } else {
+            serde_json::json!([{"field": "category", "actual": "refund_cancel"}])
+        };
+        let json = serde_json::json!({
+            "feedback_id": format!("feedback-{}", self.next), "source": "/desk", "tenant_id": tenant, "ticket_id": ticket,
+            "decision_id": decision_id, "occurred_at": now.0, "actor": {"type": "AGENT"}, "kind": "OVERRIDE",
+            "overrides": overrides,
+        });
+        serde_json::from_value(json).expect("the shape of feedback")
     }
 
     fn fresh(&mut self, chance: &mut ChaCha8Rng, now: Timestamp) -> SupportEvent {

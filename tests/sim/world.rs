@@ -11,10 +11,14 @@ use gatekeeper::adapters::memory::log::{MemberHandle, MemoryLog, Weather, Witnes
 use gatekeeper::adapters::memory::registry::MemoryRegistry;
 use gatekeeper::adapters::memory::shares::{Accounts, MemoryShares, TripFault};
 use gatekeeper::domain::clock::{Clock, Timestamp};
+use gatekeeper::domain::dead_letter::DeadLetter;
+use gatekeeper::domain::decision::TriageDecision;
 use gatekeeper::domain::identity::DedupeKey;
 use gatekeeper::domain::position::{Partition, TopicRole};
 use gatekeeper::domain::tenant::{Tenant, TenantBook};
-use gatekeeper::operations::audit::{self, CallEnd, Committed, History, ProviderCall, Report, SavedAnswer, Seen};
+use gatekeeper::operations::audit::{
+    self, CallEnd, Committed, History, ProviderCall, Report, Reviewed, SavedAnswer, Seen,
+};
 use gatekeeper::operations::rebuild::{self, Mode, Window};
 use gatekeeper::pipeline::dedupe::ledger::{Entry, Ledger};
 use gatekeeper::pipeline::frontier::codec;
@@ -41,9 +45,15 @@ use super::browser::Browser;
 use super::tickets::{TENANTS, Upstream};
 
 const PARTITIONS: u32 = 4;
-/// What an instance reads: events, and those that were put off.
-pub const READS: [TopicRole; 5] =
-    [TopicRole::Events, TopicRole::Deferred(0), TopicRole::Deferred(1), TopicRole::Deferred(2), TopicRole::Deferred(3)];
+/// What an instance reads: events, what people made of decisions, and events that were put off.
+pub const READS: [TopicRole; 6] = [
+    TopicRole::Events,
+    TopicRole::HumanFeedback,
+    TopicRole::Deferred(0),
+    TopicRole::Deferred(1),
+    TopicRole::Deferred(2),
+    TopicRole::Deferred(3),
+];
 const EPOCH: i64 = 1_790_000_000_000;
 
 /// What really went wrong.
@@ -78,11 +88,13 @@ pub fn cramped_history(seed: u64) -> (Report, Faults) {
 }
 
 /// The same seed's upstream and weather, with the one misfortune that the ledger is set back to a copy. Nothing is put off:
-/// with the ledger goes what kept later events from passing, until it is rebuilt; README says so among the limits.
+/// with the ledger goes what kept later events from passing, until it is rebuilt. Nor do people judge anything: which of
+/// their feedback was reviewed is not rebuilt. README says so among the limits.
 pub fn backwards_history(seed: u64) -> (Report, Faults) {
     in_paused_time(|| async move {
         let mut world = World::new(seed);
         world.settings.pipeline.deferral = false;
+        world.people_judge = false;
         world.live_with_a_ledger_set_back().await
     })
 }
@@ -223,6 +235,8 @@ struct World {
     upstream: Upstream,
     /// What instances said that ended themselves over a ledger that has gone backwards.
     ended: Arc<Mutex<Vec<String>>>,
+    /// Whether people make anything of decisions.
+    people_judge: bool,
     /// Bursts that should not have been sent.
     premature: Arc<Mutex<Vec<String>>>,
 }
@@ -242,7 +256,13 @@ impl World {
             largest_batch: chance.random_range(1..40),
             revoke_deadline: Duration::from_millis(chance.random_range(20..2_000)),
         };
-        let outputs = [TopicRole::Decisions, TopicRole::Feedback, TopicRole::DeadLetters, TopicRole::Ops];
+        let outputs = [
+            TopicRole::Decisions,
+            TopicRole::Feedback,
+            TopicRole::DecisionReviews,
+            TopicRole::DeadLetters,
+            TopicRole::Ops,
+        ];
         let roles: Vec<_> = READS.into_iter().chain(outputs).collect();
         let log = MemoryLog::new(&roles, PARTITIONS, ChaCha8Rng::seed_from_u64(seed ^ 0x10c), weather);
         let (rows, premature) = (Rows::default(), Arc::default());
@@ -258,6 +278,7 @@ impl World {
             rows,
             accounts: Accounts::default(),
             premature,
+            people_judge: true,
             ended: Arc::default(),
             ledger_trouble: Arc::default(),
             calls: Arc::default(),
@@ -286,7 +307,7 @@ impl World {
         self.heal(names).await;
         let finished = self.finish().await;
         self.faults.failed_bursts = self.log.failed_bursts();
-        let tiers = READS.iter().skip(1).flat_map(|topic| (0..PARTITIONS).map(|number| (*topic, number)));
+        let tiers = READS.iter().skip(2).flat_map(|topic| (0..PARTITIONS).map(|number| (*topic, number)));
         self.faults.deferrals =
             tiers.map(|(topic, number)| self.log.records(Partition { topic, number }).len() as u64).sum();
         let premature = self.premature.lock().expect("the end").clone();
@@ -345,6 +366,19 @@ impl World {
         let (key, record) = self.upstream.next(&mut self.chance, &avro, &json, now);
         let number = partition_for(key.as_bytes(), PARTITIONS);
         self.log.append(Partition { topic: TopicRole::Events, number }, record);
+        if self.people_judge && self.chance.random_range(0..4) == 0 {
+            self.judge_something(now);
+        }
+    }
+
+    /// A person reads the log as everybody does, and makes something of it.
+    fn judge_something(&mut self, now: Timestamp) {
+        let number = self.chance.random_range(0..PARTITIONS);
+        let decided = self.seen(Partition { topic: TopicRole::Decisions, number }, "TriageDecision");
+        let decided: Vec<TriageDecision> = decided.into_iter().map(|seen| seen.record).collect();
+        let (key, record) = self.upstream.judge(&mut self.chance, &self.schemas, &decided, now);
+        let number = partition_for(key.as_bytes(), PARTITIONS);
+        self.log.append(Partition { topic: TopicRole::HumanFeedback, number }, record);
     }
 
     async fn bad_luck(&mut self, names: &[&'static str]) {
@@ -592,6 +626,32 @@ impl World {
         }
     }
 
+    fn committed(&self, partition: Partition) -> Option<Committed> {
+        let (base, metadata) = self.log.position(partition)?;
+        let finished = match codec::decode(&metadata) {
+            Ok(codec::Metadata::Ours(decoded)) => decoded.finished().collect(),
+            _ => Default::default(),
+        };
+        Some(Committed { base, finished })
+    }
+
+    fn reviewed(&self, letters: Vec<Seen<DeadLetter>>) -> Reviewed {
+        let mut reviewed = Reviewed { dead_letters: letters, ..Reviewed::default() };
+        for number in 0..PARTITIONS {
+            let partition = |topic| Partition { topic, number };
+            for record in self.log.records(partition(TopicRole::HumanFeedback)) {
+                let value = record.value.as_ref();
+                let feedback = value.and_then(|value| self.schemas.read("HumanFeedback", value).ok());
+                reviewed.inputs.push(Seen { partition: number, offset: record.offset, record: feedback });
+            }
+            reviewed.reviews.extend(self.seen(partition(TopicRole::DecisionReviews), "DecisionReview"));
+            if let Some(committed) = self.committed(partition(TopicRole::HumanFeedback)) {
+                reviewed.committed.insert(number, committed);
+            }
+        }
+        reviewed
+    }
+
     async fn judge(&mut self) -> Report {
         let mut history = History { calls: self.calls.lock().expect("the end").clone(), ..History::default() };
         for number in 0..PARTITIONS {
@@ -604,14 +664,14 @@ impl World {
             history.decisions.extend(self.seen(partition(TopicRole::Decisions), "TriageDecision"));
             history.feedback.extend(self.seen(partition(TopicRole::Feedback), "EventFeedback"));
             history.dead_letters.extend(self.seen(partition(TopicRole::DeadLetters), "DeadLetter"));
-            if let Some((base, metadata)) = self.log.position(partition(TopicRole::Events)) {
-                let finished = match codec::decode(&metadata) {
-                    Ok(codec::Metadata::Ours(decoded)) => decoded.finished().collect(),
-                    _ => Default::default(),
-                };
-                history.committed.insert(number, Committed { base, finished });
+            if let Some(committed) = self.committed(partition(TopicRole::Events)) {
+                history.committed.insert(number, committed);
             }
         }
+        let of_events = |seen: &Seen<DeadLetter>| seen.record.origin_topic == self.settings.topics.events;
+        let (of_events, of_feedback) = std::mem::take(&mut history.dead_letters).into_iter().partition(of_events);
+        history.dead_letters = of_events;
+        history.reviewed = self.reviewed(of_feedback);
         history.answers = self.answers(&history).await;
         audit::check(&history)
     }

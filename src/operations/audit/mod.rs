@@ -26,6 +26,8 @@ use crate::domain::dead_letter::DeadLetter;
 use crate::domain::decision::TriageDecision;
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::EventFeedback;
+use crate::domain::human_feedback::HumanFeedback;
+use crate::domain::review::DecisionReview;
 
 /// A record of a topic, decoded.
 #[derive(Debug, Clone)]
@@ -101,10 +103,29 @@ pub struct History {
     pub committed_after: Option<BTreeMap<u32, Committed>>,
     /// Where partitions of the events topic begin now, if not at 0. What was below is gone and cannot be judged.
     pub log_start: BTreeMap<u32, u64>,
+    /// What people made of decisions.
+    pub reviewed: Reviewed,
     /// The provider's own ledger, if it is there to see.
     pub calls: Vec<ProviderCall>,
     /// Saved answers by hexadecimal dedupe key.
     pub answers: HashMap<String, SavedAnswer>,
+}
+
+/// The topic of human feedback, and what came of it.
+#[derive(Debug, Clone, Default)]
+pub struct Reviewed {
+    /// Every record of it, decoded if it can be.
+    pub inputs: Vec<Seen<Option<HumanFeedback>>>,
+    /// The reviews, in log order within each partition.
+    pub reviews: Vec<Seen<DecisionReview>>,
+    /// Its dead letters, likewise.
+    pub dead_letters: Vec<Seen<DeadLetter>>,
+    /// As for events, by partition of its own topic.
+    pub committed: BTreeMap<u32, Committed>,
+    /// As for events.
+    pub committed_after: Option<BTreeMap<u32, Committed>>,
+    /// As for events.
+    pub log_start: BTreeMap<u32, u64>,
 }
 
 /// Judge a history.
@@ -116,6 +137,8 @@ pub fn check(history: &History) -> Report {
         decisions: history.decisions.len() as u64,
         dead_letters: history.dead_letters.len() as u64,
         calls: history.calls.len() as u64,
+        human_feedback: history.reviewed.inputs.len() as u64,
+        reviews: history.reviewed.reviews.len() as u64,
         ..Report::default()
     };
     let case = Case::new(history);
@@ -125,6 +148,7 @@ pub fn check(history: &History) -> Report {
     rules::order(&case, &mut report);
     rules::others(&case, &mut report);
     rules::paid_once(&case, &mut report);
+    rules::reviews(history, &mut report);
     report
 }
 

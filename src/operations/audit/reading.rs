@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::{CallEnd as End, Committed, History, ProviderCall, SavedAnswer, Seen};
 use crate::domain::event::SupportEvent;
+use crate::domain::human_feedback::HumanFeedback;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::{Partition, TopicRole};
 use crate::domain::record::Record;
@@ -65,7 +66,7 @@ pub enum ReadError {
 /// ```text
 /// positions   cover what follows: whatever was finished by then has its outputs in it
 /// feedback    first of the outputs: who has a terminal there has decision and dead letter in what is read after
-/// decisions, dead letters
+/// decisions, dead letters, reviews
 /// positions   again: no output read before them goes beyond
 /// inputs      last: every output's origin is among them
 /// ```
@@ -80,7 +81,8 @@ pub async fn read(
         let of_role = topics.iter().filter(move |topic| topic.role == role);
         of_role.flat_map(move |topic| (0..topic.partitions).map(move |number| Partition { topic: role, number }))
     };
-    let mut history = History { committed: committed(browser, group).await?, ..History::default() };
+    let mut history = History { committed: committed(browser, group, TopicRole::Events).await?, ..History::default() };
+    history.reviewed.committed = committed(browser, group, TopicRole::HumanFeedback).await?;
     for partition in partitions(TopicRole::Feedback) {
         history.feedback.append(&mut ours(browser, partition, schemas, "EventFeedback").await?);
     }
@@ -90,12 +92,20 @@ pub async fn read(
     for partition in partitions(TopicRole::DeadLetters) {
         history.dead_letters.append(&mut ours(browser, partition, schemas, "DeadLetter").await?);
     }
+    for partition in partitions(TopicRole::DecisionReviews) {
+        history.reviewed.reviews.append(&mut ours(browser, partition, schemas, "DecisionReview").await?);
+    }
+    if let Some(topic) = topics.iter().find(|topic| topic.role == TopicRole::HumanFeedback) {
+        let of_feedback = history.dead_letters.iter().filter(|seen| seen.record.origin_topic == topic.name);
+        history.reviewed.dead_letters = of_feedback.cloned().collect();
+    }
     // What others wrote to a deferred topic ends under that topic's name, and is none of the events.
     if let Some(events) = topics.iter().find(|topic| topic.role == TopicRole::Events) {
         history.feedback.retain(|seen| seen.record.origin.topic == events.name);
         history.dead_letters.retain(|seen| seen.record.origin_topic == events.name);
     }
-    history.committed_after = Some(committed(browser, group).await?);
+    history.committed_after = Some(committed(browser, group, TopicRole::Events).await?);
+    history.reviewed.committed_after = Some(committed(browser, group, TopicRole::HumanFeedback).await?);
     for partition in partitions(TopicRole::Events) {
         let number = partition.number;
         each(browser, partition, |record| {
@@ -111,15 +121,33 @@ pub async fn read(
             history.log_start.insert(number, log_start);
         }
     }
+    for partition in partitions(TopicRole::HumanFeedback) {
+        let number = partition.number;
+        each(browser, partition, |record| {
+            let value = record.value.as_deref().unwrap_or_default();
+            let feedback = schemas.read::<HumanFeedback>("HumanFeedback", value).ok();
+            history.reviewed.inputs.push(Seen { partition: number, offset: record.offset, record: feedback });
+            Ok(())
+        })
+        .await?;
+        let log_start = browser.watermarks(partition).await?.log_start;
+        if log_start > 0 {
+            history.reviewed.log_start.insert(number, log_start);
+        }
+    }
     if let Some(ledger) = ledger {
         history.answers = answers(ledger, &history).await?;
     }
     Ok(history)
 }
 
-async fn committed(browser: &dyn LogBrowser, group: &str) -> Result<BTreeMap<u32, Committed>, ReadError> {
+async fn committed(
+    browser: &dyn LogBrowser,
+    group: &str,
+    role: TopicRole,
+) -> Result<BTreeMap<u32, Committed>, ReadError> {
     let mut committed = BTreeMap::new();
-    for position in browser.positions(group).await?.into_iter().filter(|p| p.partition.topic == TopicRole::Events) {
+    for position in browser.positions(group).await?.into_iter().filter(|p| p.partition.topic == role) {
         let finished = match codec::decode(&position.metadata) {
             Ok(codec::Metadata::Ours(decoded)) => decoded.finished().collect(),
             Ok(codec::Metadata::Empty | codec::Metadata::Foreign) => Default::default(),

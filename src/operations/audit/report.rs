@@ -20,6 +20,10 @@ pub struct Report {
     pub decisions: u64,
     /// Dead letters.
     pub dead_letters: u64,
+    /// Records of the topic of human feedback.
+    pub human_feedback: u64,
+    /// Reviews of it.
+    pub reviews: u64,
     /// Terminals by status and code.
     pub by_code: BTreeMap<(FeedbackStatus, String), u64>,
     /// Finished by the committed position, without an output.
@@ -65,6 +69,7 @@ impl Report {
             "records": self.records, "terminals": self.terminals, "decisions": self.decisions,
             "dead_letters": self.dead_letters, "by_code": by_code, "missing": self.missing, "open": self.open,
             "twice": self.twice, "out_of_order": self.out_of_order, "paid_twice": self.paid_twice,
+            "human_feedback": self.human_feedback, "reviews": self.reviews,
             "calls": self.calls, "calls_lost": self.calls_lost, "calls_cut_off": self.calls_cut_off,
             "violations": self.violations,
             "findings": self.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -89,10 +94,12 @@ impl fmt::Display for Report {
         }
         write!(
             f,
-            "records {}, terminals {}, decisions {}, missing {}, open {}, twice {}, out of order {}, paid twice {}, calls {}, lost in crashes {}, cut off {}, violations {}",
+            "records {}, terminals {}, decisions {}, feedback of people {}, reviews {}, missing {}, open {}, twice {}, out of order {}, paid twice {}, calls {}, lost in crashes {}, cut off {}, violations {}",
             self.records,
             self.terminals,
             self.decisions,
+            self.human_feedback,
+            self.reviews,
             self.missing,
             self.open,
             self.twice,

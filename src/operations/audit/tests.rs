@@ -3,6 +3,7 @@
 
 mod anomalies;
 mod good;
+mod reviewed;
 
 use proptest::prelude::*;
 

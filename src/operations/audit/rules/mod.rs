@@ -5,6 +5,7 @@ mod decisions;
 mod order;
 mod others;
 mod paid_once;
+mod reviews;
 mod terminals;
 
 pub(super) use self::dead_letters::dead_letters;
@@ -12,4 +13,5 @@ pub(super) use self::decisions::decisions;
 pub(super) use self::order::order;
 pub(super) use self::others::others;
 pub(super) use self::paid_once::paid_once;
+pub(super) use self::reviews::reviews;
 pub(super) use self::terminals::terminals;
