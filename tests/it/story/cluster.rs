@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use gatekeeper::adapters::kafka::KafkaBrowser;
 use gatekeeper::domain::dead_letter::DeadLetter;
+use gatekeeper::domain::decision::TriageDecision;
 use gatekeeper::domain::feedback::EventFeedback;
 use gatekeeper::domain::identity::hex;
 use gatekeeper::domain::position::{Partition, TopicRole};
 use gatekeeper::domain::record::OutRecord;
+use gatekeeper::domain::review::{DecisionReview, JoinStatus};
 use gatekeeper::operations::log_browser::{LogBrowser, ReadLimit};
 use gatekeeper::pipeline::schema_set::SchemaSet;
 use gatekeeper::settings::{LoadOptions, Settings, load};
@@ -20,7 +22,8 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use super::gatekeeper::{Running, program};
+use super::gatekeeper::{PATIENCE, Running, program};
+use super::human_feedback::{judgement, said};
 use super::tickets::{event, record};
 use super::waiting::{free_port, health_within, of, ready};
 
@@ -174,6 +177,35 @@ async fn a_rejected_record_of_more_than_a_megabyte_has_one_dead_letter_and_holds
             assert!(kept == Some(&value[..]) && sha256.is_none(), "a topic of ours has room for all of it");
         }
     }
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn what_people_make_of_decisions_is_reviewed_once_on_a_cluster() {
+    let kafka = OnKafka::new(&broker(), &[]);
+    let browser = kafka.browser().await;
+    browser.create_topics().await.expect("topics");
+    browser.append(vec![to_the_only_partition(&event(1))]).await.expect("it takes it");
+    assert!(kafka.serve(&["--until-idle"]).ended_within(PATIENCE).await.success(), "{}", kafka.what_the_worker_said());
+    let decisions: Vec<TriageDecision> = kafka.decoded(&browser, TopicRole::Decisions, "TriageDecision").await;
+    let [decision] = &decisions[..] else { panic!("one decision: {decisions:#?}") };
+
+    let feedback = said(&judgement("f-1", "T-1", Some(&decision.decision_id)));
+    let feedback = OutRecord { partition: 0, ..feedback };
+    let broken = OutRecord { value: Some(b"\xffnot feedback".as_slice().into()), ..feedback.clone() };
+    browser.append(vec![feedback.clone(), feedback, broken]).await.expect("it takes them");
+    assert!(kafka.serve(&["--until-idle"]).ended_within(PATIENCE).await.success(), "{}", kafka.what_the_worker_said());
+    let reviews: Vec<DecisionReview> = kafka.decoded(&browser, TopicRole::DecisionReviews, "DecisionReview").await;
+    let [review] = &reviews[..] else { panic!("one review: {reviews:#?}") };
+    assert_eq!(review.join_status, JoinStatus::JoinedById);
+    let predicted = decision.category.as_ref().map(|category| &category.value);
+    assert_eq!((review.fields[0].predicted.as_ref(), review.fields[0].actual.as_str()), (predicted, "refund_cancel"));
+    let letters: Vec<DeadLetter> = kafka.decoded(&browser, TopicRole::DeadLetters, "DeadLetter").await;
+    let [letter] = &letters[..] else { panic!("one dead letter: {letters:#?}") };
+    assert_eq!(
+        (letter.origin_topic.as_str(), letter.origin_offset),
+        (kafka.settings.topics.human_feedback.as_str(), 2)
+    );
 }
 
 /// A broker that is ours alone, to be frozen without harm to others.

@@ -8,6 +8,7 @@ mod cluster;
 mod deferral;
 mod demo;
 pub mod gatekeeper;
+pub mod human_feedback;
 mod life;
 mod operating;
 mod outage;
