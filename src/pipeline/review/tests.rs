@@ -1,3 +1,5 @@
+//! What comes of feedback and the decision it judges, kind by kind.
+
 use super::*;
 use crate::domain::samples;
 
