@@ -20,6 +20,7 @@ pub use super::job::{Job, LeaseReply, Leases, Reserved, Triaged};
 use super::known::{Known, KnownTenants};
 use super::model::{Model, ModelCard, Question};
 use super::prompt::{Prompts, Rendered, estimated_tokens};
+use super::redact::NotRedacted;
 use super::retry::RetryBudget;
 use super::spent::Spent;
 pub use super::throttle::NotYet;
@@ -27,6 +28,7 @@ use super::throttle::Throttle;
 use crate::domain::answer::{Answer, Predicted, Tried};
 use crate::domain::clock::Clock;
 use crate::domain::event::SupportEvent;
+use crate::domain::reason_code::ReasonCode;
 use crate::domain::tenant::Tenant;
 use crate::settings::triage::{Retry, Triage};
 use crate::telemetry::happenings::{ModelAnswered, ModelPace};
@@ -130,12 +132,18 @@ impl Guard {
         let known = self.known.of(&job.tenant, &self.prompts, &self.cards);
         let mut spent = Spent::default();
         let mut tried = Vec::new();
-        let mut rendered: Option<Rendered> = None;
+        let mut rendered: Option<Result<Rendered, NotRedacted>> = None;
         for (place, seat) in self.chain.iter().enumerate() {
             let (end, attempts) = match seat {
                 Seat::Local(model) => (ask_local(&**model, &job, &mut spent).await, 1),
                 Seat::Remote(guarded) => {
-                    let rendered = rendered.get_or_insert_with(|| self.render(&known, &job.event));
+                    let rendered = match rendered.get_or_insert_with(|| self.render(&known, &job.event)) {
+                        Ok(rendered) => rendered,
+                        Err(why) => {
+                            tried.push(kept_back(&self.cards[place].name, *why));
+                            continue;
+                        }
+                    };
                     let mut attempts = Attempts {
                         guarded,
                         job: &job,
@@ -156,7 +164,7 @@ impl Guard {
             };
             match end {
                 End::Answered(predicted) => {
-                    return self.answered(&job, &known, Some(*predicted), tried, rendered, spent);
+                    return self.answered(&job, &known, Some(*predicted), tried, rendered.and_then(Result::ok), spent);
                 }
                 End::Failed(Failure { code, detail }) => {
                     tried.push(Tried { model: self.cards[place].name.clone(), code, attempts, detail });
@@ -164,10 +172,10 @@ impl Guard {
                 End::Left(left) => return *left,
             }
         }
-        self.answered(&job, &known, None, tried, rendered, spent)
+        self.answered(&job, &known, None, tried, rendered.and_then(Result::ok), spent)
     }
 
-    fn render(&self, known: &Known, event: &SupportEvent) -> Rendered {
+    fn render(&self, known: &Known, event: &SupportEvent) -> Result<Rendered, NotRedacted> {
         let frame = known.frame(&self.prompts);
         self.frame_tokens.fetch_max(frame.estimated_tokens, Ordering::Relaxed);
         self.prompts.render(frame, event)
@@ -270,6 +278,11 @@ impl Guard {
     }
 }
 
+/// A remote model that was not asked, because the text must not leave this process.
+fn kept_back(model: &str, why: NotRedacted) -> Tried {
+    Tried { model: model.to_owned(), code: ReasonCode::ContentFiltered, attempts: 0, detail: why.to_string() }
+}
+
 /// A model in this process: no prompt, no lease, no breaker, no name for the call.
 async fn ask_local(model: &dyn Model, job: &Job, spent: &mut Spent) -> End {
     let question = Question {
@@ -283,10 +296,7 @@ async fn ask_local(model: &dyn Model, job: &Job, spent: &mut Spent) -> End {
             spent.bill(model.card(), &reply, 1);
             match answer::parse(&reply.content, reply.finish_reason.as_deref(), &job.tenant.taxonomy) {
                 Ok(predicted) => End::Answered(Box::new(predicted)),
-                Err(invalid) => End::Failed(Failure {
-                    code: crate::domain::reason_code::ReasonCode::OutputInvalid,
-                    detail: invalid.to_string(),
-                }),
+                Err(invalid) => End::Failed(Failure { code: ReasonCode::OutputInvalid, detail: invalid.to_string() }),
             }
         }
         Err(error) => End::Failed(Failure { code: meaning(&error).code, detail: error.to_string() }),

@@ -1,6 +1,9 @@
-//! Characters that have no business in text between people: controls, zero-width, direction overrides, tags.
+//! Text as people see it: without characters that have no business between people, and in one form where Unicode has many.
 //!
-//! They hide words from the person who reads and show them to the model (or the other way round).
+//! Controls, zero-width characters, direction overrides and tags hide words from the person who reads and show them to the
+//! model (or the other way round), and they hide a card number from the redactor. Full-width letters, digits of other
+//! scripts and typographic dashes and spaces are the same to a person, so they are made the same for whoever looks for a
+//! number, an address or a fence. Everything that leaves this process, and everything a model says, passes through here.
 
 /// Whether a person would see nothing of it, or something else than is there.
 fn is_invisible(c: char) -> bool {
@@ -17,6 +20,53 @@ fn is_invisible(c: char) -> bool {
 #[must_use]
 pub(super) fn visible(text: &str) -> String {
     text.chars().filter(|&c| matches!(c, '\n' | '\t') || !(c.is_control() || is_invisible(c))).collect()
+}
+
+/// [`visible`], and digits, dashes, spaces, full-width letters and signs in their ASCII form. What is drawn onto a digit (a
+/// stroke, a key cap) goes.
+#[must_use]
+pub(super) fn legible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut last = '\0';
+    for c in visible(text).chars() {
+        if last.is_ascii_digit() && matches!(c, '\u{0300}'..='\u{036F}' | '\u{20D0}'..='\u{20F0}') {
+            continue;
+        }
+        last = plain_form(c);
+        out.push(last);
+    }
+    out
+}
+
+/// First digits of the scripts that people write numbers in.
+const ZEROS: [u32; 18] = [
+    0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6, 0x0D66, 0x0E50, 0x0ED0,
+    0x0F20, 0x1040, 0x17E0, 0x1810,
+];
+
+fn plain_form(c: char) -> char {
+    let code = u32::from(c);
+    let ascii = |code: u32| char::from_u32(code).unwrap_or(c);
+    let digit = |value: u32| ascii(u32::from('0') + value);
+    match c {
+        '\0'..='\u{9F}' => c,
+        '\u{FF01}'..='\u{FF5E}' => ascii(code - 0xFEE0),
+        '\u{A0}' | '\u{1680}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => ' ',
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{FE58}' | '\u{FE63}' => '-',
+        '\u{2024}' | '\u{FE52}' => '.',
+        '\u{FE6B}' => '@',
+        '\u{FE64}' => '<',
+        '\u{FE65}' => '>',
+        '\u{2070}' => '0',
+        '\u{B9}' => '1',
+        '\u{B2}' | '\u{B3}' => digit(code - 0xB0),
+        '\u{2074}'..='\u{2079}' => digit(code - 0x2070),
+        '\u{2080}'..='\u{2089}' => digit(code - 0x2080),
+        '\u{2460}'..='\u{2468}' => digit(code - 0x245F),
+        '\u{24EA}' => '0',
+        '\u{1D7CE}'..='\u{1D7FF}' => digit((code - 0x1D7CE) % 10),
+        _ => ZEROS.iter().find(|&&zero| (zero..zero + 10).contains(&code)).map_or(c, |zero| digit(code - zero)),
+    }
 }
 
 /// At most so many characters.
@@ -36,6 +86,22 @@ mod tests {
     fn what_people_cannot_see_is_taken_out_and_what_they_can_stays() {
         assert_eq!(visible("a\0b\u{200B}c\u{202E}d\u{E0041}e\u{7}f\r\n\tg"), "abcdef\n\tg");
         assert_eq!(visible("Grüße, 请帮忙, помогите 🙂"), "Grüße, 请帮忙, помогите 🙂");
+    }
+
+    #[test]
+    fn what_looks_the_same_becomes_the_same() {
+        for (text, left) in [
+            ("４１１１\u{3000}１１１１", "4111 1111"),
+            ("٠١٢٣ ۴۵۶ ७८९", "0123 456 789"),
+            ("𝟒𝟏𝟏𝟏 ⁴¹¹¹ ④①①① ₀⓪", "4111 4111 4111 00"),
+            ("4\u{FE0F}\u{20E3}1\u{336}1", "411"),
+            ("089\u{2011}12\u{2013}34\u{2212}5\u{A0}6", "089-12-34-5 6"),
+            ("ｊａｎｅ＠ａｃｍｅ．example", "jane@acme.example"),
+            ("＜＜＜TICKET", "<<<TICKET"),
+            ("Grüße, 请帮忙, помогите 🙂 naïve e\u{301}", "Grüße, 请帮忙, помогите 🙂 naïve e\u{301}"),
+        ] {
+            assert_eq!(legible(text), left);
+        }
     }
 
     #[test]

@@ -18,10 +18,13 @@ const DECIDE_WITHIN: Duration = Duration::from_secs(60);
 const SERVER: CallError = CallError::Server { status: 500, retry_after: None };
 
 fn guard(models: &[&Arc<Scripted>]) -> Guard {
+    guard_with(models, Prompts::load(None, 4_000).expect("the shipped templates are right"))
+}
+
+fn guard_with(models: &[&Arc<Scripted>], prompts: Prompts) -> Guard {
     let models = models.iter().map(|model| Arc::clone(*model) as Arc<dyn Model>).collect();
-    let prompts = Arc::new(Prompts::load(None, 4_000).expect("the shipped templates are right"));
     let deaf: Listener = Arc::new(|_: BreakerChange| {});
-    Guard::new(models, &settings(), prompts, Arc::new(SystemClock), 1, deaf)
+    Guard::new(models, &settings(), Arc::new(prompts), Arc::new(SystemClock), 1, deaf)
 }
 
 fn remote(script: impl IntoIterator<Item = Act>) -> Arc<Scripted> {
@@ -86,6 +89,17 @@ async fn placeholders_come_back_in_what_people_read() {
     let (answer, _) = answered(&guard(&[&gpt]), &FakeLeases::default()).await;
     let summary = answer.predicted.expect("answered").summary;
     assert_eq!(summary.as_deref(), Some("jane@acme.example paid twice with [CARD_1]."));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_that_cannot_be_redacted_is_asked_of_no_remote_model() {
+    let (gpt, other, local, leases) = (remote([]), second([]), local(), FakeLeases::default());
+    let prompts = Prompts::load(None, 4_000).expect("the shipped templates are right").that_cannot_redact();
+    let (answer, tokens) = answered(&guard_with(&[&gpt, &other, &local], prompts), &leases).await;
+    assert_eq!((gpt.calls(), other.calls(), leases.counts(), tokens), (0, 0, (0, 0), 0));
+    assert_eq!(answer.degraded, Some(Code::ContentFiltered));
+    assert!(answer.tried.iter().all(|tried| tried.attempts == 0 && tried.detail == "looking for personal data failed"));
+    assert_eq!(answer.usage.map(|usage| usage.model).as_deref(), Some("local"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,166 @@
+//! Where in a text something may begin and end, and what was said just before it.
+//!
+//! `52998224725` alone is a tax number, in `INV-2024-52998224725` it is none, and nine digits are only somebody's number if
+//! the words before them say so. All positions are of bytes; what is looked at is ASCII, so they are edges of characters.
+
+/// How far back a word counts, in words.
+const WORDS_BACK: usize = 5;
+/// How far back they are looked for, in bytes.
+const BYTES_BACK: usize = 60;
+
+/// After these words a number is of a thing, whatever was said before: `call about order 12345678`.
+const OF_THINGS: [&str; 24] = [
+    "order",
+    "orders",
+    "invoice",
+    "ticket",
+    "case",
+    "reference",
+    "ref",
+    "booking",
+    "tracking",
+    "article",
+    "part",
+    "sku",
+    "version",
+    "build",
+    "serial",
+    "bestellung",
+    "rechnung",
+    "auftrag",
+    "commande",
+    "facture",
+    "pedido",
+    "factura",
+    "ordine",
+    "fattura",
+];
+
+/// Positions where a piece of letters or digits begins.
+pub(super) fn beginnings(text: &str) -> impl Iterator<Item = usize> + '_ {
+    let bytes = text.as_bytes();
+    (0..bytes.len()).filter(move |&at| bytes[at].is_ascii_alphanumeric() && (at == 0 || !is_wordy(bytes[at - 1])))
+}
+
+/// Letters, digits, the underscore, and whatever is not ASCII.
+pub(super) fn is_wordy(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()
+}
+
+/// Whether nothing follows that would belong to a longer word or number.
+pub(super) fn ends_at(text: &str, end: usize) -> bool {
+    let bytes = text.as_bytes();
+    !bytes.get(end).is_some_and(|&byte| is_wordy(byte))
+}
+
+/// Whether it stands by itself: no longer number, word or path goes on over a dash, a dot or a slash on either side.
+pub(super) fn stands_alone(text: &str, start: usize, end: usize) -> bool {
+    let bytes = text.as_bytes();
+    let joined_before = || match (start.checked_sub(1).map(|at| bytes[at]), start.checked_sub(2).map(|at| bytes[at])) {
+        (Some(b'-' | b'/'), Some(before)) => is_wordy(before),
+        (Some(b'.' | b',' | b':'), Some(before)) => before.is_ascii_digit(),
+        _ => false,
+    };
+    let joined_after = || match (bytes.get(end), bytes.get(end + 1)) {
+        (Some(b'-' | b'/'), Some(&after)) => is_wordy(after),
+        (Some(b'.' | b',' | b':'), Some(after)) => after.is_ascii_digit(),
+        _ => false,
+    };
+    ends_at(text, end) && !joined_before() && !joined_after()
+}
+
+/// Whether a group of digits stands a space before, that belongs to nothing found: the last of it ended at `found_until`.
+pub(super) fn goes_on_from_before(text: &str, start: usize, found_until: usize) -> bool {
+    let before = &text.as_bytes()[..start];
+    start > found_until + 1 && before.ends_with(b" ") && before[before.len() - 2].is_ascii_digit()
+}
+
+/// One separator within a number: a space, dash, dot or slash, the latter with spaces around, and a line break with
+/// what mail programs put around it. Its length; bounded, so that a page of spaces is not read again for each digit.
+pub(super) fn separator(text: &str, at: usize) -> Option<usize> {
+    const MOST: usize = 8;
+    let bytes = text.as_bytes();
+    let mut signs = 0;
+    let mut breaks = 0;
+    let mut end = at;
+    while let Some(&byte) = bytes.get(end) {
+        match byte {
+            b' ' | b'\t' => {}
+            b'-' | b'.' | b'/' => signs += 1,
+            b'\n' => breaks += 1,
+            b'>' if breaks > 0 => {}
+            _ => break,
+        }
+        end += 1;
+        if end - at > MOST || signs > 1 || breaks > 1 {
+            return None;
+        }
+    }
+    // Without a sign or a break, two spaces are a column's edge.
+    (end > at && (end - at == 1 || signs + breaks > 0)).then_some(end - at)
+}
+
+/// Whether one of these words stands shortly before, with no thing's name between. Words are in small letters.
+pub(super) fn said_before(text: &str, at: usize, words: &[&str]) -> bool {
+    let from = text.floor_char_boundary(at.saturating_sub(BYTES_BACK));
+    let before = text[from..at].to_lowercase();
+    let spoken = before.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).rev().take(WORDS_BACK);
+    // Where a script writes without spaces, a word is found at the end of another.
+    let means = |known: &&str, word: &str| *known == word || !known.is_ascii() && word.ends_with(*known);
+    for word in spoken {
+        if words.iter().any(|known| means(known, word)) {
+            return true;
+        }
+        if OF_THINGS.contains(&word) {
+            return false;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_within_a_longer_one_does_not_stand_alone() {
+        let alone = |text: &str| {
+            let start = text.find("4711").expect("it is in there");
+            stands_alone(text, start, start + 4)
+        };
+        for text in ["4711", "(4711)", "no.4711.", "a 4711-", "id:4711, x", "4711\n"] {
+            assert!(alone(text), "{text}");
+        }
+        for text in ["4711a", "4711-12", "12-4711", "a/4711", "1.4711", "4711.5", "4711é", "10:4711"] {
+            assert!(!alone(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_separator_is_one_sign_or_one_line_break() {
+        for (text, length) in [
+            (" 1", Some(1)),
+            ("-1", Some(1)),
+            (" - 1", Some(3)),
+            (" \n> 1", Some(4)),
+            ("-\n1", Some(2)),
+            ("  1", None),
+            ("\n\n1", None),
+        ] {
+            assert_eq!(separator(text, 0), length, "{text:?}");
+        }
+        assert_eq!(separator("1", 0), None);
+        assert_eq!(separator(&" ".repeat(100), 0), None);
+    }
+
+    #[test]
+    fn a_word_counts_near_before_the_number_only() {
+        let said = |text: &str| said_before(text, text.find('7').expect("it is in there"), &["phone", "電話"]);
+        for text in ["my phone: 7", "Phone number is 7", "お電話7", "PHONE\n7"] {
+            assert!(said(text), "{text}");
+        }
+        for text in ["7 phone", "phone order 7", "phones 7", "phone a b c d e 7", "megaphone 7"] {
+            assert!(!said(text), "{text}");
+        }
+    }
+}
