@@ -23,3 +23,5 @@ pub mod schema_set;
 pub mod tracked;
 pub mod triage;
 pub mod trips;
+#[cfg(test)]
+mod worst_model;

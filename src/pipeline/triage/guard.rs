@@ -16,6 +16,7 @@ use super::answer;
 use super::attempts::{Attempts, COMPLETION_TOKENS, End, Failure, Guarded};
 use super::breaker::{Breaker, BreakerState, Listener, Report};
 use super::call_errors::meaning;
+use super::injection;
 pub use super::job::{Job, LeaseReply, Leases, Reserved, Triaged};
 use super::known::{Known, KnownTenants};
 use super::model::{Model, ModelCard, Question};
@@ -23,9 +24,10 @@ use super::prompt::{Prompts, Rendered, estimated_tokens};
 use super::redact::NotRedacted;
 use super::retry::RetryBudget;
 use super::spent::Spent;
+use super::text::legible;
 pub use super::throttle::NotYet;
 use super::throttle::Throttle;
-use crate::domain::answer::{Answer, Predicted, Tried};
+use crate::domain::answer::{Answer, Findings, Predicted, Tried};
 use crate::domain::clock::Clock;
 use crate::domain::event::SupportEvent;
 use crate::domain::reason_code::ReasonCode;
@@ -213,7 +215,7 @@ impl Guard {
             usage,
             predicted,
             tried,
-            findings: rendered.map(|rendered| rendered.findings).unwrap_or_default(),
+            findings: rendered.map_or_else(|| of_text_that_stayed(&job.event), |rendered| rendered.findings),
             versions: known.versions.clone(),
             answered_at: self.clock.now(),
         };
@@ -281,6 +283,14 @@ impl Guard {
 /// A remote model that was not asked, because the text must not leave this process.
 fn kept_back(model: &str, why: NotRedacted) -> Tried {
     Tried { model: model.to_owned(), code: ReasonCode::ContentFiltered, attempts: 0, detail: why.to_string() }
+}
+
+/// Nothing was taken out of a text that did not leave; but it may speak to a model all the same.
+fn of_text_that_stayed(event: &SupportEvent) -> Findings {
+    let body = event.message.as_ref().map(|message| message.body.as_str());
+    let texts = event.ticket.subject.as_deref().into_iter().chain(body);
+    let injection_suspected = texts.map(legible).any(|text| injection::suspected(&text));
+    Findings { injection_suspected, ..Findings::default() }
 }
 
 /// A model in this process: no prompt, no lease, no breaker, no name for the call.
