@@ -208,15 +208,18 @@ pub struct TrainArgs {
     #[arg(long, default_value = "label")]
     pub label: String,
     /// Where the weights go.
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "evaluate")]
+    pub out: Option<PathBuf>,
+    /// Learn nothing: measure these weights on the file (`generic`: the ones that ship), without its rows marked `train`.
+    #[arg(long, value_name = "WEIGHTS", conflicts_with = "out")]
+    pub evaluate: Option<PathBuf>,
     /// Name of the model in decisions.
     #[arg(long, default_value = "trained")]
     pub name: String,
     /// Same seed, same weights.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Train on at most this many rows; the rest is held out.
+    /// Train (or measure) on at most this many rows; the rest is held out.
     #[arg(long)]
     pub limit: Option<usize>,
     /// Language of the texts (ISO 639-1), others are abstained on; may repeat.

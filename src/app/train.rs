@@ -1,31 +1,25 @@
-//! `train`: labelled tickets become a local model.
+//! `train`: labelled tickets become a local model, or measure one.
 
-use std::io::{self, IsTerminal as _};
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
-use crate::adapters::local_model::LinearLearner;
+use crate::adapters::local_model::{LinearExaminer, LinearLearner};
 use crate::cli::{Output, TrainArgs};
 use crate::domain::clock::{Clock as _, SystemClock};
-use crate::operations::train::{self, Progress, Step, TrainOptions};
+use crate::operations::train::{self, EvaluateOptions, Progress, Step, TrainOptions};
+
+/// The share of known words below which the road abstains by default (`models.local.min_known_share`).
+const MIN_KNOWN_SHARE: f64 = 0.5;
 
 pub fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
-    let options = TrainOptions {
-        file: args.file,
-        text_column: args.text,
-        label_column: args.label,
-        out: args.out,
-        name: args.name,
-        seed: args.seed,
-        limit: args.limit,
-        languages: args.languages,
-        trained_at: SystemClock.now(),
-    };
     let bar = if io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
     let style = ProgressStyle::with_template("{msg:<9} {bar:30} {percent}% {eta}");
     bar.set_style(style.expect("the template is a constant"));
-    let trained = train::run(&options, &LinearLearner, &mut |Progress { step, done, total }| {
+    let mut show = |Progress { step, done, total }: Progress| {
         bar.set_message(match step {
             Step::Reading => "reading",
             Step::Learning => "learning",
@@ -33,12 +27,47 @@ pub fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
         });
         bar.set_length(total);
         bar.set_position(done);
-    });
+    };
+    let text = match (args.evaluate, args.out) {
+        (Some(weights), _) => {
+            let options = EvaluateOptions {
+                file: args.file,
+                text_column: args.text,
+                label_column: args.label,
+                weights: Some(weights).filter(|weights| weights.as_os_str() != "generic"),
+                limit: args.limit,
+                seed: args.seed,
+            };
+            let examiner = LinearExaminer { min_known_share: MIN_KNOWN_SHARE };
+            written(&train::evaluate(&options, &examiner, &mut show)?, args.output)?
+        }
+        (None, Some(out)) => {
+            let options = TrainOptions {
+                file: args.file,
+                text_column: args.text,
+                label_column: args.label,
+                out,
+                name: args.name,
+                seed: args.seed,
+                limit: args.limit,
+                languages: args.languages,
+                trained_at: SystemClock.now(),
+            };
+            written(&train::run(&options, &LinearLearner, &mut show)?, args.output)?
+        }
+        (None, None) => anyhow::bail!("--out or --evaluate is needed"),
+    };
     bar.finish_and_clear();
-    let report = trained?;
-    match args.output {
-        Output::Table => print!("{report}"),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+    // `train .. | head` has seen enough; what was to be done is done.
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+fn written<T: Display + Serialize>(report: &T, output: Output) -> anyhow::Result<String> {
+    Ok(match output {
+        Output::Table => report.to_string(),
+        Output::Json => format!("{}\n", serde_json::to_string_pretty(report)?),
+    })
 }

@@ -156,6 +156,79 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
+/// Answers of a model that is not being fitted, and may abstain.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// Label, and answer with its confidence.
+    rows: Vec<(String, Option<(String, f64)>)>,
+}
+
+impl Tally {
+    /// One more row.
+    pub fn count(&mut self, label: &str, answer: Option<(&str, f64)>) {
+        self.rows.push((label.to_owned(), answer.map(|(answer, confidence)| (answer.to_owned(), confidence))));
+    }
+
+    /// Share of rows with an answer.
+    #[must_use]
+    pub fn answered(&self) -> f64 {
+        share(self.answers().count(), self.rows.len()).unwrap_or_default()
+    }
+
+    /// Share of rows with the right answer.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        share(self.answers().filter(|(right, _)| *right).count(), self.rows.len()).unwrap_or_default()
+    }
+
+    /// Share of right answers.
+    #[must_use]
+    pub fn accuracy_of_answers(&self) -> Option<f64> {
+        share(self.answers().filter(|(right, _)| *right).count(), self.answers().count())
+    }
+
+    /// Share of rows with an answer of at least this confidence, and how many of those are right.
+    #[must_use]
+    pub fn at_least(&self, least: f64) -> (f64, Option<f64>) {
+        let confident: Vec<bool> =
+            self.answers().filter(|(_, confidence)| *confidence >= least).map(|(right, _)| right).collect();
+        let coverage = share(confident.len(), self.rows.len()).unwrap_or_default();
+        (coverage, share(confident.iter().filter(|right| **right).count(), confident.len()))
+    }
+
+    /// Over all answers.
+    #[must_use]
+    pub fn calibration_error(&self) -> Option<f64> {
+        let answered: Vec<Answered> = self
+            .answers()
+            .map(|(right, confidence)| Answered { truth: 0, answer: usize::from(!right), confidence })
+            .collect();
+        calibration_error(&answered)
+    }
+
+    /// Rows with this label.
+    #[must_use]
+    pub fn rows_of(&self, label: &str) -> usize {
+        self.rows.iter().filter(|(truth, _)| truth == label).count()
+    }
+
+    /// Precision, recall and F1 of a label.
+    #[must_use]
+    pub fn label(&self, label: &str) -> (Option<f64>, Option<f64>, Option<f64>) {
+        let answers = self.rows.iter().filter(|(_, answer)| answer.as_ref().is_some_and(|(it, _)| it == label));
+        let (answers, right) =
+            answers.fold((0, 0), |(all, right), (truth, _)| (all + 1, right + usize::from(truth == label)));
+        let rows = self.rows_of(label);
+        (share(right, answers), share(right, rows), share(2 * right, answers + rows))
+    }
+
+    fn answers(&self) -> impl Iterator<Item = (bool, f64)> + '_ {
+        self.rows
+            .iter()
+            .filter_map(|(truth, answer)| answer.as_ref().map(|(label, confidence)| (label == truth, *confidence)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,7 @@
 //! What does not belong here: thresholds and whether to act (policy), retries and breakers (a function call needs none).
 
 mod evaluation;
+mod examiner;
 mod features;
 mod file;
 mod language;
@@ -47,6 +48,7 @@ use crate::domain::event::SupportEvent;
 use crate::pipeline::triage::model::{CallError, CallLimits, Content, Model, ModelCard, Question, RateHints, Reply};
 use crate::settings::models::Local;
 
+pub use self::examiner::LinearExaminer;
 pub use self::file::{Refusal, WeightsError};
 pub use self::learner::LinearLearner;
 

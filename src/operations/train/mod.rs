@@ -8,6 +8,7 @@
 //! What is learnt is the learner's business ([`Learner`] is a port, `adapters::local_model` implements it); where the
 //! texts come from is this module's. Nothing here is asynchronous: a caller on a runtime uses a blocking thread.
 
+mod evaluate;
 mod limit;
 mod report;
 mod table;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::clock::Timestamp;
 
+pub use evaluate::{EvaluateOptions, Examination, ExaminedLabel, Examiner, evaluate};
 pub use report::{Confident, LabelReport, Report};
 
 /// What is to be trained.
@@ -231,6 +233,12 @@ pub enum TrainError {
         /// What stands there.
         value: String,
     },
+    /// All rows were learnt from, or there are none.
+    #[error("{}: no row to measure on (rows marked `train` are left out)", .0.display())]
+    NothingToMeasure(PathBuf),
+    /// The weights to measure are unfit.
+    #[error("{0}")]
+    Weights(String),
     /// The rows were read, but not learnt.
     #[error(transparent)]
     Learn(#[from] LearnError),

@@ -46,3 +46,20 @@ fn a_file_that_cannot_be_learnt_from_is_refused_and_nothing_is_installed() {
     assert!(train("tickets.csv").contains("rows"), "too few to hold some out");
     assert!(!weights.exists());
 }
+
+#[test]
+fn weights_are_measured_on_a_file_without_learning_from_it() {
+    let place = Place::new();
+    let file = fixture("tickets.csv");
+    let measured = place.json(&["train", &file, "--label", "category", "--evaluate", "generic"]);
+    assert_eq!(measured["rows"], 64, "{measured}");
+    assert_eq!(measured["labels"].as_array().map(Vec::len), Some(8), "{measured}");
+    assert!(measured["accuracy"].as_f64() > Some(0.5), "{measured}");
+    // The rows that were learnt from say nothing of what the weights are worth.
+    let (marked, own) = (place.write("labelled.csv", table().as_bytes()), place.path("acme.gkw").display().to_string());
+    place.json(&["train", &marked, "--label", "category", "--out", &own, "--name", "acme-own"]);
+    let measured = place.json(&["train", &marked, "--label", "category", "--evaluate", &own]);
+    assert_eq!(measured["rows"], 8, "{measured}");
+    let refused = place.run(&["train", &file, "--label", "category", "--evaluate", "/nowhere/a.gkw"], "");
+    assert!(refused.code == Some(1) && refused.stderr.contains("/nowhere/a.gkw"), "{refused:?}");
+}
