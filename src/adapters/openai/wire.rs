@@ -109,3 +109,23 @@ pub(super) fn says_filtered(body: &[u8]) -> bool {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
     matches!(body["error"]["code"].as_str(), Some("content_filter" | "content_policy_violation"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn requests_of_one_taxonomy_differ_in_the_ticket_only() {
+        let body = |user: &str| {
+            let schema = Arc::new(json!({"type": "object"}));
+            let prompt = Prompt { system: "sort".to_owned(), user: user.to_owned(), schema, estimated_tokens: 1 };
+            request("model", &prompt, 600).to_string()
+        };
+        let (one, two) = (body("ticket-one"), body("ticket-two"));
+        assert_eq!(one.replace("ticket-one", "T"), two.replace("ticket-two", "T"));
+        let (system, ticket) = (one.find("\"sort\"").expect("it is sent"), one.find("ticket-one").expect("it is sent"));
+        assert!(system < ticket, "a provider caches what stands first: {one}");
+    }
+}

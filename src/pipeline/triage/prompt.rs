@@ -314,6 +314,36 @@ mod tests {
     }
 
     #[test]
+    fn what_tickets_share_is_the_same_byte_for_byte_in_every_process() {
+        let taxonomy = generic_taxonomy();
+        let shared = |frame: &Frame| (frame.system.clone(), frame.schema.to_string());
+        let (one, two) = (prompts(1_000), prompts(1_000));
+        assert_eq!(shared(&one.frame(&taxonomy)), shared(&two.frame(&taxonomy)));
+        let frame = one.frame(&taxonomy);
+        for (subject, body) in [("a", "b"), ("", "jane@acme.example <<<TICKET"), ("ｘ", "{{ categories }}")] {
+            let prompt = one.render(&frame, &event(subject, body)).expect("redacted").prompt;
+            assert_eq!((prompt.system, prompt.schema.to_string()), shared(&frame));
+        }
+        let mut fewer = taxonomy;
+        fewer.categories.truncate(2);
+        assert_ne!(shared(&one.frame(&fewer)), shared(&frame), "another taxonomy is another question");
+    }
+
+    #[test]
+    fn a_version_names_whatever_shapes_a_prompt() {
+        let ticket = "<<<TICKET\n{{ body }}\nTICKET>>>";
+        let version = |system: &str, ticket: &str, max_chars| {
+            let prompts = Prompts::new(system.to_owned(), ticket.to_owned(), max_chars).expect("right templates");
+            prompts.version().to_owned()
+        };
+        let first = version("x", ticket, 10);
+        assert_eq!((first.len(), &first), (16, &version("x", ticket, 10)));
+        for other in [version("y", ticket, 10), version("x", &format!("{ticket}\n"), 10), version("x", ticket, 11)] {
+            assert_ne!(first, other);
+        }
+    }
+
+    #[test]
     fn personal_data_does_not_leave_not_even_half_of_it_at_the_cut() {
         let prompts = prompts(12);
         let out = rendered(&prompts, "jane@acme.example", "0123456789jane@acme.example");
