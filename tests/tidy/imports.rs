@@ -14,10 +14,7 @@ const PORTS: &[(&str, &[&str])] = &[
     ("embedded_log", &["pipeline::log", "operations::log_browser", "operations::positions"]),
     ("kafka", &["pipeline::log", "operations::log_browser", "operations::positions"]),
     ("sqlite", &["pipeline::dedupe::ledger", "operations::trail", "operations::breakers"]),
-    (
-        "postgres",
-        &["pipeline::dedupe::ledger", "operations::trail", "operations::breakers", "pipeline::admit::shares"],
-    ),
+    ("postgres", &["pipeline::dedupe::ledger", "operations::trail", "operations::breakers", "pipeline::admit::shares"]),
     ("openai", &["pipeline::triage::model"]),
     ("local_model", &["pipeline::triage::model", "operations::train"]),
     ("schema_registry", &["pipeline::schema_set::registry", "operations::schemas"]),

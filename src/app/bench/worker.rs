@@ -38,7 +38,7 @@ pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow:
     let (started_at, cpu_before) = (parts.clock.now(), cpu_seconds()?);
     let incarnation = started_at.0.unsigned_abs();
     let log = parts.log(None).await?;
-    let Memory { ledger, shared_limits } = parts.memory(incarnation, true).await?;
+    let Memory { ledger, shared_limits, .. } = parts.memory(incarnation, true).await?;
     let (_no_asides, asides) = mpsc::unbounded_channel();
     let outside = Outside {
         log,

@@ -62,8 +62,7 @@ impl Ingest {
             let reason = counted("the feedback breaks the contract", &violations);
             Some(reject(ReasonCode::ValidationFailed, reason, violations))
         } else {
-            closed_door(tenant.as_deref(), &feedback.tenant_id)
-                .map(|(code, reason)| reject(code, reason, Vec::new()))
+            closed_door(tenant.as_deref(), &feedback.tenant_id).map(|(code, reason)| reject(code, reason, Vec::new()))
         };
         Ingested::Feedback(FeedbackArrival {
             key: DedupeKey::of_feedback(&feedback),

@@ -14,7 +14,7 @@ use super::{Purpose, Road};
 use crate::domain::answer::Answer;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
-use crate::domain::tenant::LimitMode;
+use crate::domain::tenant::{LimitMode, Limits};
 use crate::pipeline::admit::Next;
 use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::lane::TicketKey;

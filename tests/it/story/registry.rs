@@ -108,7 +108,8 @@ async fn without_the_registry_at_the_start_it_waits_alive_and_not_ready_and_then
         let id = schema_id(decision.value.as_deref().expect("a decision")).expect("it is Avro");
         assert!(id > 500, "{id} is an id of the fixed table");
     }
-    let written = ["dead-letters", "decisions", "feedback", "ops"].map(|name| format!("support.{name}.v1-value"));
+    let written = ["dead-letters", "decision-reviews", "decisions", "feedback", "ops"]
+        .map(|name| format!("support.{name}.v1-value"));
     assert_eq!(registry.subjects(), written);
     gatekeeper.audit_finished().await;
 }
