@@ -89,6 +89,15 @@ impl Road {
         }
     }
 
+    /// Whether an event that waits behind this lane's unit at work has its decision already: the model was asked about it for
+    /// both, and then the lane was looked at anew. What comes before it may wait, but not go aside: it would be passed.
+    pub(super) fn a_later_one_is_decided(&self, ticket: &TicketKey) -> bool {
+        self.lanes.any_behind(ticket, |id| match self.items.get(&id).map(|item| &item.plan) {
+            Some(Plan::Save(verdict, _) | Plan::Publish(verdict)) => verdict.decision.is_some(),
+            _ => false,
+        })
+    }
+
     /// How long this event's turn is off, if that is too long to wait for in memory.
     pub(super) fn too_long(&mut self, id: ItemId, limits: Limits, tokens: u32, now: Instant) -> Option<Duration> {
         let limit = self.fixtures.settings.defer_after;
