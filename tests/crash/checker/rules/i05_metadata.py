@@ -2,7 +2,8 @@
 
 Judged are all commits of the group, as the offsets topic has them, not only the last one: each is readable, of the allowed
 length, unlike every other one, and never takes back what an earlier one said. A position that the cluster has forgotten begins
-anew: what was finished is read again, and must not come out again (I2).
+anew: what was finished is read again, and must not come out again (I2). The same commit twice in a row is one whose answer was
+lost (its coordinator's followers were away): the client asks again inside the same transaction.
 """
 
 from __future__ import annotations
@@ -25,12 +26,18 @@ def metadata(view: View, report: Report) -> None:
     longest = 0
     bursts: set[tuple[str, int, int, int]] = set()
     last: dict[int, Frontier] = {}
+    metadata_before: dict[int, str] = {}
     for commit in merge(history.commits, history.forgotten, key=lambda one: one.at_offset):
         if commit.topic != history.topics.events:
             continue
         if isinstance(commit, Forgotten):
             last.pop(commit.partition, None)
+            metadata_before.pop(commit.partition, None)
             continue
+        if metadata_before.get(commit.partition) == commit.metadata != "":
+            report.count("commits_asked_for_again", report.counts.get("commits_asked_for_again", 0) + 1)
+            continue
+        metadata_before[commit.partition] = commit.metadata
         longest = max(longest, len(commit.metadata))
         where = f"the commit of {commit.partition}@{commit.offset} at {commit.at_offset}"
         try:

@@ -292,7 +292,9 @@ def a_commit_that_takes_back_a_finished_offset(history: History) -> None:
 @anomaly("I5 metadata")
 def two_bursts_with_one_mark(history: History) -> None:
     last = history.commits[-1]
-    history.commits.append(Commit(last.at_offset + 1, last.at, last.topic, last.partition, last.offset, last.metadata))
+    other = encode(last.offset, last.offset, [], burst=998)
+    history.commits += [Commit(last.at_offset + 1, last.at, last.topic, last.partition, last.offset, other),
+                        Commit(last.at_offset + 2, last.at, last.topic, last.partition, last.offset, last.metadata)]
 
 
 @anomaly("I5 metadata")

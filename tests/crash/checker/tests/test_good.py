@@ -1,6 +1,7 @@
 """Good histories are never flagged."""
 
 import unittest
+from dataclasses import replace
 
 from checker.gaps import gaps
 from checker.history import Forgotten, Interruption, Life
@@ -26,6 +27,14 @@ class Good(unittest.TestCase):
         report = judge(history)
         self.assertTrue(report.is_green(), report.as_json())
         self.assertEqual(report.counts["starts_given_up"], 1)
+
+    def test_a_commit_that_was_asked_for_again_is_no_violation(self) -> None:
+        history = good.history()
+        last = history.commits[-1]
+        history.commits.append(replace(last, at_offset=last.at_offset + 1))
+        report = judge(history)
+        self.assertTrue(report.is_green(), report.as_json())
+        self.assertEqual(report.counts["commits_asked_for_again"], 1)
 
     def test_a_forgotten_position_begins_anew(self) -> None:
         history = good.history()
