@@ -289,17 +289,11 @@ fn terminal(
         return Ok(Told::PutOff(Box::new(claim)));
     }
     let verdict = Verdict {
-        status: feedback.status,
-        code,
         reason: feedback.reason,
         violations: feedback.violations,
-        decision: None,
-        review: None,
-        first_decision_id: None,
-        first_seen_at: None,
         superseded_by_event_id: feedback.superseded_by_event_id,
-        processed_at: feedback.processed_at,
         latency_ms: feedback.latency_ms,
+        ..Verdict::of(feedback.status, code, feedback.processed_at, feedback.processed_at)
     };
     let published_at = record.timestamp;
     Ok(Told::Published(

@@ -155,17 +155,8 @@ mod tests {
     fn verdict(status: FeedbackStatus) -> Arc<Verdict> {
         let decision = SavedDecision { id: "d-1".into(), version: 1, bytes: Bytes(vec![1, 2, 3]) };
         Arc::new(Verdict {
-            status,
-            code: ReasonCode::Decided,
-            reason: None,
-            violations: vec![],
             decision: (status == FeedbackStatus::Accepted).then_some(decision),
-            review: None,
-            first_decision_id: None,
-            first_seen_at: None,
-            superseded_by_event_id: None,
-            processed_at: Timestamp(3_000),
-            latency_ms: 1,
+            ..Verdict::of(status, ReasonCode::Decided, Timestamp(2_999), Timestamp(3_000))
         })
     }
 

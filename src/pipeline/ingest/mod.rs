@@ -14,6 +14,7 @@ mod validate;
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use self::envelope::Names;
@@ -104,24 +105,11 @@ impl Ingest {
     /// Reads one record of the events topic.
     #[must_use]
     pub fn read(&self, record: &Record) -> Ingested {
-        let value = record.value.as_deref().unwrap_or_default();
-        let schema_id = schema_id(value);
-        let reject = |code, reason: String, violations| Rejection { code, reason, violations, schema_id };
-
-        if let Err((code, reason)) = self.check_size(record) {
-            return Ingested::Unreadable(reject(code, reason, Vec::new()));
-        }
-        let event = match self.schemas.read::<SupportEvent>("SupportEvent", value) {
-            Ok(event) => event,
-            Err(ReadError::NotYetKnown(schema_id)) => return Ingested::NotYetKnown { schema_id },
-            Err(error) => return Ingested::Unreadable(reject(error.code(), error.to_string(), Vec::new())),
+        let (event, violations) = match self.opened::<SupportEvent>(record, ("SupportEvent", "event"), validate::check)
+        {
+            Ok(opened) => opened,
+            Err(not_opened) => return *not_opened,
         };
-        let Findings { violations, has_identity } = validate::check(&event);
-        if !has_identity {
-            let reason = counted("the event cannot be told apart from others", &violations);
-            return Ingested::Unreadable(reject(ReasonCode::ValidationFailed, reason, violations));
-        }
-
         let names = Names {
             tenant_id: &event.tenant_id,
             ticket_id: &event.ticket_id,
@@ -130,17 +118,8 @@ impl Ingest {
             id_field: "event_id",
         };
         let foreign_key = !envelope::key_is_of(record, &names);
-        let mismatches = envelope::mismatches(record, &names, self.reject_foreign_keys);
         let tenant = self.tenants.borrow().find(&event.tenant_id).cloned();
-        let rejection = if !mismatches.is_empty() {
-            let reason = counted("envelope and body disagree", &mismatches);
-            Some(reject(ReasonCode::EnvelopeMismatch, reason, mismatches))
-        } else if !violations.is_empty() {
-            let reason = counted("the event breaks the contract", &violations);
-            Some(reject(ReasonCode::ValidationFailed, reason, violations))
-        } else {
-            closed_door(tenant.as_deref(), &event.tenant_id).map(|(code, reason)| reject(code, reason, Vec::new()))
-        };
+        let rejection = self.rejection(record, &names, ("event", violations), tenant.as_deref());
         Ingested::Event(Arrival {
             key: DedupeKey::of_event(&event),
             body: BodyHash::of_event(&event),
@@ -149,6 +128,53 @@ impl Ingest {
             rejection,
             foreign_key,
         })
+    }
+
+    /// The value of a record as this schema's type, and what is wrong with it, if its identity can be trusted all the same.
+    fn opened<T: DeserializeOwned>(
+        &self,
+        record: &Record,
+        (schema, what): (&str, &str),
+        check: impl FnOnce(&T) -> Findings,
+    ) -> Result<(T, Vec<Violation>), Box<Ingested>> {
+        let value = record.value.as_deref().unwrap_or_default();
+        let unreadable = |code, reason: String, violations| {
+            Box::new(Ingested::Unreadable(Rejection { code, reason, violations, schema_id: schema_id(value) }))
+        };
+        self.check_size(record).map_err(|(code, reason)| unreadable(code, reason, Vec::new()))?;
+        let read = self.schemas.read::<T>(schema, value).map_err(|error| match error {
+            ReadError::NotYetKnown(schema_id) => Box::new(Ingested::NotYetKnown { schema_id }),
+            error => unreadable(error.code(), error.to_string(), Vec::new()),
+        })?;
+        let Findings { violations, has_identity } = check(&read);
+        if !has_identity {
+            let reason = counted(&format!("the {what} cannot be told apart from others"), &violations);
+            return Err(unreadable(ReasonCode::ValidationFailed, reason, violations));
+        }
+        Ok((read, violations))
+    }
+
+    /// Why what has an identity goes no further, if so.
+    fn rejection(
+        &self,
+        record: &Record,
+        names: &Names<'_>,
+        (what, violations): (&str, Vec<Violation>),
+        tenant: Option<&Tenant>,
+    ) -> Option<Rejection> {
+        let mismatches = envelope::mismatches(record, names, self.reject_foreign_keys);
+        let (code, reason, violations) = if !mismatches.is_empty() {
+            let reason = counted("envelope and body disagree", &mismatches);
+            (ReasonCode::EnvelopeMismatch, reason, mismatches)
+        } else if !violations.is_empty() {
+            let reason = counted(&format!("the {what} breaks the contract"), &violations);
+            (ReasonCode::ValidationFailed, reason, violations)
+        } else {
+            let (code, reason) = closed_door(tenant, names.tenant_id)?;
+            (code, reason, Vec::new())
+        };
+        let schema_id = schema_id(record.value.as_deref().unwrap_or_default());
+        Some(Rejection { code, reason, violations, schema_id })
     }
 
     fn check_size(&self, record: &Record) -> Result<(), (ReasonCode, String)> {

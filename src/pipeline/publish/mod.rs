@@ -126,14 +126,7 @@ impl Publisher {
     /// How a record ended, in the order in which readers should see it.
     #[must_use]
     pub fn terminal(&self, source: &Source<'_>, verdict: &Verdict) -> Vec<OutRecord> {
-        let about = Headers::about(source);
-        let output = |topic, key: Option<Payload>, record, id: &str, value: Payload| {
-            // A saved decision may be older than the setting: its bytes say in what they are written.
-            let mut headers = self.envelope(record, id, verdict.processed_at, encoding_of(&value));
-            headers.partition_key(key.as_deref());
-            headers.extend(&about);
-            OutRecord { topic, partition: source.partition, key, value: Some(value), headers: headers.done() }
-        };
+        let output = self.outputs_of(source, verdict);
         let mut records = Vec::with_capacity(2);
         if let Some(decision) = &verdict.decision {
             let value = Payload::copy_from_slice(&decision.bytes.0);
@@ -153,6 +146,23 @@ impl Publisher {
             }));
         }
         records
+    }
+
+    /// Makes what this record and its verdict lead to: topic, key, record's name, id, value.
+    fn outputs_of(
+        &self,
+        source: &Source<'_>,
+        verdict: &Verdict,
+    ) -> impl Fn(TopicRole, Option<Payload>, &'static str, &str, Payload) -> OutRecord {
+        let about = Headers::about(source);
+        let (partition, at) = (source.partition, verdict.processed_at);
+        move |topic, key, record, id, value| {
+            // What was saved may be older than the setting: its bytes say in what they are written.
+            let mut headers = self.envelope(record, id, at, encoding_of(&value));
+            headers.partition_key(key.as_deref());
+            headers.extend(&about);
+            OutRecord { topic, partition, key, value: Some(value), headers: headers.done() }
+        }
     }
 
     /// A copy for its delay tier, and word of it to the publisher. No terminal: that one follows when it comes back.
@@ -193,13 +203,7 @@ impl Publisher {
     /// How a piece of human feedback ended: one review, or one dead letter. There is no terminal feedback about feedback.
     #[must_use]
     pub fn review(&self, source: &Source<'_>, verdict: &Verdict) -> Vec<OutRecord> {
-        let about = Headers::about(source);
-        let output = |topic, key: Option<Payload>, record, id: &str, value: Payload| {
-            let mut headers = self.envelope(record, id, verdict.processed_at, encoding_of(&value));
-            headers.partition_key(key.as_deref());
-            headers.extend(&about);
-            OutRecord { topic, partition: source.partition, key, value: Some(value), headers: headers.done() }
-        };
+        let output = self.outputs_of(source, verdict);
         match &verdict.review {
             Some(review) => {
                 let id = source.subject.map_or_else(|| source.position(), |subject| review_id(subject.dedupe_key()));

@@ -37,19 +37,7 @@ fn source<'a>(record: &'a Record, event: Option<&'a SupportEvent>) -> Source<'a>
 }
 
 fn verdict(status: FeedbackStatus, code: ReasonCode) -> Verdict {
-    Verdict {
-        status,
-        code,
-        reason: Some("because".to_owned()),
-        violations: Vec::new(),
-        decision: None,
-        review: None,
-        first_decision_id: None,
-        first_seen_at: None,
-        superseded_by_event_id: None,
-        processed_at: Timestamp(NOON.0 + 250),
-        latency_ms: 250,
-    }
+    Verdict { reason: Some("because".to_owned()), ..Verdict::of(status, code, NOON, Timestamp(NOON.0 + 250)) }
 }
 
 fn accepted() -> Verdict {

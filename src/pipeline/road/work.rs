@@ -376,17 +376,8 @@ mod tests {
 
     fn superseded_by(event_id: &str) -> Verdict {
         Verdict {
-            status: FeedbackStatus::Superseded,
-            code: ReasonCode::NewerEvent,
-            reason: None,
-            violations: Vec::new(),
-            decision: None,
-            review: None,
-            first_decision_id: None,
-            first_seen_at: None,
             superseded_by_event_id: Some(event_id.to_owned()),
-            processed_at: Timestamp(0),
-            latency_ms: 0,
+            ..Verdict::of(FeedbackStatus::Superseded, ReasonCode::NewerEvent, Timestamp(0), Timestamp(0))
         }
     }
 

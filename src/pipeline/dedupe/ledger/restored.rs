@@ -81,19 +81,7 @@ mod tests {
     }
 
     fn restored(status: FeedbackStatus) -> Restored {
-        let verdict = Verdict {
-            status,
-            code: ReasonCode::Decided,
-            reason: None,
-            violations: vec![],
-            decision: None,
-            review: None,
-            first_decision_id: None,
-            first_seen_at: None,
-            superseded_by_event_id: None,
-            processed_at: Timestamp(2),
-            latency_ms: 1,
-        };
+        let verdict = Verdict::of(status, ReasonCode::Decided, Timestamp(1), Timestamp(2));
         Restored { claim: claim(10), verdict: Arc::new(verdict), published_at: Timestamp(100), decision: None }
     }
 
