@@ -90,7 +90,8 @@ impl Follower {
                         self.tell(&*changes).await;
                     }
                 }
-                Some(()) = self.hangups.recv() => self.following.reload_files(),
+                // A folder of any size is read, which is no work for a thread that others wait for.
+                Some(()) = self.hangups.recv() => tokio::task::block_in_place(|| self.following.reload_files()),
             }
         }
     }

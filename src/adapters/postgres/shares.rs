@@ -52,6 +52,10 @@ type Found = BTreeMap<String, (Account, Timestamp)>;
 impl Shared {
     async fn trip(&self, session: &mut Session<'_>, asks: &[Ask], lease: Duration) -> Result<Vec<Reply>, sqlx::Error> {
         let tenants: Vec<String> = asks.iter().map(|ask| named(&ask.tenant)).collect();
+        // Before anything is granted: what fails afterwards would take back what is committed.
+        if self.limits_forgotten.is_due(Instant::now()) {
+            session.change(&LIMITS_FORGET, sqlx::query(LIMITS_FORGET.sql)).await?;
+        }
         session.say(&BEGIN).await?;
         let mut found = read(session, &tenants).await?;
         if found.len() < tenants.len() {
@@ -69,9 +73,6 @@ impl Shared {
         let written = written.collect::<Result<Vec<_>, _>>()?;
         session.change(&LIMITS_WRITE, sqlx::query(LIMITS_WRITE.sql).bind(tenants).bind(written)).await?;
         session.say(&COMMIT).await?;
-        if self.limits_forgotten.is_due(Instant::now()) {
-            session.change(&LIMITS_FORGET, sqlx::query(LIMITS_FORGET.sql)).await?;
-        }
         Ok(replies)
     }
 }
