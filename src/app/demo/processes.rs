@@ -51,6 +51,16 @@ impl Process {
         }
     }
 
+    /// Hold it where it is.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        Ok(kill(self.pid, Signal::SIGSTOP)?)
+    }
+
+    /// Let it go on.
+    pub fn thaw(&self) -> anyhow::Result<()> {
+        Ok(kill(self.pid, Signal::SIGCONT)?)
+    }
+
     /// `kill -9`.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
