@@ -9,7 +9,8 @@
                                                         one direction is silent; what was sent meanwhile arrives afterwards
     {"do": "delay", "name": .., "seconds": .., "ms": ..}   every piece arrives later
     {"do": "hold", "seconds": ..}                       the next EndTxn request waits until the same transactional id has
-                                                        begun its next transaction (AddPartitionsToTxn), and arrives then
+                                                        begun its next transaction (an AddPartitionsToTxn is answered), and
+                                                        arrives then
     {"do": "tear", "seconds": ..}                       the next EndTxn request is held and its client hung up on, which asks
                                                         again; it arrives in the middle of the client's next transaction,
                                                         whose records are written and whose offsets wait meanwhile
@@ -59,7 +60,7 @@ class Front:
         self.aside: set[asyncio.Task[None]] = set()
 
     async def accept(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        silence = Silence()
+        answers = Answers()
         if time.monotonic() < self.refused_until:
             to_client.transport.abort()
             return
@@ -70,9 +71,9 @@ class Front:
             return
         ends = (to_client, to_broker)
         self.open.update(ends)
-        back = asyncio.create_task(self._responses(broker, to_client, silence))
+        back = asyncio.create_task(self._responses(broker, to_client, answers))
         try:
-            await self._requests(client, to_client, to_broker, silence)
+            await self._requests(client, to_client, to_broker, answers)
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -82,20 +83,20 @@ class Front:
             self.open.difference_update(ends)
 
     async def _requests(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter, to_broker: asyncio.StreamWriter,
-                        silence: Silence) -> None:
+                        answers: Answers) -> None:
         while True:
             size = await client.readexactly(4)
             frame = size + await client.readexactly(struct.unpack(">i", size)[0])
             await self._weather("in")
-            self.network.swallow(frame, self.name, silence)
+            self.network.swallow(frame, self.name, answers)
             if (waiting := self.network.put_aside(frame)) is not None:
                 # What stands behind it on the connection goes on: its client's records above all.
                 self.aside.add(asyncio.create_task(self._later(waiting, frame, to_broker)))
                 continue
             was_held = await self.network.pass_or_hold(frame, self.name, to_client)
+            answers.tell_of_begin |= self.network.begins(frame)
             to_broker.write(frame)
             await to_broker.drain()
-            self.network.passed(frame)
             if was_held:
                 # Its client may be long gone; the broker shall read it before it hears of that.
                 await asyncio.sleep(1)
@@ -104,11 +105,14 @@ class Front:
         await waiting
         to_broker.write(frame)
 
-    async def _responses(self, broker: asyncio.StreamReader, to_client: asyncio.StreamWriter, silence: Silence) -> None:
+    async def _responses(self, broker: asyncio.StreamReader, to_client: asyncio.StreamWriter, answers: Answers) -> None:
         try:
             while piece := await broker.read(CHUNK):
+                if answers.tell_of_begin:
+                    answers.tell_of_begin = False
+                    self.network.begun.set()
                 await self._weather("out")
-                await silence.end()
+                await answers.silence()
                 to_client.write(piece)
                 await to_client.drain()
         except OSError:
@@ -129,14 +133,16 @@ class Front:
             end.transport.abort()
 
 
-class Silence:
-    """Of one connection's answers."""
+class Answers:
+    """What is known of one connection's answers."""
 
     def __init__(self) -> None:
-        self.until = 0.0
+        self.silent_until = 0.0
+        # The next one says that the held request's producer has begun its next transaction.
+        self.tell_of_begin = False
 
-    async def end(self) -> None:
-        while (left := self.until - time.monotonic()) > 0:
+    async def silence(self) -> None:
+        while (left := self.silent_until - time.monotonic()) > 0:
             await asyncio.sleep(left)
 
 
@@ -172,11 +178,10 @@ class Network:
             self.held = None
         return True
 
-    def passed(self, frame: bytes) -> None:
-        """The next transaction of the held one's producer has begun."""
-        begins = self.held is not None and api_key(frame) == ADD_PARTITIONS_TO_TXN and transactional_id(frame) == self.held
-        if begins and not self.tears:
-            self.begun.set()
+    def begins(self, frame: bytes) -> bool:
+        """Whether this asks for the next transaction of the held one's producer, which is what that waits for."""
+        is_next = self.held is not None and api_key(frame) == ADD_PARTITIONS_TO_TXN and transactional_id(frame) == self.held
+        return is_next and not self.tears
 
     def put_aside(self, frame: bytes) -> Coroutine[Any, Any, None] | None:
         """What this request waits for, if it does."""
@@ -194,10 +199,10 @@ class Network:
         self.begun.set()
         await asyncio.sleep(TORN_FOR)
 
-    def swallow(self, frame: bytes, name: str, silence: Silence) -> None:
+    def swallow(self, frame: bytes, name: str, answers: Answers) -> None:
         """From the next end on its connection says nothing."""
         if api_key(frame) == END_TXN and time.monotonic() < self.swallow_until:
-            silence.until, self.swallow_until = time.monotonic() + self.swallow_for, 0.0
+            answers.silent_until, self.swallow_until = time.monotonic() + self.swallow_for, 0.0
             say("swallowed", name=name, id=transactional_id(frame))
 
     def obey(self, order: dict[str, Any]) -> None:
