@@ -6,6 +6,7 @@
 mod embedded;
 mod growth;
 mod kafka;
+mod leaving;
 mod one_cluster;
 mod one_file;
 mod orphans;

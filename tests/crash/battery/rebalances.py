@@ -2,7 +2,7 @@
 frozen for 20 s and thawed, under load with slow calls.
 
 A step begins with its fault and ends when the group has settled again; its gap is the longest silence on a partition with
-ready work that overlaps it.
+ready work that belongs to it: to the step that the silence overlaps for the longest time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from checker.gaps import gaps
+from checker.gaps import Gap, gaps
 from checker.history import Call, History
 
 from .instances import Instance, now_ms
@@ -83,14 +83,17 @@ class Rebalances:
 
 def measured(steps: list[Step], history: History) -> tuple[list[dict[str, Any]], list[str]]:
     """A row for each kind of step, and what went beyond its bound."""
-    silences = gaps(history, at_least_ms=100)
+    longest_of: dict[int, int] = defaultdict(int)
+    for gap in gaps(history, at_least_ms=100):
+        at = max(range(len(steps)), key=lambda at: _overlap(gap, steps[at]))
+        if _overlap(gap, steps[at]) > 0:
+            longest_of[at] = max(longest_of[at], gap.ms())
     again = _paid_again(history.calls)
     worst: dict[str, list[int]] = defaultdict(list)
     paid: Counter[str] = Counter()
     beyond = []
-    for step in steps:
-        longest = max((gap.ms() for gap in silences if gap.started_at < step.ended_at and gap.ended_at > step.started_at),
-                      default=0)
+    for at, step in enumerate(steps):
+        longest = longest_of[at]
         worst[step.what].append(longest)
         calls = sum(step.started_at <= at < step.ended_at for at in again)
         paid[step.what] += calls
@@ -102,6 +105,10 @@ def measured(steps: list[Step], history: History) -> tuple[list[dict[str, Any]],
     rows = [{"what": what, "times": len(found), "gap_median_ms": sorted(found)[len(found) // 2], "gap_worst_ms": max(found),
              "allowed_ms": BOUNDS_MS[what], "paid_again": paid[what]} for what, found in worst.items()]
     return rows, beyond
+
+
+def _overlap(gap: Gap, step: Step) -> int:
+    return min(gap.ended_at, step.ended_at) - max(gap.started_at, step.started_at)
 
 
 def _paid_again(calls: list[Call]) -> list[int]:

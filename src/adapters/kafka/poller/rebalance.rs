@@ -16,14 +16,15 @@ use crate::domain::clock::since_boot;
 use crate::domain::position::Partition;
 use crate::failpoints;
 use crate::pipeline::log::{Assignment, Epoch, Happening};
+use crate::settings::kafka::GroupProtocol;
 
-/// Longest wait for the partitions to come back when this instance leaves its group.
+/// Longest wait for the partitions to come back when this instance leaves its group, and for the word to leave after that.
 const LEAVING: Duration = Duration::from_secs(3);
 
 /// For librdkafka to turn to another place.
 pub(super) const SEEKING: Duration = Duration::from_secs(5);
 
-/// For the request to leave.
+/// For the request to leave, where nothing says that it is on its way.
 const LEAVE_REQUEST: Duration = Duration::from_millis(200);
 
 /// A burst that is on its way when a revocation's deadline passes gets this much longer.
@@ -164,11 +165,18 @@ impl Session<'_> {
                 None => {}
             }
         }
-        // The request to leave is on its way now; closing at once would throw it away.
-        let until = Instant::now() + LEAVE_REQUEST;
-        while given_up && Instant::now() < until {
+        // librdkafka asks to leave once it has stopped reading, and its member has no name from then on. Closing waits for
+        // the answer to that; closing before it was asked would leave the partitions with us until the session ends.
+        let until = Instant::now() + if self.is_classic() { LEAVING } else { LEAVE_REQUEST };
+        let is_member = || !self.is_classic() || GroupMetadata::of(&self.consumer).is_some();
+        while given_up && is_member() && Instant::now() < until {
             self.queue.poll(WAIT);
         }
+    }
+
+    /// A member of the newer protocol keeps its name when it leaves.
+    fn is_classic(&self) -> bool {
+        self.poller.kafka.group_protocol == GroupProtocol::Classic
     }
 
     /// The position is not in the log: the road hears where the log begins now, and decides.

@@ -27,6 +27,12 @@ class Measuring(unittest.TestCase):
         self.assertEqual([row["gap_worst_ms"] for row in rows], [7_400, 6_100])
         self.assertEqual(len(beyond), 2)
 
+    def test_one_that_begins_right_before_the_next_step_is_that_ones(self) -> None:
+        rows, beyond = measured([Step("killed and restarted", 1_000, 9_000), Step("frozen and thawed", 9_000, 30_000)],
+                                history([500, 2_500, 8_300, 19_000]))
+        self.assertEqual([row["gap_worst_ms"] for row in rows], [5_800, 10_700])
+        self.assertEqual(len(beyond), 1)
+
     def test_the_same_silence_is_allowed_where_an_instance_vanished(self) -> None:
         _, beyond = measured([Step("killed for good", 1_000, 3_000)], history([500, 12_000]))
         self.assertEqual(beyond, [])

@@ -1,0 +1,35 @@
+//! An instance that is asked to end gives its partitions to the others at once, although its membership is static.
+
+use gatekeeper::pipeline::log::Happening;
+
+use super::kafka::KafkaUnderTest;
+use super::road::{PATIENCE, Road};
+use super::{LogUnderTest, PARTITIONS, READS};
+
+/// Until as many partitions as this are assigned at once.
+async fn until_it_has(road: &mut Road, number: usize) {
+    loop {
+        if let Happening::Assigned { partitions, .. } = road.next().await
+            && partitions.len() == number
+        {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn who_leaves_hands_over_long_before_its_session_would_end() {
+    let mut log = KafkaUnderTest::start().await;
+    log.settings.session_timeout = 4 * PATIENCE;
+    // What stopping takes on a busy machine must not matter either.
+    log.settings.client.insert("fetch.wait.max.ms".to_owned(), "500".to_owned());
+    let everything = READS.len() * PARTITIONS as usize;
+    let mut stays = Road::of(log.open_processor("group").await);
+    until_it_has(&mut stays, everything).await;
+    log.settings.transactional_id = Some(format!("{}-2", log.prefix));
+    let mut leaves = Road::of(log.open_processor("group").await);
+    tokio::join!(until_it_has(&mut stays, everything / 2), until_it_has(&mut leaves, everything / 2));
+    leaves.stop().await;
+    tokio::time::timeout(2 * PATIENCE, until_it_has(&mut stays, everything)).await.expect("it has them all");
+}
