@@ -94,7 +94,8 @@ class Front:
                 self.aside.add(asyncio.create_task(self._later(waiting, frame, to_broker)))
                 continue
             was_held = await self.network.pass_or_hold(frame, self.name, to_client)
-            answers.tell_of_begin |= self.network.begins(frame)
+            if self.network.begins(frame):
+                answers.tells_of_begin = self.network.held
             to_broker.write(frame)
             await to_broker.drain()
             if was_held:
@@ -108,9 +109,9 @@ class Front:
     async def _responses(self, broker: asyncio.StreamReader, to_client: asyncio.StreamWriter, answers: Answers) -> None:
         try:
             while piece := await broker.read(CHUNK):
-                if answers.tell_of_begin:
-                    answers.tell_of_begin = False
-                    self.network.begun.set()
+                if answers.tells_of_begin is not None:
+                    self.network.has_begun(answers.tells_of_begin)
+                    answers.tells_of_begin = None
                 await self._weather("out")
                 await answers.silence()
                 to_client.write(piece)
@@ -138,8 +139,8 @@ class Answers:
 
     def __init__(self) -> None:
         self.silent_until = 0.0
-        # The next one says that the held request's producer has begun its next transaction.
-        self.tell_of_begin = False
+        # The next one says that this transactional id has begun its next transaction.
+        self.tells_of_begin: str | None = None
 
     async def silence(self) -> None:
         while (left := self.silent_until - time.monotonic()) > 0:
@@ -182,6 +183,11 @@ class Network:
         """Whether this asks for the next transaction of the held one's producer, which is what that waits for."""
         is_next = self.held is not None and api_key(frame) == ADD_PARTITIONS_TO_TXN and transactional_id(frame) == self.held
         return is_next and not self.tears
+
+    def has_begun(self, name: str) -> None:
+        """A late answer for one that was let go says nothing of another that is held now."""
+        if name == self.held:
+            self.begun.set()
 
     def put_aside(self, frame: bytes) -> Coroutine[Any, Any, None] | None:
         """What this request waits for, if it does."""
