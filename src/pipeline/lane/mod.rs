@@ -91,8 +91,8 @@ impl<I: Copy + Eq> Lanes<I> {
         }
     }
 
-    /// From this event on the lane is put off, until it is empty. Returns those that are here, in order; none of them is
-    /// at work any more.
+    /// From this event on the lane is put off, until it is empty or this event is back. Returns those that are here, in
+    /// order; none of them is at work any more.
     pub fn put_aside(&mut self, ticket: &TicketKey, item: I, tier: u8) -> Vec<I> {
         let Some(lane) = self.lanes.get_mut(ticket) else { return Vec::new() };
         let Some(from) = lane.queue.iter().position(|waiting| waiting.item == item) else { return Vec::new() };
@@ -102,6 +102,16 @@ impl<I: Copy + Eq> Lanes<I> {
         }
         lane.at_work = lane.at_work.min(from);
         lane.queue.iter().skip(from).map(|waiting| waiting.item).collect()
+    }
+
+    /// An event is here of which the ledger knows everything again. If the lane is put off from it on, it is put off from
+    /// the next one on that is about to leave, if any is.
+    pub fn is_back(&mut self, ticket: &TicketKey, place: Place, mut leaves: impl FnMut(I) -> bool) {
+        let Some(lane) = self.lanes.get_mut(ticket) else { return };
+        let Some((from, tier)) = lane.aside.filter(|(from, _)| *from == place) else { return };
+        let comes_after = |other: &&Waiting<I>| other.place.0 == from.0 && other.place.1 > from.1;
+        let next = lane.queue.iter().filter(comes_after).find(|other| leaves(other.item));
+        lane.aside = next.map(|next| (next.place, tier));
     }
 
     /// The tier to which an event of this place is put off, because one before it in its lane was.
@@ -412,6 +422,20 @@ mod tests {
         lanes.leave(&ticket(), |_| true);
         lanes.join(&ticket(), 9, "event-9".into(), (0, 9));
         assert_eq!(lanes.aside(&ticket(), (0, 9)), None);
+    }
+
+    #[test]
+    fn a_lane_is_put_off_from_the_next_one_that_leaves_when_the_first_is_back() {
+        let mut lanes = lanes(true, &[Standing::Settled, Standing::Unknown, Standing::Settled, Standing::Unknown]);
+        let aside = |lanes: &Lanes<usize>| [0, 1, 2, 3].map(|offset| lanes.aside(&ticket(), (0, offset)).is_some());
+        lanes.put_aside(&ticket(), 0, 2);
+        lanes.is_back(&ticket(), (0, 1), |_| false);
+        lanes.is_back(&ticket(), (1, 0), |_| false);
+        assert_eq!(aside(&lanes), [true; 4], "another one is back, or one of another partition");
+        lanes.is_back(&ticket(), (0, 0), |item| item == 2);
+        assert_eq!(aside(&lanes), [false, false, true, true]);
+        lanes.is_back(&ticket(), (0, 2), |_| false);
+        assert_eq!(aside(&lanes), [false; 4]);
     }
 
     #[test]

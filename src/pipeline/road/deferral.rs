@@ -9,7 +9,9 @@
 //!
 //! Order per ticket rests on three things. What stands behind a deferred event in its lane is put off with it. What is read
 //! later asks the ledger, with its claim, how many deferred events of its ticket come before it: unless all of them are
-//! back on this road, it follows. And a copy that comes back stands in its lane where its original stood.
+//! back on this road, it follows. And a copy that comes back stands in its lane where its original stood. An event whose
+//! decision was saved before one that comes before it was put off (by an owner that lost the partition in between) does
+//! not follow: it waits in its lane until that one is back.
 //!
 //! What waits for a model, and not for its tenant's limits, is not put off: reading stops, and the log keeps it.
 
@@ -92,10 +94,11 @@ impl Road {
     /// Whether an event that waits behind this lane's unit at work has its decision already: the model was asked about it for
     /// both, and then the lane was looked at anew. What comes before it may wait, but not go aside: it would be passed.
     pub(super) fn a_later_one_is_decided(&self, ticket: &TicketKey) -> bool {
-        self.lanes.any_behind(ticket, |id| match self.items.get(&id).map(|item| &item.plan) {
+        let is_decided = |id: ItemId| match self.items.get(&id).map(|item| &item.plan) {
             Some(Plan::Save(verdict, _) | Plan::Publish(verdict)) => verdict.decision.is_some(),
-            _ => false,
-        })
+            _ => self.waiting_for_earlier.contains(&id),
+        };
+        self.lanes.any_behind(ticket, is_decided)
     }
 
     /// How long this event's turn is off, if that is too long to wait for in memory.
@@ -187,7 +190,7 @@ impl Road {
     }
 
     /// What an event is to do behind others of its ticket that were put off: one without an end follows them; one whose
-    /// decision is saved already waits for them, for theirs was saved before it, and they must be about to come back.
+    /// decision is saved already waits for them to come back, here or on their way to a delay tier.
     pub(super) fn plan_behind_others(&mut self, id: ItemId, event: &EventItem, row: &Row, plan: Plan) -> Option<Plan> {
         self.waiting_for_earlier.remove(&id);
         let Some(item) = self.items.get(&id) else { return Some(plan) };
@@ -195,9 +198,12 @@ impl Road {
         let missing = row.ahead.filter(|ahead| ahead.count > self.put_off_before(&event.ticket, place));
         match &plan {
             Plan::Ask | Plan::Judge(_) => Some(self.follow_them(id, event, place, missing, plan)),
-            Plan::Publish(verdict) if verdict.decision.is_some() && missing.is_some() => {
-                self.waiting_for_earlier.insert(id);
-                None
+            Plan::Publish(verdict) if verdict.decision.is_some() => {
+                let waits = missing.is_some() || self.lanes.aside(&event.ticket, place).is_some();
+                if waits {
+                    self.waiting_for_earlier.insert(id);
+                }
+                (!waits).then_some(plan)
             }
             _ => Some(plan),
         }
@@ -226,6 +232,17 @@ impl Road {
     fn put_off_before(&self, ticket: &TicketKey, (partition, offset): Place) -> u64 {
         let back = self.back_on_road.get(ticket);
         back.map_or(0, |places| places.range((partition, 0)..(partition, offset)).count() as u64)
+    }
+
+    /// The ledger knows everything of this event again: what it was put off for before is no reason any longer to put it,
+    /// or what stands behind it, off.
+    pub(super) fn is_here(&mut self, id: ItemId) {
+        let Some((place, ticket)) = self.place_and_ticket(id) else { return };
+        let goes_aside = |id: ItemId| {
+            let plan = self.items.get(&id).map(|item| &item.plan);
+            matches!(plan, Some(Plan::PutOff(_) | Plan::GoAside(_)))
+        };
+        self.lanes.is_back(&ticket, place, goes_aside);
     }
 
     /// It was put off once, and is on the road until it is committed.
@@ -284,5 +301,117 @@ impl Road {
             tier: put_off.tier,
         };
         (entry, Purpose::PutOff { item, concludes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::bytes::Bytes;
+    use crate::domain::clock::{Clock as _, SystemClock, Timestamp};
+    use crate::domain::feedback::FeedbackStatus;
+    use crate::domain::position::TopicRole;
+    use crate::domain::record::{OutRecord, Payload};
+    use crate::domain::verdict::{SavedDecision, Verdict};
+    use crate::pipeline::dedupe::ledger::Claim;
+    use crate::pipeline::log::{Assignment, Burst, Epoch, Happening, PublishOutcome};
+    use crate::pipeline::road::testing::{EVENTS, TestRoad, decidable_event};
+
+    const TIER: Partition = Partition { topic: TopicRole::Deferred(0), number: 0 };
+
+    /// A road whose tenant has no requests left for a quarter of a minute.
+    fn spent() -> TestRoad {
+        let mut test = TestRoad::limited(Limits { requests_per_minute: Some(4), ..Limits::NONE });
+        for partition in [EVENTS, TIER] {
+            let (topic_id, metadata) = ("t".to_owned(), String::new());
+            test.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0 });
+        }
+        test.read_tickets(0..4);
+        for _ in 0..4 {
+            test.road.next_job(Instant::now()).expect("there is room for four");
+        }
+        test
+    }
+
+    /// The n-th event of ticket t-9.
+    fn read(test: &mut TestRoad, offset: u64) {
+        let mut event = decidable_event(offset);
+        (event.ticket_id, event.occurred_at) = ("t-9".to_owned(), SystemClock.now());
+        let value = Some(Payload::from(serde_json::to_vec(&event).expect("an event can be written")));
+        let record = Record { offset, timestamp: Timestamp(0), key: None, value, headers: Vec::new() };
+        arrives(test, EVENTS, record);
+    }
+
+    fn arrives(test: &mut TestRoad, partition: Partition, record: Record) {
+        let records = vec![record];
+        test.road.happened(Happening::Records { epoch: Epoch(1), partition, records }, Instant::now());
+    }
+
+    /// One batch, in which claims are answered like this.
+    fn ledger_says(test: &mut TestRoad, row: impl Fn(&Claim) -> Row) {
+        let Some((entries, batch)) = test.road.next_batch(100) else { return };
+        let outcome = |entry: &Entry| match entry {
+            Entry::Claim(claim) => Outcome::Row(Arc::new(row(claim))),
+            Entry::Defer { .. } => Outcome::Done,
+            _ => Outcome::Changed(0),
+        };
+        test.road.ledger_said(batch, entries.iter().map(outcome).collect(), Instant::now());
+    }
+
+    fn decided(claim: &Claim) -> Row {
+        let decision = SavedDecision { id: "d".to_owned(), version: 1, bytes: Bytes(b"d".to_vec()) };
+        let accepted = Verdict::of(FeedbackStatus::Accepted, ReasonCode::Decided, Timestamp(0), Timestamp(0));
+        Row { verdict: Some(Arc::new(Verdict { decision: Some(decision), ..accepted })), ..Row::left_by(claim) }
+    }
+
+    /// What goes out next, and is committed.
+    fn published(test: &mut TestRoad) -> Vec<OutRecord> {
+        test.wake();
+        let bursts: Vec<Burst> = test.bursts();
+        for burst in &bursts {
+            let outcome = PublishOutcome::Committed;
+            test.road.happened(Happening::Published { burst: burst.number, outcome }, Instant::now());
+        }
+        bursts.into_iter().flat_map(|burst| burst.records).collect()
+    }
+
+    fn topics(records: &[OutRecord]) -> Vec<TopicRole> {
+        records.iter().map(|record| record.topic).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_saved_decision_waits_for_an_earlier_event_that_was_put_off_before_the_ledger_told_of_it() {
+        let mut test = spent();
+        read(&mut test, 10);
+        let (claims, batch) = test.road.next_batch(100).expect("the first is claimed");
+        read(&mut test, 11);
+        let rows = claims.iter().map(|entry| match entry {
+            Entry::Claim(claim) => Outcome::Row(Arc::new(Row::left_by(claim))),
+            _ => Outcome::Changed(0),
+        });
+        test.road.ledger_said(batch, rows.collect(), Instant::now());
+        // The second is claimed before the ledger knows that the first is put off; whoever had its partition before us has
+        // decided it.
+        ledger_says(&mut test, decided);
+        let out = published(&mut test);
+        assert_eq!(topics(&out), [TIER.topic, TopicRole::Feedback], "the first has gone aside, alone");
+
+        // It comes back when it is due, and now it is not put off again: a later one is decided.
+        let copy = out.into_iter().find(|record| record.topic == TIER.topic).expect("it went aside");
+        let OutRecord { key, value, headers, .. } = copy;
+        arrives(&mut test, TIER, Record { offset: 0, timestamp: SystemClock.now(), key, value, headers });
+        tokio::time::advance(TIER_DELAYS[0]).await;
+        test.wake();
+        let now_known = |claim: &Claim| match claim.position.offset {
+            10 => Row { deferred_to: Some(0), ..Row::left_by(claim) },
+            _ => Row { ahead: Some(Ahead { count: 1, tier: 0 }), ..decided(claim) },
+        };
+        for _ in 0..3 {
+            ledger_says(&mut test, now_known);
+        }
+        tokio::time::advance(TIER_DELAYS[0]).await;
+        let first = test.road.next_job(Instant::now()).expect("the first waits for its turn here");
+        assert_eq!(first.owner.offset, 10);
+        assert_eq!(topics(&published(&mut test)), [], "the second waits behind it");
     }
 }

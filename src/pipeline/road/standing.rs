@@ -57,6 +57,7 @@ impl Road {
         if owns && !matches!(plan, Plan::FinishSilently) {
             self.carriers.insert(event.claim.key, id);
         }
+        self.is_here(id);
         if row.deferred_to.is_some() && row.owner == event.claim.position {
             self.is_back(id);
         }
