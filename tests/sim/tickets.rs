@@ -19,11 +19,13 @@ pub struct Upstream {
     judged: Vec<HumanFeedback>,
     next: u64,
     tickets: u64,
+    /// Whether an id comes up in two tickets of a tenant now and then.
+    pub ids_meet: bool,
 }
 
 impl Upstream {
     pub fn new(tickets: u64) -> Self {
-        Self { written: Vec::new(), judged: Vec::new(), next: 0, tickets }
+        Self { written: Vec::new(), judged: Vec::new(), next: 0, tickets, ids_meet: true }
     }
 
     /// The next record: its key and what it says.
@@ -119,7 +121,8 @@ impl Upstream {
             if chance.random_range(0..50) == 0 { "nobody" } else { TENANTS[chance.random_range(0..TENANTS.len())] };
         let ticket = chance.random_range(0..self.tickets);
         // The same ids under different tenants are different events.
-        let event_id = format!("event-{}", if chance.random_bool(0.2) { self.next / 2 } else { self.next });
+        let meets = chance.random_bool(0.2) && self.ids_meet;
+        let event_id = format!("event-{}", if meets { self.next / 2 } else { self.next });
         let mut event = event(tenant, &format!("ticket-{ticket}"), &event_id, now);
         match chance.random_range(0..30) {
             0 => event.ticket.human_owned = true,

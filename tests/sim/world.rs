@@ -88,13 +88,15 @@ pub fn cramped_history(seed: u64) -> (Report, Faults) {
 }
 
 /// The same seed's upstream and weather, with the one misfortune that the ledger is set back to a copy. Nothing is put off:
-/// with the ledger goes what kept later events from passing, until it is rebuilt. Nor do people judge anything: which of
-/// their feedback was reviewed is not rebuilt. README says so among the limits.
+/// with the ledger goes what kept later events from passing, until it is rebuilt. Nor does an id come up in two partitions:
+/// whoever owns the other one need not have noticed yet. Nor do people judge anything: which of their feedback was reviewed
+/// is not rebuilt. README says so among the limits.
 pub fn backwards_history(seed: u64) -> (Report, Faults) {
     in_paused_time(|| async move {
         let mut world = World::new(seed);
         world.settings.pipeline.deferral = false;
         world.people_judge = false;
+        world.upstream.ids_meet = false;
         world.live_with_a_ledger_set_back().await
     })
 }
