@@ -179,6 +179,11 @@ impl<I: Copy + Eq> Lanes<I> {
         self.lanes.get(ticket)?.queue.front().map(|waiting| waiting.item)
     }
 
+    /// Whether any event of this lane fulfils the condition.
+    pub fn any(&self, ticket: &TicketKey, mut condition: impl FnMut(I) -> bool) -> bool {
+        self.lanes.get(ticket).is_some_and(|lane| lane.queue.iter().any(|waiting| condition(waiting.item)))
+    }
+
     /// Whether any event that waits behind the lane's unit at work fulfils the condition.
     pub fn any_behind(&self, ticket: &TicketKey, mut condition: impl FnMut(I) -> bool) -> bool {
         self.lanes.get(ticket).is_some_and(|lane| lane.queue.iter().skip(lane.at_work).any(|w| condition(w.item)))

@@ -50,7 +50,7 @@ impl Road {
         let limits = self.limits_now(&tenant_id, tenant);
         if limits.mode == LimitMode::Shadow {
             self.note_shadow(&tenant_id, limits, tokens, now);
-        } else if !self.a_later_one_is_decided(ticket)
+        } else if !self.one_is_decided(ticket)
             && let Some(turn) = self.too_long(id, limits, tokens, now)
         {
             let head = self.lanes.head(ticket).unwrap_or(id);

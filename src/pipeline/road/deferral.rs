@@ -91,14 +91,14 @@ impl Road {
         }
     }
 
-    /// Whether an event that waits behind this lane's unit at work has its decision already: the model was asked about it for
-    /// both, and then the lane was looked at anew. What comes before it may wait, but not go aside: it would be passed.
-    pub(super) fn a_later_one_is_decided(&self, ticket: &TicketKey) -> bool {
+    /// Whether an event of this lane has its decision already: the model was asked about it for an earlier one as well, and
+    /// then the lane was looked at anew. What comes before it may wait, but not go aside: it would be passed.
+    pub(super) fn one_is_decided(&self, ticket: &TicketKey) -> bool {
         let is_decided = |id: ItemId| match self.items.get(&id).map(|item| &item.plan) {
             Some(Plan::Save(verdict, _) | Plan::Publish(verdict)) => verdict.decision.is_some(),
             _ => self.waiting_for_earlier.contains(&id),
         };
-        self.lanes.any_behind(ticket, is_decided)
+        self.lanes.any(ticket, is_decided)
     }
 
     /// How long this event's turn is off, if that is too long to wait for in memory.
@@ -310,7 +310,7 @@ mod tests {
     use crate::domain::bytes::Bytes;
     use crate::domain::clock::{Clock as _, SystemClock, Timestamp};
     use crate::domain::feedback::FeedbackStatus;
-    use crate::domain::position::TopicRole;
+    use crate::domain::position::{Position, TopicRole};
     use crate::domain::record::{OutRecord, Payload};
     use crate::domain::verdict::{SavedDecision, Verdict};
     use crate::pipeline::dedupe::ledger::Claim;
@@ -352,10 +352,18 @@ mod tests {
         let Some((entries, batch)) = test.road.next_batch(100) else { return };
         let outcome = |entry: &Entry| match entry {
             Entry::Claim(claim) => Outcome::Row(Arc::new(row(claim))),
+            Entry::TakeOver { claim, .. } => Outcome::Row(Arc::new(Row::left_by(claim))),
             Entry::Defer { .. } => Outcome::Done,
             _ => Outcome::Changed(0),
         };
         test.road.ledger_said(batch, entries.iter().map(outcome).collect(), Instant::now());
+    }
+
+    /// Another copy of this event was rejected: this one takes its place.
+    fn rejected_before(claim: &Claim) -> Row {
+        let rejected = Verdict::of(FeedbackStatus::Rejected, ReasonCode::TenantUnknown, Timestamp(0), Timestamp(0));
+        let owner = Position { offset: 1, ..claim.position.clone() };
+        Row { owner, verdict: Some(Arc::new(rejected)), rejected: true, ..Row::left_by(claim) }
     }
 
     fn decided(claim: &Claim) -> Row {
@@ -413,5 +421,22 @@ mod tests {
         let first = test.road.next_job(Instant::now()).expect("the first waits for its turn here");
         assert_eq!(first.owner.offset, 10);
         assert_eq!(topics(&published(&mut test)), [], "the second waits behind it");
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_unit_of_a_lane_with_a_saved_decision_in_it_waits_here_for_its_tenants_limits() {
+        let mut test = spent();
+        (10..13).for_each(|offset| read(&mut test, offset));
+        // The first one is known last: all three are one unit, whose newest event is to be asked about.
+        ledger_says(&mut test, |claim| match claim.position.offset {
+            10 => rejected_before(claim),
+            11 => decided(claim),
+            _ => Row::left_by(claim),
+        });
+        for _ in 0..2 {
+            ledger_says(&mut test, Row::left_by);
+        }
+        assert_eq!(topics(&published(&mut test)), [], "nothing goes aside");
+        tokio::time::advance(TIER_DELAYS[1]).await;
+        assert_eq!(test.road.next_job(Instant::now()).expect("a minute has passed").owner.offset, 12);
     }
 }
