@@ -18,6 +18,7 @@ use gatekeeper::pipeline::dedupe::ledger::{Ahead, Claim, Entry, Ledger as _, Led
 use decisions::{
     a_decision_is_found_by_its_id_or_as_the_latest_of_its_ticket,
     a_decision_that_is_made_anew_takes_the_place_of_one_that_was_never_published,
+    an_answer_and_its_verdict_are_saved_together_or_not_at_all,
     decisions_outlive_their_rows_and_go_by_their_age_the_oldest_first,
     only_the_verdict_that_is_saved_leaves_its_decision, questions_see_everything_of_their_batch_and_keep_their_places,
     what_the_log_tells_of_decisions_is_known_again,
@@ -504,6 +505,7 @@ promises! {
     partitions_are_counted_anew_by_whoever_was_first
     a_decision_is_found_by_its_id_or_as_the_latest_of_its_ticket
     questions_see_everything_of_their_batch_and_keep_their_places
+    an_answer_and_its_verdict_are_saved_together_or_not_at_all
     only_the_verdict_that_is_saved_leaves_its_decision
     a_decision_that_is_made_anew_takes_the_place_of_one_that_was_never_published
     what_the_log_tells_of_decisions_is_known_again

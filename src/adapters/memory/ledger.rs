@@ -3,6 +3,7 @@
 //! Written entry by entry as the port's words stand there, not set by set. [`Rows`] is the database: it outlives the
 //! handles of a process, so a simulated crash keeps what was committed and loses what was not.
 
+mod calling;
 mod decisions;
 mod places;
 mod restored;
@@ -214,7 +215,7 @@ fn apply(database: &mut Database, entry: &Entry, me: &Holder, now: Timestamp) ->
             take_over(rows, claim, from);
             claim_row(rows, claim)
         }
-        Entry::Lease { key, owner, lasts } => lease(owned(rows, *key, owner), *lasts, me, now),
+        Entry::Lease { key, owner, lasts } => calling::lease(owned(rows, *key, owner), *lasts, me, now),
         Entry::Release { key, owner } => match owned(rows, *key, owner) {
             Some(held) => {
                 held.lease.take_if(|(holder, _)| holder == me);
@@ -223,19 +224,22 @@ fn apply(database: &mut Database, entry: &Entry, me: &Holder, now: Timestamp) ->
             None => Outcome::NotOwner,
         },
         Entry::Answer { key, owner, answer, at } => match owned(rows, *key, owner) {
+            Some(held) => calling::save_answer(held, answer, *at, me, now),
+            None => Outcome::NotOwner,
+        },
+        Entry::Decide { key, owner, answer, at, verdict, decision } => match owned(rows, *key, owner) {
             Some(held) => {
-                if held.row.answer.is_none()
-                    && let Some((_, until)) = held.lease.as_ref().filter(|(holder, until)| holder != me && *until > now)
-                {
-                    return Outcome::LeaseHeld {
-                        remaining: Duration::from_millis(until.millis_since(now).unsigned_abs()),
-                    };
+                if let Some(verdict) = &held.row.verdict {
+                    return Outcome::Reached(Arc::clone(verdict));
                 }
-                if held.row.answer.is_none() {
-                    held.row.answered_at = Some(*at);
-                    held.lease = None;
+                let is_first = held.row.answer.is_none();
+                match calling::save_answer(held, answer, *at, me, now) {
+                    Outcome::Saved(_) if is_first => {
+                        decisions.remember(decision.as_ref());
+                        Outcome::Reached(Arc::clone(held.row.verdict.insert(Arc::clone(verdict))))
+                    }
+                    otherwise => otherwise,
                 }
-                Outcome::Saved(Arc::clone(held.row.answer.get_or_insert_with(|| Arc::clone(answer))))
             }
             None => Outcome::NotOwner,
         },
@@ -359,21 +363,6 @@ fn look_ahead(rows: &Map, entry: &Entry, outcome: Outcome) -> Outcome {
     let latest = ahead.iter().max_by_key(|held| held.row.owner.offset).and_then(|held| held.row.deferred_to);
     let ahead = latest.map(|tier| Ahead { count: ahead.len() as u64, tier });
     Outcome::Row(Arc::new(Row { ahead, ..Row::clone(row) }))
-}
-
-fn lease(held: Option<&mut Held>, lasts: Duration, me: &Holder, now: Timestamp) -> Outcome {
-    let Some(held) = held.filter(|held| held.row.answer.is_none() && held.row.verdict.is_none()) else {
-        return Outcome::LeasePointless;
-    };
-    match &held.lease {
-        Some((holder, until)) if holder != me && *until > now => {
-            Outcome::LeaseHeld { remaining: Duration::from_millis(until.millis_since(now).unsigned_abs()) }
-        }
-        _ => {
-            held.lease = Some((me.clone(), now.after(lasts)));
-            Outcome::LeaseGranted
-        }
-    }
 }
 
 fn change(rows: &mut Map, topic_id: &str, partition: u32, mut changes: impl FnMut(&mut Row) -> bool) -> Outcome {

@@ -9,6 +9,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 
 use super::statements::Statement;
+use crate::domain::answer::Answer;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::identity::DedupeKey;
 use crate::domain::past_decision::PastDecision;
@@ -36,20 +37,15 @@ pub(super) fn of(kind: Kind, statement: &Statement, entries: &[&Entry]) -> Set {
             Entry::Lease { lasts, .. } => Some(millis((*lasts).min(LONGEST_LEASE))),
             _ => None,
         })),
-        Kind::Answer => set
-            .bind(column(entries, |entry| match entry {
-                Entry::Answer { answer, .. } => Some(written(answer)),
-                _ => None,
-            }))
-            .bind(column(entries, time)),
-        Kind::Verdict => set
-            .bind(column(entries, |entry| verdict(entry).map(written)))
-            .bind(column(entries, |entry| verdict(entry).map(rejected_at)))
-            .bind(column(entries, |entry| Some(decision(entry).map(|decision| named(&decision.decision_id)))))
-            .bind(column(entries, |entry| Some(decision(entry).map(|decision| named(&decision.tenant_id)))))
-            .bind(column(entries, |entry| Some(decision(entry).map(|decision| named(&decision.ticket_id)))))
-            .bind(column(entries, |entry| Some(decision(entry).map(|decision| decision.decided_at.0))))
-            .bind(column(entries, |entry| Some(decision(entry).map(written)))),
+        Kind::Answer => answers(set, entries),
+        Kind::Verdict => {
+            let set = set.bind(column(entries, |entry| verdict(entry).map(written)));
+            decisions(set.bind(column(entries, |entry| verdict(entry).map(rejected_at))), entries)
+        }
+        Kind::Decide => {
+            let set = answers(set, entries).bind(column(entries, |entry| verdict(entry).map(written)));
+            decisions(set, entries)
+        }
         Kind::Defer => set
             .bind(column(entries, |entry| match entry {
                 Entry::Defer { ticket, .. } => Some(named(ticket)),
@@ -92,6 +88,20 @@ fn claims(set: Set, entries: &[&Entry]) -> Set {
         .bind(column(entries, |entry| claim(entry).map(|claim| claim.at.0)))
 }
 
+/// What was said, and when.
+fn answers(set: Set, entries: &[&Entry]) -> Set {
+    set.bind(column(entries, |entry| answer(entry).map(written))).bind(column(entries, time))
+}
+
+/// What is kept of decisions, nothing where there is none.
+fn decisions(set: Set, entries: &[&Entry]) -> Set {
+    set.bind(column(entries, |entry| Some(decision(entry).map(|decision| named(&decision.decision_id)))))
+        .bind(column(entries, |entry| Some(decision(entry).map(|decision| named(&decision.tenant_id)))))
+        .bind(column(entries, |entry| Some(decision(entry).map(|decision| named(&decision.ticket_id)))))
+        .bind(column(entries, |entry| Some(decision(entry).map(|decision| decision.decided_at.0))))
+        .bind(column(entries, |entry| Some(decision(entry).map(written))))
+}
+
 /// Where the copies stand that claim.
 fn copies(set: Set, entries: &[&Entry]) -> Set {
     set.bind(column(entries, |entry| claim(entry).map(|claim| claim.copy.as_ref().map(|copy| named(&copy.topic_id)))))
@@ -125,6 +135,7 @@ fn owner(entry: &Entry) -> Option<&Position> {
         | Entry::Release { owner, .. }
         | Entry::Answer { owner, .. }
         | Entry::Verdict { owner, .. }
+        | Entry::Decide { owner, .. }
         | Entry::Defer { owner, .. }
         | Entry::Published { owner, .. } => Some(owner),
         Entry::Enter { .. }
@@ -159,9 +170,16 @@ fn taken_from(entry: &Entry) -> Option<&Position> {
     }
 }
 
+fn answer(entry: &Entry) -> Option<&Arc<Answer>> {
+    match entry {
+        Entry::Answer { answer, .. } | Entry::Decide { answer, .. } => Some(answer),
+        _ => None,
+    }
+}
+
 fn verdict(entry: &Entry) -> Option<&Arc<Verdict>> {
     match entry {
-        Entry::Verdict { verdict, .. } => Some(verdict),
+        Entry::Verdict { verdict, .. } | Entry::Decide { verdict, .. } => Some(verdict),
         _ => None,
     }
 }
@@ -169,7 +187,7 @@ fn verdict(entry: &Entry) -> Option<&Arc<Verdict>> {
 /// What is kept of its decision, if it has one.
 pub(super) fn decision(entry: &Entry) -> Option<&PastDecision> {
     match entry {
-        Entry::Verdict { decision, .. } => decision.as_deref(),
+        Entry::Verdict { decision, .. } | Entry::Decide { decision, .. } => decision.as_deref(),
         Entry::Restore(restored) => restored.decision.as_deref(),
         _ => None,
     }
@@ -181,7 +199,7 @@ fn rejected_at(verdict: &Arc<Verdict>) -> Option<i64> {
 
 fn time(entry: &Entry) -> Option<i64> {
     match entry {
-        Entry::Answer { at, .. } | Entry::Published { at, .. } => Some(at.0),
+        Entry::Answer { at, .. } | Entry::Decide { at, .. } | Entry::Published { at, .. } => Some(at.0),
         _ => None,
     }
 }

@@ -59,6 +59,7 @@ impl Scribe<'_> {
             Kind::Release => &statements::RELEASE,
             Kind::Answer => &statements::ANSWER,
             Kind::Verdict => &statements::VERDICT,
+            Kind::Decide => &statements::DECIDE,
             Kind::Defer => &statements::DEFER,
             Kind::Published => &statements::PUBLISHED,
             Kind::Restore => &statements::RESTORE,
@@ -70,12 +71,12 @@ impl Scribe<'_> {
         let (instance, incarnation) = (self.me.instance.clone(), self.me.incarnation);
         let set = match kind {
             Kind::Lease => set.bind(instance).bind(incarnation).bind(millis(self.heartbeat_stale)),
-            Kind::Answer | Kind::Release => set.bind(instance).bind(incarnation),
+            Kind::Answer | Kind::Decide | Kind::Release => set.bind(instance).bind(incarnation),
             _ => set,
         };
         let changed = match kind {
-            // It does two things, and its answer says how often it did the first.
-            Kind::Verdict => decisions::saved(&self.session.read(statement, set).await?)?,
+            // They do two things, and their answer says how often they did the first.
+            Kind::Verdict | Kind::Decide => decisions::saved(&self.session.read(statement, set).await?)?,
             _ => self.session.change(statement, set).await?,
         };
         if kind == Kind::Restore {

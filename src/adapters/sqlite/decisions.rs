@@ -6,8 +6,12 @@ use std::sync::Arc;
 use sqlx::SqliteConnection;
 
 use super::statements::{Statement, written};
+use crate::domain::clock::Timestamp;
+use crate::domain::identity::DedupeKey;
 use crate::domain::past_decision::{DecisionQuestion, PastDecision};
+use crate::domain::position::Position;
 use crate::pipeline::dedupe::ledger::Entry;
+use crate::pipeline::dedupe::ledger::outcomes::Holder;
 use crate::pipeline::dedupe::ledger::restored::Restored;
 use crate::telemetry::pace::Pace;
 
@@ -23,6 +27,21 @@ const REMEMBER: Statement = Statement {
                         WHERE l.key = unhex(j.value ->> 0)
                           AND l.owner_topic = j.value ->> 1 AND l.owner_partition = j.value ->> 2
                           AND l.owner_offset = j.value ->> 3 AND l.verdict IS NULL)
+          ON CONFLICT (decision_id) DO UPDATE SET decided_at = excluded.decided_at, decision = excluded.decision",
+};
+
+/// The same where a row is changed only if [`DECIDE`](super::statements::DECIDE) will change it.
+const REMEMBER_DECIDED: Statement = Statement {
+    name: "remember_decided",
+    sql: "INSERT INTO decisions (decision_id, tenant_id, ticket_id, decided_at, decision)
+          SELECT j.value ->> 4, j.value ->> 5, j.value ->> 6, j.value ->> 7, j.value ->> 8
+          FROM jsonb_each(?1) AS j
+          WHERE EXISTS (SELECT 1 FROM ledger AS l
+                        WHERE l.key = unhex(j.value ->> 0)
+                          AND l.owner_topic = j.value ->> 1 AND l.owner_partition = j.value ->> 2
+                          AND l.owner_offset = j.value ->> 3 AND l.answer IS NULL AND l.verdict IS NULL
+                          AND (l.lease_until IS NULL OR l.lease_until <= ?4
+                               OR (l.lease_instance = ?2 AND l.lease_incarnation = ?3)))
           ON CONFLICT (decision_id) DO UPDATE SET decided_at = excluded.decided_at, decision = excluded.decision",
 };
 
@@ -49,24 +68,10 @@ pub(super) async fn remember(
     pace: Pace,
     entries: impl Iterator<Item = &Entry>,
 ) -> Result<(), sqlx::Error> {
-    let lines = entries.filter_map(|entry| {
-        let (owner, decision) = match entry {
-            Entry::Verdict { key, owner, decision, .. } => (Some((key, owner)), decision.as_deref()?),
-            Entry::Restore(Restored { decision, .. }) => (None, decision.as_deref()?),
-            _ => return None,
-        };
-        let PastDecision { decision_id, tenant_id, ticket_id, decided_at, .. } = decision;
-        Some((
-            owner.map(|(key, _)| key.to_hex()),
-            owner.map(|(_, at)| &at.topic_id),
-            owner.map(|(_, at)| at.partition),
-            owner.map(|(_, at)| at.offset),
-            decision_id,
-            tenant_id,
-            ticket_id,
-            decided_at.0,
-            written(decision),
-        ))
+    let lines = entries.filter_map(|entry| match entry {
+        Entry::Verdict { key, owner, decision, .. } => Some(line(Some((key, owner)), decision.as_deref()?)),
+        Entry::Restore(Restored { decision, .. }) => Some(line(None, decision.as_deref()?)),
+        _ => None,
     });
     let lines: Vec<_> = lines.collect();
     if lines.is_empty() {
@@ -74,6 +79,44 @@ pub(super) async fn remember(
     }
     let query = sqlx::query(REMEMBER.sql).bind(written(&lines));
     pace.watch(REMEMBER.name, query.execute(connection)).await.map(drop)
+}
+
+/// The same for verdicts that are about to be saved together with their answers.
+pub(super) async fn remember_decided(
+    connection: &mut SqliteConnection,
+    pace: Pace,
+    entries: impl Iterator<Item = &Entry>,
+    me: &Holder,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let lines = entries.filter_map(|entry| match entry {
+        Entry::Decide { key, owner, decision, .. } => Some(line(Some((key, owner)), decision.as_deref()?)),
+        _ => None,
+    });
+    let lines: Vec<_> = lines.collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let query = sqlx::query(REMEMBER_DECIDED.sql).bind(written(&lines));
+    let query = query.bind(&me.instance).bind(me.incarnation).bind(now.0);
+    pace.watch(REMEMBER_DECIDED.name, query.execute(connection)).await.map(drop)
+}
+
+/// In the order in which the statements count.
+type Line<'a> = (Option<String>, Option<&'a str>, Option<u32>, Option<u64>, &'a str, &'a str, &'a str, i64, String);
+
+fn line<'a>(owner: Option<(&DedupeKey, &'a Position)>, decision: &'a PastDecision) -> Line<'a> {
+    (
+        owner.map(|(key, _)| key.to_hex()),
+        owner.map(|(_, at)| &*at.topic_id),
+        owner.map(|(_, at)| at.partition),
+        owner.map(|(_, at)| at.offset),
+        &decision.decision_id,
+        &decision.tenant_id,
+        &decision.ticket_id,
+        decision.decided_at.0,
+        written(decision),
+    )
 }
 
 /// The decisions that are meant, by the places of their questions.

@@ -101,6 +101,20 @@ pub(super) const VERDICT: Statement = Statement {
             AND l.owner_offset = j.value ->> 3 AND l.verdict IS NULL",
 };
 
+/// [`ANSWER`] and [`VERDICT`] in one, where neither is there: a row less to write for nearly every event.
+pub(super) const DECIDE: Statement = Statement {
+    name: "decide",
+    sql: "UPDATE ledger AS l
+          SET answer = j.value ->> 4, answered_at = j.value ->> 5, verdict = j.value ->> 6,
+              lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
+          FROM jsonb_each(?1) AS j
+          WHERE l.key = unhex(j.value ->> 0)
+            AND l.owner_topic = j.value ->> 1 AND l.owner_partition = j.value ->> 2
+            AND l.owner_offset = j.value ->> 3 AND l.answer IS NULL AND l.verdict IS NULL
+            AND (l.lease_until IS NULL OR l.lease_until <= ?4
+                 OR (l.lease_instance = ?2 AND l.lease_incarnation = ?3))",
+};
+
 /// Touches every row of the owner; where there is a verdict nothing changes any more.
 pub(super) const DEFER: Statement = Statement {
     name: "defer",

@@ -45,6 +45,7 @@ impl Scribe<'_> {
         let entries = || step.entries.iter().map(|index| &batch[*index]);
         // Before the verdicts: then it can be told which of them will be the ones that are saved.
         decisions::remember(&mut *self.connection, self.pace, entries()).await?;
+        decisions::remember_decided(&mut *self.connection, self.pace, entries(), self.me, self.now).await?;
         let changed = self.write_set(step.kind, &set(entries(), self.now)).await?;
         if changed == step.entries.len() as u64
             && let Some(outcomes) = entries().map(outcomes::usual).collect()
@@ -78,6 +79,7 @@ impl Scribe<'_> {
             Kind::Release => self.run_for(&statements::RELEASE, json).await,
             Kind::Answer => self.run_for(&statements::ANSWER, json).await,
             Kind::Verdict => self.run(&statements::VERDICT, json).await,
+            Kind::Decide => self.run_for(&statements::DECIDE, json).await,
             Kind::Defer => self.run(&statements::DEFER, json).await,
             Kind::Published => self.run(&statements::PUBLISHED, json).await,
             Kind::Restore => self.run(&statements::RESTORE, json).await,
@@ -196,6 +198,7 @@ enum Line<'a> {
     Owner(String, &'a str, u32, u64),
     Time(String, &'a str, u32, u64, i64),
     Text(String, &'a str, u32, u64, String, Option<i64>),
+    Decided(String, &'a str, u32, u64, String, i64, String),
     Lane(String, &'a str, u32, u64, &'a str, u8),
 }
 
@@ -214,6 +217,15 @@ fn line(entry: &Entry, now: Timestamp) -> Line<'_> {
             let rejected_at = (verdict.status == FeedbackStatus::Rejected).then_some(verdict.processed_at);
             text(*key, owner, written(verdict), rejected_at)
         }
+        Entry::Decide { key, owner, answer, at, verdict, .. } => Line::Decided(
+            key.to_hex(),
+            &owner.topic_id,
+            owner.partition,
+            owner.offset,
+            written(answer),
+            at.0,
+            written(verdict),
+        ),
         Entry::Restore(Restored { claim, verdict, published_at, .. }) => {
             let p = &claim.position;
             let rejected_at = (verdict.status == FeedbackStatus::Rejected).then_some(verdict.processed_at.0);

@@ -125,6 +125,23 @@ pub enum Entry {
         /// What is kept of the decision in it, if this verdict is the one that is saved.
         decision: Option<Arc<PastDecision>>,
     },
+    /// Save an answer with the verdict that was drawn from it, unless there is either of them, or somebody else has a live
+    /// lease; ends the lease. Answered with the verdict that is saved now, else as for Answer: with the answer, or with the
+    /// lease. One write instead of two for nearly every event there is.
+    Decide {
+        /// Which event.
+        key: DedupeKey,
+        /// Its owner.
+        owner: Position,
+        /// What was said.
+        answer: Arc<Answer>,
+        /// Now.
+        at: Timestamp,
+        /// How it ends, if this answer is the one that is saved.
+        verdict: Arc<Verdict>,
+        /// What is kept of the decision in it, if it is saved.
+        decision: Option<Arc<PastDecision>>,
+    },
     /// Find the decision that a piece of feedback judges. Answered once everything of the batch is written.
     Recall(DecisionQuestion),
     /// Before the burst that puts this event off: a later copy of it stands, or is about to stand, in a delay tier, and
@@ -225,11 +242,11 @@ pub enum Outcome {
     },
     /// For Lease: there is nothing to call for (an answer, a verdict, or another owner): read the row again.
     LeasePointless,
-    /// For Answer.
+    /// For Answer, and for Decide where somebody else's is saved and not judged.
     Saved(Arc<Answer>),
-    /// For Verdict.
+    /// For Verdict and Decide.
     Reached(Arc<Verdict>),
-    /// For Answer, Verdict, Defer, Published and Release: the row is gone or has another owner; nothing was changed.
+    /// For Answer, Verdict, Decide, Defer, Published and Release: the row is gone or has another owner; nothing was changed.
     NotOwner,
     /// For Recall: the decision, if it is known.
     Recalled(Option<Arc<PastDecision>>),

@@ -31,7 +31,7 @@ impl NoLedger {
             Entry::Claim(claim) | Entry::TakeOver { claim, .. } => Outcome::Row(Arc::new(self.row(&claim))),
             Entry::Lease { .. } => Outcome::LeaseGranted,
             Entry::Answer { answer, .. } => Outcome::Saved(answer),
-            Entry::Verdict { verdict, .. } => Outcome::Reached(verdict),
+            Entry::Verdict { verdict, .. } | Entry::Decide { verdict, .. } => Outcome::Reached(verdict),
             Entry::Recall(_) => Outcome::Recalled(None),
             Entry::Defer { .. }
             | Entry::Release { .. }

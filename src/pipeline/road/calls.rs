@@ -198,9 +198,16 @@ impl Road {
         }
     }
 
+    /// Together with the verdict that it leads to, if an event still waits for it.
     fn save_answer(&mut self, key: DedupeKey, answer: Arc<Answer>) {
         let Some(call) = self.calls.get(&key) else { return };
-        let entry = Entry::Answer { key, owner: call.owner.clone(), answer, at: self.fixtures.clock.now() };
+        let (owner, at) = (call.owner.clone(), self.fixtures.clock.now());
+        let entry = match call.item.and_then(|id| self.verdict_of(id, &answer)) {
+            Some((verdict, past)) => {
+                Entry::Decide { key, owner, answer, at, verdict: Arc::new(verdict), decision: Some(Arc::new(past)) }
+            }
+            None => Entry::Answer { key, owner, answer, at },
+        };
         self.want(entry, Purpose::Answer(key));
     }
 
@@ -240,6 +247,14 @@ impl Road {
     pub(super) fn answer_saved(&mut self, key: DedupeKey, outcome: &Outcome, now: Instant) {
         let Some(id) = self.calls.remove(&key).and_then(|call| call.item) else { return };
         match outcome {
+            Outcome::Reached(verdict) => {
+                let Some(ticket) = self.items.get(&id).and_then(|item| item.ticket().cloned()) else { return };
+                self.replan(id, Plan::Publish(verdict.clone()));
+                if let Some(unit) = self.lanes.unit(&ticket) {
+                    self.save_or_release(&ticket, &unit, now);
+                }
+                self.work(&ticket, now);
+            }
             Outcome::Saved(answer) => {
                 let Some(ticket) = self.items.get(&id).and_then(|item| item.ticket().cloned()) else { return };
                 self.judge(&ticket, id, answer, now);

@@ -234,7 +234,9 @@ impl Road {
             }
         }
         // What a burst publishes rests on a claim that read the row, or on a verdict that wrote it.
-        let matters = |entry: &Entry| matches!(entry, Entry::Claim(_) | Entry::TakeOver { .. } | Entry::Verdict { .. });
+        let matters = |entry: &Entry| {
+            matches!(entry, Entry::Claim(_) | Entry::TakeOver { .. } | Entry::Verdict { .. } | Entry::Decide { .. })
+        };
         if entries.iter().any(matters) {
             entries.push(Entry::Mark { writer: self.fixtures.writer.clone() });
             purposes.push(Purpose::Mark);
@@ -247,7 +249,7 @@ impl Road {
     pub fn stamp(&self, entries: &mut [Entry]) {
         let now = self.fixtures.clock.now();
         for entry in entries {
-            if let Entry::Answer { at, .. } = entry {
+            if let Entry::Answer { at, .. } | Entry::Decide { at, .. } = entry {
                 *at = now;
             }
         }

@@ -1,8 +1,8 @@
 //! The lane's next unit of work, from plan to results.
 //!
 //! ```text
-//! Ask      -> admission -> call -> answer saved -> Judge
-//! Judge    -> decision -> verdict saved   -> Publish
+//! Ask      -> admission -> call -> decision -> answer and verdict saved -> Publish
+//! Judge    -> decision -> verdict saved   -> Publish    (an answer that was saved before, alone)
 //! Save     -> verdict saved               -> Publish
 //! Confirm  -> the row asked again -> one of the others
 //! Publish  -> outputs; the unit leaves its lane and waits for the next burst
@@ -106,18 +106,23 @@ impl Road {
 
     /// The answer is saved: code decides.
     pub(super) fn judge(&mut self, ticket: &TicketKey, id: ItemId, answer: &Answer, now: Instant) {
-        let Some(item) = self.items.get(&id) else { return };
-        let Some(event) = item.event() else { return };
-        let Some(tenant) = &event.tenant else { return };
-        let owned_by_a_person = event.event.ticket.human_owned || self.became_owned(ticket);
-        let tenant = self.asked_under(tenant, &answer.versions.policy);
-        let (verdict, past) = self.decided(item, event, &tenant, answer, owned_by_a_person);
+        let Some((verdict, past)) = self.verdict_of(id, answer) else { return };
         self.replan(id, Plan::Save(Arc::new(verdict), Some(Arc::new(past))));
         if let Some(unit) = self.lanes.unit(ticket)
             && self.save_or_release(ticket, &unit, now)
         {
             tracing::error!(%ticket, "a fresh decision was released without being saved");
         }
+    }
+
+    /// What code decides on this answer.
+    pub(super) fn verdict_of(&self, id: ItemId, answer: &Answer) -> Option<(Verdict, PastDecision)> {
+        let item = self.items.get(&id)?;
+        let event = item.event()?;
+        let tenant = event.tenant.as_ref()?;
+        let owned_by_a_person = event.event.ticket.human_owned || self.became_owned(&event.ticket);
+        let tenant = self.asked_under(tenant, &answer.versions.policy);
+        Some(self.decided(item, event, &tenant, answer, owned_by_a_person))
     }
 
     /// A person took the ticket while we decided: an event that says so waits behind this one.
@@ -167,7 +172,7 @@ impl Road {
     ///
     /// The newest event's verdict comes first: only a decision that is saved supersedes older events. If another verdict
     /// of it was saved before (the first writer wins), the unit is formed anew, and the older ones are decided.
-    fn save_or_release(&mut self, ticket: &TicketKey, unit: &Unit<ItemId>, now: Instant) -> bool {
+    pub(super) fn save_or_release(&mut self, ticket: &TicketKey, unit: &Unit<ItemId>, now: Instant) -> bool {
         if self.superseded_are_open(unit) {
             match unit.items.last().and_then(|id| self.items.get(id)).map(|item| &item.plan) {
                 Some(Plan::Publish(verdict)) if verdict.decision.is_some() => self.supersede_older(unit),

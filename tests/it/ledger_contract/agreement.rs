@@ -7,7 +7,7 @@ use gatekeeper::domain::feedback::FeedbackStatus;
 use gatekeeper::pipeline::dedupe::ledger::{Claim, Entry};
 use proptest::prelude::*;
 
-use super::decisions::{decided, past, recall};
+use super::decisions::{answered_and_decided, decided, past, recall};
 use super::world::{
     World, answered, came_back, claim, commit, enter, enter_at, find, lease, published, put_off, reached, release,
     repair, repair_copies, restore, stands, take_over, vanished, verdict,
@@ -16,7 +16,7 @@ use super::world::{
 fn any_entry() -> impl Strategy<Value = Entry> {
     let status = prop::sample::select(vec![FeedbackStatus::Accepted, FeedbackStatus::Rejected]);
     // Few keys, offsets and times, so that entries meet.
-    (0..18_u8, 0..4_u8, 0..4_u64, 0..4_u64, 0..30_i64, status).prop_map(
+    (0..19_u8, 0..4_u8, 0..4_u64, 0..4_u64, 0..30_i64, status).prop_map(
         |(kind, number, offset, other, time, status)| {
             let text = ["a", "b"][usize::from(time % 2 == 0)];
             let hop = if time > 25 { 1 } else { 0 };
@@ -39,6 +39,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                 14 => decided(number, offset, past(&format!("d-{number}-{text}"), text, time, text)),
                 15 => recall(text, (other > 1).then_some("d-1-a"), time),
                 16 => restore(number, offset, verdict(status, text, time), time),
+                17 => answered_and_decided(number, offset, text, past(&format!("d-{number}-{text}"), text, time, text)),
                 _ => repair(offset, &[other]),
             }
         },

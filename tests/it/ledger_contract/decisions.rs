@@ -5,10 +5,13 @@ use std::sync::Arc;
 use gatekeeper::domain::clock::Timestamp;
 use gatekeeper::domain::feedback::FeedbackStatus;
 use gatekeeper::domain::past_decision::{DecisionQuestion, PastDecision};
+use gatekeeper::domain::verdict::Verdict;
 use gatekeeper::pipeline::dedupe::ledger::restored::Restored;
 use gatekeeper::pipeline::dedupe::ledger::{Entry, Ledger, Outcome};
 
-use super::world::{World, at, claim, commit, key, one, published, take_over, vanished, verdict};
+use super::world::{
+    World, answer, answered, at, claim, commit, find, key, lease, one, published, reached, take_over, vanished, verdict,
+};
 
 /// Of ticket `acme|1`; the prompt's version says which text it is.
 pub fn past(id: &str, ticket: &str, decided_at: i64, text: &str) -> Arc<PastDecision> {
@@ -24,6 +27,17 @@ pub fn past(id: &str, ticket: &str, decided_at: i64, text: &str) -> Arc<PastDeci
 pub fn decided(number: u8, offset: u64, decision: Arc<PastDecision>) -> Entry {
     let verdict = verdict(FeedbackStatus::Accepted, "a", 5);
     Entry::Verdict { key: key(number), owner: at(offset), verdict, decision: Some(decision) }
+}
+
+pub fn answered_and_decided(number: u8, offset: u64, text: &str, decision: Arc<PastDecision>) -> Entry {
+    Entry::Decide {
+        key: key(number),
+        owner: at(offset),
+        answer: answer(text),
+        at: Timestamp(7),
+        verdict: verdict(FeedbackStatus::Accepted, text, 5),
+        decision: Some(decision),
+    }
 }
 
 pub fn recall(ticket: &str, decision_id: Option<&str>, until: i64) -> Entry {
@@ -132,4 +146,45 @@ pub async fn decisions_outlive_their_rows_and_go_by_their_age_the_oldest_first(w
     assert_eq!(recalled(&ledger, recall("1", Some("d-1"), 0)).await, None);
     assert!(recalled(&ledger, recall("1", Some("d-2"), 0)).await.is_some());
     assert_eq!(forget(99, 9).await, 2);
+}
+
+pub async fn an_answer_and_its_verdict_are_saved_together_or_not_at_all(world: World) {
+    let (ours, theirs): (Arc<dyn Ledger>, Arc<dyn Ledger>) =
+        (world.process("gk-1", 1, true).await, world.process("gk-2", 1, true).await);
+    let both = |number: u8, text: &str| {
+        let past = past(&format!("d-{number}-{text}"), "1", 1, text);
+        answered_and_decided(number, u64::from(number), text, past)
+    };
+    let as_saved = |text: &str| Outcome::Reached(verdict(FeedbackStatus::Accepted, text, 5));
+    let is_known = async |id: &str| recalled(&ours, recall("1", Some(id), 9)).await.is_some();
+
+    assert_eq!(one(&ours, both(1, "a")).await, Outcome::NotOwner);
+    commit(&ours, (1..=4).map(|number| Entry::Claim(claim(number, u64::from(number)))).collect()).await;
+    assert_eq!(one(&ours, both(1, "a")).await, as_saved("a"));
+    let row = find(&ours, 1).await.expect("it was claimed");
+    assert_eq!((row.answer, row.verdict, row.answered_at.is_some()), (Some(answer("a")), Some(verdict_a()), true));
+    assert!(is_known("d-1-a").await);
+    assert_eq!(one(&theirs, both(1, "b")).await, as_saved("a"), "the first one counts");
+
+    one(&ours, answered(2, 2, "a")).await;
+    assert_eq!(one(&ours, both(2, "b")).await, Outcome::Saved(answer("a")), "what is saved is what is judged");
+    assert_eq!(find(&ours, 2).await.expect("it was claimed").verdict, None);
+
+    one(&ours, reached(3, 3, verdict(FeedbackStatus::Superseded, "a", 5))).await;
+    assert!(
+        matches!(one(&ours, both(3, "b")).await, Outcome::Reached(saved) if saved.status == FeedbackStatus::Superseded)
+    );
+
+    one(&theirs, lease(4, 4, 60_000)).await;
+    assert!(matches!(one(&ours, both(4, "a")).await, Outcome::LeaseHeld { .. }), "that one is calling");
+    let row = find(&ours, 4).await.expect("it was claimed");
+    assert_eq!((row.answer, row.verdict), (None, None));
+    assert_eq!(one(&theirs, both(4, "b")).await, as_saved("b"));
+    for id in ["d-1-b", "d-2-b", "d-3-b", "d-4-a"] {
+        assert!(!is_known(id).await, "{id} was not saved");
+    }
+}
+
+fn verdict_a() -> Arc<Verdict> {
+    verdict(FeedbackStatus::Accepted, "a", 5)
 }

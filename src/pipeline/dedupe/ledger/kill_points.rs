@@ -18,8 +18,8 @@ impl KillPoints {
         let any = |kind: fn(&Entry) -> bool| batch.iter().any(kind);
         Self {
             claims: any(|entry| matches!(entry, Entry::Claim(_) | Entry::TakeOver { .. })),
-            answers: any(|entry| matches!(entry, Entry::Answer { .. })),
-            verdicts: any(|entry| matches!(entry, Entry::Verdict { .. })),
+            answers: any(|entry| matches!(entry, Entry::Answer { .. } | Entry::Decide { .. })),
+            verdicts: any(|entry| matches!(entry, Entry::Verdict { .. } | Entry::Decide { .. })),
         }
     }
 

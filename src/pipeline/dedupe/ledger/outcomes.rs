@@ -38,7 +38,7 @@ pub fn usual(entry: &Entry) -> Option<Outcome> {
         Entry::Claim(claim) => (claim.hop == 0).then(|| Outcome::Row(Arc::new(Row::left_by(claim)))),
         Entry::Lease { .. } => Some(Outcome::LeaseGranted),
         Entry::Answer { answer, .. } => Some(Outcome::Saved(Arc::clone(answer))),
-        Entry::Verdict { verdict, .. } => Some(Outcome::Reached(Arc::clone(verdict))),
+        Entry::Verdict { verdict, .. } | Entry::Decide { verdict, .. } => Some(Outcome::Reached(Arc::clone(verdict))),
         Entry::Defer { .. } | Entry::Release { .. } | Entry::Published { .. } | Entry::Restore(_) => {
             Some(Outcome::Done)
         }
@@ -54,7 +54,11 @@ pub fn read_off(entry: &Entry, held: Option<&Held>, me: &Holder) -> Option<Outco
         Entry::Claim(_) | Entry::TakeOver { .. } => Some(Outcome::Row(Arc::clone(&held?.row))),
         Entry::Lease { owner, .. } => Some(lease(owned(owner), me)),
         Entry::Answer { owner, .. } => match owned(owner) {
-            Some(held) => held.row.answer.clone().map(Outcome::Saved).or_else(|| held_elsewhere(held, me)),
+            Some(held) => answer(held, me),
+            None => Some(Outcome::NotOwner),
+        },
+        Entry::Decide { owner, .. } => match owned(owner) {
+            Some(held) => held.row.verdict.clone().map(Outcome::Reached).or_else(|| answer(held, me)),
             None => Some(Outcome::NotOwner),
         },
         Entry::Verdict { owner, .. } => match owned(owner) {
@@ -95,7 +99,11 @@ pub fn with_recalled(
     outcomes.into_iter().enumerate().map(outcome).collect()
 }
 
-fn held_elsewhere(held: &Held, me: &Holder) -> Option<Outcome> {
+/// The answer that is saved, or the lease that kept ours away.
+fn answer(held: &Held, me: &Holder) -> Option<Outcome> {
+    if let Some(answer) = &held.row.answer {
+        return Some(Outcome::Saved(Arc::clone(answer)));
+    }
     let (_, remaining) = held.lease.as_ref().filter(|(holder, _)| holder != me)?;
     Some(Outcome::LeaseHeld { remaining: *remaining })
 }

@@ -29,6 +29,8 @@ pub enum Kind {
     Answer,
     /// [`Entry::Verdict`].
     Verdict,
+    /// [`Entry::Decide`].
+    Decide,
     /// [`Entry::Defer`].
     Defer,
     /// [`Entry::Published`].
@@ -78,6 +80,7 @@ impl Kind {
             Entry::Release { .. } => Self::Release,
             Entry::Answer { .. } => Self::Answer,
             Entry::Verdict { .. } => Self::Verdict,
+            Entry::Decide { .. } => Self::Decide,
             Entry::Defer { .. } => Self::Defer,
             Entry::Published { .. } => Self::Published,
             Entry::Enter { .. } => Self::Enter,
@@ -101,6 +104,7 @@ pub fn key_of(entry: &Entry) -> Option<DedupeKey> {
         | Entry::Release { key, .. }
         | Entry::Answer { key, .. }
         | Entry::Verdict { key, .. }
+        | Entry::Decide { key, .. }
         | Entry::Defer { key, .. }
         | Entry::Published { key, .. } => Some(*key),
         Entry::Enter { .. }
