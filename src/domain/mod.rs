@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod body_hash;
 pub mod bytes;
+pub mod calibration;
 pub mod clock;
 pub mod dead_letter;
 pub mod decision;

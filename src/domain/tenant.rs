@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::calibration::Calibration;
 use super::decision::EscalationType;
 use super::event::{EventType, Level, Priority};
 use super::taxonomy::Taxonomy;
@@ -39,9 +40,13 @@ pub struct Tenant {
     /// Cut-offs by field: category, intent, sentiment, language, impact, urgency, priority, queue.
     #[serde(default)]
     pub field_thresholds: BTreeMap<String, Thresholds>,
-    /// Fields whose confidence was calibrated on this tenant's own feedback: only these may be applied without a person.
+    /// Fields whose confidence is taken at its word, without tables: those that were calibrated elsewhere. What has
+    /// neither a word here nor a table below is never applied without a person.
     #[serde(default)]
     pub calibrated_fields: Vec<String>,
+    /// What confidences are worth by this tenant's own reviews. A field with tables goes by them alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calibration: Vec<Calibration>,
     /// Impact x urgency.
     #[serde(default)]
     pub priority_matrix: PriorityMatrix,

@@ -5,8 +5,8 @@
 //!
 //! ```text
 //!  answer -> distrust -> what it comes to      -> who decides       -> what may be done with it
-//!            closed      priority, human lanes,   people (handoff)     thresholds, then rules that
-//!            lists only  risk                     or the model         hold back: `Rule`
+//!            closed      priority, human lanes,   people (handoff)     thresholds on what confidences are
+//!            lists only  risk                     or the model         worth, then rules that hold back: `Rule`
 //! ```
 //!
 //! The promise: with a model that obeys an attacker in every field, the worst effect is one wrong label out of that
@@ -17,6 +17,7 @@
 //! (`lane`), and spam: without evidence for it there is no MARK_SPAM. AUTO_RESOLVE is not in this version either: it
 //! would close a ticket without a person on a model's word, and "resolved" is never self-awarded.
 
+mod confidence;
 mod distrust;
 mod field;
 mod handoff;
@@ -45,6 +46,7 @@ use crate::domain::event::{AutoSubmitted, SupportEvent};
 use crate::domain::identity::{self, DedupeKey};
 use crate::domain::tenant::Tenant;
 
+use confidence::Confidences;
 use handoff::Cause;
 use predictions::Predictions;
 use rule::Rule;
@@ -79,17 +81,18 @@ const FIRST_VERSION: i32 = 1;
 pub fn decide(case: &Case<'_>) -> TriageDecision {
     let Case { event, tenant, answer, .. } = case;
 
-    let predicted = distrust::distrust(answer.predicted.as_ref(), &tenant.taxonomy);
-    let proposal = priority::propose(&event.ticket, &predicted, &tenant.priority_matrix);
+    let raw = distrust::distrust(answer.predicted.as_ref(), &tenant.taxonomy);
+    let confidences = Confidences::of(tenant, answer);
+    let predicted = confidences.weighed(&raw);
+    let proposal = priority::propose(&event.ticket, &raw, &tenant.priority_matrix);
     let effective_priority = priority::effective(&event.ticket, proposal.as_ref());
     let lanes = human_lanes::matching(event, tenant, &predicted, effective_priority);
     let risk = risk::assess(event, tenant, &predicted, &answer.findings);
 
     let rules = rule::in_force(case, &lanes);
     let trusted = rules.iter().all(|rule| rule.limit() > Automation::Recommend);
-    let calibrated = answer.usage.as_ref().is_some_and(|usage| usage.calibrated);
-    let mut judge = Judge::new(tenant, calibrated, risk.score, rules);
-    let predictions = Predictions::judge(&mut judge, event, tenant, &predicted, proposal.as_ref());
+    let mut judge = Judge::new(tenant, &confidences, risk.score, rules);
+    let predictions = Predictions::judge(&mut judge, event, tenant, &raw, proposal.as_ref());
 
     let ask = trusted && should_ask(event, &predicted, tenant);
     let cause = handoff::cause(case, &predicted, lanes.first().copied(), ask);

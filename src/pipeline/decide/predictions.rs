@@ -93,14 +93,16 @@ fn of_proposal(judge: &mut Judge<'_>, event: &SupportEvent, proposal: &Proposal)
     })
 }
 
-/// The queue of the category, with the category's confidence; the tenant's default queue when the category names none.
+/// The queue of the category, with the model's confidence in the category; the tenant's default queue when the category names none.
 /// Without a category, or with one too doubtful for a queue, a ticket still has to land somewhere: in the default queue,
 /// with no confidence at all, since nobody vouches for it.
 fn routing(judge: &mut Judge<'_>, tenant: &Tenant, category: Option<&Prediction>) -> Routing {
     let by_category = category.and_then(|category| {
         let label = tenant.taxonomy.category(&category.value)?;
         let queue = label.queue.as_ref().unwrap_or(&tenant.default_queue);
-        judge.judge(Field::Queue, queue.clone(), category.confidence, None)
+        // Its own table speaks of the model's word, not of what another table made of that.
+        let raw = category.raw_confidence.unwrap_or(category.confidence);
+        judge.judge(Field::Queue, queue.clone(), raw, None)
     });
     let recommend = thresholds::of(tenant, Field::Queue).recommend;
     let queue = by_category.unwrap_or_else(|| Prediction {

@@ -4,6 +4,7 @@ use crate::domain::decision::{Alternative, Automation, Prediction};
 use crate::domain::event::Level;
 use crate::domain::tenant::{Tenant, Thresholds};
 
+use super::confidence::Confidences;
 use super::field::Field;
 use super::rule::Rule;
 
@@ -29,7 +30,7 @@ fn earned(confidence: f64, thresholds: &Thresholds) -> Automation {
 #[derive(Debug)]
 pub struct Judge<'a> {
     tenant: &'a Tenant,
-    model_is_calibrated: bool,
+    confidences: &'a Confidences<'a>,
     risk: f64,
     rules: Vec<Rule>,
     /// How many of `rules` hold for every field.
@@ -39,8 +40,8 @@ pub struct Judge<'a> {
 impl<'a> Judge<'a> {
     /// `rules` hold for every field.
     #[must_use]
-    pub fn new(tenant: &'a Tenant, model_is_calibrated: bool, risk: f64, rules: Vec<Rule>) -> Self {
-        Self { tenant, model_is_calibrated, risk, for_all: rules.len(), rules }
+    pub fn new(tenant: &'a Tenant, confidences: &'a Confidences<'a>, risk: f64, rules: Vec<Rule>) -> Self {
+        Self { tenant, confidences, risk, for_all: rules.len(), rules }
     }
 
     /// The rules in force, and those that took something away so far.
@@ -49,9 +50,10 @@ impl<'a> Judge<'a> {
         &self.rules
     }
 
-    /// A value with what may be done with it; `None` below the field's `recommend`.
-    pub fn judge(&mut self, field: Field, value: String, confidence: f64, own: Option<Rule>) -> Option<Prediction> {
+    /// A value with what may be done with it; `None` if what its raw confidence is worth is below the field's `recommend`.
+    pub fn judge(&mut self, field: Field, value: String, raw: f64, own: Option<Rule>) -> Option<Prediction> {
         let thresholds = of(self.tenant, field);
+        let confidence = self.confidences.worth(field, raw);
         let earned = earned(confidence, thresholds);
         if earned == Automation::None {
             return None;
@@ -65,7 +67,7 @@ impl<'a> Judge<'a> {
         Some(Prediction {
             value,
             confidence,
-            raw_confidence: Some(confidence),
+            raw_confidence: Some(raw),
             confidence_level: match earned {
                 Automation::Apply => Level::High,
                 Automation::Select => Level::Medium,
@@ -80,7 +82,7 @@ impl<'a> Judge<'a> {
     }
 
     fn less_the_rules(&mut self, field: Field, earned: Automation, own: Option<Rule>) -> Automation {
-        let calibrated = self.model_is_calibrated && self.tenant.calibrated_fields.iter().any(|it| it == field.name());
+        let calibrated = self.confidences.are_calibrated(field);
         // Written so that a `max_risk` of NaN holds back.
         let bearable = self.risk <= of(self.tenant, field).max_risk;
         let of_field =

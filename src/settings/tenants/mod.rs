@@ -3,6 +3,7 @@
 //! [`load_book`] reads the folder of tenants, [`document`] one policy; [`rules`] says what a policy must be to be taken.
 //! What operators put into the database meanwhile is somebody else's knowledge.
 
+mod calibration;
 pub mod document;
 mod files;
 pub mod rules;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use toml::Value;
 
 use super::super::naming::is_name;
+use super::calibration;
 use crate::domain::event::{EventType, Level, Priority};
 use crate::domain::tenant::{HumanLane, Tenant, Thresholds};
 
@@ -45,6 +46,8 @@ pub fn check(tenant: &Tenant) -> Vec<Broken> {
     taxonomy(tenant, &mut broken);
     events(tenant, &mut broken);
     thresholds(tenant, &mut broken);
+    let tables = calibration::check(&tenant.calibration, &FIELDS);
+    broken.extend(tables.into_iter().map(|(key, message)| Broken::new(key, message)));
     matrix(tenant, &mut broken);
     lanes(tenant, &mut broken);
     times(tenant, &mut broken);
