@@ -76,6 +76,9 @@ pub struct FieldReview {
     pub predicted: Option<String>,
     #[serde(default)]
     pub confidence: Option<f64>,
+    /// as the model reported it; null in older records, where both are the same
+    #[serde(default)]
+    pub raw_confidence: Option<f64>,
     #[serde(default)]
     pub automation: Option<String>,
     pub actual: String,

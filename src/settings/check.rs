@@ -134,7 +134,7 @@ fn topics(topics: &Topics, broken: &mut Vec<Violation>) {
 }
 
 /// Every record that is read or written by id.
-const RECORDS: [&str; 8] = [
+const RECORDS: [&str; 9] = [
     "SupportEvent.v1",
     "TriageDecision.v1",
     "EventFeedback.v1",
@@ -143,6 +143,7 @@ const RECORDS: [&str; 8] = [
     "OpsEvent.v2",
     "HumanFeedback.v1",
     "DecisionReview.v1",
+    "DecisionReview.v2",
 ];
 
 fn ids(schemas: &Schemas, broken: &mut Vec<Violation>) {

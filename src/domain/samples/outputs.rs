@@ -270,6 +270,7 @@ pub(crate) fn review() -> DecisionReview {
             field: "category".to_owned(),
             predicted: some("billing_payment"),
             confidence: Some(0.9),
+            raw_confidence: Some(0.97),
             automation: some("APPLY"),
             actual: "refund_cancel".to_owned(),
             agreed: false,

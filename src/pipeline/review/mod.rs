@@ -90,6 +90,7 @@ fn overridden(one: &FieldOverride, predicted: Option<&PredictedField>) -> FieldR
         agreed: value.as_ref() == Some(&one.actual),
         predicted: value,
         confidence: predicted.map(|predicted| predicted.confidence),
+        raw_confidence: predicted.and_then(|predicted| predicted.raw_confidence),
         automation: predicted.map(|predicted| predicted.automation.to_string()),
         actual: one.actual.clone(),
     }
@@ -100,6 +101,7 @@ fn accepted(predicted: &PredictedField) -> FieldReview {
         field: predicted.field.clone(),
         predicted: Some(predicted.value.clone()),
         confidence: Some(predicted.confidence),
+        raw_confidence: predicted.raw_confidence,
         automation: Some(predicted.automation.to_string()),
         actual: predicted.value.clone(),
         agreed: true,

@@ -33,7 +33,8 @@ fn an_override_is_held_against_our_own_prediction() {
     let said: Vec<_> = review.fields.iter().map(|field| (field.predicted.as_deref(), field.agreed)).collect();
     let ours_said = Some(ours.value.as_str());
     assert_eq!(said, [(ours_said, false), (ours_said, true), (Some("what they saw"), false)]);
-    assert_eq!(review.fields[0].confidence, Some(ours.confidence));
+    let sure = (review.fields[0].confidence, review.fields[0].raw_confidence);
+    assert_eq!(sure, (Some(ours.confidence), ours.raw_confidence), "a calibration is made of the model's own word");
     assert_eq!((review.fields[2].confidence, &review.fields[2].automation), (None, &None));
 }
 

@@ -53,6 +53,7 @@ released! {
     "TriageDecision" v 1;
     "EventFeedback" v 1;
     "DecisionReview" v 1;
+    "DecisionReview" v 2;
     "DeadLetter" v 1;
     "OpsEvent" v 1;
     "OpsEvent" v 2;
