@@ -24,7 +24,7 @@ pub struct Verdict {
     pub violations: Vec<Violation>,
     /// For ACCEPTED and DEGRADED.
     pub decision: Option<SavedDecision>,
-    /// For human feedback that is reviewed: the review's value, byte for byte.
+    /// For human feedback that is reviewed, and for events in which an agent overrode us: the review's value, byte for byte.
     #[serde(default)]
     pub review: Option<Bytes>,
     /// For DUPLICATE: the first one's decision id.

@@ -36,7 +36,8 @@ metric_names! {
 
     Counter HUMAN_FEEDBACK_SETTLED = "gatekeeper_human_feedback_settled_total", Count, "Records of human feedback that reached their end, by end (reviewed, rejected, duplicate, read_before) and reason code.";
     Counter REVIEWS = "gatekeeper_reviews_total", Count, "Reviews made, by whether their decision was found (by_id, by_ticket, orphan).";
-    Counter FIELDS_JUDGED = "gatekeeper_fields_judged_total", Count, "Predicted fields that people judged, by tenant, field and outcome (agreed, overridden).";
+    Counter FIELDS_JUDGED = "gatekeeper_fields_judged_total", Count, "Predicted fields that people judged, by tenant, field and outcome (agreed, overridden; overridden_by_hand: an agent changed it without a word).";
+    Counter JUDGED_CONFIDENCE = "gatekeeper_judged_confidence_percent_total", Count, "Confidence of the fields that people agreed with or overrode, in percent, added up, by tenant and field: how far its mean lies above the share of those that were agreed with is how much too sure decisions are.";
 
     Counter BURSTS = "gatekeeper_bursts_total", Count, "Bursts, by outcome: committed, refused, not_committed.";
     Counter BURST_RESULTS = "gatekeeper_burst_results_total", Count, "Results in committed bursts.";

@@ -36,6 +36,7 @@ struct Totals {
     calls_lost: u64,
     calls_cut_off: u64,
     reviews: u64,
+    changes_reviewed: u64,
     codes: std::collections::BTreeMap<String, u64>,
 }
 
@@ -50,6 +51,7 @@ fn count(totals: &mut Totals, report: &Report, faults: &world::Faults) {
     totals.freezes += faults.freezes;
     totals.registry_outages += faults.registry_outages;
     totals.reviews += report.reviews;
+    totals.changes_reviewed += report.changes_reviewed;
     totals.calls += report.calls;
     totals.calls_lost += report.calls_lost;
     totals.calls_cut_off += report.calls_cut_off;
@@ -67,7 +69,7 @@ fn every_seed_keeps_the_promises() {
         count(&mut totals, &report, &faults);
     }
     println!(
-        "{} histories, {} records, {} crashes, {} rebalances, {} bursts that did not commit, {} deferrals, {} lost positions, {} freezes, {} outages of the registry, {} reviews, {} calls, {} lost, {} cut off, {:?}",
+        "{} histories, {} records, {} crashes, {} rebalances, {} bursts that did not commit, {} deferrals, {} lost positions, {} freezes, {} outages of the registry, {} reviews, {} of changes, {} calls, {} lost, {} cut off, {:?}",
         totals.histories,
         totals.records,
         totals.crashes,
@@ -78,6 +80,7 @@ fn every_seed_keeps_the_promises() {
         totals.freezes,
         totals.registry_outages,
         totals.reviews,
+        totals.changes_reviewed,
         totals.calls,
         totals.calls_lost,
         totals.calls_cut_off,
@@ -91,6 +94,7 @@ fn every_seed_keeps_the_promises() {
         assert!(totals.deferrals > totals.histories / 2, "nothing was put off");
         assert!(totals.lost_positions > totals.histories / 10, "no positions were lost");
         assert!(totals.reviews > totals.histories, "people judged nothing");
+        assert!(totals.changes_reviewed > totals.histories / 2, "agents changed nothing that was predicted");
         assert!(totals.freezes > totals.histories / 2, "the freezes did not fire");
         for code in [
             "DECIDED",

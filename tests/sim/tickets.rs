@@ -2,7 +2,7 @@
 
 use gatekeeper::domain::clock::Timestamp;
 use gatekeeper::domain::decision::TriageDecision;
-use gatekeeper::domain::event::{Actor, ActorType, EventType, Message, SupportEvent, TicketSnapshot};
+use gatekeeper::domain::event::{Actor, ActorType, EventType, FieldChange, Message, SupportEvent, TicketSnapshot};
 use gatekeeper::domain::human_feedback::HumanFeedback;
 use gatekeeper::domain::record::{Payload, Record};
 use gatekeeper::pipeline::publish::Publisher;
@@ -127,12 +127,22 @@ impl Upstream {
         match chance.random_range(0..30) {
             0 => event.ticket.human_owned = true,
             1 => event.event_type = EventType::TicketUpdated,
+            4..=7 => changed_by_an_agent(&mut event),
             2 => event.expires_at = Some(now.after(std::time::Duration::from_millis(chance.random_range(0..2_000)))),
             3 => event.message = None,
             _ => {}
         }
         event
     }
+}
+
+/// An agent sets another category by hand.
+fn changed_by_an_agent(event: &mut SupportEvent) {
+    event.event_type = EventType::TicketUpdated;
+    event.actor.kind = ActorType::Agent;
+    event.message = None;
+    event.changes =
+        vec![FieldChange { field: "category".to_owned(), previous: None, current: Some("refund_cancel".to_owned()) }];
 }
 
 fn garbage(chance: &mut ChaCha8Rng, now: Timestamp) -> (String, Record) {

@@ -674,6 +674,10 @@ impl World {
         let (of_events, of_feedback) = std::mem::take(&mut history.dead_letters).into_iter().partition(of_events);
         history.dead_letters = of_events;
         history.reviewed = self.reviewed(of_feedback);
+        let topic = &self.settings.topics.human_feedback;
+        let reviews = std::mem::take(&mut history.reviewed.reviews).into_iter();
+        (history.reviewed.reviews, history.changes_reviewed) =
+            reviews.partition(|seen| seen.record.origin.topic == *topic);
         history.answers = self.answers(&history).await;
         audit::check(&history)
     }

@@ -105,6 +105,8 @@ pub struct History {
     pub log_start: BTreeMap<u32, u64>,
     /// What people made of decisions.
     pub reviewed: Reviewed,
+    /// Reviews of what agents changed: outputs of events, in log order within each partition.
+    pub changes_reviewed: Vec<Seen<DecisionReview>>,
     /// The provider's own ledger, if it is there to see.
     pub calls: Vec<ProviderCall>,
     /// Saved answers by hexadecimal dedupe key.
@@ -139,6 +141,7 @@ pub fn check(history: &History) -> Report {
         calls: history.calls.len() as u64,
         human_feedback: history.reviewed.inputs.len() as u64,
         reviews: history.reviewed.reviews.len() as u64,
+        changes_reviewed: history.changes_reviewed.len() as u64,
         ..Report::default()
     };
     let case = Case::new(history);
@@ -149,6 +152,7 @@ pub fn check(history: &History) -> Report {
     rules::others(&case, &mut report);
     rules::paid_once(&case, &mut report);
     rules::reviews(history, &mut report);
+    rules::changes(&case, &mut report);
     report
 }
 

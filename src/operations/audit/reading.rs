@@ -98,10 +98,14 @@ pub async fn read(
     if let Some(topic) = topics.iter().find(|topic| topic.role == TopicRole::HumanFeedback) {
         let of_feedback = history.dead_letters.iter().filter(|seen| seen.record.origin_topic == topic.name);
         history.reviewed.dead_letters = of_feedback.cloned().collect();
+        let reviews = std::mem::take(&mut history.reviewed.reviews).into_iter();
+        (history.reviewed.reviews, history.changes_reviewed) =
+            reviews.partition(|seen| seen.record.origin.topic == topic.name);
     }
     // What others wrote to a deferred topic ends under that topic's name, and is none of the events.
     if let Some(events) = topics.iter().find(|topic| topic.role == TopicRole::Events) {
         history.feedback.retain(|seen| seen.record.origin.topic == events.name);
+        history.changes_reviewed.retain(|seen| seen.record.origin.topic == events.name);
         history.dead_letters.retain(|seen| seen.record.origin_topic == events.name);
     }
     history.committed_after = Some(committed(browser, group, TopicRole::Events).await?);

@@ -24,6 +24,8 @@ pub struct Report {
     pub human_feedback: u64,
     /// Reviews of it.
     pub reviews: u64,
+    /// Reviews of what agents changed by hand.
+    pub changes_reviewed: u64,
     /// Terminals by status and code.
     pub by_code: BTreeMap<(FeedbackStatus, String), u64>,
     /// Finished by the committed position, without an output.
@@ -70,6 +72,7 @@ impl Report {
             "dead_letters": self.dead_letters, "by_code": by_code, "missing": self.missing, "open": self.open,
             "twice": self.twice, "out_of_order": self.out_of_order, "paid_twice": self.paid_twice,
             "human_feedback": self.human_feedback, "reviews": self.reviews,
+            "changes_reviewed": self.changes_reviewed,
             "calls": self.calls, "calls_lost": self.calls_lost, "calls_cut_off": self.calls_cut_off,
             "violations": self.violations,
             "findings": self.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -94,12 +97,13 @@ impl fmt::Display for Report {
         }
         write!(
             f,
-            "records {}, terminals {}, decisions {}, feedback of people {}, reviews {}, missing {}, open {}, twice {}, out of order {}, paid twice {}, calls {}, lost in crashes {}, cut off {}, violations {}",
+            "records {}, terminals {}, decisions {}, feedback of people {}, reviews {}, of changes {}, missing {}, open {}, twice {}, out of order {}, paid twice {}, calls {}, lost in crashes {}, cut off {}, violations {}",
             self.records,
             self.terminals,
             self.decisions,
             self.human_feedback,
             self.reviews,
+            self.changes_reviewed,
             self.missing,
             self.open,
             self.twice,

@@ -48,6 +48,12 @@ fn type_not_subscribed(event: &SupportEvent, tenant: &Tenant) -> Option<String> 
     }
 }
 
+/// Whether the event is our own echo, whatever else there is about it.
+#[must_use]
+pub fn is_our_echo(event: &SupportEvent, our_source: &str) -> bool {
+    self_caused(event, our_source).is_some()
+}
+
 /// Our own echo: the actor is an AI agent, the record is ours, or it was caused by one of our decisions.
 ///
 /// A bare decision id can be told from other ids only by its form (UUID version 5), so that form counts only when no

@@ -139,6 +139,9 @@ impl Publisher {
         // Only a record that nobody could read may have a key that is too large; its partition is explicit anyway.
         let whole = feedback(source.key(), value.clone());
         records.push(if self.fits(&whole) { whole } else { feedback(None, value) });
+        if let Some(review) = &verdict.review {
+            records.push(Self::saved_review(source, review, &output));
+        }
         if verdict.status == FeedbackStatus::Rejected {
             let position = source.position();
             records.push(self.dead_letter(source, verdict, |key, value| {
@@ -205,15 +208,21 @@ impl Publisher {
     pub fn review(&self, source: &Source<'_>, verdict: &Verdict) -> Vec<OutRecord> {
         let output = self.outputs_of(source, verdict);
         match &verdict.review {
-            Some(review) => {
-                let id = source.subject.map_or_else(|| source.position(), |subject| review_id(subject.dedupe_key()));
-                let value = Payload::copy_from_slice(&review.0);
-                vec![output(TopicRole::DecisionReviews, source.key(), "DecisionReview", &id, value)]
-            }
+            Some(review) => vec![Self::saved_review(source, review, &output)],
             None => vec![self.dead_letter(source, verdict, |key, value| {
                 output(TopicRole::DeadLetters, key, "DeadLetter", &source.position(), value.into())
             })],
         }
+    }
+
+    fn saved_review(
+        source: &Source<'_>,
+        review: &Bytes,
+        output: &impl Fn(TopicRole, Option<Payload>, &'static str, &str, Payload) -> OutRecord,
+    ) -> OutRecord {
+        let id = source.subject.map_or_else(|| source.position(), |subject| review_id(subject.dedupe_key()));
+        let value = Payload::copy_from_slice(&review.0);
+        output(TopicRole::DecisionReviews, source.key(), "DecisionReview", &id, value)
     }
 
     /// What operators want to know; not part of any burst, and in no order with it.

@@ -9,6 +9,8 @@
 //!
 //! What does not belong here: whether a record of feedback is valid (ingest), or the first of its kind (dedupe).
 
+pub mod implicit;
+
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::{Automation, Mode, Origin};
 use crate::domain::human_feedback::{FeedbackKind, FieldOverride, HumanFeedback};

@@ -96,6 +96,8 @@ pub enum Plan {
     Ask,
     /// An answer was saved before: it is judged, nothing is paid.
     Judge(Arc<Answer>),
+    /// Its end is known; an agent changed something, and which decision that judges is asked before it is saved.
+    Recall(Arc<Verdict>),
     /// Its end is known and must be saved before it is published, with what is kept of the decision in it.
     Save(Arc<Verdict>, Option<Arc<PastDecision>>),
     /// Its end is saved, or is about another event's row: it is published.

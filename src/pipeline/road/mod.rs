@@ -22,6 +22,7 @@
 
 mod arrive;
 mod calls;
+mod changes;
 mod choice;
 mod deferral;
 mod entering;
@@ -77,6 +78,8 @@ pub(super) enum Purpose {
     Recall(ItemId),
     /// The verdict on this human feedback.
     Reviewed(ItemId),
+    /// The decision that an agent's changes judge; the last of a unit concludes it.
+    Changed { item: ItemId, concludes: Option<TicketKey> },
     /// The answer to this event's call.
     Answer(DedupeKey),
     /// The lease under which an unpaid answer is saved.
@@ -265,6 +268,7 @@ impl Road {
                 Purpose::ClaimFeedback(item) => self.feedback_claimed(item, &outcome, now),
                 Purpose::Recall(item) => self.recalled(item, &outcome),
                 Purpose::Reviewed(item) => self.review_saved(item, &outcome),
+                Purpose::Changed { item, concludes } => self.changes_recalled(item, &outcome, concludes, now),
                 Purpose::Answer(key) => self.answer_saved(key, &outcome, now),
                 Purpose::UnpaidAnswer(key, answer) => self.unpaid_leased(key, answer, &outcome, now),
                 Purpose::Verdict { item, concludes } => self.verdict_saved(item, &outcome, concludes, now),

@@ -31,8 +31,9 @@ use crate::domain::verdict::Verdict;
 use crate::pipeline::dedupe::arrival::{Arrival, judge, may_yet_be_rejected};
 use crate::pipeline::dedupe::ledger::{Claim, Entry, Outcome};
 use crate::pipeline::ingest::{FeedbackArrival, Ingested};
+use crate::pipeline::review::implicit::IMPLICIT_OVERRIDE;
 use crate::pipeline::review::{question, review};
-use crate::telemetry::happenings::{FeedbackEnd, FeedbackJoined, FeedbackSettled, FieldJudged};
+use crate::telemetry::happenings::{FeedbackEnd, FeedbackJoined, FeedbackSettled, FieldJudged, Outcome as Judged};
 
 impl Road {
     /// What a record of the topic of human feedback says.
@@ -217,9 +218,15 @@ fn settled(item: &Item, end: FeedbackEnd) {
 }
 
 /// Counted when the review is made: made once more after a crash, it is counted once more.
-fn judged(review: &DecisionReview) {
+pub(super) fn judged(review: &DecisionReview) {
     FeedbackJoined { status: review.join_status }.record();
     for field in &review.fields {
-        FieldJudged { tenant_id: &review.tenant_id, field: &field.field, agreed: field.agreed }.record();
+        let outcome = match field.agreed {
+            _ if review.kind == IMPLICIT_OVERRIDE => Judged::OverriddenByHand,
+            true => Judged::Agreed,
+            false => Judged::Overridden,
+        };
+        let (tenant_id, confidence) = (review.tenant_id.as_str(), field.confidence);
+        FieldJudged { tenant_id, field: &field.field, outcome, confidence }.record();
     }
 }

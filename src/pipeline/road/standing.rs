@@ -112,7 +112,10 @@ impl Road {
             return Plan::Unknown;
         };
         match ignore::ignore_reason(&event.event, tenant, &self.fixtures.our_source) {
-            Some((code, reason)) => Plan::Save(Arc::new(self.ignored(item, code, reason)), None),
+            Some((code, reason)) => {
+                let verdict = Arc::new(self.ignored(item, code, reason));
+                if self.may_judge(&event.event) { Plan::Recall(verdict) } else { Plan::Save(verdict, None) }
+            }
             None => Plan::Ask,
         }
     }
@@ -146,7 +149,12 @@ pub(super) fn standing(plan: &Plan) -> Standing {
             None => Standing::Settled,
         },
         Plan::Judge(_) => Standing::Answered,
-        Plan::Save(..) | Plan::Confirm | Plan::FinishSilently | Plan::PutOff(_) | Plan::GoAside(_) => Standing::Settled,
+        Plan::Recall(_)
+        | Plan::Save(..)
+        | Plan::Confirm
+        | Plan::FinishSilently
+        | Plan::PutOff(_)
+        | Plan::GoAside(_) => Standing::Settled,
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! Ask      -> admission -> call -> decision -> answer and verdict saved -> Publish
 //! Judge    -> decision -> verdict saved   -> Publish    (an answer that was saved before, alone)
+//! Recall   -> the decision it judges      -> Save       (an agent's changes: road::changes)
 //! Save     -> verdict saved               -> Publish
 //! Confirm  -> the row asked again -> one of the others
 //! Publish  -> outputs; the unit leaves its lane and waits for the next burst
@@ -54,7 +55,8 @@ impl Road {
                     self.judge(ticket, chosen, &answer, now);
                     return;
                 }
-                Plan::Save(..)
+                Plan::Recall(_)
+                | Plan::Save(..)
                 | Plan::Publish(_)
                 | Plan::Confirm
                 | Plan::FinishSilently
@@ -183,6 +185,9 @@ impl Road {
                 }
             }
         }
+        if self.recall_changes(ticket, unit) {
+            return false;
+        }
         let is_unsaved = |id: &&ItemId| {
             let plan = self.items.get(id).map(|item| &item.plan);
             matches!(plan, Some(Plan::Save(..) | Plan::PutOff(_)))
@@ -267,9 +272,13 @@ impl Road {
                 Plan::Publish(verdict) => self.outputs(item, verdict),
                 Plan::FinishSilently => Vec::new(),
                 Plan::GoAside(put_off) => self.outputs_aside(item, put_off),
-                Plan::PutOff(_) | Plan::Ask | Plan::Judge(_) | Plan::Save(..) | Plan::Confirm | Plan::Unknown => {
-                    return false;
-                }
+                Plan::PutOff(_)
+                | Plan::Ask
+                | Plan::Judge(_)
+                | Plan::Recall(_)
+                | Plan::Save(..)
+                | Plan::Confirm
+                | Plan::Unknown => return false,
             };
             results.push((id, outputs));
         }

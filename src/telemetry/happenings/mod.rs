@@ -34,7 +34,7 @@ pub use reading::{
     ReadingResumed, RecordsRead,
 };
 pub use registry::{LookupOutcome, PartitionHeld, PartitionReleased, SchemaLookedUp, StartHeldByRegistry};
-pub use reviews::{FeedbackEnd, FeedbackJoined, FeedbackSettled, FieldJudged};
+pub use reviews::{FeedbackEnd, FeedbackJoined, FeedbackSettled, FieldJudged, Outcome};
 pub use road::{Fill, RoadGauges};
 
 /// Whole numbers as Prometheus has them: exact up to 2^53, which no gauge of ours reaches.

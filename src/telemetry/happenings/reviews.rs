@@ -90,8 +90,21 @@ pub struct FieldJudged<'a> {
     pub tenant_id: &'a str,
     /// Which field; those that a tenant made up itself share one label.
     pub field: &'a str,
-    /// Whether the prediction was right.
-    pub agreed: bool,
+    /// What they said of it.
+    pub outcome: Outcome,
+    /// What was said of it in the decision; none: it was not predicted.
+    pub confidence: Option<f64>,
+}
+
+/// What people said of a prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was right.
+    Agreed,
+    /// It was wrong.
+    Overridden,
+    /// Nothing; an agent set the field otherwise. The same of what was right is never heard of, so it is in no rate.
+    OverriddenByHand,
 }
 
 /// Fields of every decision. Others come from outside, and each label is a time series for ever.
@@ -102,9 +115,17 @@ impl FieldJudged<'_> {
     /// Count it.
     pub fn record(&self) {
         let field = FIELDS.into_iter().find(|field| *field == self.field).unwrap_or("custom");
-        let outcome = if self.agreed { "agreed" } else { "overridden" };
+        let outcome = match self.outcome {
+            Outcome::Agreed => "agreed",
+            Outcome::Overridden => "overridden",
+            Outcome::OverriddenByHand => "overridden_by_hand",
+        };
         let tenant = tenant_labels::label(self.tenant_id);
-        counter!(names::FIELDS_JUDGED, "tenant" => tenant, "field" => field, "outcome" => outcome).increment(1);
+        counter!(names::FIELDS_JUDGED, "tenant" => tenant.clone(), "field" => field, "outcome" => outcome).increment(1);
+        if let Some(confidence) = self.confidence.filter(|_| self.outcome != Outcome::OverriddenByHand) {
+            let percent = (confidence.clamp(0.0, 1.0) * 100.0).round() as u64;
+            counter!(names::JUDGED_CONFIDENCE, "tenant" => tenant, "field" => field).increment(percent);
+        }
     }
 }
 
@@ -122,8 +143,15 @@ mod tests {
                 FeedbackSettled { end, tenant_id: None, feedback_id: None, position: &position }.record();
             }
             FeedbackJoined { status: JoinStatus::Orphan }.record();
-            for (field, agreed) in [("category", true), ("category", false), ("made up", false), ("by them", false)] {
-                FieldJudged { tenant_id: "judging-tenant", field, agreed }.record();
+            use Outcome::{Agreed, Overridden, OverriddenByHand};
+            for (field, outcome, confidence) in [
+                ("category", Agreed, Some(0.9)),
+                ("category", Overridden, Some(0.75)),
+                ("category", OverriddenByHand, Some(0.6)),
+                ("made up", Overridden, None),
+                ("by them", Overridden, None),
+            ] {
+                FieldJudged { tenant_id: "judging-tenant", field, outcome, confidence }.record();
             }
         });
         let has = |line: &str| assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");
@@ -134,6 +162,10 @@ mod tests {
         let judged = "gatekeeper_fields_judged_total{tenant=\"judging-tenant\"";
         has(&format!("{judged},field=\"category\",outcome=\"agreed\"}} 1"));
         has(&format!("{judged},field=\"category\",outcome=\"overridden\"}} 1"));
+        has(&format!("{judged},field=\"category\",outcome=\"overridden_by_hand\"}} 1"));
         has(&format!("{judged},field=\"custom\",outcome=\"overridden\"}} 2"));
+        let confidence = "gatekeeper_judged_confidence_percent_total{tenant=\"judging-tenant\"";
+        has(&format!("{confidence},field=\"category\"}} 165"));
+        assert!(!lines.iter().any(|line| line.starts_with(confidence) && line.contains("custom")), "{lines:#?}");
     }
 }

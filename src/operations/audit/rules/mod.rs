@@ -1,5 +1,6 @@
 //! The rules, one file a promise. Each looks at the whole case and adds what it finds to the report.
 
+mod changes;
 mod dead_letters;
 mod decisions;
 mod order;
@@ -8,6 +9,7 @@ mod paid_once;
 mod reviews;
 mod terminals;
 
+pub(super) use self::changes::changes;
 pub(super) use self::dead_letters::dead_letters;
 pub(super) use self::decisions::decisions;
 pub(super) use self::order::order;

@@ -1,6 +1,7 @@
 //! Histories of people's feedback: good ones, and one for each way to be bad.
 
 use super::super::*;
+use super::good::{Fate, Step, written};
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::Origin;
 use crate::domain::samples;
@@ -78,4 +79,39 @@ fn a_copy_may_end_before_the_first_that_is_on_its_way() {
     let report = check(&history);
     assert!(report.is_green(), "{report}");
     assert_eq!(report.open, 2);
+}
+
+/// An agent's update that ended as ignored, and its review.
+fn changed(fate: Fate) -> History {
+    let mut history = written(&[Step { ticket: 0, fate: Fate::Decided }, Step { ticket: 0, fate }]);
+    let event = history.inputs[1].record.clone().expect("it can be read");
+    let origin = Origin { topic: "events".to_owned(), partition: 0, offset: 1, timestamp: Timestamp(0) };
+    let (tenant_id, ticket_id, feedback_id) = (event.tenant_id, event.ticket_id, event.event_id);
+    let record = DecisionReview { tenant_id, ticket_id, feedback_id, origin, ..samples::review() };
+    history.changes_reviewed = vec![Seen { partition: 0, offset: 0, record }];
+    history
+}
+
+#[test]
+fn a_review_of_changes_comes_with_the_end_of_its_event_once() {
+    let report = check(&changed(Fate::Ignored));
+    assert!(report.is_green(), "{report}");
+    assert_eq!((report.changes_reviewed, report.reviews), (1, 0));
+    let twice = |it: &mut History| it.changes_reviewed.push(it.changes_reviewed[0].clone());
+    type Anomaly = (&'static str, Invariant, fn(&mut History));
+    let anomalies: [Anomaly; 5] = [
+        ("two reviews", Invariant::Unique, twice),
+        ("a review without the end", Invariant::Atomic, |it| drop(it.feedback.pop())),
+        ("of another event", Invariant::Provenance, |it| it.changes_reviewed[0].record.feedback_id = "z".to_owned()),
+        ("in another partition", Invariant::Order, |it| it.changes_reviewed[0].partition = 1),
+        ("of nothing", Invariant::Provenance, |it| it.changes_reviewed[0].record.origin.offset = -1),
+    ];
+    for (name, breaks, make) in anomalies {
+        let mut history = changed(Fate::Ignored);
+        make(&mut history);
+        let report = check(&history);
+        assert!(report.findings.iter().any(|finding| finding.invariant == breaks), "{name}: {report}");
+    }
+    let of_a_copy = check(&changed(Fate::Copy));
+    assert!(of_a_copy.findings.iter().any(|finding| finding.invariant == Invariant::Unique), "{of_a_copy}");
 }
