@@ -1,9 +1,11 @@
 //! Commands and flags; one doc line each.
 
+mod calibration;
 mod operating;
 
 use std::path::PathBuf;
 
+pub use calibration::{CalibrationArgs, CalibrationBy, CalibrationCommand};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use operating::{BreakerArgs, BreakerCommand, ByArgs, TenantsArgs, TenantsCommand, TrailArgs};
 
@@ -62,6 +64,8 @@ pub enum Command {
     CheckConfig(CheckConfigArgs),
     /// Fit a local model to labelled tickets.
     Train(TrainArgs),
+    /// How far confidence can be believed, by what people said; install what that comes to.
+    Calibration(CalibrationArgs),
     /// Throughput, latency and memory of this machine with a simulated model.
     Bench(BenchArgs),
     /// Create, list and check the topics; print what must be granted.

@@ -3,6 +3,7 @@
 mod audit;
 mod bench;
 mod breaker;
+mod calibration;
 mod check_config;
 mod demo;
 mod explain;
@@ -71,6 +72,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => explain::run(settings, args).await,
         Command::CheckConfig(args) => check_config::run(settings, args),
         Command::Train(args) => train::run(args),
+        Command::Calibration(args) => calibration::run(settings, args).await,
         Command::Bench(args) => bench::run(settings, args).await,
         Command::Topics(args) => topics::run(settings, args).await,
         Command::Ledger(args) => ledger::run(settings, args).await,

@@ -77,7 +77,7 @@ impl Desk {
                 let entry = entry.with_context(|| format!("tenant {id:?} was not changed at revision {revision}"))?;
                 entry.document.with_context(|| format!("tenant {id:?} was removed at revision {revision}"))?
             }
-            None => self.file_of(id).with_context(|| format!("there is no tenant {id:?}"))?,
+            None => self.tenants.file_text(id).with_context(|| format!("there is no tenant {id:?}"))?,
         };
         match self.output {
             Output::Table => print!("{document}"),
@@ -86,12 +86,6 @@ impl Desk {
             }
         }
         Ok(ExitCode::SUCCESS)
-    }
-
-    fn file_of(&self, id: &str) -> Option<String> {
-        self.tenants.in_file(id)?;
-        let folder = self.parts.settings.tenants.directory.as_ref()?;
-        std::fs::read_to_string(folder.join(format!("{id}.toml"))).ok()
     }
 
     async fn propose(&self, file: &Path) -> anyhow::Result<Result<Proposal, EditError>> {

@@ -36,16 +36,22 @@ impl Calibration {
     /// What this raw confidence is worth.
     #[must_use]
     pub fn confidence(&self, raw: f64) -> f64 {
-        let above = self.points.partition_point(|[at, _]| *at <= raw);
-        match (above.checked_sub(1).and_then(|below| self.points.get(below)), self.points.get(above)) {
-            (Some([_, worth]), None) => *worth,
-            (None, Some([_, worth])) => worth.min(raw),
-            (Some([low, low_worth]), Some([high, high_worth])) => {
-                let share = (raw - low) / (high - low);
-                (low_worth + share * (high_worth - low_worth)).clamp(*low_worth, *high_worth)
-            }
-            (None, None) => 0.0,
+        worth(&self.points, raw)
+    }
+}
+
+/// What a raw confidence is worth by these points.
+#[must_use]
+pub fn worth(points: &[[f64; 2]], raw: f64) -> f64 {
+    let above = points.partition_point(|[at, _]| *at <= raw);
+    match (above.checked_sub(1).and_then(|below| points.get(below)), points.get(above)) {
+        (Some([_, worth]), None) => *worth,
+        (None, Some([_, worth])) => worth.min(raw),
+        (Some([low, low_worth]), Some([high, high_worth])) => {
+            let share = (raw - low) / (high - low);
+            (low_worth + share * (high_worth - low_worth)).clamp(*low_worth, *high_worth)
         }
+        (None, None) => 0.0,
     }
 }
 

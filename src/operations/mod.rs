@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod breakers;
+pub mod calibration;
 pub mod explain;
 pub mod following;
 pub mod log_browser;

@@ -4,6 +4,7 @@
 //! a value came from and rules across sections live in [`mod@load`], [`layers`] and [`mod@check`]. Nothing here knows who
 //! uses a setting.
 
+pub mod calibration;
 pub mod check;
 pub mod http;
 pub mod kafka;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub triage: triage::Triage,
     /// Whose events.
     pub tenants: tenants::Tenants,
+    /// When people have said enough.
+    pub calibration: calibration::Calibration,
     /// Rules for the secrets in here.
     pub secrets: secrets::Secrets,
     /// Metrics and health.

@@ -3,6 +3,7 @@
 mod text;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -10,13 +11,21 @@ use super::wiring::{self, Parts};
 use crate::adapters::embedded_log::Access;
 use crate::cli::{ExplainArgs, Output, SettingsArgs};
 use crate::operations::explain::{self, Explanation, Question};
+use crate::operations::trail::AuditTrail;
+use crate::settings::tenants::load_files;
 
 pub async fn run(args: &SettingsArgs, explain: ExplainArgs) -> anyhow::Result<ExitCode> {
     let parts = Parts::new(wiring::settings(args)?.settings)?;
     let browser = parts.browser(Access::ReadOnly).await?;
     let ledger = if parts.settings.ledger.enabled { Some(parts.ledger_to_read().await?) } else { None };
     let question = Question { asked: explain.event, tenant: explain.tenant };
-    let explanation = explain::gather(&question, &*browser, ledger.as_deref(), &parts.schemas).await?;
+    let mut explanation = explain::gather(&question, &*browser, ledger.as_deref(), &parts.schemas).await?;
+    if let Some(decision) = &explanation.decision {
+        // Files with mistakes are told about by whoever needs them.
+        let files = load_files(&parts.settings.tenants).unwrap_or_default();
+        let trail = parts.changes().await?.map(|changes| changes as Arc<dyn AuditTrail>);
+        explanation.tables = explain::tables(decision, &files, trail.as_deref()).await?;
+    }
     match explain.output {
         Output::Table => print!("{}", text::of(&explanation)),
         Output::Json => println!("{}", serde_json::to_string_pretty(&document(&explanation))?),
@@ -37,6 +46,7 @@ fn document(explanation: &Explanation) -> serde_json::Value {
         "event": explanation.event,
         "copies": copies,
         "decision": explanation.decision,
+        "tables": explanation.tables,
         "ledger": explanation.ledger,
     })
 }

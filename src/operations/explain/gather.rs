@@ -62,6 +62,7 @@ pub async fn gather(
         copies: found.into_iter().map(|(place, found)| found.copy(name_of(&events.name, place))).collect(),
         event,
         decision,
+        tables: Vec::new(),
         ledger: row.map(|row| seen(&row, events)),
     })
 }

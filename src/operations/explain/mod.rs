@@ -7,6 +7,7 @@ mod caps;
 mod gather;
 mod page;
 mod stages;
+mod tables;
 
 use serde::Serialize;
 
@@ -14,7 +15,9 @@ pub use self::caps::capped_by;
 pub use self::gather::{Question, gather};
 pub use self::page::page;
 pub use self::stages::{Stage, stages};
+pub use self::tables::tables;
 use crate::domain::answer::Answer;
+use crate::domain::calibration::Calibration;
 use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::DeadLetter;
 use crate::domain::decision::{Prediction, TriageDecision};
@@ -32,6 +35,8 @@ pub struct Explanation {
     pub copies: Vec<Copy>,
     /// What was decided.
     pub decision: Option<TriageDecision>,
+    /// The tables by which its confidences were weighed, as far as its policy is known.
+    pub tables: Vec<Calibration>,
     /// What the ledger remembers.
     pub ledger: Option<LedgerRow>,
 }

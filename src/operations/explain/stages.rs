@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::{Copy, Explanation, LedgerRow, capped_by, fields};
-use crate::domain::decision::{Handoff, TriageDecision};
+use crate::domain::calibration::Calibration;
+use crate::domain::decision::{Handoff, Prediction, TriageDecision};
 use crate::domain::feedback::{EventFeedback, FeedbackStatus};
 use crate::domain::reason_code::ReasonCode;
 
@@ -49,7 +50,7 @@ pub fn stages(explanation: &Explanation, copy: &Copy) -> Vec<Stage> {
         let owns = ledger.filter(|row| row.owner == copy.origin);
         stages.extend(owns.and_then(triage));
         let own = |decision: &&TriageDecision| !matches!(status, Some(Duplicate)) && is_of(decision, copy);
-        stages.extend(explanation.decision.as_ref().filter(own).map(decide));
+        stages.extend(explanation.decision.as_ref().filter(own).map(|it| decide(it, &explanation.tables)));
     }
     stages.push(publish(copy, ledger));
     stages
@@ -193,15 +194,16 @@ fn triage(row: &LedgerRow) -> Option<Stage> {
     Some(Stage::new("triage", says).with(more))
 }
 
-fn decide(decision: &TriageDecision) -> Stage {
+fn decide(decision: &TriageDecision, tables: &[Calibration]) -> Stage {
     let (disposition, by) = (symbol(&decision.disposition), symbol(&decision.decided_by));
     let mut more = vec![decision.rationale.clone()];
     for (name, field) in fields(decision) {
         let threshold = field.threshold.map(|threshold| format!(" (threshold {threshold:.2})")).unwrap_or_default();
         let caps = capped_by(&name, field, &decision.safety.blocked_by);
         let caps = if caps.is_empty() { String::new() } else { format!(", held back by {}", caps.join(", ")) };
-        let value = &field.value;
-        more.push(format!("{name} {value}: {:.2}{threshold}, {}{caps}", field.confidence, symbol(&field.automation)));
+        let (value, weighed) = (&field.value, weighed(field, tables.iter().find(|table| table.field == name)));
+        let automation = symbol(&field.automation);
+        more.push(format!("{name} {value}: {:.2}{weighed}{threshold}, {automation}{caps}", field.confidence));
     }
     if !decision.risk.factors.is_empty() {
         more.push(format!("risk {:.2}: {}", decision.risk.score, decision.risk.factors.join(", ")));
@@ -213,6 +215,19 @@ fn decide(decision: &TriageDecision) -> Stage {
         policy.policy_id, policy.policy_version, policy.taxonomy_version, policy.prompt_version
     ));
     Stage::new("decide", format!("{disposition} by {by}, decision {}", decision.decision_id)).with(more)
+}
+
+/// What the model itself had said, where something else was made of that.
+fn weighed(field: &Prediction, table: Option<&Calibration>) -> String {
+    match (field.raw_confidence, table) {
+        (Some(raw), Some(Calibration { version, reviews, .. })) => {
+            format!(" (raw {raw:.2}, by table {version} of {reviews} reviews)")
+        }
+        (Some(raw), None) if raw != field.confidence => {
+            format!(" (raw {raw:.2}, by a table that is not known any more)")
+        }
+        _ => String::new(),
+    }
 }
 
 fn handed_over(handoff: &Handoff) -> String {

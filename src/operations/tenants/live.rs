@@ -127,6 +127,14 @@ impl LiveTenants {
         self.files.iter().find(|of_file| of_file.id == tenant)
     }
 
+    /// What stands in this tenant's file now, word for word.
+    #[must_use]
+    pub fn file_text(&self, tenant: &str) -> Option<String> {
+        self.in_file(tenant)?;
+        let folder = self.settings.directory.as_ref()?;
+        std::fs::read_to_string(folder.join(format!("{tenant}.toml"))).ok()
+    }
+
     fn swap(&mut self) -> Vec<Switched> {
         let of_file = |tenant: &Arc<Tenant>| InForce { tenant: tenant.clone(), source: Source::File };
         let mut now: BTreeMap<String, InForce> =
