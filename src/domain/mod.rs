@@ -13,6 +13,7 @@ pub mod decision;
 pub mod deferral;
 pub mod event;
 pub mod feedback;
+pub mod flags;
 pub mod human_feedback;
 pub mod identity;
 pub mod ops_event;
