@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 pub use calibration::{CalibrationArgs, CalibrationBy, CalibrationCommand};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-pub use operating::{BreakerArgs, BreakerCommand, ByArgs, TenantsArgs, TenantsCommand, TrailArgs};
+pub use operating::{
+    BreakerArgs, BreakerCommand, ByArgs, FlagsArgs, FlagsCommand, TenantsArgs, TenantsCommand, TrailArgs,
+};
 
 /// Event-driven triage of support tickets: each event decided exactly once.
 #[derive(Debug, Parser)]
@@ -78,6 +80,8 @@ pub enum Command {
     Tenants(TenantsArgs),
     /// See the breakers of every instance; order a model's breaker open or closed.
     Breaker(BreakerArgs),
+    /// See which capabilities are switched for whom; switch them for everybody, a tenant, or a share of tickets.
+    Flags(FlagsArgs),
     /// What operators changed: who, when, why.
     Trail(TrailArgs),
     /// Create or update the ledger's tables.

@@ -16,6 +16,7 @@ use super::wiring::Parts;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::ops_event::OpsEvent;
 use crate::operations::breakers::{FORGOTTEN_AFTER, Order, Said};
+use crate::operations::flags::live::LiveFlags;
 use crate::operations::following::{Changes, Following, News};
 use crate::operations::tenants::live::LiveTenants;
 use crate::pipeline::health::DATABASE;
@@ -45,12 +46,13 @@ impl Follower {
         to_operators: Arc<dyn Fn(OpsEvent) + Send + Sync>,
     ) -> anyhow::Result<Self> {
         let tenants = LiveTenants::new(parts.settings.tenants.clone(), parts.tenants.clone())?;
+        let flags = LiveFlags::new(parts.settings.flags.book(), parts.flags.clone());
         let (instance, clock) = (parts.settings.instance_name().to_owned(), parts.clock.clone());
         let orders = guard.clone();
         let on_order = Box::new(move |order| obey(&orders, order));
         let on_ops_event = Box::new(move |event| to_operators(event));
         Ok(Self {
-            following: Following::new(tenants, clock.clone(), instance.clone(), on_ops_event, on_order),
+            following: Following::new(tenants, flags, clock.clone(), instance.clone(), on_ops_event, on_order),
             changes: None,
             poll_interval: parts.settings.tenants.poll_interval,
             start_patience: parts.settings.ledger.start_patience,

@@ -7,6 +7,7 @@ mod calibration;
 mod check_config;
 mod demo;
 mod explain;
+mod flags;
 mod follow;
 mod ledger;
 mod log_memory;
@@ -79,6 +80,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Schemas(args) => schemas::run(settings, args).await,
         Command::Tenants(args) => tenants::run(settings, args).await,
         Command::Breaker(args) => breaker::run(settings, args).await,
+        Command::Flags(args) => flags::run(settings, args).await,
         Command::Trail(args) => trail::run(settings, args).await,
         Command::Migrate => migrate::run(settings).await,
         Command::SimulateProvider(args) => simulator::run(args).await,

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::wiring::{self, Parts};
 use crate::cli::{ByArgs, Output, SettingsArgs, TrailArgs};
 use crate::domain::clock::Clock;
-use crate::operations::trail::{By, Change};
+use crate::operations::trail::{By, Change, Kind};
 
 pub async fn run(args: &SettingsArgs, command: TrailArgs) -> anyhow::Result<ExitCode> {
     let parts = Parts::new(wiring::settings(args)?.settings)?;
@@ -24,8 +24,11 @@ pub fn show(changes: &[Change], output: Output) -> anyhow::Result<ExitCode> {
     match output {
         Output::Table => {
             for change in changes {
-                let Change { revision, at, actor, kind, subject, act, before, note, until, .. } = change;
+                let Change { revision, at, actor, kind, subject, act, before, note, until, document } = change;
                 print!("{revision:>6}  {at}  {actor:<16} {} {subject}: {act}", kind.name());
+                if let (Kind::Flag, Some(share)) = (kind, document) {
+                    print!(" {share}");
+                }
                 if let Some(until) = until {
                     print!(" until {until}");
                 }

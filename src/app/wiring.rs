@@ -15,8 +15,10 @@ use crate::adapters::schema_registry::SchemaRegistry;
 use crate::adapters::sqlite::SqliteLedger;
 use crate::cli::SettingsArgs;
 use crate::domain::clock::{Clock, SystemClock};
+use crate::domain::flags::FlagBook;
 use crate::domain::position::TopicRole;
 use crate::domain::tenant::TenantBook;
+use crate::operations::flags::live::FlagReader;
 use crate::operations::following::Changes;
 use crate::operations::log_browser::LogBrowser;
 use crate::operations::positions::GroupPositions;
@@ -79,6 +81,8 @@ pub struct Parts {
     pub registry: Option<Arc<SchemaRegistry>>,
     /// Who may send events; whoever changes that says it here.
     pub tenants: watch::Sender<Arc<TenantBook>>,
+    /// Which capabilities are switched; whoever changes that says it here.
+    pub flags: watch::Sender<Arc<FlagBook>>,
 }
 
 impl Parts {
@@ -89,6 +93,7 @@ impl Parts {
             schemas: Arc::new(SchemaSet::new(&settings.schemas)?),
             registry: SchemaRegistry::new(&settings.schemas.registry)?.map(Arc::new),
             tenants: watch::Sender::new(Arc::new(tenants::load_book(&settings.tenants)?)),
+            flags: watch::Sender::new(Arc::new(settings.flags.book())),
             settings,
         })
     }
@@ -130,7 +135,9 @@ impl Parts {
     pub fn guard_over(&self, models: Vec<Arc<dyn Model>>, on_breaker_change: Listener) -> anyhow::Result<Guard> {
         let triage = &self.settings.triage;
         let prompts = Prompts::load(triage.prompts.as_deref(), triage.max_prompt_chars)?;
-        Ok(Guard::new(models, triage, Arc::new(prompts), self.clock.clone(), rand::random(), on_breaker_change))
+        let guard =
+            Guard::new(models, triage, Arc::new(prompts), self.clock.clone(), rand::random(), on_breaker_change);
+        Ok(guard.under(Arc::new(FlagReader(self.flags.subscribe()))))
     }
 
     /// What the road needs.

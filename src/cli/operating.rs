@@ -107,10 +107,63 @@ pub enum BreakerCommand {
     },
 }
 
+/// Flags of `flags`.
+#[derive(Debug, Clone, Args)]
+pub struct FlagsArgs {
+    /// What to do; without it: list.
+    #[command(subcommand)]
+    pub command: Option<FlagsCommand>,
+    /// A table or JSON.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub output: Output,
+}
+
+/// What to do with flags.
+#[derive(Debug, Clone, Subcommand)]
+pub enum FlagsCommand {
+    /// Every flag: for whom it is on, and where that stands.
+    List,
+    /// One flag, how its rule came about, and what it is for a ticket.
+    Show {
+        /// Its name.
+        flag: String,
+        /// For this tenant.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// For this ticket.
+        #[arg(long, requires = "tenant")]
+        ticket: Option<String>,
+    },
+    /// Put a rule into the database, where it wins over the same one in the settings.
+    Set {
+        /// Its name.
+        flag: String,
+        /// `on`, `off`, or a percentage of tickets such as 25%.
+        share: String,
+        /// For this tenant only.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Who and why.
+        #[command(flatten)]
+        by: ByArgs,
+    },
+    /// Take a rule out of the database: the one in the settings counts again, if there is one.
+    Remove {
+        /// Its name.
+        flag: String,
+        /// The rule for this tenant.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Who and why.
+        #[command(flatten)]
+        by: ByArgs,
+    },
+}
+
 /// Flags of `trail`.
 #[derive(Debug, Clone, Args)]
 pub struct TrailArgs {
-    /// Only changes of this tenant or model.
+    /// Only changes of this tenant, model or flag (a flag's rule for a tenant is FLAG/TENANT).
     #[arg(long)]
     pub subject: Option<String>,
     /// The newest so many.

@@ -3,10 +3,13 @@
 //! An answer is saved before it is judged, with everything a decision needs, so that a decision is a pure function of
 //! the event and this value.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::clock::Timestamp;
 use super::event::Level;
+use super::flags::{Evaluation, Flag};
 use super::reason_code::ReasonCode;
 
 /// The outcome of triage: an answer, or nobody's (then people decide).
@@ -27,6 +30,57 @@ pub struct Answer {
     pub versions: Versions,
     /// When it arrived.
     pub answered_at: Timestamp,
+    /// What rules said about flags when it was asked for; every other flag was on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<Evaluation>,
+    /// What the local model said, if it was asked first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_look: Option<FirstLook>,
+}
+
+impl Answer {
+    /// Whether a capability was there when it was asked for.
+    #[must_use]
+    pub fn is_on(&self, flag: Flag) -> bool {
+        self.flags.iter().all(|evaluation| evaluation.flag != flag || evaluation.on)
+    }
+}
+
+/// The local model was asked before any remote one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FirstLook {
+    /// Its name in the settings.
+    pub model: String,
+    /// In its category; `None`: it named none of the tenant's.
+    pub confidence: Option<f64>,
+    /// What it needed for its answer to stand.
+    pub threshold: f64,
+}
+
+impl FirstLook {
+    /// Whether its answer stands.
+    #[must_use]
+    pub fn is_sure(&self) -> bool {
+        self.confidence.is_some_and(|confidence| confidence >= self.threshold)
+    }
+}
+
+impl fmt::Display for FirstLook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { model, confidence, threshold } = self;
+        match confidence {
+            Some(confidence) if self.is_sure() => {
+                write!(
+                    f,
+                    "{model} was asked first and was sure, {confidence:.3} of {threshold:.3}: no remote model was asked"
+                )
+            }
+            Some(confidence) => {
+                write!(f, "{model} was asked first and was in doubt, {confidence:.3} of {threshold:.3}")
+            }
+            None => write!(f, "{model} was asked first and named no category"),
+        }
+    }
 }
 
 /// Predictions, each with the model's own confidence in 0..=1.

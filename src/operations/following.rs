@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::breakers::{BreakerBoard, Order};
+use super::flags::{self, live::LiveFlags};
 use super::tenants::live::{InForce, LiveTenants, Switched};
 use super::tenants::shelf::{KEPT, Refused};
 use super::trail::{AuditTrail, Change, Kind};
@@ -13,7 +14,9 @@ use crate::domain::clock::Clock;
 use crate::domain::ops_event::{OpsEvent, OpsKind};
 use crate::pipeline::dedupe::ledger::LedgerError;
 use crate::settings::tenants::TenantsError;
-use crate::telemetry::happenings::{ChangesTaken, ChangesUnread, RefusedFrom, TenantSwitched, TenantsRefused};
+use crate::telemetry::happenings::{
+    ChangesTaken, ChangesUnread, FlagRefused, FlagShare, FlagSwitched, RefusedFrom, TenantSwitched, TenantsRefused,
+};
 use crate::telemetry::tenant_labels;
 
 /// What a processor and its operators have in common in a database.
@@ -36,6 +39,7 @@ pub struct News {
     tenants: Vec<Change>,
     /// The newest of each breaker.
     orders: Vec<Change>,
+    flags: Vec<Change>,
 }
 
 impl News {
@@ -52,13 +56,15 @@ impl News {
         let since = if from_the_beginning { 0 } else { known };
         let tenants = trail.since(Kind::Tenant, since, KEPT).await?;
         let orders = trail.since(Kind::Breaker, since, 1).await?;
-        Ok(Some(Self { revision, from_the_beginning, tenants, orders }))
+        let flags = trail.since(Kind::Flag, since, flags::live::KEPT).await?;
+        Ok(Some(Self { revision, from_the_beginning, tenants, orders, flags }))
     }
 }
 
 /// Follows.
 pub struct Following {
     tenants: LiveTenants,
+    flags: LiveFlags,
     known: u64,
     is_away: bool,
     clock: Arc<dyn Clock>,
@@ -68,16 +74,21 @@ pub struct Following {
 }
 
 impl Following {
-    /// From these tenants on, of whom operators are told in the name of this processor.
+    /// From these tenants and flags on, of which operators are told in the name of this processor.
     #[must_use]
     pub fn new(
         tenants: LiveTenants,
+        flags: LiveFlags,
         clock: Arc<dyn Clock>,
         processor: String,
         on_ops_event: OnOpsEvent,
         on_order: OnOrder,
     ) -> Self {
-        Self { tenants, known: 0, is_away: false, clock, processor, on_ops_event, on_order }
+        flags
+            .book()
+            .rules()
+            .for_each(|(flag, tenant_id, rule)| FlagShare { flag, tenant_id, share: rule.share }.record());
+        Self { tenants, flags, known: 0, is_away: false, clock, processor, on_ops_event, on_order }
     }
 
     /// The newest change that was taken.
@@ -91,8 +102,9 @@ impl Following {
         match News::of(trail, self.known).await {
             Ok(news) => {
                 self.is_away = false;
-                let switched = news.map(|news| self.take(news)).unwrap_or_default();
+                let (switched, flags) = news.map(|news| self.take(news)).unwrap_or_default();
                 self.tell(switched);
+                flags.iter().for_each(|switched| self.tell_flag(switched));
             }
             Err(error) => {
                 ChangesUnread { error: &error.to_string(), again: self.is_away }.record();
@@ -103,13 +115,13 @@ impl Following {
 
     /// What was changed before this processor started: in force, and no news to anybody.
     pub fn start_from(&mut self, news: News) {
-        let switched = self.take(news);
+        let (switched, _) = self.take(news);
         tenant_labels::reserve(switched.iter().map(|switched| switched.tenant.as_str()));
     }
 
-    /// Put news in force. Says whose policy is another one now.
-    fn take(&mut self, news: News) -> Vec<Switched> {
-        let News { revision, from_the_beginning, tenants, orders } = news;
+    /// Put news in force. Says whose policy, and which rules for flags, are others now.
+    fn take(&mut self, news: News) -> (Vec<Switched>, Vec<flags::live::Switched>) {
+        let News { revision, from_the_beginning, tenants, orders, flags } = news;
         let (switched, refused) =
             if from_the_beginning { self.tenants.take_all(tenants) } else { self.tenants.take(tenants) };
         self.known = revision;
@@ -117,7 +129,12 @@ impl Following {
         refused.iter().for_each(|refused| self.tell_refused(refused));
         // An order that is given twice is done already.
         orders.into_iter().filter_map(|order| Order::of(order, self.clock.now())).for_each(&self.on_order);
-        switched
+        let (flags, refused) = if from_the_beginning { self.flags.take_all(flags) } else { self.flags.take(flags) };
+        refused.iter().for_each(|mistake| self.tell_flag_refused(mistake));
+        for flags::live::Switched { subject, to, .. } in &flags {
+            FlagShare { flag: subject.flag, tenant_id: subject.tenant.as_deref(), share: to.share }.record();
+        }
+        (switched, flags)
     }
 
     /// The files again, as a whole or not at all.
@@ -142,6 +159,20 @@ impl Following {
             TenantSwitched { tenant_id: &tenant, from: from.as_deref(), to: to.as_deref() }.record();
             (self.on_ops_event)(self.ops_event(OpsKind::PolicyLoaded, Some(tenant), from, to, ""));
         }
+    }
+
+    fn tell_flag(&self, switched: &flags::live::Switched) {
+        let flags::live::Switched { subject, from, to } = switched;
+        let [from, to] = [from, to].map(|rule| format!("{} ({})", rule.share, rule.source));
+        FlagSwitched { flag: subject.flag, tenant_id: subject.tenant.as_deref(), from: &from, to: &to }.record();
+        let event = self.ops_event(OpsKind::PolicyLoaded, subject.tenant.clone(), Some(from), Some(to), "");
+        (self.on_ops_event)(OpsEvent { component: Some(format!("flag {}", subject.flag)), ..event });
+    }
+
+    fn tell_flag_refused(&self, mistake: &str) {
+        FlagRefused { mistake }.record();
+        let event = self.ops_event(OpsKind::PolicyRejected, None, None, None, mistake);
+        (self.on_ops_event)(OpsEvent { component: Some("flag".to_owned()), ..event });
     }
 
     fn tell_refused(&self, refused: &Refused) {
@@ -183,6 +214,7 @@ mod tests {
 
     use super::*;
     use crate::domain::clock::HandClock;
+    use crate::domain::flags::{Flag, FlagBook, Share};
     use crate::domain::tenant::TenantBook;
     use crate::operations::tenants::shelf::tests::{entry, set};
     use crate::operations::trail::{Act, Appended, NewChange};
@@ -236,6 +268,7 @@ mod tests {
     struct Followed {
         following: Following,
         book: watch::Receiver<Arc<TenantBook>>,
+        flags: watch::Receiver<Arc<FlagBook>>,
         told: Arc<Mutex<Vec<OpsEvent>>>,
         orders: Arc<Mutex<Vec<Order>>>,
     }
@@ -246,16 +279,19 @@ mod tests {
             let settings = Tenants { directory: None, unknown: UnknownTenant::Reject, poll_interval };
             let (sender, book) = watch::channel(Arc::default());
             let tenants = LiveTenants::new(settings, sender).expect("there are no files");
+            let (sender, flags) = watch::channel(Arc::default());
+            let live_flags = LiveFlags::new(FlagBook::default(), sender);
             let (told, orders) = (Arc::<Mutex<Vec<OpsEvent>>>::default(), Arc::<Mutex<Vec<Order>>>::default());
             let (hear, obey) = (told.clone(), orders.clone());
             let following = Following::new(
                 tenants,
+                live_flags,
                 Arc::new(HandClock::default()),
                 "gk-1".to_owned(),
                 Box::new(move |event| hear.lock().expect("nobody panics with it").push(event)),
                 Box::new(move |order| obey.lock().expect("nobody panics with it").push(order)),
             );
-            Self { following, book, told, orders }
+            Self { following, book, flags, told, orders }
         }
 
         fn version(&self) -> Option<String> {
@@ -320,6 +356,36 @@ mod tests {
         trail.now(Some(vec![order(1, Act::Opened), set(2, "acme", "a"), order(3, Act::Reset)]));
         followed.following.look(&trail).await;
         assert_eq!(followed.orders(), [Order::Reset { model: "gpt".to_owned() }]);
+    }
+
+    #[tokio::test]
+    async fn flags_are_switched_told_and_stay_while_the_database_is_away() {
+        let (recorder, metrics) = recorder::local();
+        let _here = metrics::set_default_local_recorder(&recorder);
+        let rule = |revision, subject, share| flags::live::tests::entry(revision, subject, Some(share));
+        let (mut followed, trail) = (Followed::new(), Memory::of(vec![rule(1, "hold", "off")]));
+        let news = News::of(&trail, 0).await.expect("it is there").expect("it is not empty");
+        followed.following.start_from(news);
+        assert_eq!(followed.told.lock().expect("nobody panics with it").len(), 0, "no news at the start");
+        trail.now(Some(vec![rule(1, "hold", "off"), rule(2, "apply/acme", "25%"), rule(3, "apply", "half")]));
+        followed.following.look(&trail).await;
+        trail.now(None);
+        followed.following.look(&trail).await;
+        let counts = |flag, tenant| followed.flags.borrow().counts(flag, tenant).share;
+        assert_eq!((counts(Flag::Hold, None), counts(Flag::Apply, Some("acme")).percent()), (Share::OFF, 25.0));
+        let told = followed.told.lock().expect("nobody panics with it");
+        let told: Vec<_> = told.iter().map(|e| (e.kind, e.component.as_deref(), e.current.as_deref())).collect();
+        let loaded = (OpsKind::PolicyLoaded, Some("flag apply"), Some("25% (database, revision 2)"));
+        assert_eq!(told[..1], [(OpsKind::PolicyRejected, Some("flag"), None)]);
+        assert!(told.contains(&loaded), "{told:?}");
+        let text = metrics.render();
+        for line in [
+            "gatekeeper_flag_share_percent{flag=\"hold\",whose=\"everybody\"} 0\n",
+            "gatekeeper_flag_share_percent{flag=\"apply\",whose=\"tenant:acme\"} 25\n",
+            "gatekeeper_flags_refused_total 1\n",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod breakers;
 pub mod calibration;
 pub mod explain;
+pub mod flags;
 pub mod following;
 pub mod log_browser;
 pub mod positions;

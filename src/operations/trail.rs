@@ -4,7 +4,7 @@
 //! is in force and what is told about it cannot disagree. The revision counts them all, so whoever follows has one cheap
 //! question: is it still the same?
 //!
-//! Not here: what an entry means ([`super::tenants`], [`super::breakers`]), and changes of the log's positions, which are
+//! Not here: what an entry means ([`super::tenants`], [`super::breakers`], [`super::flags`]), and changes of the log's positions, which are
 //! records on the log.
 
 use std::fmt;
@@ -44,11 +44,13 @@ pub enum Kind {
     Tenant,
     /// A model's breaker.
     Breaker,
+    /// A rule for a flag.
+    Flag,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Tenant, Self::Breaker];
+    pub const ALL: [Self; 3] = [Self::Tenant, Self::Breaker, Self::Flag];
 
     /// As it is stored and shown.
     #[must_use]
@@ -56,6 +58,7 @@ impl Kind {
         match self {
             Self::Tenant => "tenant",
             Self::Breaker => "breaker",
+            Self::Flag => "flag",
         }
     }
 
@@ -70,9 +73,9 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Act {
-    /// A tenant has this policy.
+    /// A tenant has this policy, a flag this rule.
     Set,
-    /// A tenant has no policy in the database.
+    /// A tenant has no policy, a flag no such rule in the database.
     Removed,
     /// A model is not asked.
     Opened,
@@ -119,7 +122,7 @@ pub struct Change {
     pub actor: String,
     /// What kind of thing was changed.
     pub kind: Kind,
-    /// Which one: a tenant's id, a model's name.
+    /// Which one: a tenant's id, a model's name, a flag and its tenant.
     pub subject: String,
     /// How.
     pub act: Act,
@@ -127,7 +130,7 @@ pub struct Change {
     pub before: Option<u64>,
     /// Why, in the operator's words.
     pub note: Option<String>,
-    /// A tenant's policy, as it was given.
+    /// A tenant's policy, or a flag's share of tickets, as it was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document: Option<String>,
     /// Until when, if not until further notice.

@@ -14,13 +14,14 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::decide::{Case, decide};
-use super::triage::guard::{Guard, Job, Reserved, Triaged};
+use super::triage::guard::{Guard, Job, Reserved, Triaged, Way};
 use super::triage::model::{Content, Model};
 use super::triage::prompt::Prompts;
 use super::triage::testing::{Act, FakeLeases, Scripted, card, event, position, present, reply, settings};
 use crate::domain::clock::{SystemClock, Timestamp};
 use crate::domain::decision::{Automation, Disposition, Mode, Origin, TriageDecision};
 use crate::domain::event::SupportEvent;
+use crate::domain::flags::Flags;
 use crate::domain::identity::DedupeKey;
 use crate::domain::tenant::Tenant;
 
@@ -111,6 +112,8 @@ async fn decided(guard: &Guard, tenant: &Arc<Tenant>, event: SupportEvent) -> Tr
         tenant: Arc::clone(tenant),
         owner: position(),
         reserved: Reserved::default(),
+        flags: Flags::without_rules(),
+        way: Way::Chain(None),
         decide_by: Instant::now() + Duration::from_secs(60),
         presence: present(),
     };

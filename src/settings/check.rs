@@ -6,6 +6,7 @@
 mod cluster;
 mod cluster_security;
 mod registry;
+mod switches;
 
 use std::collections::BTreeSet;
 
@@ -72,6 +73,7 @@ pub fn check(settings: &Settings, profile: Profile) -> Vec<Violation> {
     pipeline(settings, &mut broken);
     models(settings, &mut broken);
     chain(settings, &mut broken);
+    switches::check(settings, &mut broken);
     if profile == Profile::Production {
         production(settings, &mut broken);
     }
@@ -434,6 +436,14 @@ mod tests {
             ("triage.chain=['local', 'local']", "triage.chain"),
             ("triage.chain=['local', 'openai']", "triage.chain"),
             ("triage.chain=['openai']", "triage.chain"),
+            ("triage.local_first.threshold=0", "triage.local_first.threshold"),
+            ("triage.local_first.threshold=nan", "triage.local_first.threshold"),
+            ("triage.local_first={enabled=true, threshold=1.01}", "triage.local_first.threshold"),
+            ("flags.everybody.remote_models=half", "flags.everybody.remote_models"),
+            ("flags.everybody={redaction='off'}", "flags.everybody.redaction"),
+            ("flags.tenants.acme.local_first=101%", "flags.tenants.acme.local_first"),
+            ("flags.tenants.acme={redaction='off'}", "flags.tenants.acme.redaction"),
+            ("flags.tenants={'a|b'={apply='off'}}", "flags.tenants.a|b"),
             ("models.local.min_known_share=1.5", "models.local.min_known_share"),
             ("models.local.min_known_share=-0.1", "models.local.min_known_share"),
             ("models.local.min_known_share=nan", "models.local.min_known_share"),
@@ -455,6 +465,9 @@ mod tests {
             assert!(keys.iter().any(|found| found == key), "{set} refuses {keys:?}");
         }
         assert_eq!(refused(None, &[model, "triage.chain=['mine', 'local']"]), [""; 0]);
+        assert_eq!(refused(None, &["flags.everybody.local_first=25%", "flags.tenants.acme={apply='off'}"]), [""; 0]);
+        let alone = "triage.chain=['mine']";
+        assert_eq!(refused(None, &[model, alone, "triage.local_first.enabled=true"]), ["triage.local_first.enabled"]);
     }
 
     #[test]

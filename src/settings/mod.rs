@@ -6,6 +6,7 @@
 
 pub mod calibration;
 pub mod check;
+pub mod flags;
 pub mod http;
 pub mod kafka;
 pub mod kafka_denied;
@@ -60,6 +61,8 @@ pub struct Settings {
     pub tenants: tenants::Tenants,
     /// When people have said enough.
     pub calibration: calibration::Calibration,
+    /// Which capabilities are switched, for whom.
+    pub flags: flags::Flags,
     /// Rules for the secrets in here.
     pub secrets: secrets::Secrets,
     /// Metrics and health.

@@ -20,6 +20,18 @@ pub struct Triage {
     pub retry: Retry,
     /// The breaker of each remote model.
     pub breaker: Breaker,
+    /// When the local model answers before any remote one is asked.
+    pub local_first: LocalFirst,
+}
+
+/// When the local model answers before any remote one is asked: for tenants whose `calibrated_fields` have the category.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalFirst {
+    /// Whether it does at all; the flag `local_first` says for which tickets.
+    pub enabled: bool,
+    /// From this confidence in its category on its answer stands; below it a remote model is asked.
+    pub threshold: f64,
 }
 
 /// The retry loop: ours is the only one.

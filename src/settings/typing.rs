@@ -178,6 +178,9 @@ fn counterpart(pristine: &Tree, key: &KeyPath) -> Option<KeyPath> {
     let exists = |key: &KeyPath| pristine.get(key).is_some() || optional(key);
     match key.0.as_slice() {
         [section, ids, _] if section == "schemas" && ids == "ids" => Some(key.clone()),
+        // Which flags there are is said by their own type, which names them all.
+        [section, rules, _] if section == "flags" && rules == "everybody" => Some(key.clone()),
+        [section, rules, _, ..] if section == "flags" && rules == "tenants" => Some(key.clone()),
         [section, _, ..] if section == "models" => ["openai", "local", "*"].iter().find_map(|name| {
             let mut renamed = key.clone();
             (*name).clone_into(&mut renamed.0[1]);

@@ -102,6 +102,12 @@ metric_names! {
     Counter TENANT_CHANGES = "gatekeeper_tenant_changes_total", Count, "Tenants that had another policy from then on.";
     Counter TENANTS_REFUSED = "gatekeeper_tenants_refused_total", Count, "Times policies with mistakes were not taken, by where they came from: database, files.";
 
+    Counter FLAG_EVALUATIONS = "gatekeeper_flag_evaluations_total", Count, "Flags read for answers, by flag, variant (on, off) and reason.";
+    Gauge FLAG_SHARE = "gatekeeper_flag_share_percent", Count, "Share of tickets for which a flag is on, in percent, by flag and whose: everybody (without a rule of their own), tenant:ID.";
+    Counter FLAG_CHANGES = "gatekeeper_flag_changes_total", Count, "Times a flag was on for another share of tickets from then on, by flag.";
+    Counter FLAGS_REFUSED = "gatekeeper_flags_refused_total", Count, "Rules for flags in the database that could not be taken.";
+    Counter LOCAL_FIRST = "gatekeeper_local_first_total", Count, "Tickets at which the local model looked first, by tenant and outcome: saved (no remote call was made), in_doubt.";
+
     Counter READING_PAUSES = "gatekeeper_reading_pauses_total", Count, "Times reading was paused, by reason.";
     Gauge PARTITIONS_PAUSED = "gatekeeper_partitions_paused", Count, "Partitions whose reading is paused, by reason.";
     Gauge PARTITIONS_OWNED = "gatekeeper_partitions_owned", Count, "Partitions this instance owns.";

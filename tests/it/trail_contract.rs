@@ -6,6 +6,7 @@ use gatekeeper::adapters::postgres::PostgresLedger;
 use gatekeeper::adapters::sqlite::SqliteLedger;
 use gatekeeper::domain::clock::{Clock, SystemClock, Timestamp};
 use gatekeeper::operations::breakers::Said;
+use gatekeeper::operations::flags::{Subject, edit};
 use gatekeeper::operations::following::Changes;
 use gatekeeper::operations::trail::{Act, Appended, By, Change, Kind, NewChange};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -166,6 +167,38 @@ async fn what_was_added_stays_as_it_is(world: World) {
     assert_eq!(listed(&trail, None, Some("acme"), 10).await, [1]);
 }
 
+async fn rules_for_flags_are_set_told_removed_and_versioned_apart_from_everything_else(world: World) {
+    let (trail, elsewhere) = (world.trail().await, world.trail().await);
+    let by = || By { at: Timestamp(7), actor: "ada".to_owned(), note: None };
+    let subject = |text: &str| text.parse::<Subject>().expect("a flag");
+    let share = |text: &str| text.parse().expect("a share");
+    let set = async |about: &str, to: &str| edit::set(&*trail, &subject(about), share(to), by()).await.expect("set");
+    assert_eq!(append(&trail, change(Kind::Tenant, "apply", Act::Set, None)).await, Appended::As(1));
+    assert_eq!(set("apply", "off").await, Some(2));
+    assert_eq!(set("apply/acme", "12.50%").await, Some(3));
+    assert_eq!(set("apply", "off").await, None, "it is said already, and nothing is added");
+    assert_eq!(set("apply", "on").await, Some(4));
+    assert_eq!(edit::remove(&*elsewhere, &subject("apply"), by()).await.expect("removed"), 5);
+    for gone in ["apply", "hold"] {
+        let refused = edit::remove(&*trail, &subject(gone), by()).await.expect_err("there is none").to_string();
+        assert!(refused.contains(gone), "{refused}");
+    }
+    assert_eq!(set("apply", "on").await, Some(6), "what was removed can be set again");
+    let told = elsewhere.since(Kind::Flag, 0, 8).await.expect("the database answers");
+    let told: Vec<_> =
+        told.iter().map(|c| (c.revision, c.subject.as_str(), c.act, c.document.as_deref(), c.before)).collect();
+    let expected = [
+        (2, "apply", Act::Set, Some("off"), None),
+        (3, "apply/acme", Act::Set, Some("12.50%"), None),
+        (4, "apply", Act::Set, Some("on"), Some(2)),
+        (5, "apply", Act::Removed, None, Some(4)),
+        (6, "apply", Act::Set, Some("on"), Some(5)),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(since(&trail, Kind::Flag, 0, 1).await, [3, 6]);
+    assert_eq!(listed(&trail, Some(Kind::Flag), Some("apply"), 10).await, [6, 5, 4, 2]);
+}
+
 async fn what_an_instance_says_last_is_what_is_known_of_it_until_nobody_renews_it(world: World) {
     let said = |instance: &str, model: &str, state: &str, at: i64| Said {
         instance: instance.to_owned(),
@@ -210,5 +243,6 @@ promises! {
     two_who_change_the_same_at_once_do_not_both_succeed
     of_each_subject_the_newest_are_told_oldest_first
     what_was_added_stays_as_it_is
+    rules_for_flags_are_set_told_removed_and_versioned_apart_from_everything_else
     what_an_instance_says_last_is_what_is_known_of_it_until_nobody_renews_it
 }

@@ -19,6 +19,7 @@ use Proof::{NotYet, Test};
 
 const SIMULATION: &str = "tests/sim/main.rs";
 const GUARD: &str = "src/pipeline/triage/guard/tests.rs";
+const FLAGS: &str = "src/pipeline/triage/guard/flags_tests.rs";
 const INGEST: &str = "src/pipeline/ingest/tests.rs";
 const IGNORE: &str = "src/pipeline/lane/ignore.rs";
 
@@ -44,6 +45,7 @@ const PROOFS: &[(FeedbackStatus, ReasonCode, Proof)] = &[
     ),
     (Degraded, BudgetExhausted, NotYet("tenants have no budget in money yet")),
     (Degraded, DeadlineExceeded, Test(GUARD, "a_reply_a_millisecond_too_late_is_no_reply")),
+    (Degraded, SwitchedOff, Test(FLAGS, "remote_models_that_are_switched_off_are_not_asked_and_the_next_one_says_why")),
     (Duplicate, SameEvent, Test(SIMULATION, "every_seed_keeps_the_promises")),
     (Ignored, TypeNotSubscribed, Test(IGNORE, "a_type_that_is_not_decided_or_not_known_is_left_alone")),
     (Ignored, SelfCaused, Test(IGNORE, "our_own_echoes_are_left_alone")),

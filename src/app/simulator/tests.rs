@@ -13,10 +13,11 @@ use super::*;
 use crate::adapters::openai::OpenAiModel;
 use crate::domain::answer::{Abstention, Answer};
 use crate::domain::clock::SystemClock;
+use crate::domain::flags::Flags;
 use crate::domain::identity::DedupeKey;
 use crate::domain::reason_code::ReasonCode as Code;
 use crate::pipeline::triage::breaker::{BreakerChange, BreakerState};
-use crate::pipeline::triage::guard::{Guard, Job, Reserved, Triaged};
+use crate::pipeline::triage::guard::{Guard, Job, Reserved, Triaged, Way};
 use crate::pipeline::triage::model::{CallError, Content, Model, Question, Reply};
 use crate::pipeline::triage::prompt::Prompts;
 use crate::pipeline::triage::testing::{FakeLeases, event, position, present, settings, tenant};
@@ -131,6 +132,8 @@ async fn triage_by(guard: &Guard) -> (Answer, u64) {
         tenant: Arc::new(tenant()),
         owner: position(),
         reserved: Reserved::default(),
+        flags: Flags::without_rules(),
+        way: Way::Chain(None),
         decide_by: tokio::time::Instant::now() + LONG,
         presence: present(),
     };

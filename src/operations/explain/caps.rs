@@ -2,12 +2,13 @@
 //!
 //! `safety.blocked_by` names the rules by the names of `pipeline::decide`: one with `:field` held back that field, the
 //! others every field. A rule of the whole decision (and the one about priority) allows RECOMMEND at most, a rule of
-//! one field SELECT at most.
+//! one field, and the flag `apply`, SELECT at most.
 
 use crate::domain::decision::{Automation, Prediction};
 use crate::domain::event::Level;
 
 const RULES_OF_A_FIELD: [&str; 2] = ["uncalibrated", "risk_too_high"];
+const APPLY_SWITCHED_OFF: &str = "apply_switched_off";
 const NEVER_LOWERS_PRIORITY: &str = "never_lowers_priority";
 
 /// Those among `rules` that took something away from the field of this name.
@@ -23,6 +24,7 @@ pub fn capped_by<'a>(field: &str, prediction: &Prediction, rules: &'a [String]) 
     }
     let limits = |rule: &str| match rule.split_once(':') {
         Some((name, of)) if RULES_OF_A_FIELD.contains(&name) => (of == field).then_some(Automation::Select),
+        _ if rule == APPLY_SWITCHED_OFF => Some(Automation::Select),
         _ if rule == NEVER_LOWERS_PRIORITY => (field == "priority").then_some(Automation::Recommend),
         _ => Some(Automation::Recommend),
     };
@@ -61,6 +63,9 @@ mod tests {
         assert_eq!(caps("category"), "uncalibrated:category");
         assert_eq!(caps("queue"), "risk_too_high:queue");
         assert_eq!(caps("language"), "");
+        let flag = ["apply_switched_off".to_owned()];
+        assert_eq!(capped_by("queue", &prediction(Level::High, Automation::Select), &flag), ["apply_switched_off"]);
+        assert_eq!(capped_by("queue", &prediction(Level::Medium, Automation::Select), &flag), [""; 0]);
         let lane = ["human_lane:legal".to_owned()];
         assert_eq!(capped_by("queue", &prediction(Level::High, Automation::Recommend), &lane), ["human_lane:legal"]);
     }

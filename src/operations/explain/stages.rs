@@ -170,6 +170,8 @@ fn triage(row: &LedgerRow) -> Option<Stage> {
         .map(|it| format!("{} failed after {} calls: {} ({})", it.model, it.attempts, it.code, it.detail));
     let mut more: Vec<String> = tried.collect();
     more.extend(answer.degraded.map(|code| format!("degraded: {code}")));
+    more.extend(answer.first_look.as_ref().map(ToString::to_string));
+    more.extend(answer.flags.iter().map(|evaluation| format!("flag {evaluation}")));
     if let Some(usage) = &answer.usage {
         let model = usage.response_model.as_ref().unwrap_or(&usage.request_model);
         more.push(format!(

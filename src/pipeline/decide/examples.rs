@@ -71,6 +71,8 @@ impl Scene {
                     fingerprint: "f1".to_owned(),
                 },
                 answered_at: Timestamp(1_500),
+                flags: Vec::new(),
+                first_look: None,
             },
             owned_by_a_person: false,
         }

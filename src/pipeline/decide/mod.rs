@@ -19,6 +19,7 @@
 
 mod confidence;
 mod distrust;
+mod experiment;
 mod field;
 mod handoff;
 mod human_lanes;
@@ -32,6 +33,8 @@ mod words;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod flag_examples;
+#[cfg(test)]
 mod properties;
 
 use std::collections::BTreeMap;
@@ -43,6 +46,7 @@ use crate::domain::decision::{
     TriageDecision,
 };
 use crate::domain::event::{AutoSubmitted, SupportEvent};
+use crate::domain::flags::Flag;
 use crate::domain::identity::{self, DedupeKey};
 use crate::domain::tenant::Tenant;
 
@@ -100,10 +104,11 @@ pub fn decide(case: &Case<'_>) -> TriageDecision {
         Some(_) => Disposition::Handoff,
         None if owned(case) => Disposition::NoAction,
         None if ask => Disposition::RequestInfo,
-        None if predicted.reply.is_some() && is_selected(predictions.category.as_ref()) => Disposition::SuggestReply,
+        None if is_offered(answer, &predicted, &predictions) => Disposition::SuggestReply,
         None => Disposition::Route,
     };
-    let rationale = rationale(disposition, cause.as_ref(), &predictions, judge.rules());
+    let rationale = rationale(disposition, cause.as_ref(), &predictions, judge.rules(), answer);
+    let experiment = experiment::of(answer);
 
     TriageDecision {
         decision_id: identity::decision_id(case.key, &answer.versions.fingerprint, FIRST_VERSION).to_string(),
@@ -143,8 +148,8 @@ pub fn decide(case: &Case<'_>) -> TriageDecision {
             policy_version: answer.versions.policy.clone(),
             taxonomy_version: answer.versions.taxonomy.clone(),
             prompt_version: answer.versions.prompt.clone(),
-            experiment: None,
-            variant: None,
+            experiment: experiment.as_ref().map(|experiment| experiment.flags.clone()),
+            variant: experiment.map(|experiment| experiment.variants),
         },
         model: answer.usage.as_ref().map(model_usage),
         supersedes_decision_id: None,
@@ -166,8 +171,11 @@ fn should_ask(event: &SupportEvent, predicted: &Predicted, tenant: &Tenant) -> b
     unsure && words::too_little_to_judge(event)
 }
 
-fn is_selected(category: Option<&Prediction>) -> bool {
-    category.is_some_and(|category| category.automation >= Automation::Select)
+/// A draft that a person may send, under a category that is at least preselected.
+fn is_offered(answer: &Answer, predicted: &Predicted, predictions: &Predictions) -> bool {
+    let is_selected = |category: &Prediction| category.automation >= Automation::Select;
+    let may_be = answer.is_on(Flag::DraftReplies) && predictions.category.as_ref().is_some_and(is_selected);
+    predicted.reply.is_some() && may_be
 }
 
 fn decided_by(answer: &Answer, cause: Option<&Cause<'_>>) -> DecidedBy {
@@ -219,7 +227,13 @@ fn model_usage(usage: &Usage) -> ModelUsage {
 }
 
 /// The decision in a few sentences, from facts; what the model says about itself stands at its category.
-fn rationale(disposition: Disposition, cause: Option<&Cause<'_>>, predictions: &Predictions, rules: &[Rule]) -> String {
+fn rationale(
+    disposition: Disposition,
+    cause: Option<&Cause<'_>>,
+    predictions: &Predictions,
+    rules: &[Rule],
+    answer: &Answer,
+) -> String {
     let mut sentences = vec![match (cause, disposition) {
         (Some(cause), _) => format!("People decide: {}.", cause.reason()),
         (None, Disposition::NoAction) => "A person owns the ticket; the predictions are for them to read.".to_owned(),
@@ -240,5 +254,6 @@ fn rationale(disposition: Disposition, cause: Option<&Cause<'_>>, predictions: &
         let names: Vec<_> = rules.iter().map(Rule::to_string).collect();
         sentences.push(format!("Held back by {}.", names.join(", ")));
     }
+    sentences.extend(answer.first_look.as_ref().map(|look| format!("The model {look}.")));
     sentences.join(" ")
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::domain::decision::Automation;
+use crate::domain::flags::Flag;
 use crate::domain::tenant::HumanLane;
 
 use super::Case;
@@ -26,6 +27,8 @@ pub enum Rule {
     Uncalibrated(Field),
     /// The ticket carries more risk than the field's `max_risk`.
     RiskTooHigh(Field),
+    /// The flag `apply` is off.
+    ApplySwitchedOff,
     /// Upstream's priority is higher: only a person lowers it.
     NeverLowersPriority,
 }
@@ -40,7 +43,7 @@ impl Rule {
             | Self::InjectionSuspected
             | Self::OwnedByAPerson
             | Self::NeverLowersPriority => Automation::Recommend,
-            Self::Uncalibrated(_) | Self::RiskTooHigh(_) => Automation::Select,
+            Self::Uncalibrated(_) | Self::RiskTooHigh(_) | Self::ApplySwitchedOff => Automation::Select,
         }
     }
 }
@@ -54,6 +57,7 @@ impl fmt::Display for Rule {
             Self::OwnedByAPerson => f.write_str("owned_by_a_person"),
             Self::Uncalibrated(field) => write!(f, "uncalibrated:{field}"),
             Self::RiskTooHigh(field) => write!(f, "risk_too_high:{field}"),
+            Self::ApplySwitchedOff => f.write_str("apply_switched_off"),
             Self::NeverLowersPriority => f.write_str("never_lowers_priority"),
         }
     }
@@ -67,6 +71,7 @@ pub fn in_force(case: &Case<'_>, lanes: &[&HumanLane]) -> Vec<Rule> {
         (case.answer.degraded.is_some(), Rule::Degraded),
         (case.answer.findings.injection_suspected, Rule::InjectionSuspected),
         (super::owned(case), Rule::OwnedByAPerson),
+        (!case.answer.is_on(Flag::Apply), Rule::ApplySwitchedOff),
     ];
     lanes.chain(others.into_iter().filter_map(|(holds, rule)| holds.then_some(rule))).collect()
 }

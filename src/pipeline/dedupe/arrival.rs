@@ -149,6 +149,8 @@ mod tests {
             findings: Findings::default(),
             versions: Versions::default(),
             answered_at: Timestamp(2_000),
+            flags: Vec::new(),
+            first_look: None,
         })
     }
 

@@ -191,6 +191,7 @@ impl Road {
             event,
             ticket,
             claim,
+            first_look: None,
         }
     }
 }

@@ -34,13 +34,17 @@ pub(super) struct Call {
     pub item: Option<ItemId>,
     owner: Position,
     tenant: Arc<str>,
-    reserved_tokens: u32,
+    /// Taken from its tenant's limits; none: it takes none of them, and none of the places of calls.
+    reserved_tokens: Option<u32>,
 }
 
 impl Road {
     /// The lane's chosen event wants a model. Says whether it waits for one: not, if it was put off.
     pub(super) fn ask(&mut self, ticket: &TicketKey, id: ItemId, now: Instant) -> bool {
         if self.reattach(id) {
+            return true;
+        }
+        if self.stays_at_home(ticket, id) {
             return true;
         }
         let Some(event) = self.items.get(&id).and_then(|item| item.event()) else { return true };
@@ -89,7 +93,13 @@ impl Road {
 
     /// The next call to start, if one may start now.
     pub fn next_job(&mut self, now: Instant) -> Option<Job> {
-        while self.asking < self.fixtures.settings.max_in_flight && !self.draining && self.away.is_none() {
+        while !self.draining && self.away.is_none() {
+            if let Some(job) = self.next_at_home(now) {
+                return Some(job);
+            }
+            if self.asking >= self.fixtures.settings.max_in_flight {
+                return None;
+            }
             self.refill_admission(now);
             let guard = &self.fixtures.guard;
             let mut room = Ok(Reserved::default());
@@ -99,7 +109,7 @@ impl Road {
             });
             match next {
                 Next::Go { item: ticket, tenant, reserved_tokens } => {
-                    match self.start_call(&ticket, &tenant, reserved_tokens, now) {
+                    match self.start_call(&ticket, Some(reserved_tokens), now) {
                         Some(job) => return Some(Job { reserved: room.unwrap_or_default(), ..job }),
                         None => self.admission.settle(now, &tenant, reserved_tokens, 0),
                     }
@@ -131,13 +141,8 @@ impl Road {
         }
     }
 
-    fn start_call(
-        &mut self,
-        ticket: &TicketKey,
-        tenant_id: &Arc<str>,
-        reserved_tokens: u32,
-        now: Instant,
-    ) -> Option<Job> {
+    /// `reserved_tokens`: what was taken from its tenant's limits; none for one at home.
+    pub(super) fn start_call(&mut self, ticket: &TicketKey, reserved_tokens: Option<u32>, now: Instant) -> Option<Job> {
         let unit = self.lanes.grow(ticket)?;
         let id = *unit.items.last()?;
         if let Some(verdict) = self.expired(id) {
@@ -157,6 +162,12 @@ impl Road {
             return None;
         }
         let tenant = event.tenant.clone()?;
+        let (flags, way) = self.way_of(event);
+        if way.is_paid() != reserved_tokens.is_some() {
+            self.ask_again(ticket, id, now);
+            return None;
+        }
+        let tenant_id = event.claim.tenant_id.clone();
         let job = Job {
             event: event.event.clone(),
             decide_by: now + tenant.decide_by,
@@ -165,26 +176,29 @@ impl Road {
             owner: event.claim.position.clone(),
             presence: self.presence.clone(),
             reserved: Reserved::default(),
+            flags,
+            way,
         };
-        self.calls.insert(
-            job.key,
-            Call { item: Some(id), owner: job.owner.clone(), tenant: tenant_id.clone(), reserved_tokens },
-        );
-        self.asking += 1;
+        let owner = job.owner.clone();
+        self.calls.insert(job.key, Call { item: Some(id), owner, tenant: tenant_id, reserved_tokens });
+        self.asking += usize::from(reserved_tokens.is_some());
         crate::failpoints::hit("admitted");
         Some(job)
     }
 
     /// A call has ended.
     pub fn triaged(&mut self, key: DedupeKey, triaged: Triaged, now: Instant) {
-        self.asking -= 1;
         let Some(call) = self.calls.get(&key) else { return };
         let billed = match &triaged {
             Triaged::Answered(_, billed) => u32::try_from(*billed).unwrap_or(u32::MAX),
-            Triaged::HeldElsewhere(_) | Triaged::Pointless | Triaged::Gone => 0,
+            Triaged::InDoubt(_) | Triaged::HeldElsewhere(_) | Triaged::Pointless | Triaged::Gone => 0,
         };
-        self.admission.settle(now, &call.tenant, call.reserved_tokens, billed);
+        if let Some(reserved_tokens) = call.reserved_tokens {
+            self.asking -= 1;
+            self.admission.settle(now, &call.tenant, reserved_tokens, billed);
+        }
         match triaged {
+            Triaged::InDoubt(look) => self.in_doubt(key, look, now),
             Triaged::Answered(answer, 0) if self.fixtures.guard.first_is_remote() => {
                 self.save_unpaid(key, Arc::new(answer));
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::domain::answer::Answer;
+use crate::domain::answer::{Answer, FirstLook};
 use crate::domain::clock::Timestamp;
 use crate::domain::deferral::Deferral;
 use crate::domain::event::SupportEvent;
@@ -85,6 +85,8 @@ pub struct EventItem {
     pub rejection: Option<Arc<Rejection>>,
     /// Schema id it was written with.
     pub schema_id: Option<u32>,
+    /// What the local model said, if it was asked first and was in doubt.
+    pub first_look: Option<FirstLook>,
 }
 
 /// What is to be done with an item when its turn comes.
@@ -130,6 +132,14 @@ impl Item {
     /// The event, if it is one.
     pub fn event(&self) -> Option<&EventItem> {
         match &self.content {
+            Content::Event(event) => Some(event),
+            Content::Unreadable(_) | Content::Feedback(_) => None,
+        }
+    }
+
+    /// The same, to note something about it.
+    pub fn event_mut(&mut self) -> Option<&mut EventItem> {
+        match &mut self.content {
             Content::Event(event) => Some(event),
             Content::Unreadable(_) | Content::Feedback(_) => None,
         }

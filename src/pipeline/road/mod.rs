@@ -11,6 +11,7 @@
 //! ledger_said(Row)  -> standing.rs  what the ledger knows -> a plan
 //!                      work.rs      the lane's next unit: ask, judge, save or publish
 //! next_job()        -> calls.rs     admission -> triage; leases; answers saved before they are judged
+//!                      at_home.rs   or triage by the local model alone, past admission
 //! ledger_said(..)   -> work.rs      verdicts saved before they are published
 //!                      reviewing.rs human feedback: claimed, joined, its review saved
 //!                      deferral.rs  what would wait too long for its tenant's limits is put off, and comes back
@@ -21,6 +22,7 @@
 //! `publish.rs`, by a confirmed commit.
 
 mod arrive;
+mod at_home;
 mod calls;
 mod changes;
 mod choice;
@@ -129,7 +131,10 @@ pub struct Road {
     carriers: HashMap<DedupeKey, ItemId>,
     /// Tickets that found their tenant's queue full; while there are any, nothing is read.
     overflow: VecDeque<TicketKey>,
+    /// Tickets that wait for no remote model.
+    at_home: VecDeque<TicketKey>,
     calls: HashMap<DedupeKey, Call>,
+    /// Calls that take a place of `pipeline.max_in_flight`.
     asking: usize,
     /// When admission lets the next one through, if all that wait are limited.
     admission_due: Option<Instant>,
@@ -183,6 +188,7 @@ impl Road {
             waiting_for_earlier: BTreeSet::new(),
             carriers: HashMap::new(),
             overflow: VecDeque::new(),
+            at_home: VecDeque::new(),
             calls: HashMap::new(),
             asking: 0,
             admission_due: None,

@@ -314,6 +314,7 @@ impl Road {
         // A lane that was reset asks for admission anew; its old request must not start a second call.
         let lanes = &self.lanes;
         self.overflow.retain(|ticket| lanes.unit(ticket).is_some());
+        self.at_home.retain(|ticket| lanes.unit(ticket).is_some());
         self.admission.remove_if(now, |ticket| lanes.unit(ticket).is_none());
     }
 

@@ -102,7 +102,8 @@ impl TestRoad {
         Self::of(Tenant { limits, ..tenant() }, card("gpt", true), &[])
     }
 
-    fn of(tenant: Tenant, card: ModelCard, sets: &[&str]) -> Self {
+    /// With this tenant, and a road to this model.
+    pub(crate) fn of(tenant: Tenant, card: ModelCard, sets: &[&str]) -> Self {
         let (errands, asked) = unbounded_channel();
         let model = Arc::new(Scripted::new(card, []));
         let (fixtures, schemas) = fixtures_of(tenant, sets, model);

@@ -22,8 +22,10 @@ use super::model::{CallError, Model, Prompt, Question, Reply};
 use super::prompt::repair;
 use super::retry::{RetryBudget, wait_before_next};
 use super::spent::Spent;
+use super::switch;
 use super::throttle::{InLine, NotYet, Paced, Slot, Throttle};
 use crate::domain::answer::Predicted;
+use crate::domain::flags::{Flag, FlagProvider};
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::silence::Mark;
 use crate::failpoints;
@@ -76,6 +78,8 @@ pub(super) struct Attempts<'a> {
     pub chance: &'a Mutex<ChaCha8Rng>,
     /// Wait for an open breaker: there is no other remote model left to ask.
     pub may_hold: bool,
+    /// As they are now.
+    pub flags: &'a dyn FlagProvider,
     pub prompt: Arc<Prompt>,
     /// For the first call.
     pub reserved: Option<Slot>,
@@ -110,6 +114,10 @@ impl<'a> Attempts<'a> {
                 permit.settle(Outcome::Neither);
                 continue;
             }
+            if switch::is_off(self.flags, &self.job.event) {
+                permit.settle(Outcome::Neither);
+                return End::Failed(switched_off());
+            }
             match self.call(slot, permit, lease).await {
                 Next::End(end) => return end,
                 Next::Again(failure, wait) => {
@@ -131,6 +139,9 @@ impl<'a> Attempts<'a> {
         loop {
             changed.mark_unchanged();
             let now = Instant::now();
+            if switch::is_off(self.flags, &self.job.event) {
+                return Err(switched_off());
+            }
             if now >= decide_by {
                 return Err(self.last_or(if held { breaker_open } else { deadline_passed }));
             }
@@ -277,7 +288,10 @@ impl<'a> Attempts<'a> {
             Err(Invalid::Refusal) => give_up(ReasonCode::ContentFiltered, Invalid::Refusal.to_string()),
             // A repair is a further call like any other: a model that always talks nonsense is not asked twice as often.
             Err(invalid)
-                if self.repaired || self.counted() >= self.retry.max_attempts || !self.budget(RetryBudget::spend) =>
+                if self.repaired
+                    || !self.job.flags.is_on(Flag::Repair)
+                    || self.counted() >= self.retry.max_attempts
+                    || !self.budget(RetryBudget::spend) =>
             {
                 give_up(ReasonCode::OutputInvalid, format!("the answer is not usable: {invalid}"))
             }
@@ -329,6 +343,11 @@ fn stopped(code: ReasonCode) -> Failure {
         _ => "the model is stopped until it is reset",
     };
     Failure { code, detail: detail.to_owned() }
+}
+
+/// Whoever wants it so wants it now.
+pub(super) fn switched_off() -> Failure {
+    Failure { code: ReasonCode::SwitchedOff, detail: "the flag remote_models is off".to_owned() }
 }
 
 fn left_alone() -> Failure {

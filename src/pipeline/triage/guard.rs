@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::answer;
-use super::attempts::{Attempts, COMPLETION_TOKENS, End, Failure, Guarded};
+use super::attempts::{Attempts, COMPLETION_TOKENS, End, Failure, Guarded, switched_off};
 use super::breaker::{Breaker, BreakerState, Listener, Report};
 use super::call_errors::meaning;
 use super::injection;
@@ -27,13 +27,16 @@ use super::spent::Spent;
 use super::text::legible;
 pub use super::throttle::NotYet;
 use super::throttle::Throttle;
-use crate::domain::answer::{Answer, Findings, Predicted, Tried};
+pub use super::way::Way;
+use super::{switch, way};
+use crate::domain::answer::{Answer, Findings, FirstLook, Predicted, Tried};
 use crate::domain::clock::Clock;
 use crate::domain::event::SupportEvent;
+use crate::domain::flags::{Flag, FlagBook, FlagProvider, Flags};
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::tenant::Tenant;
-use crate::settings::triage::{Retry, Triage};
-use crate::telemetry::happenings::{ModelAnswered, ModelPace};
+use crate::settings::triage::{LocalFirst, Retry, Triage};
+use crate::telemetry::happenings::{FlagsRead, LookedFirst, ModelAnswered, ModelPace};
 
 enum Seat {
     Remote(Guarded),
@@ -54,6 +57,8 @@ pub struct Guard {
     frame_tokens: AtomicU32,
     /// Told when a new event may find room where it found none.
     room: Arc<Notify>,
+    local_first: LocalFirst,
+    flags: Arc<dyn FlagProvider>,
 }
 
 impl Guard {
@@ -99,7 +104,27 @@ impl Guard {
             max_prompt_chars: settings.max_prompt_chars,
             frame_tokens: AtomicU32::new(0),
             room,
+            local_first: settings.local_first,
+            flags: Arc::new(FlagBook::default()),
         }
+    }
+
+    /// Under these flags; without any, everything is on.
+    #[must_use]
+    pub fn under(self, flags: Arc<dyn FlagProvider>) -> Self {
+        Self { flags, ..self }
+    }
+
+    /// The flags of this event's ticket, as of now.
+    #[must_use]
+    pub fn flags_of(&self, event: &SupportEvent) -> Flags {
+        Flags::of(&*self.flags, switch::context(event))
+    }
+
+    /// Who is to be asked about a ticket of this tenant. `looked`: what the local model said, if it was asked first.
+    #[must_use]
+    pub fn way(&self, tenant: &Tenant, flags: &Flags, looked: Option<FirstLook>) -> Way {
+        if self.first_is_remote() { way::of(tenant, flags, self.local_first, looked) } else { Way::Chain(looked) }
     }
 
     /// Room for a new event of so many tokens, at the model that would be asked first. Where the first models are not to
@@ -135,9 +160,13 @@ impl Guard {
         let mut spent = Spent::default();
         let mut tried = Vec::new();
         let mut rendered: Option<Result<Rendered, NotRedacted>> = None;
+        if job.way == Way::LookFirst {
+            return self.look_first(&mut job, &known).await;
+        }
         for (place, seat) in self.chain.iter().enumerate() {
             let (end, attempts) = match seat {
                 Seat::Local(model) => (ask_local(&**model, &job, &mut spent).await, 1),
+                Seat::Remote(_) if !job.flags.is_on(Flag::RemoteModels) => (End::Failed(switched_off()), 0),
                 Seat::Remote(guarded) => {
                     let rendered = match rendered.get_or_insert_with(|| self.render(&known, &job.event)) {
                         Ok(rendered) => rendered,
@@ -152,7 +181,9 @@ impl Guard {
                         leases,
                         retry: &self.retry,
                         chance: &self.chance,
-                        may_hold: !self.chain[place + 1..].iter().any(|seat| matches!(seat, Seat::Remote(_))),
+                        may_hold: job.flags.is_on(Flag::Hold)
+                            && !self.chain[place + 1..].iter().any(|seat| matches!(seat, Seat::Remote(_))),
+                        flags: &*self.flags,
                         prompt: Arc::new(rendered.prompt.clone()),
                         reserved: reserved.take(place),
                         spent: &mut spent,
@@ -175,6 +206,26 @@ impl Guard {
             }
         }
         self.answered(&job, &known, None, tried, rendered.and_then(Result::ok), spent)
+    }
+
+    /// The local model alone; its answer, if it is sure.
+    async fn look_first(&self, job: &mut Job, known: &Known) -> Triaged {
+        let local =
+            self.chain.iter().find_map(|seat| if let Seat::Local(model) = seat { Some(&**model) } else { None });
+        let threshold = self.local_first.threshold;
+        let Some(model) = local else { return Triaged::InDoubt(way::look("", None, threshold)) };
+        let mut spent = Spent::default();
+        let predicted = match ask_local(model, job, &mut spent).await {
+            End::Answered(predicted) => Some(*predicted),
+            End::Failed(_) | End::Left(_) => None,
+        };
+        let look = way::look(&model.card().name, predicted.as_ref(), threshold);
+        LookedFirst { tenant_id: &job.event.tenant_id, is_sure: look.is_sure() }.record();
+        if !look.is_sure() {
+            return Triaged::InDoubt(look);
+        }
+        job.way = Way::Chain(Some(look));
+        self.answered(&job, known, predicted, Vec::new(), None, spent)
     }
 
     fn render(&self, known: &Known, event: &SupportEvent) -> Result<Rendered, NotRedacted> {
@@ -218,7 +269,10 @@ impl Guard {
             findings: rendered.map_or_else(|| of_text_that_stayed(&job.event), |rendered| rendered.findings),
             versions: known.versions.clone(),
             answered_at: self.clock.now(),
+            flags: job.flags.ruled(),
+            first_look: if let Way::Chain(look) = &job.way { look.clone() } else { None },
         };
+        FlagsRead { flags: &job.flags }.record();
         Triaged::Answered(answer, tokens)
     }
 
@@ -313,6 +367,8 @@ async fn ask_local(model: &dyn Model, job: &Job, spent: &mut Spent) -> End {
     }
 }
 
+#[cfg(test)]
+mod flags_tests;
 #[cfg(test)]
 mod load;
 #[cfg(test)]

@@ -7,8 +7,10 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::throttle::Slot;
-use crate::domain::answer::Answer;
+use super::way::Way;
+use crate::domain::answer::{Answer, FirstLook};
 use crate::domain::event::SupportEvent;
+use crate::domain::flags::Flags;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
 use crate::domain::silence::Presence;
@@ -31,6 +33,10 @@ pub struct Job {
     pub presence: Arc<Presence>,
     /// Room at the model that will be asked first.
     pub reserved: Reserved,
+    /// Which capabilities it has.
+    pub flags: Flags,
+    /// Who is asked.
+    pub way: Way,
 }
 
 /// Room for one event at a model, taken before the event begins; by default none.
@@ -76,6 +82,8 @@ pub enum LeaseReply {
 pub enum Triaged {
     /// With an answer (maybe nobody's), and all tokens that were billed on the way.
     Answered(Answer, u64),
+    /// The local model was to look first, and is in doubt: the chain is to be asked. Nothing was billed.
+    InDoubt(FirstLook),
     /// Somebody else is calling for this event, for this much longer at most.
     HeldElsewhere(Duration),
     /// The ledger knows more than we do: read the row again.

@@ -24,7 +24,9 @@ pub mod prompt;
 pub mod redact;
 pub mod retry;
 mod spent;
+mod switch;
 #[cfg(test)]
 pub(crate) mod testing;
 mod text;
 mod throttle;
+mod way;

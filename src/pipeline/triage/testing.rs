@@ -13,11 +13,12 @@ use crate::domain::clock::{HandClock, Timestamp};
 use crate::domain::event::{
     Actor, ActorType, AutoSubmitted, Channel, EventType, Message, SupportEvent, TicketSnapshot, TicketStatus,
 };
+use crate::domain::flags::{Context, Evaluation, Flag, FlagBook, FlagProvider, Rule, Share, Source};
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
 use crate::domain::silence::Presence;
 use crate::domain::tenant::Tenant;
-use crate::settings::triage::{Breaker, Retry, Triage};
+use crate::settings::triage::{Breaker, LocalFirst, Retry, Triage};
 
 pub fn event(subject: &str, body: &str) -> SupportEvent {
     let actor = Actor { kind: ActorType::EndUser, id: None, display_name: None, locale: None, tier: None };
@@ -114,6 +115,7 @@ pub fn settings() -> Triage {
             open_for: Duration::from_secs(60),
             probes: 1,
         },
+        local_first: LocalFirst { enabled: false, threshold: 0.95 },
     }
 }
 
@@ -223,5 +225,23 @@ impl Leases for FakeLeases {
 
     fn release(&self, _: DedupeKey, _: &Position) {
         *self.released.lock().expect("not poisoned") += 1;
+    }
+}
+
+/// Rules for flags that a test changes.
+#[derive(Default)]
+pub struct Switches(Mutex<FlagBook>);
+
+impl Switches {
+    /// For everybody.
+    pub fn set(&self, flag: Flag, share: Share) {
+        let mut book = self.0.lock().expect("not poisoned");
+        book.put(flag, None, Rule::new(share, Source::Database(7)));
+    }
+}
+
+impl FlagProvider for Switches {
+    fn evaluate(&self, flag: Flag, context: Context<'_>) -> Evaluation {
+        self.0.lock().expect("not poisoned").evaluate(flag, context)
     }
 }

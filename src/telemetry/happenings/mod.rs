@@ -5,6 +5,7 @@
 mod changes;
 mod cluster;
 mod events;
+mod flags;
 mod ledger;
 mod ledger_pool;
 mod limits;
@@ -21,6 +22,7 @@ mod road;
 pub use changes::{ChangesTaken, ChangesUnread, RefusedFrom, TenantSwitched, TenantsRefused};
 pub use cluster::{ClientTroubled, CommitLookedUp, OrphanFenced, PartitionsHeld, ProducerReplaced, ReadAheadFill};
 pub use events::{AnswerReused, CallsReattached, EventSettled, RecordDroppedUnsettled};
+pub use flags::{FlagRefused, FlagShare, FlagSwitched, FlagsRead, LookedFirst};
 pub use ledger::{LedgerAvailable, LedgerBatchCommitted, LedgerStatementRun, LedgerUnavailable, Slowness};
 pub use ledger_pool::{LedgerLeakSuspected, LedgerPoolExhausted, LedgerPoolFilled, LedgerPoolUsed, PoolMark};
 pub use limits::{LimitWouldHold, SharesAvailable, SharesAway, SharesTripMade};

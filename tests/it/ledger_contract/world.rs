@@ -133,6 +133,8 @@ pub fn answer(text: &str) -> Arc<Answer> {
         findings: Findings { pii_types: vec![text.into(), "\u{0}\\\"'☂".into()], ..Findings::default() },
         versions: Versions::default(),
         answered_at: Timestamp(7),
+        flags: Vec::new(),
+        first_look: None,
     })
 }
 

@@ -9,6 +9,7 @@ mod changes;
 mod cluster;
 mod deferral;
 mod demo;
+mod flags;
 pub mod gatekeeper;
 pub mod human_feedback;
 mod life;

@@ -23,13 +23,13 @@ use crate::postgres::TestDatabase;
 const SOON: Duration = Duration::from_secs(2 + 3);
 
 /// What a command said; it must have gone well.
-fn said(command: &mut Command) -> String {
+pub fn said(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().expect("the binary starts");
     assert!(status.success(), "{status}: {}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).expect("text")
 }
 
-fn policy(gatekeeper: &Gatekeeper, name: &str, text: &str) -> PathBuf {
+pub fn policy(gatekeeper: &Gatekeeper, name: &str, text: &str) -> PathBuf {
     let path = gatekeeper.folder.path().join(name);
     std::fs::write(&path, text).expect("the folder is there");
     path
@@ -44,7 +44,7 @@ fn set(gatekeeper: &Gatekeeper, text: &str, note: &str) -> u64 {
 }
 
 /// Until the processor has taken this revision.
-async fn taken(gatekeeper: &Gatekeeper, revision: u64) {
+pub async fn taken(gatekeeper: &Gatekeeper, revision: u64) {
     let asked = Instant::now();
     until("the change is taken", || is_taken(&gatekeeper.what_the_worker_said(), revision).then_some(())).await;
     assert!(asked.elapsed() < SOON, "after {:?}", asked.elapsed());
@@ -59,7 +59,7 @@ fn is_taken(log: &str, revision: u64) -> bool {
     log.lines().filter_map(says).any(|taken| taken >= revision)
 }
 
-async fn end_of(gatekeeper: &Gatekeeper, tenant: &str, number: usize) -> EventFeedback {
+pub async fn end_of(gatekeeper: &Gatekeeper, tenant: &str, number: usize) -> EventFeedback {
     let places = gatekeeper.publish(vec![record(&event_of(tenant, number))]).await;
     gatekeeper.ends_of(&places).await.remove(0)
 }

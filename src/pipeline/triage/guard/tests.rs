@@ -50,6 +50,8 @@ pub(super) fn job() -> Job {
         tenant: Arc::new(tenant()),
         owner: position(),
         reserved: Reserved::default(),
+        flags: Flags::without_rules(),
+        way: Way::Chain(None),
         decide_by: Instant::now() + DECIDE_WITHIN,
         presence: present(),
     }

@@ -4,7 +4,7 @@ CODES: dict[str, frozenset[str]] = {
     "ACCEPTED": frozenset({"DECIDED"}),
     "DEGRADED": frozenset({
         "BREAKER_OPEN", "PROVIDER_ERROR", "PROVIDER_TIMEOUT", "PROVIDER_AUTH", "PROVIDER_QUOTA", "CONTENT_FILTERED",
-        "OUTPUT_INVALID", "BUDGET_EXHAUSTED", "DEADLINE_EXCEEDED",
+        "OUTPUT_INVALID", "BUDGET_EXHAUSTED", "DEADLINE_EXCEEDED", "SWITCHED_OFF",
     }),
     "DUPLICATE": frozenset({"SAME_EVENT"}),
     "IGNORED": frozenset({
