@@ -443,7 +443,7 @@ mod tests {
             ("flags.everybody={redaction='off'}", "flags.everybody.redaction"),
             ("flags.tenants.acme.local_first=101%", "flags.tenants.acme.local_first"),
             ("flags.tenants.acme={redaction='off'}", "flags.tenants.acme.redaction"),
-            ("flags.tenants={'a|b'={apply='off'}}", "flags.tenants.a|b"),
+            ("flags.tenants={'a|b'={apply='off'}}", "flags.tenants.\"a|b\""),
             ("models.local.min_known_share=1.5", "models.local.min_known_share"),
             ("models.local.min_known_share=-0.1", "models.local.min_known_share"),
             ("models.local.min_known_share=nan", "models.local.min_known_share"),

@@ -225,7 +225,7 @@ impl Guard {
             return Triaged::InDoubt(look);
         }
         job.way = Way::Chain(Some(look));
-        self.answered(&job, known, predicted, Vec::new(), None, spent)
+        self.answered(job, known, predicted, Vec::new(), None, spent)
     }
 
     fn render(&self, known: &Known, event: &SupportEvent) -> Result<Rendered, NotRedacted> {
