@@ -155,7 +155,7 @@ mod tests {
         let running = test.road.next_job(Instant::now()).expect("the first one");
         let partitions: Vec<Partition> = vec![EVENTS];
         test.road.happened(Happening::Lost { partitions }, Instant::now());
-        assert!(jobs(&mut test).is_empty() && test.road.at_home.is_empty());
+        assert!(test.road.at_home.is_empty() && jobs(&mut test).is_empty());
         test.road.triaged(running.key, Triaged::InDoubt(doubt()), Instant::now());
         assert!(jobs(&mut test).is_empty() && test.road.calls.is_empty());
     }
