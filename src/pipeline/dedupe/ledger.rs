@@ -228,6 +228,14 @@ pub enum Entry {
     },
 }
 
+impl Entry {
+    /// Whether a burst will rest on it: on a claim that read the row, or on a verdict that wrote it.
+    #[must_use]
+    pub fn is_rested_on(&self) -> bool {
+        matches!(self, Self::Claim(_) | Self::TakeOver { .. } | Self::Verdict { .. } | Self::Decide { .. })
+    }
+}
+
 /// What an entry came to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {

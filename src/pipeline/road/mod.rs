@@ -242,11 +242,7 @@ impl Road {
                 purposes.push(purpose);
             }
         }
-        // What a burst publishes rests on a claim that read the row, or on a verdict that wrote it.
-        let matters = |entry: &Entry| {
-            matches!(entry, Entry::Claim(_) | Entry::TakeOver { .. } | Entry::Verdict { .. } | Entry::Decide { .. })
-        };
-        if entries.iter().any(matters) {
+        if entries.iter().any(Entry::is_rested_on) {
             entries.push(Entry::Mark { writer: self.fixtures.writer.clone() });
             purposes.push(Purpose::Mark);
         }
