@@ -126,7 +126,7 @@ async fn only_the_tickets_the_local_model_is_in_doubt_about_cost_a_call() {
     let sets = ["triage.local_first.enabled=true", "triage.local_first.threshold=0.9"];
     let gatekeeper = Gatekeeper::with(&sets).await;
     policy(&gatekeeper, "tenants/acme.toml", "id = 'acme'\nversion = 'c'\ncalibrated_fields = ['category']");
-    let in_doubt = |number: &usize| number % 3 == 0;
+    let in_doubt = |number: &usize| number.is_multiple_of(3);
     let event = |tenant: &str, number: usize| {
         let mut event = event_of(tenant, number);
         if in_doubt(&number) {
