@@ -212,17 +212,26 @@ impl Road {
         }
     }
 
-    /// Together with the verdict that it leads to, if an event still waits for it.
+    /// Together with the verdict that it leads to, if an event still waits for it, and for itself alone: a verdict that
+    /// others are to be superseded by comes into being in the lane only, where it is known that they are. If this process
+    /// lost the partition with such a verdict saved and theirs not, they could be put off, and it would pass them.
     fn save_answer(&mut self, key: DedupeKey, answer: Arc<Answer>) {
         let Some(call) = self.calls.get(&key) else { return };
         let (owner, at) = (call.owner.clone(), self.fixtures.clock.now());
-        let entry = match call.item.and_then(|id| self.verdict_of(id, &answer)) {
+        let alone = call.item.filter(|id| self.is_alone(*id));
+        let entry = match alone.and_then(|id| self.verdict_of(id, &answer)) {
             Some((verdict, past)) => {
                 Entry::Decide { key, owner, answer, at, verdict: Arc::new(verdict), decision: Some(Arc::new(past)) }
             }
             None => Entry::Answer { key, owner, answer, at },
         };
         self.want(entry, Purpose::Answer(key));
+    }
+
+    /// Whether this is the only event that its lane works on.
+    fn is_alone(&self, id: ItemId) -> bool {
+        let ticket = self.items.get(&id).and_then(|item| item.ticket());
+        ticket.and_then(|ticket| self.lanes.unit(ticket)).is_some_and(|unit| unit.items == [id])
     }
 
     /// A fallback that cost nothing must not end a call that somebody else is paying for at this moment: it takes the
