@@ -9,22 +9,26 @@ use serde_json::json;
 
 use super::EXIT_CONFIG;
 use super::trail::{self, NO_DATABASE};
-use super::wiring::{self, Parts};
+use super::wiring::{self, Memory, Parts};
 use crate::cli::{ByArgs, Output, SettingsArgs, TenantsArgs, TenantsCommand};
-use crate::domain::tenant::Limits;
+use crate::domain::budget::{Day, Purse};
+use crate::domain::tenant::Tenant;
 use crate::operations::tenants::edit::{self, EditError, Proposal};
 use crate::operations::tenants::live::{InForce, LiveTenants, Source};
 use crate::operations::trail::AuditTrail;
+use crate::pipeline::dedupe::ledger::Ledger;
 use crate::settings::tenants::document::MAX_BYTES;
 
 pub async fn run(args: &SettingsArgs, command: TenantsArgs) -> anyhow::Result<ExitCode> {
     let parts = Parts::new(wiring::settings(args)?.settings)?;
-    let trail = parts.changes().await?.map(|changes| changes as Arc<dyn AuditTrail>);
+    let memory = if parts.settings.ledger.enabled { Some(parts.memory(0, false).await?) } else { None };
+    let (ledger, trail) = memory.map(|Memory { ledger, changes, .. }| (ledger, changes)).unzip();
+    let trail = trail.flatten().map(|changes| changes as Arc<dyn AuditTrail>);
     let mut tenants = LiveTenants::new(parts.settings.tenants.clone(), parts.tenants.clone())?;
     if let Some(trail) = &trail {
         edit::look(&**trail, &mut tenants).await?;
     }
-    let desk = Desk { parts, trail, tenants, output: command.output };
+    let desk = Desk { parts, ledger, trail, tenants, output: command.output };
     match command.command.unwrap_or(TenantsCommand::List) {
         TenantsCommand::List => desk.list(),
         TenantsCommand::Show { id, revision } => desk.show(&id, revision).await,
@@ -38,6 +42,7 @@ pub async fn run(args: &SettingsArgs, command: TenantsArgs) -> anyhow::Result<Ex
 /// What the commands work on.
 struct Desk {
     parts: Parts,
+    ledger: Option<Arc<dyn Ledger>>,
     trail: Option<Arc<dyn AuditTrail>>,
     tenants: LiveTenants,
     output: Output,
@@ -59,13 +64,14 @@ impl Desk {
         }
         for InForce { tenant, source } in self.tenants.in_force() {
             let door = if tenant.enabled { "enabled" } else { "disabled" };
-            println!("{:<24} {:<16} {door:<9} {:<44} {source}", tenant.id, tenant.version, limits(&tenant.limits));
+            println!("{:<24} {:<16} {door:<9} {:<44} {source}", tenant.id, tenant.version, limits(tenant));
         }
         Ok(ExitCode::SUCCESS)
     }
 
     async fn show(&self, id: &str, revision: Option<u64>) -> anyhow::Result<ExitCode> {
         let in_force = self.tenants.find(id);
+        let (is_of_now, in_force_now) = (revision.is_none(), in_force.map(|found| found.tenant.clone()));
         let revision = revision.or(match in_force.map(|found| found.source) {
             Some(Source::Database { revision, .. }) => Some(revision),
             _ => None,
@@ -79,13 +85,38 @@ impl Desk {
             }
             None => self.tenants.file_text(id).with_context(|| format!("there is no tenant {id:?}"))?,
         };
+        let tenant = in_force_now.filter(|_| is_of_now);
+        let today = match &tenant {
+            Some(tenant) => self.spent_today(tenant).await?,
+            None => None,
+        };
         match self.output {
-            Output::Table => print!("{document}"),
+            Output::Table => {
+                print!("{document}");
+                if let (Some(tenant), Some((day, purse))) = (&tenant, today) {
+                    println!("{}", spent(tenant, day, purse));
+                }
+            }
             Output::Json => {
-                println!("{}", serde_json::to_string_pretty(&json!({"revision": revision, "document": document}))?)
+                let mut shown = json!({"revision": revision, "document": document});
+                if let (Some(tenant), Some((day, purse))) = (&tenant, today) {
+                    shown["budget"] = json!({"day": day.to_string(), "currency": tenant.currency,
+                                             "money_per_day": tenant.limits.money_per_day, "spent": purse.spent(),
+                                             "of_running_calls": purse.open});
+                }
+                println!("{}", serde_json::to_string_pretty(&shown)?)
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What a tenant with a budget has spent of today's; in the file of this instance, or in all instances' database.
+    async fn spent_today(&self, tenant: &Tenant) -> anyhow::Result<Option<(Day, Purse)>> {
+        let Some(ledger) = self.ledger.as_ref().filter(|_| tenant.limits.money_per_day.is_some()) else {
+            return Ok(None);
+        };
+        let today = Day::of(self.parts.clock.now());
+        Ok(Some((today, ledger.spent(&tenant.id, today).await?)))
     }
 
     async fn propose(&self, file: &Path) -> anyhow::Result<Result<Proposal, EditError>> {
@@ -164,8 +195,17 @@ impl Desk {
     }
 }
 
-fn limits(limits: &Limits) -> String {
+fn limits(tenant: &Tenant) -> String {
+    let limits = &tenant.limits;
     let of = |limit: Option<u32>, what: &str| limit.map_or_else(|| format!("any {what}"), |n| format!("{n} {what}"));
     let (requests, tokens) = (of(limits.requests_per_minute, "requests"), of(limits.tokens_per_minute, "tokens"));
-    format!("{requests}, {tokens} a minute, weight {}", limits.weight)
+    let budget = limits.money_per_day.map(|money| format!(", {money} {} a day", tenant.currency)).unwrap_or_default();
+    format!("{requests}, {tokens} a minute{budget}, weight {}", limits.weight)
+}
+
+/// A comment: what is shown stays a policy that can be set.
+fn spent(tenant: &Tenant, day: Day, purse: Purse) -> String {
+    let (budget, currency) = (tenant.limits.money_per_day.unwrap_or_default(), &tenant.currency);
+    let (spent, left, open) = (purse.spent(), purse.left_of(budget), purse.open);
+    format!("# {day} (UTC): {spent} of {budget} {currency} spent, {open} of it for calls that run now; {left} left")
 }

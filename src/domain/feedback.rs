@@ -80,7 +80,7 @@ pub enum FeedbackStatus {
 pub struct LimitState {
     /// tenant or provider
     pub scope: String,
-    /// requests or tokens
+    /// requests, tokens, or micros: millionths of the tenant's currency
     pub unit: String,
     pub capacity: i64,
     pub remaining: i64,

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod body_hash;
+pub mod budget;
 pub mod bytes;
 pub mod calibration;
 pub mod clock;
@@ -16,6 +17,7 @@ pub mod feedback;
 pub mod flags;
 pub mod human_feedback;
 pub mod identity;
+pub mod money;
 pub mod ops_event;
 pub mod past_decision;
 pub mod position;

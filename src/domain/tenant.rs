@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::calibration::Calibration;
 use super::decision::EscalationType;
 use super::event::{EventType, Level, Priority};
+use super::money::Money;
 use super::taxonomy::Taxonomy;
 
 /// One tenant's profile, as a whole and versioned.
@@ -187,7 +188,20 @@ pub enum LimitMode {
     Enforce,
 }
 
-/// Token buckets towards remote models; absent means unlimited.
+/// What becomes of events when their tenant's money for the day is spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenSpent {
+    /// Whatever in the chain costs nothing decides, DEGRADED.
+    #[default]
+    Degrade,
+    /// They are put off until the next day begins.
+    Defer,
+    /// People decide.
+    Human,
+}
+
+/// Token buckets towards remote models, and their money for a day; absent means unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -197,16 +211,26 @@ pub struct Limits {
     pub tokens_per_minute: Option<u32>,
     /// Share among tenants that wait; 1 to 1,000.
     pub weight: u32,
-    /// What the two rates do; the weight counts in any mode.
+    /// What the two rates and the budget do; the weight counts in any mode.
     pub mode: LimitMode,
+    /// Money for a day of UTC, in the tenant's currency.
+    pub money_per_day: Option<Money>,
+    /// When that is spent.
+    pub when_budget_is_spent: WhenSpent,
 }
 
 impl Limits {
     /// No limits.
-    pub const NONE: Self =
-        Self { requests_per_minute: None, tokens_per_minute: None, weight: 1, mode: LimitMode::Enforce };
+    pub const NONE: Self = Self {
+        requests_per_minute: None,
+        tokens_per_minute: None,
+        weight: 1,
+        mode: LimitMode::Enforce,
+        money_per_day: None,
+        when_budget_is_spent: WhenSpent::Degrade,
+    };
 
-    /// As whoever is asked for a model counts them: without rates where they do nothing.
+    /// As whoever is asked for a model counts them: without rates and budget where they do nothing.
     #[must_use]
     pub fn in_force(self) -> Self {
         match self.mode {

@@ -17,11 +17,12 @@ use super::health::{DATABASE, HealthListener};
 use super::log::{Happening, LogPort};
 use super::log_health::LogHealth;
 use super::lookups::Lookups;
-use super::road::{Batch, Fixtures, LeaseRequest, Road};
+use super::road::{Batch, Fixtures, LeaseRequest, Road, Wish};
 use super::schema_set::registry::Lookup;
 use super::triage::guard::{Guard, LeaseReply, Leases, Triaged};
 use super::trips::{SharedLimits, Tripped, Trips};
 use crate::domain::identity::DedupeKey;
+use crate::domain::money::Money;
 use crate::domain::position::Position;
 use crate::domain::record::OutRecord;
 use crate::domain::tenant::TenantBook;
@@ -366,9 +367,11 @@ impl Leases for RoadLeases {
         key: DedupeKey,
         owner: &Position,
         lasts: Duration,
+        expected: Money,
     ) -> futures_util::future::BoxFuture<'_, LeaseReply> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.0.send(LeaseRequest { key, owner: owner.clone(), lasts, reply: Some(reply) });
+        let wish = Wish::Begin { lasts, expected, reply };
+        let sent = self.0.send(LeaseRequest { key, owner: owner.clone(), wish });
         Box::pin(async move {
             match sent {
                 Ok(()) => answer.await.unwrap_or(LeaseReply::Gone),
@@ -377,9 +380,10 @@ impl Leases for RoadLeases {
         })
     }
 
-    fn release(&self, key: DedupeKey, owner: &Position) {
-        // A road that is gone releases nothing; the lease ends by itself.
-        self.0.send(LeaseRequest { key, owner: owner.clone(), lasts: Duration::ZERO, reply: None }).ok();
+    fn ended(&self, key: DedupeKey, owner: &Position, billed: Money, is_answered: bool) {
+        let wish = Wish::End { billed, is_answered };
+        // A road that is gone releases and settles nothing: the lease ends by itself, and the next life counts the call.
+        self.0.send(LeaseRequest { key, owner: owner.clone(), wish }).ok();
     }
 }
 

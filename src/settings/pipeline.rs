@@ -19,6 +19,8 @@ pub struct Pipeline {
     /// Longer than this nobody waits for its tenant's limits in memory.
     #[serde(with = "humantime_serde")]
     pub defer_after: Duration,
+    /// Events that wait in memory for a model whose breaker is open; more are put off.
+    pub max_held: usize,
     /// Time between bursts.
     #[serde(with = "humantime_serde")]
     pub burst_interval: Duration,

@@ -70,6 +70,10 @@ metric_names! {
     Counter LEDGER_LEAKS_SUSPECTED = "gatekeeper_ledger_leaks_suspected_total", Count, "Connections to the ledger held longer than ledger.postgres.leak_after.";
 
     Counter LIMIT_SHADOWED = "gatekeeper_limit_shadowed_total", Count, "Events that a limit in shadow mode would have made wait, by tenant and how: wait, defer.";
+    Gauge BUDGET_SPENT = "gatekeeper_budget_spent", Count, "Money of the day that is spent or spoken for, by tenant with a budget, in its currency.";
+    Gauge BUDGET_LEFT = "gatekeeper_budget_left", Count, "Money of the day that is left, by tenant with a budget, in its currency.";
+    Counter BUDGETS_EXHAUSTED = "gatekeeper_budgets_exhausted_total", Count, "Budgets that had no room for a call any more, by tenant.";
+    Counter BUDGET_SHADOWED = "gatekeeper_budget_shadowed_total", Count, "Calls beyond a budget that is only watched, by tenant.";
     Counter LIMIT_TRIPS = "gatekeeper_limit_trips_total", Count, "Questions to the database for shares of tenants' limits, by outcome: answered, failed.";
     Histogram LIMIT_TRIP_DURATION = "gatekeeper_limit_trip_duration_seconds", Seconds, "One such question.";
     Gauge LIMIT_ALONE = "gatekeeper_limit_alone", Count, "1 while such questions are not answered: this instance goes on with its last share.";
@@ -123,6 +127,8 @@ metric_names! {
     Gauge IN_FLIGHT_MAX = "gatekeeper_in_flight_max", Count, "Most there may be (pipeline.max_in_flight).";
     Gauge WAITING = "gatekeeper_waiting", Count, "Events waiting for admission, in the fullest queue of a tenant.";
     Gauge WAITING_MAX = "gatekeeper_waiting_max", Count, "Most one tenant may have waiting (pipeline.max_waiting_per_tenant).";
+    Gauge HELD = "gatekeeper_held", Count, "Events waiting in memory for a model whose breaker is open.";
+    Gauge HELD_MAX = "gatekeeper_held_max", Count, "The most of them before what comes is put off (pipeline.max_held).";
     Gauge UNPUBLISHED = "gatekeeper_unpublished", Count, "Results in memory that no burst has committed yet.";
     Gauge UNPUBLISHED_MAX = "gatekeeper_unpublished_max", Count, "Most one burst carries (pipeline.burst_max_records).";
 

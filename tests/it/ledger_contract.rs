@@ -3,6 +3,7 @@
 mod agreement;
 mod decisions;
 mod partitions;
+mod purses;
 mod speed;
 pub mod world;
 
@@ -31,6 +32,11 @@ use partitions::{
     what_was_recovered_counts_as_known_and_never_sets_anybody_back,
     where_the_group_stood_is_told_to_whoever_enters_and_claims_alone_say_nothing,
     whoever_entered_a_partition_last_is_remembered,
+};
+use purses::{
+    money_is_counted_once_however_often_a_batch_comes, purses_of_long_ago_go_when_a_new_day_begins,
+    several_instances_share_a_days_money_and_settle_what_they_reserved,
+    what_a_life_did_not_settle_costs_what_was_expected_once_the_next_one_says_so,
 };
 use world::{
     Store, World, accepted, answer, answered, at, came_back, claim, commit, find, key, lease, one, published, put_off,
@@ -510,6 +516,10 @@ promises! {
     a_decision_that_is_made_anew_takes_the_place_of_one_that_was_never_published
     what_the_log_tells_of_decisions_is_known_again
     decisions_outlive_their_rows_and_go_by_their_age_the_oldest_first
+    several_instances_share_a_days_money_and_settle_what_they_reserved
+    money_is_counted_once_however_often_a_batch_comes
+    what_a_life_did_not_settle_costs_what_was_expected_once_the_next_one_says_so
+    purses_of_long_ago_go_when_a_new_day_begins
 }
 
 #[tokio::test(start_paused = true)]

@@ -104,6 +104,7 @@ fn every_seed_keeps_the_promises() {
             "UNKNOWN_SCHEMA",
             "NEWER_EVENT",
             "BREAKER_OPEN",
+            "BUDGET_EXHAUSTED",
         ] {
             assert!(totals.codes.contains_key(code), "no history came to {code}");
         }

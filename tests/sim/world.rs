@@ -14,8 +14,9 @@ use gatekeeper::domain::clock::{Clock, Timestamp};
 use gatekeeper::domain::dead_letter::DeadLetter;
 use gatekeeper::domain::decision::TriageDecision;
 use gatekeeper::domain::identity::DedupeKey;
+use gatekeeper::domain::money::Money;
 use gatekeeper::domain::position::{Partition, TopicRole};
-use gatekeeper::domain::tenant::{Tenant, TenantBook};
+use gatekeeper::domain::tenant::{Tenant, TenantBook, WhenSpent};
 use gatekeeper::operations::audit::{
     self, CallEnd, Committed, History, ProviderCall, Report, Reviewed, SavedAnswer, Seen,
 };
@@ -73,6 +74,10 @@ pub struct Faults {
 /// thing ordinary.
 const CRAMPED_CHARS: usize = 38;
 
+/// In millionths: 120 tokens at 100 a thousand. Ten times as much is expected of one, so that budgets are well used and much
+/// is given back.
+const COST_OF_A_CALL: u64 = 12;
+
 /// Run one seed to its end and judge it.
 pub fn history(seed: u64) -> (Report, Faults) {
     lived(|| World::new(seed))
@@ -97,6 +102,8 @@ pub fn backwards_history(seed: u64) -> (Report, Faults) {
         world.settings.pipeline.deferral = false;
         world.people_judge = false;
         world.upstream.ids_meet = false;
+        // What was spent goes with the ledger: README says so among the limits.
+        world.money_is_remembered = false;
         world.live_with_a_ledger_set_back().await
     })
 }
@@ -178,6 +185,7 @@ impl Model for Provider {
                 response_id: Some(response_id),
                 response_model: None,
                 finish_reason: Some("stop".to_owned()),
+                // [`COST_OF_A_CALL`]
                 input_tokens: 100,
                 output_tokens: 20,
                 rate: RateHints::default(),
@@ -239,6 +247,8 @@ struct World {
     ended: Arc<Mutex<Vec<String>>>,
     /// Whether people make anything of decisions.
     people_judge: bool,
+    /// Whether the ledger still knows what was spent.
+    money_is_remembered: bool,
     /// Bursts that should not have been sent.
     premature: Arc<Mutex<Vec<String>>>,
 }
@@ -281,6 +291,7 @@ impl World {
             accounts: Accounts::default(),
             premature,
             people_judge: true,
+            money_is_remembered: true,
             ended: Arc::default(),
             ledger_trouble: Arc::default(),
             calls: Arc::default(),
@@ -679,7 +690,25 @@ impl World {
         (history.reviewed.reviews, history.changes_reviewed) =
             reviews.partition(|seen| seen.record.origin.topic == *topic);
         history.answers = self.answers(&history).await;
+        if self.money_is_remembered {
+            self.no_budget_was_overspent(&history);
+        }
         audit::check(&history)
+    }
+
+    /// All histories are of one day.
+    fn no_budget_was_overspent(&self, history: &History) {
+        let events = history.inputs.iter().filter_map(|seen| seen.record.as_ref());
+        let tenants: HashMap<String, &str> =
+            events.map(|event| (DedupeKey::of_event(event).to_hex(), &*event.tenant_id)).collect();
+        for tenant in self.tenants.known() {
+            let Some(budget) = tenant.limits.money_per_day else { continue };
+            let is_paid = |call: &&ProviderCall| {
+                matches!(call.end, CallEnd::Answered(_)) && tenants.get(&call.key) == Some(&&*tenant.id)
+            };
+            let spent = history.calls.iter().filter(is_paid).count() as u64 * COST_OF_A_CALL;
+            assert!(spent <= budget.0, "{} spent {spent} of {budget:?}", tenant.id);
+        }
     }
 
     fn seen<T: serde::de::DeserializeOwned>(&self, partition: Partition, name: &str) -> Vec<Seen<T>> {
@@ -734,6 +763,8 @@ fn settings(chance: &mut ChaCha8Rng) -> Settings {
         format!("pipeline.max_in_flight={}", chance.random_range(1..40)),
         format!("pipeline.max_on_road={}", chance.random_range(40..200)),
         format!("pipeline.metadata_max_chars={}", chance.random_range(256..512)),
+        // Drawn above.
+        format!("pipeline.max_held={burst}"),
         format!("pipeline.superseding={}", chance.random_bool(0.7)),
         format!("pipeline.defer_after=\"{}ms\"", chance.random_range(100..5_000)),
         format!("ledger.batch_max_entries={}", chance.random_range(1..80)),
@@ -753,6 +784,12 @@ fn tenants(chance: &mut ChaCha8Rng) -> TenantBook {
         tenant.decide_by = Duration::from_millis(chance.random_range(500..60_000));
         if chance.random_bool(0.2) {
             tenant.limits.requests_per_minute = Some(chance.random_range(5..100));
+        }
+        // Chosen by what was drawn already, so that seeds mean what they meant. Nobody waits for another day here.
+        let drawn = u64::try_from(tenant.decide_by.as_millis()).unwrap_or_default();
+        if drawn.is_multiple_of(4) {
+            tenant.limits.money_per_day = Some(Money(150 + drawn % 300));
+            tenant.limits.when_budget_is_spent = if drawn % 8 == 0 { WhenSpent::Human } else { WhenSpent::Degrade };
         }
     }
     TenantBook::new(tenants, None)

@@ -27,8 +27,14 @@ const DEFERRAL: &str = "tests/it/story/deferral.rs";
 const PUT_OFF: &str = "what_a_tenants_limits_have_no_room_for_is_put_off_and_comes_back";
 const FOLLOWS: &str = "after_a_crash_nothing_that_was_put_off_is_lost_and_a_later_event_does_not_pass_it";
 
-const NOT_DEFERRED: &str =
-    "only what waits for its tenant's limits is put off; what waits for a model stays in the log";
+const HELD: &str = "what_waits_for_a_breaker_beyond_the_bound_is_put_off_and_comes_back";
+
+const BUDGET: &str = "tests/it/story/budget.rs";
+const SPENT: &str = "a_budget_is_spent_down_to_less_than_a_call_and_not_beyond_it_and_a_restart_brings_nothing_back";
+const NEXT_DAY: &str =
+    "a_tenant_that_would_rather_wait_has_its_events_put_off_until_the_next_day_in_the_order_of_their_tickets";
+
+const NOT_DEFERRED: &str = "what waits for a provider that is only busy stays in the log";
 
 const PROOFS: &[(FeedbackStatus, ReasonCode, Proof)] = &[
     (Accepted, Decided, Test(SIMULATION, "every_seed_keeps_the_promises")),
@@ -43,7 +49,7 @@ const PROOFS: &[(FeedbackStatus, ReasonCode, Proof)] = &[
         OutputInvalid,
         Test(GUARD, "a_later_models_answer_is_degraded_by_the_first_failure_and_the_cost_is_the_sum"),
     ),
-    (Degraded, BudgetExhausted, NotYet("tenants have no budget in money yet")),
+    (Degraded, BudgetExhausted, Test(BUDGET, SPENT)),
     (Degraded, DeadlineExceeded, Test(GUARD, "a_reply_a_millisecond_too_late_is_no_reply")),
     (Degraded, SwitchedOff, Test(FLAGS, "remote_models_that_are_switched_off_are_not_asked_and_the_next_one_says_why")),
     (Duplicate, SameEvent, Test(SIMULATION, "every_seed_keeps_the_promises")),
@@ -66,8 +72,8 @@ const PROOFS: &[(FeedbackStatus, ReasonCode, Proof)] = &[
     (Rejected, PayloadTooLarge, Test(INGEST, "a_value_that_is_too_large_is_not_even_decoded")),
     (Deferred, TenantRateLimited, Test(DEFERRAL, PUT_OFF)),
     (Deferred, ProviderRateLimited, NotYet(NOT_DEFERRED)),
-    (Deferred, BreakerOpen, NotYet(NOT_DEFERRED)),
-    (Deferred, BudgetExhausted, NotYet(NOT_DEFERRED)),
+    (Deferred, BreakerOpen, Test(DEFERRAL, HELD)),
+    (Deferred, BudgetExhausted, Test(BUDGET, NEXT_DAY)),
     (Deferred, WaitingForEarlierEvent, Test(DEFERRAL, FOLLOWS)),
 ];
 

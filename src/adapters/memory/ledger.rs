@@ -6,6 +6,7 @@
 mod calling;
 mod decisions;
 mod places;
+mod purses;
 mod restored;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
+use crate::pipeline::dedupe::ledger::purses::Purses;
 use crate::pipeline::dedupe::ledger::{Ahead, Claim, Entry, Ledger, LedgerError, Outcome, Row};
 
 /// What a database would hold.
@@ -29,6 +31,7 @@ struct Database {
     rows: Map,
     places: places::Book,
     decisions: decisions::Shelf,
+    purses: Purses,
 }
 
 /// When a commit can go wrong.
@@ -126,11 +129,14 @@ impl Ledger for MemoryLedger {
             let outcomes = {
                 let mut database = self.rows.lock();
                 let now = self.clock.now();
+                let mut moved = purses::apply(&mut database.purses, &self.me, &entries);
                 let outcomes: Vec<_> = entries.iter().map(|entry| apply(&mut database, entry, &self.me, now)).collect();
                 entries
                     .iter()
                     .zip(outcomes)
-                    .map(|(entry, outcome)| match entry {
+                    .enumerate()
+                    .map(|(place, (entry, outcome))| match entry {
+                        Entry::Money(_) => moved.remove(&place).unwrap_or(outcome),
                         Entry::Recall(question) => Outcome::Recalled(database.decisions.recall(question)),
                         _ => look_ahead(&database.rows, entry, outcome),
                     })
@@ -191,7 +197,7 @@ impl Rows {
 type Map = BTreeMap<DedupeKey, Held>;
 
 fn apply(database: &mut Database, entry: &Entry, me: &Holder, now: Timestamp) -> Outcome {
-    let Database { rows, places, decisions } = database;
+    let Database { rows, places, decisions, .. } = database;
     match entry {
         Entry::Enter { topic_id, partition, writer, committed, last } => {
             Outcome::Entered(places.enter((topic_id, *partition), writer, *committed, last.as_ref()))
@@ -243,6 +249,8 @@ fn apply(database: &mut Database, entry: &Entry, me: &Holder, now: Timestamp) ->
             }
             None => Outcome::NotOwner,
         },
+        // Done before everything else.
+        Entry::Money(_) => Outcome::Done,
         // Answered when everything is written.
         Entry::Recall(_) => Outcome::Recalled(None),
         Entry::Verdict { key, owner, verdict, decision } => match owned(rows, *key, owner) {

@@ -10,6 +10,7 @@ use super::decisions;
 use super::error::sorted;
 use super::open::{self, OpenError};
 use super::pool::{Held, Pool};
+use super::purses;
 use super::rarely::Rarely;
 use super::rows;
 use super::session::{Session, Watch};
@@ -136,6 +137,10 @@ impl Shared {
         let (me, heartbeat_stale) = (&self.me, self.heartbeat_stale);
         let mut scribe = Scribe { session, me, heartbeat_stale, nothing_is_deferred: false };
         scribe.session.say(&statements::BEGIN).await?;
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.len()];
+        for (index, moved) in purses::apply(&mut scribe.session, me, plan::movements(batch)).await? {
+            outcomes[index] = Some(moved);
+        }
         // A mark is of one row that is written last.
         let mut kinds = steps.iter().map(|step| step.kind).filter(|kind| *kind != Kind::Mark);
         let only_claims = kinds.next() == Some(Kind::Claim) && kinds.next().is_none();
@@ -144,7 +149,6 @@ impl Shared {
             let lock = sets::keys(&statements::LOCK, batch.iter().filter_map(key_of));
             scribe.session.read(&statements::LOCK, lock).await?;
         }
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.len()];
         for step in steps {
             let of_step = scribe.write(&step, batch).await?;
             for (index, outcome) in step.entries.into_iter().zip(of_step) {

@@ -21,6 +21,7 @@ mod ledger;
 mod open;
 mod places;
 mod pool;
+mod purses;
 mod questions;
 mod rarely;
 mod rows;

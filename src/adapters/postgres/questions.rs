@@ -1,4 +1,4 @@
-//! The ports' words about places in the log and kept decisions, said to Postgres outside of batches.
+//! The ports' words about places in the log, kept decisions and money, said to Postgres outside of batches.
 
 use futures_util::future::BoxFuture;
 use sqlx::Row as _;
@@ -8,11 +8,14 @@ use super::decisions::FORGET;
 use super::error::sorted;
 use super::ledger::PostgresLedger;
 use super::places::{BIND, BOUND, FIRST_OPEN, WRITER, about};
+use super::purses::{PURSE, purse};
 use super::sets::named;
+use crate::domain::budget::{Day, Purse};
 use crate::domain::clock::Timestamp;
 use crate::pipeline::dedupe::ledger::LedgerError;
 use crate::pipeline::dedupe::ledger::decision_index::DecisionIndex;
 use crate::pipeline::dedupe::ledger::places::{Counted, Places};
+use crate::pipeline::dedupe::ledger::purses::Spending;
 
 impl Places for PostgresLedger {
     fn bind<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<String, LedgerError>> {
@@ -88,6 +91,19 @@ impl DecisionIndex for PostgresLedger {
             let gone = gone.map_err(|error| sorted(&error))?;
             held.give_back();
             Ok(gone)
+        })
+    }
+}
+
+impl Spending for PostgresLedger {
+    fn spent<'a>(&'a self, tenant: &'a str, day: Day) -> BoxFuture<'a, Result<Purse, LedgerError>> {
+        Box::pin(async move {
+            let mut held = self.shared.pool.acquire().await?;
+            let query = sqlx::query(PURSE.sql).bind(named(tenant)).bind(day.0);
+            let rows = self.shared.session(&mut held).read(&PURSE, query).await.map_err(|error| sorted(&error))?;
+            let purse = rows.first().map(purse).transpose().map_err(|error| sorted(&error))?;
+            held.give_back();
+            Ok(purse.unwrap_or_default())
         })
     }
 }

@@ -142,6 +142,7 @@ fn owner(entry: &Entry) -> Option<&Position> {
         | Entry::Stands { .. }
         | Entry::Mark { .. }
         | Entry::Recovered(_)
+        | Entry::Money(_)
         | Entry::Recall(_)
         | Entry::Vanished { .. }
         | Entry::RepairPublished { .. } => None,

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use super::decisions;
 use super::error;
 use super::open::{self, OpenError, Pools};
+use super::purses;
 use super::rows;
 use super::statements;
 use super::step::{self, Scribe};
@@ -84,6 +85,9 @@ impl SqliteLedger {
         let (connection, me, pace) = (&mut *transaction, &self.me, self.pace);
         let mut scribe = Scribe { connection, me, now, pace, beat_is_due, nothing_is_deferred: false };
         let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.len()];
+        for (index, moved) in purses::apply(&mut *scribe.connection, (me, pace), plan::movements(batch)).await? {
+            outcomes[index] = Some(moved);
+        }
         for step in plan::steps(batch) {
             let of_step = scribe.write(&step, batch).await?;
             for (index, outcome) in step.entries.into_iter().zip(of_step) {

@@ -15,6 +15,7 @@ mod error;
 mod ledger;
 mod open;
 mod places;
+mod purses;
 mod questions;
 mod rows;
 mod statements;

@@ -1,14 +1,17 @@
-//! The ports' words about places in the log and kept decisions, said to SQLite outside of batches.
+//! The ports' words about places in the log, kept decisions and money, said to SQLite outside of batches.
 
 use futures_util::future::BoxFuture;
 
 use super::decisions::FORGET;
 use super::ledger::SqliteLedger;
 use super::places::{BIND, BOUND, FIRST_OPEN, WRITER};
+use super::purses::{PURSE, purse};
+use crate::domain::budget::{Day, Purse};
 use crate::domain::clock::Timestamp;
 use crate::pipeline::dedupe::ledger::LedgerError;
 use crate::pipeline::dedupe::ledger::decision_index::DecisionIndex;
 use crate::pipeline::dedupe::ledger::places::{Counted, Places};
+use crate::pipeline::dedupe::ledger::purses::Spending;
 
 impl Places for SqliteLedger {
     fn bind<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<String, LedgerError>> {
@@ -58,6 +61,17 @@ impl DecisionIndex for SqliteLedger {
             let query = sqlx::query(FORGET.sql).bind(decided_before.0).bind(limit);
             let gone = self.pace.watch(FORGET.name, query.execute(&self.pools.writer)).await;
             gone.map(|gone| gone.rows_affected()).map_err(|error| self.sorted(&error))
+        })
+    }
+}
+
+impl Spending for SqliteLedger {
+    fn spent<'a>(&'a self, tenant: &'a str, day: Day) -> BoxFuture<'a, Result<Purse, LedgerError>> {
+        Box::pin(async move {
+            let query = sqlx::query(PURSE.sql).bind(tenant).bind(day.0);
+            let row = self.pace.watch(PURSE.name, query.fetch_optional(&self.pools.readers)).await;
+            let found = row.and_then(|row| row.as_ref().map(purse).transpose());
+            Ok(found.map_err(|error| self.sorted(&error))?.unwrap_or_default())
         })
     }
 }

@@ -249,6 +249,7 @@ fn line(entry: &Entry, now: Timestamp) -> Line<'_> {
         | Entry::Stands { .. }
         | Entry::Mark { .. }
         | Entry::Recovered(_)
+        | Entry::Money(_)
         | Entry::Recall(_)
         | Entry::Vanished { .. }
         | Entry::RepairPublished { .. } => unreachable!("these are written one by one"),

@@ -10,6 +10,7 @@ pub mod kill_points;
 pub mod outcomes;
 pub mod places;
 pub mod plan;
+pub mod purses;
 pub mod restored;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use futures_util::future::BoxFuture;
 
 use self::decision_index::DecisionIndex;
 use self::places::{Entered, LastCommit, Mark, Places};
+use self::purses::{Moved, Movement, Spending};
 use self::restored::Restored;
 use crate::domain::answer::Answer;
 use crate::domain::clock::Timestamp;
@@ -28,7 +30,7 @@ use crate::domain::position::Position;
 use crate::domain::verdict::Verdict;
 
 /// The port. Implemented by SQLite, by Postgres, and in memory for the simulation.
-pub trait Ledger: Places + DecisionIndex {
+pub trait Ledger: Places + DecisionIndex + Spending {
     /// All of these in one transaction, in order; one outcome each. An entry sees what earlier entries of its batch did.
     /// On an error nothing of the batch happened, or (connection lost inside commit) all of it: entries are such that
     /// the same batch may simply be committed again.
@@ -142,6 +144,8 @@ pub enum Entry {
         /// What is kept of the decision in it, if it is saved.
         decision: Option<Arc<PastDecision>>,
     },
+    /// Money for a paid call. Done before everything else of the batch, and in order.
+    Money(Movement),
     /// Find the decision that a piece of feedback judges. Answered once everything of the batch is written.
     Recall(DecisionQuestion),
     /// Before the burst that puts this event off: a later copy of it stands, or is about to stand, in a delay tier, and
@@ -256,6 +260,8 @@ pub enum Outcome {
     Reached(Arc<Verdict>),
     /// For Answer, Verdict, Decide, Defer, Published and Release: the row is gone or has another owner; nothing was changed.
     NotOwner,
+    /// For Money.
+    Moved(Moved),
     /// For Recall: the decision, if it is known.
     Recalled(Option<Arc<PastDecision>>),
     /// For Enter.

@@ -4,31 +4,41 @@
 //! finished sets still keep results exactly once per record; what is lost is dedupe across records, and answers paid for
 //! before a crash.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
 
 use super::ledger::decision_index::DecisionIndex;
+use super::ledger::outcomes::Holder;
 use super::ledger::places::{Counted, Entered, Mark, Places};
+use super::ledger::purses::{Purses, Spending};
 use super::ledger::{Claim, Entry, Ledger, LedgerError, Outcome, Row};
+use crate::domain::budget::{Day, Purse};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::identity::DedupeKey;
 
 /// Remembers nothing.
 pub struct NoLedger {
     clock: Arc<dyn Clock>,
+    /// What this process has spent: a budget holds from its start on, and for it alone.
+    purses: Mutex<Purses>,
 }
 
 impl NoLedger {
     /// The clock dates the rows it pretends to have.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock }
+        Self { clock, purses: Mutex::default() }
+    }
+
+    fn purses(&self) -> MutexGuard<'_, Purses> {
+        self.purses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn outcome(&self, entry: Entry) -> Outcome {
         match entry {
             Entry::Claim(claim) | Entry::TakeOver { claim, .. } => Outcome::Row(Arc::new(self.row(&claim))),
+            Entry::Money(movement) => Outcome::Moved(self.purses().apply(&nobody(), &movement)),
             Entry::Lease { .. } => Outcome::LeaseGranted,
             Entry::Answer { answer, .. } => Outcome::Saved(answer),
             Entry::Verdict { verdict, .. } | Entry::Decide { verdict, .. } => Outcome::Reached(verdict),
@@ -78,6 +88,17 @@ impl Places for NoLedger {
 
     fn first_open<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {
         Box::pin(std::future::ready(Ok(None)))
+    }
+}
+
+/// There is only one here.
+fn nobody() -> Holder {
+    Holder { instance: String::new(), incarnation: 0 }
+}
+
+impl Spending for NoLedger {
+    fn spent<'a>(&'a self, tenant: &'a str, day: Day) -> BoxFuture<'a, Result<Purse, LedgerError>> {
+        Box::pin(std::future::ready(Ok(self.purses().purse(&tenant.into(), day))))
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Deferred<'a> {
     pub deferral: &'a Deferral,
     /// The limit that has no room for it.
     pub limit: Option<LimitState>,
+    /// When it may have, as the publisher is told.
+    pub retry_at: Timestamp,
 }
 
 /// The record that outputs stem from.
@@ -181,7 +183,7 @@ impl Publisher {
         };
         let verdict = Verdict::of(FeedbackStatus::Deferred, code, source.record.timestamp, now);
         let feedback = EventFeedback {
-            retry_at: Some(deferral.turn.max(deferral.not_before)),
+            retry_at: Some(deferred.retry_at.max(deferral.not_before)),
             attempt: i32::try_from(deferral.hop).unwrap_or(i32::MAX),
             limit: deferred.limit.clone(),
             ..self.feedback(source, &verdict)

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::deferral::Why;
 use super::item::{ItemId, Plan};
-use super::lease::LeaseRequest;
+use super::lease::{LeaseRequest, Waiting, Wish};
 use super::{Purpose, Road};
 use crate::domain::answer::Answer;
 use crate::domain::identity::DedupeKey;
+use crate::domain::money::Money;
 use crate::domain::position::Position;
-use crate::domain::tenant::{LimitMode, Limits};
+use crate::domain::tenant::{LimitMode, Limits, Tenant};
 use crate::pipeline::admit::Next;
 use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::lane::TicketKey;
@@ -33,7 +35,9 @@ pub(super) struct Call {
     /// The item that waits for it; none after its partition was taken away.
     pub item: Option<ItemId>,
     owner: Position,
-    tenant: Arc<str>,
+    pub tenant: Arc<str>,
+    /// What its event was read under.
+    pub read_under: Arc<Tenant>,
     /// Taken from its tenant's limits; none: it takes none of them, and none of the places of calls.
     reserved_tokens: Option<u32>,
 }
@@ -52,13 +56,16 @@ impl Road {
         let tokens = self.fixtures.guard.estimated_tokens(&event.event);
         let tenant_id = event.claim.tenant_id.clone();
         let limits = self.limits_now(&tenant_id, tenant);
+        if self.waits_for_money(ticket, id, &tenant_id, limits) || self.waits_for_the_breaker(ticket, id, now) {
+            return false;
+        }
         if limits.mode == LimitMode::Shadow {
             self.note_shadow(&tenant_id, limits, tokens, now);
         } else if !self.one_is_decided(ticket)
             && let Some(turn) = self.too_long(id, limits, tokens, now)
         {
-            let head = self.lanes.head(ticket).unwrap_or(id);
-            self.put_off(ticket, head, turn, limits, now);
+            let limit = self.limit_state(id, limits, turn, now);
+            self.put_off(ticket, id, Why::rate_limited(turn, limit));
             return false;
         }
         if self.admission.offer(now, &tenant_id, limits, ticket.clone(), tokens).is_err() {
@@ -168,6 +175,7 @@ impl Road {
             return None;
         }
         let tenant_id = event.claim.tenant_id.clone();
+        let limits = self.limits_now(&tenant_id, &tenant);
         let job = Job {
             event: event.event.clone(),
             decide_by: now + tenant.decide_by,
@@ -176,11 +184,13 @@ impl Road {
             owner: event.claim.position.clone(),
             presence: self.presence.clone(),
             reserved: Reserved::default(),
+            budget: self.budget_of(ticket, &tenant_id, limits),
             flags,
             way,
         };
-        let owner = job.owner.clone();
-        self.calls.insert(job.key, Call { item: Some(id), owner, tenant: tenant_id, reserved_tokens });
+        let (owner, read_under) = (job.owner.clone(), job.tenant.clone());
+        let call = Call { item: Some(id), owner, tenant: tenant_id, read_under, reserved_tokens };
+        self.calls.insert(job.key, call);
         self.asking += usize::from(reserved_tokens.is_some());
         crate::failpoints::hit("admitted");
         Some(job)
@@ -191,7 +201,7 @@ impl Road {
         let Some(call) = self.calls.get(&key) else { return };
         let billed = match &triaged {
             Triaged::Answered(_, billed) => u32::try_from(*billed).unwrap_or(u32::MAX),
-            Triaged::InDoubt(_) | Triaged::HeldElsewhere(_) | Triaged::Pointless | Triaged::Gone => 0,
+            Triaged::InDoubt(_) | Triaged::HeldElsewhere(_) | Triaged::Pointless | Triaged::Gone | Triaged::Unpaid => 0,
         };
         if let Some(reserved_tokens) = call.reserved_tokens {
             self.asking -= 1;
@@ -204,6 +214,11 @@ impl Road {
             }
             Triaged::Answered(answer, _) => self.save_answer(key, Arc::new(answer)),
             Triaged::HeldElsewhere(remaining) => self.look_again(key, remaining, now),
+            Triaged::Unpaid => {
+                if let Some(id) = self.calls.remove(&key).and_then(|call| call.item) {
+                    self.put_off_unpaid(id, now);
+                }
+            }
             Triaged::Pointless | Triaged::Gone => {
                 if let Some(id) = self.calls.remove(&key).and_then(|call| call.item) {
                     self.claim_again(id);
@@ -287,39 +302,56 @@ impl Road {
         }
     }
 
-    /// A running call wants to make a paid attempt, or has given it up.
+    /// A running call wants to make a paid attempt, or is done with one.
     pub fn lease_wanted(&mut self, request: LeaseRequest) {
-        if request.reply.is_some() && self.away.is_some() {
+        if matches!(request.wish, Wish::Begin { .. }) && self.away.is_some() {
             self.leases_waiting.push(request);
         } else {
             self.want_lease(request);
         }
     }
 
-    pub(super) fn want_lease(&mut self, mut request: LeaseRequest) {
-        let LeaseRequest { key, ref owner, lasts, .. } = request;
-        let owner = owner.clone();
-        let Some(reply) = request.reply.take() else {
-            self.want(Entry::Release { key, owner }, Purpose::Background);
-            return;
-        };
-        let orphaned = self.calls.get(&key).is_none_or(|call| call.item.is_none());
-        if orphaned || self.draining {
-            // Whoever owns the partition now makes the attempt; one that runs already may end.
-            reply.send(LeaseReply::Gone).ok();
-            return;
+    pub(super) fn want_lease(&mut self, request: LeaseRequest) {
+        let LeaseRequest { key, owner, wish } = request;
+        match wish {
+            Wish::Begin { lasts, expected, reply } => {
+                let waiting = Waiting { key, owner: owner.clone(), reply };
+                let orphaned = self.calls.get(&key).is_none_or(|call| call.item.is_none());
+                if orphaned || self.draining {
+                    // Whoever owns the partition now makes the attempt; one that runs already may end.
+                    return waiting.answer(LeaseReply::Gone);
+                }
+                let mut group: Vec<_> = self.reserving(key, expected).into_iter().collect();
+                group.push((Entry::Lease { key, owner, lasts }, Purpose::Lease(waiting)));
+                self.pending.push_back(group);
+            }
+            Wish::End { billed, is_answered } => {
+                let release = (!is_answered).then_some((Entry::Release { key, owner }, Purpose::Background));
+                let group: Vec<_> = self.settling(key, billed).into_iter().chain(release).collect();
+                self.pending.extend((!group.is_empty()).then_some(group));
+            }
         }
-        request.reply = Some(reply);
-        self.want(Entry::Lease { key, owner, lasts }, Purpose::Lease(request));
     }
 
-    pub(super) fn lease_answered(&mut self, request: LeaseRequest, outcome: &Outcome) {
-        let reply = match outcome {
-            Outcome::LeaseGranted => LeaseReply::Granted,
-            Outcome::LeaseHeld { remaining } => LeaseReply::HeldElsewhere(*remaining),
-            _ => LeaseReply::Pointless,
+    pub(super) fn lease_answered(&mut self, waiting: Waiting, outcome: &Outcome) {
+        let refused = self.till.refused(&waiting.key);
+        let reply = match (outcome, refused) {
+            (Outcome::LeaseGranted, None) => LeaseReply::Granted,
+            (Outcome::LeaseGranted, Some(reply)) => {
+                let (key, owner) = (waiting.key, waiting.owner.clone());
+                self.want(Entry::Release { key, owner }, Purpose::Background);
+                reply
+            }
+            (outcome, _) => {
+                let settling = self.settling(waiting.key, Money::default());
+                self.pending.extend(settling.map(|line| vec![line]));
+                match outcome {
+                    Outcome::LeaseHeld { remaining } => LeaseReply::HeldElsewhere(*remaining),
+                    _ => LeaseReply::Pointless,
+                }
+            }
         };
-        request.answer(reply);
+        waiting.answer(reply);
     }
 }
 

@@ -13,7 +13,9 @@
 //! decision was saved before one that comes before it was put off (by an owner that lost the partition in between) does
 //! not follow: it waits in its lane until that one is back.
 //!
-//! What waits for a model, and not for its tenant's limits, is not put off: reading stops, and the log keeps it.
+//! Put off as well: what its tenant has no money for until the next day, and what comes when enough events wait in memory for
+//! a model whose breaker is open. Those book no turn: they come back to look whether what they wait for is there. What waits
+//! for a model that is only busy is not put off: reading stops, and the log keeps it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +38,35 @@ use crate::pipeline::lane::{Place, TicketKey};
 pub(super) struct Early {
     pub due: Instant,
     pub record: Record,
+}
+
+/// Why an event is put off, and for how long.
+#[derive(Debug, Clone)]
+pub(super) struct Why {
+    pub code: ReasonCode,
+    pub wait: Duration,
+    /// Its tenant's rates are spoken for until then. Else it comes back to look whether what it waits for is there.
+    books_a_turn: bool,
+    limit: Option<LimitState>,
+}
+
+impl Why {
+    pub fn rate_limited(turn: Duration, limit: Option<LimitState>) -> Self {
+        Self { code: ReasonCode::TenantRateLimited, wait: turn, books_a_turn: true, limit }
+    }
+
+    pub fn budget_exhausted(wait: Duration, limit: Option<LimitState>) -> Self {
+        Self { code: ReasonCode::BudgetExhausted, wait, books_a_turn: false, limit }
+    }
+
+    pub fn breaker_open(wait: Duration) -> Self {
+        Self { code: ReasonCode::BreakerOpen, wait, books_a_turn: false, limit: None }
+    }
+
+    fn follows() -> Self {
+        let code = ReasonCode::WaitingForEarlierEvent;
+        Self { code, wait: Duration::ZERO, books_a_turn: false, limit: None }
+    }
 }
 
 /// Where an item's event first stood, as lanes count it.
@@ -101,6 +132,31 @@ impl Road {
         self.lanes.any(ticket, is_decided)
     }
 
+    /// Whether an event of this lane may be put off at all.
+    pub(super) fn may_go_aside(&self, ticket: &TicketKey) -> bool {
+        self.fixtures.defers && !self.one_is_decided(ticket)
+    }
+
+    /// Whether this event is put off because the breaker of its model is open and enough of them wait for it in memory.
+    /// When it comes back it is asked about anew: the time in which it must be decided begins when its call does.
+    pub(super) fn waits_for_the_breaker(&mut self, ticket: &TicketKey, id: ItemId, now: Instant) -> bool {
+        if self.held_by_breaker(now).is_none_or(|held| held < self.fixtures.settings.max_held) {
+            return false;
+        }
+        let goes = self.may_go_aside(ticket);
+        if goes {
+            let hop = self.items.get(&id).and_then(|item| item.event()).map_or(0, |event| event.claim.hop);
+            // A short outage is over after the shortest tier; what has been there once comes back every minute.
+            self.put_off(ticket, id, Why::breaker_open(TIER_DELAYS[usize::from(hop > 0)]));
+        }
+        goes
+    }
+
+    /// How many events wait in memory for a model whose breaker is open, if it is and nobody else is asked instead.
+    pub(super) fn held_by_breaker(&self, now: Instant) -> Option<usize> {
+        self.fixtures.guard.holds(now).then(|| self.asking + self.admission.waiting())
+    }
+
     /// How long this event's turn is off, if that is too long to wait for in memory.
     pub(super) fn too_long(&mut self, id: ItemId, limits: Limits, tokens: u32, now: Instant) -> Option<Duration> {
         let limit = self.fixtures.settings.defer_after;
@@ -127,46 +183,37 @@ impl Road {
         }
     }
 
-    /// Put this event off, and with it whatever stands behind it in its lane and has no end yet.
-    pub(super) fn put_off(&mut self, ticket: &TicketKey, head: ItemId, turn: Duration, limits: Limits, now: Instant) {
-        let limit = self.limit_state(head, limits, turn, now);
-        let tier = tier_for(turn);
+    /// Put this event off, and with it whatever stands before or behind it in its lane and has no end yet.
+    pub(super) fn put_off(&mut self, ticket: &TicketKey, id: ItemId, why: Why) {
+        let head = self.lanes.head(ticket).unwrap_or(id);
+        let tier = tier_for(why.wait);
+        let follows = Why { code: ReasonCode::WaitingForEarlierEvent, limit: None, ..why.clone() };
         for id in self.lanes.put_aside(ticket, head, tier) {
             let is_open = |item: &&super::Tracked<Item>| matches!(item.plan, Plan::Ask | Plan::Judge(_));
             let Some(item) = self.items.get(&id).filter(is_open) else { continue };
-            let (code, limit) = if id == head {
-                (ReasonCode::TenantRateLimited, limit.clone())
-            } else {
-                (ReasonCode::WaitingForEarlierEvent, None)
-            };
-            let Some(put_off) = self.putting_off(item, tier, turn, code, limit) else { continue };
+            let why = if id == head { &why } else { &follows };
+            let Some(put_off) = self.putting_off(item, tier, why) else { continue };
             self.replan(id, Plan::PutOff(Arc::new(put_off)));
         }
     }
 
-    fn putting_off(
-        &self,
-        item: &Item,
-        tier: u8,
-        turn: Duration,
-        code: ReasonCode,
-        limit: Option<LimitState>,
-    ) -> Option<PutOff> {
+    fn putting_off(&self, item: &Item, tier: u8, why: &Why) -> Option<PutOff> {
         let delay = TIER_DELAYS.get(usize::from(tier)).or(TIER_DELAYS.last()).copied()?;
         let claim = &item.event()?.claim;
         let clock = self.fixtures.clock.now();
+        let turn = clock.after(why.wait.max(delay));
         let deferral = Deferral {
             origin: item.position.clone(),
             timestamp: item.record.timestamp,
             hop: claim.hop.saturating_add(1),
             not_before: clock.after(delay),
-            turn: clock.after(turn.max(delay)),
+            turn: if why.books_a_turn { turn } else { clock.after(delay) },
         };
-        Some(PutOff { tier, code, deferral, limit })
+        Some(PutOff { tier, code: why.code, deferral, limit: why.limit.clone(), retry_at: turn })
     }
 
     /// The limit that has no room: the one that takes longer.
-    fn limit_state(&self, id: ItemId, limits: Limits, turn: Duration, now: Instant) -> Option<LimitState> {
+    pub(super) fn limit_state(&self, id: ItemId, limits: Limits, turn: Duration, now: Instant) -> Option<LimitState> {
         let tenant = &self.items.get(&id)?.event()?.claim.tenant_id;
         let (requests, tokens) = self.admission.levels_of(now, tenant, limits);
         let (unit, capacity, level) = match (limits.requests_per_minute, limits.tokens_per_minute) {
@@ -212,7 +259,7 @@ impl Road {
     fn follow_them(&mut self, id: ItemId, event: &EventItem, place: Place, missing: Option<Ahead>, plan: Plan) -> Plan {
         let tier = self.lanes.aside(&event.ticket, place).or(missing.map(|ahead| ahead.tier));
         let (Some(tier), Some(item)) = (tier, self.items.get(&id)) else { return plan };
-        match self.putting_off(item, tier, Duration::ZERO, ReasonCode::WaitingForEarlierEvent, None) {
+        match self.putting_off(item, tier, &Why::follows()) {
             Some(put_off) => {
                 self.lanes.put_aside(&event.ticket, id, tier);
                 Plan::PutOff(Arc::new(put_off))

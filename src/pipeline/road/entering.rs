@@ -13,6 +13,7 @@ use super::{Purpose, Road};
 use crate::domain::position::Partition;
 use crate::domain::record::Record;
 use crate::pipeline::dedupe::ledger::places::{LastCommit, Mark};
+use crate::pipeline::dedupe::ledger::purses::Movement;
 use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::log::{Epoch, Errand};
 
@@ -57,6 +58,9 @@ impl Road {
             last,
         };
         self.want(entry, Purpose::Enter(partition, epoch));
+        if self.till.forfeits() {
+            self.want(Entry::Money(Movement::Forfeit), Purpose::Background);
+        }
     }
 
     /// The ledger knows that this partition is ours.

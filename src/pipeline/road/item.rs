@@ -126,6 +126,8 @@ pub struct PutOff {
     pub deferral: Deferral,
     /// The limit that has no room for it.
     pub limit: Option<LimitState>,
+    /// When it may have.
+    pub retry_at: Timestamp,
 }
 
 impl Item {

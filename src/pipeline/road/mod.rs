@@ -23,12 +23,14 @@
 
 mod arrive;
 mod at_home;
+mod budget;
 mod calls;
 mod changes;
 mod choice;
 mod deferral;
 mod entering;
 mod fixtures;
+mod gauges;
 mod hold;
 pub mod item;
 mod lease;
@@ -49,15 +51,18 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use self::budget::Till;
 use self::calls::Call;
 pub use self::fixtures::Fixtures;
 use self::item::{Item, ItemId};
-pub use self::lease::LeaseRequest;
+use self::lease::Waiting;
+pub use self::lease::{LeaseRequest, Wish};
 use self::ownership::{Away, Owned};
 use super::admit::Admission;
 use super::admit::bookings::Bookings;
 use super::burst::{Group, Sent};
 use super::dedupe::ledger::places::Mark;
+use super::dedupe::ledger::purses::Reservation;
 use super::dedupe::ledger::{Entry, LedgerError, Outcome};
 use super::lane::{Lanes, Place, TicketKey};
 use super::log::{Epoch, Errand, Happening};
@@ -65,10 +70,10 @@ use super::log_health::Unpublished;
 use super::tracked::Tracked;
 use crate::domain::answer::Answer;
 use crate::domain::identity::DedupeKey;
+use crate::domain::money::Money;
 use crate::domain::position::Partition;
 use crate::domain::record::OutRecord;
 use crate::domain::silence::Presence;
-use crate::telemetry::happenings::{Fill, RoadGauges};
 
 /// Why a ledger entry was written, so that its outcome finds its way.
 pub(super) enum Purpose {
@@ -91,7 +96,11 @@ pub(super) enum Purpose {
     /// That this item is put off; the last of a unit concludes it.
     PutOff { item: ItemId, concludes: Option<TicketKey> },
     /// A lease for a running call.
-    Lease(LeaseRequest),
+    Lease(Waiting),
+    /// Money for a running call.
+    Reserve { key: DedupeKey, call: Reservation, budget: Money },
+    /// A call was paid, or was not made.
+    Settle(Reservation),
     /// The partition is ours, as of this epoch.
     Enter(Partition, Epoch),
     /// A gap's rows are marked before this partition is committed past it.
@@ -144,6 +153,8 @@ pub struct Road {
     /// Nobody knows whether what is ours still is: no paid call starts meanwhile.
     away: Option<Away>,
     leases_waiting: Vec<LeaseRequest>,
+    /// What calls cost their tenants.
+    till: Till,
 
     /// For the ledger; what stands in one inner list goes in one transaction.
     pending: VecDeque<Vec<(Entry, Purpose)>>,
@@ -196,6 +207,7 @@ impl Road {
             presence,
             away: None,
             leases_waiting: Vec::new(),
+            till: Till::default(),
             pending: VecDeque::new(),
             ledger_is_away: false,
             ledger_mark: Mark::NONE,
@@ -275,7 +287,9 @@ impl Road {
                 Purpose::UnpaidAnswer(key, answer) => self.unpaid_leased(key, answer, &outcome, now),
                 Purpose::Verdict { item, concludes } => self.verdict_saved(item, &outcome, concludes, now),
                 Purpose::PutOff { item, concludes } => self.put_off_remembered(item, &outcome, concludes, now),
-                Purpose::Lease(request) => self.lease_answered(request, &outcome),
+                Purpose::Lease(waiting) => self.lease_answered(waiting, &outcome),
+                Purpose::Reserve { key, call, budget } => self.reserve_answered(key, call, budget, &outcome),
+                Purpose::Settle(call) => self.settle_answered(&call, &outcome),
                 Purpose::Enter(partition, epoch) => self.entered(partition, epoch, &outcome, now),
                 Purpose::Vanished(partition) => {
                     if let Some(owned) = self.partitions.get_mut(&partition) {
@@ -319,6 +333,7 @@ impl Road {
             self.claim_again(item);
         }
         self.take_in_all_due(now);
+        self.notice_new_day();
         self.burst(now);
         self.let_go_if_done(now);
         if self.steer_reading() {
@@ -344,6 +359,7 @@ impl Road {
             && self.in_flight.is_none()
             && self.pending.is_empty()
             && self.calls.is_empty()
+            && self.till.is_settled()
             && !(self.draining && self.follow_due().is_some())
     }
 
@@ -360,25 +376,6 @@ impl Road {
     /// Why the road cannot go on, if it cannot.
     pub fn failure(&mut self) -> Option<String> {
         self.failed.take()
-    }
-
-    /// Bursts that were sent and are not committed.
-    #[must_use]
-    pub fn unpublished(&self) -> Option<Unpublished> {
-        self.unpublished.clone()
-    }
-
-    /// How full everything is.
-    #[must_use]
-    pub fn gauges(&self) -> RoadGauges {
-        let settings = &self.fixtures.settings;
-        RoadGauges {
-            on_road: Fill { now: self.items.len(), max: settings.max_on_road },
-            in_flight: Fill { now: self.asking, max: settings.max_in_flight },
-            waiting: Fill { now: self.admission.waiting(), max: settings.max_on_road },
-            unpublished: Fill { now: self.ready_results, max: settings.max_on_road },
-            stopped: self.partitions.values().filter(|owned| owned.stopped).count(),
-        }
     }
 
     /// What has come to keep part of the log from being read, told once.

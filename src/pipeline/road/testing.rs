@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Fixtures, Road};
-use crate::domain::clock::{Clock as _, SystemClock, Timestamp};
+use crate::domain::clock::{SystemClock, Timestamp};
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::EventFeedback;
 use crate::domain::ops_event::OpsEvent;
@@ -129,7 +129,7 @@ impl TestRoad {
     pub(crate) fn assign(&mut self, assignment: Assignment) {
         let (partition, partitions) = (assignment.partition, vec![assignment]);
         self.road.happened(Happening::Assigned { epoch: Epoch(1), partitions }, Instant::now());
-        self.road.pending.retain(|group| !matches!(group[..], [(Entry::Enter { .. }, _)]));
+        self.road.pending.retain(|group| !matches!(group[..], [(Entry::Enter { .. } | Entry::Money(_), _)]));
         let outcome = Outcome::Entered(Entered::default());
         self.road.entered(partition, Epoch(1), &outcome, Instant::now());
     }
@@ -153,10 +153,25 @@ impl TestRoad {
 
     /// Events of tickets of their own, which the ledger has never seen: they wait for their model.
     pub(crate) fn read_tickets(&mut self, tickets: Range<u64>) {
+        self.hand_over_tickets(tickets);
+        let now = Instant::now();
+        while let Some((entries, batch)) = self.road.next_batch(10) {
+            let outcome = |entry: &Entry| match entry {
+                Entry::Claim(claim) => Outcome::Row(Arc::new(Row::left_by(claim))),
+                Entry::RepairPublished { .. } => Outcome::Changed(0),
+                Entry::Mark { .. } => Outcome::Marked(Mark::NONE),
+                other => panic!("they only wait, and yet {other:?}"),
+            };
+            self.road.ledger_said(batch, entries.iter().map(outcome).collect(), now);
+        }
+    }
+
+    /// The same, and the ledger is not asked yet.
+    pub(crate) fn hand_over_tickets(&mut self, tickets: Range<u64>) {
         let record = |offset: u64| {
             let mut event = event("Charged twice", "I was charged twice");
             (event.event_id, event.ticket_id) = (format!("e-{offset}"), format!("t-{offset}"));
-            event.occurred_at = SystemClock.now();
+            event.occurred_at = self.road.fixtures.clock.now();
             if let Some(message) = &mut event.message {
                 message.created_at = event.occurred_at;
             }
@@ -170,15 +185,6 @@ impl TestRoad {
         };
         let (records, now) = (tickets.map(record).collect(), Instant::now());
         self.road.happened(Happening::Records { epoch: Epoch(1), partition: EVENTS, records }, now);
-        while let Some((entries, batch)) = self.road.next_batch(10) {
-            let outcome = |entry: &Entry| match entry {
-                Entry::Claim(claim) => Outcome::Row(Arc::new(Row::left_by(claim))),
-                Entry::RepairPublished { .. } => Outcome::Changed(0),
-                Entry::Mark { .. } => Outcome::Marked(Mark::NONE),
-                other => panic!("they only wait, and yet {other:?}"),
-            };
-            self.road.ledger_said(batch, entries.iter().map(outcome).collect(), now);
-        }
     }
 
     /// The ledger has nothing to say, and what is due is done.

@@ -327,6 +327,7 @@ impl Road {
             code: put_off.code,
             deferral: &put_off.deferral,
             limit: put_off.limit.clone(),
+            retry_at: put_off.retry_at,
         };
         self.fixtures.publisher.deferred(&source(item, &topic), &deferred, now)
     }

@@ -26,6 +26,7 @@ use super::switch;
 use super::throttle::{InLine, NotYet, Paced, Slot, Throttle};
 use crate::domain::answer::Predicted;
 use crate::domain::flags::{Flag, FlagProvider};
+use crate::domain::money::Money;
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::silence::Mark;
 use crate::failpoints;
@@ -37,6 +38,9 @@ pub(super) const COMPLETION_TOKENS: u32 = 300;
 
 /// The lease outlives the call it covers by this much, so that a slow ledger does not eat into the call's own time.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// Calls that run now may leave some of the money that they speak for: asked about so often.
+const NO_MONEY_YET: Duration = Duration::from_millis(250);
 
 /// A remote model and what guards it.
 pub(super) struct Guarded {
@@ -61,6 +65,14 @@ pub(super) enum End {
 pub(super) struct Failure {
     pub code: ReasonCode,
     pub detail: String,
+}
+
+/// Why there is no lease.
+enum Refused {
+    /// This event is not ours to ask about any more.
+    Left(Box<Triaged>),
+    NoMoney,
+    NoMoneyYet,
 }
 
 /// What to do after one call.
@@ -103,9 +115,18 @@ impl<'a> Attempts<'a> {
             let present = self.job.presence.mark();
             let lease = match self.lease().await {
                 Ok(lease) => lease,
-                Err(left) => {
+                Err(refused) => {
                     permit.settle(Outcome::Neither);
-                    return End::Left(Box::new(left));
+                    drop(slot);
+                    match refused {
+                        Refused::Left(left) => return End::Left(left),
+                        Refused::NoMoney => return End::Failed(self.last_or(no_money)),
+                        Refused::NoMoneyYet => sleep_until(self.job.decide_by.min(Instant::now() + NO_MONEY_YET)).await,
+                    }
+                    if Instant::now() >= self.job.decide_by {
+                        return End::Failed(self.last_or(no_money));
+                    }
+                    continue;
                 }
             };
             if Instant::now() >= self.job.decide_by || !lease.holds() || self.job.presence.was_away_since(present) {
@@ -214,15 +235,20 @@ impl<'a> Attempts<'a> {
         self.last.clone().unwrap_or_else(otherwise)
     }
 
-    async fn lease(&self) -> Result<Lease<'a>, Triaged> {
+    async fn lease(&self) -> Result<Lease<'a>, Refused> {
         let lasts = self.guarded.model.card().hard_deadline + LEASE_MARGIN;
         // Measured from before the ledger was asked: by our clock the lease never ends later than by the ledger's.
         let until = Instant::now() + lasts;
-        match self.leases.acquire(self.job.key, &self.job.owner, lasts).await {
-            LeaseReply::Granted => Ok(Lease { leases: self.leases, job: self.job, until, keep: false }),
-            LeaseReply::HeldElsewhere(remaining) => Err(Triaged::HeldElsewhere(remaining)),
-            LeaseReply::Pointless => Err(Triaged::Pointless),
-            LeaseReply::Gone => Err(Triaged::Gone),
+        let input = u64::from(self.prompt.estimated_tokens);
+        let expected = self.guarded.model.card().cost(input, u64::from(COMPLETION_TOKENS));
+        let (leases, job) = (self.leases, self.job);
+        match leases.acquire(job.key, &job.owner, lasts, expected).await {
+            LeaseReply::Granted => Ok(Lease { leases, job, until, is_answered: false, billed: Money::default() }),
+            LeaseReply::HeldElsewhere(remaining) => Err(Refused::Left(Box::new(Triaged::HeldElsewhere(remaining)))),
+            LeaseReply::Pointless => Err(Refused::Left(Box::new(Triaged::Pointless))),
+            LeaseReply::Gone => Err(Refused::Left(Box::new(Triaged::Gone))),
+            LeaseReply::NoMoney => Err(Refused::NoMoney),
+            LeaseReply::NoMoneyYet => Err(Refused::NoMoneyYet),
         }
     }
 
@@ -255,12 +281,13 @@ impl<'a> Attempts<'a> {
             Ok(Ok(reply)) => {
                 failpoints::hit("reply_received");
                 self.spent.bill(card, &reply, self.made);
+                lease.billed = card.cost(reply.input_tokens, reply.output_tokens);
                 // Whatever it says, the provider works.
                 permit.settle(Outcome::Success);
                 let tokens = u32::try_from(reply.input_tokens.saturating_add(reply.output_tokens)).unwrap_or(u32::MAX);
                 slot.end(Instant::now(), Paced::Answered { latency: begun.elapsed(), tokens, hints: reply.rate });
                 let next = self.read(&reply);
-                lease.keep = matches!(next, Next::End(End::Answered(_)));
+                lease.is_answered = matches!(next, Next::End(End::Answered(_)));
                 next
             }
             Ok(Err(error)) => self.failed(slot, permit, &error, present),
@@ -355,16 +382,22 @@ fn left_alone() -> Failure {
     Failure { code: ReasonCode::ProviderError, detail }
 }
 
+pub(super) fn no_money() -> Failure {
+    let detail = "the tenant's money for the day is spent".to_owned();
+    Failure { code: ReasonCode::BudgetExhausted, detail }
+}
+
 fn deadline_passed() -> Failure {
     Failure { code: ReasonCode::DeadlineExceeded, detail: "no reply before the decision was due".to_owned() }
 }
 
-/// The right to call for this event, given back unless an answer takes its place.
+/// The right to call for this event, given back unless an answer takes its place, and the money for it.
 struct Lease<'a> {
     leases: &'a dyn Leases,
     job: &'a Job,
     until: Instant,
-    keep: bool,
+    is_answered: bool,
+    billed: Money,
 }
 
 impl Lease<'_> {
@@ -376,8 +409,6 @@ impl Lease<'_> {
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        if !self.keep {
-            self.leases.release(self.job.key, &self.job.owner);
-        }
+        self.leases.ended(self.job.key, &self.job.owner, self.billed, self.is_answered);
     }
 }

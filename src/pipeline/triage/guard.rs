@@ -13,11 +13,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::answer;
-use super::attempts::{Attempts, COMPLETION_TOKENS, End, Failure, Guarded, switched_off};
+use super::attempts::{Attempts, COMPLETION_TOKENS, End, Failure, Guarded, no_money, switched_off};
 use super::breaker::{Breaker, BreakerState, Listener, Report};
 use super::call_errors::meaning;
 use super::injection;
-pub use super::job::{Job, LeaseReply, Leases, Reserved, Triaged};
+pub use super::job::{Budget, Job, LeaseReply, Leases, Reserved, Triaged};
 use super::known::{Known, KnownTenants};
 use super::model::{Model, ModelCard, Question};
 use super::prompt::{Prompts, Rendered, estimated_tokens};
@@ -34,7 +34,7 @@ use crate::domain::clock::Clock;
 use crate::domain::event::SupportEvent;
 use crate::domain::flags::{Flag, FlagBook, FlagProvider, Flags};
 use crate::domain::reason_code::ReasonCode;
-use crate::domain::tenant::Tenant;
+use crate::domain::tenant::{Tenant, WhenSpent};
 use crate::settings::triage::{LocalFirst, Retry, Triage};
 use crate::telemetry::happenings::{FlagsRead, LookedFirst, ModelAnswered, ModelPace};
 
@@ -164,7 +164,12 @@ impl Guard {
             return self.look_first(&mut job, &known).await;
         }
         for (place, seat) in self.chain.iter().enumerate() {
+            if job.budget.is_spent && self.cards[place].is_priced() {
+                tried.push(unpaid(&self.cards[place].name));
+                continue;
+            }
             let (end, attempts) = match seat {
+                Seat::Local(_) if waits_or_goes_to_people(&job, &tried, &spent) => break,
                 Seat::Local(model) => (ask_local(&**model, &job, &mut spent).await, 1),
                 Seat::Remote(_) if !job.flags.is_on(Flag::RemoteModels) => (End::Failed(switched_off()), 0),
                 Seat::Remote(guarded) => {
@@ -204,6 +209,9 @@ impl Guard {
                 }
                 End::Left(left) => return *left,
             }
+        }
+        if job.budget.when_spent == WhenSpent::Defer && waits_or_goes_to_people(&job, &tried, &spent) {
+            return Triaged::Unpaid;
         }
         self.answered(&job, &known, None, tried, rendered.and_then(Result::ok), spent)
     }
@@ -301,6 +309,23 @@ impl Guard {
         matches!(self.chain.first(), Some(Seat::Remote(_)))
     }
 
+    /// Whether nobody in the chain but models in this process can be asked without money.
+    #[must_use]
+    pub fn needs_money(&self) -> bool {
+        self.cards.iter().all(|card| card.is_priced() || !card.remote)
+    }
+
+    /// Whether events wait for a breaker: no remote model is asked now, and the last of them is waited for.
+    #[must_use]
+    pub fn holds(&self, now: Instant) -> bool {
+        let mut states = self.guarded().map(|(_, breaker)| breaker.state(now));
+        let mut last = BreakerState::Closed;
+        states.all(|state| {
+            last = state;
+            state != BreakerState::Closed
+        }) && matches!(last, BreakerState::Open | BreakerState::HalfOpen)
+    }
+
     /// Every breaker's model and state.
     #[must_use]
     pub fn breakers(&self) -> Vec<(String, BreakerState)> {
@@ -332,6 +357,23 @@ impl Guard {
             Seat::Local(_) => None,
         })
     }
+}
+
+/// Whether the tenant wants nobody to decide without money. What was paid for already is not put off: it would be lost.
+fn waits_or_goes_to_people(job: &Job, tried: &[Tried], spent: &Spent) -> bool {
+    let no_money = tried.iter().any(|tried| tried.code == ReasonCode::BudgetExhausted);
+    no_money
+        && match job.budget.when_spent {
+            WhenSpent::Degrade => false,
+            WhenSpent::Defer => spent.tokens() == 0,
+            WhenSpent::Human => true,
+        }
+}
+
+/// A remote model that was not asked, because there is no money for it.
+fn unpaid(model: &str) -> Tried {
+    let Failure { code, detail } = no_money();
+    Tried { model: model.to_owned(), code, attempts: 0, detail }
 }
 
 /// A remote model that was not asked, because the text must not leave this process.

@@ -12,9 +12,10 @@ use crate::domain::answer::{Answer, FirstLook};
 use crate::domain::event::SupportEvent;
 use crate::domain::flags::Flags;
 use crate::domain::identity::DedupeKey;
+use crate::domain::money::Money;
 use crate::domain::position::Position;
 use crate::domain::silence::Presence;
-use crate::domain::tenant::Tenant;
+use crate::domain::tenant::{Tenant, WhenSpent};
 
 /// One event to triage.
 #[derive(Debug)]
@@ -37,6 +38,17 @@ pub struct Job {
     pub flags: Flags,
     /// Who is asked.
     pub way: Way,
+    /// Its tenant's money for today.
+    pub budget: Budget,
+}
+
+/// Whether there is money for an event, as far as that is known when it begins; by default there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Budget {
+    /// It is known to be spent: no model is asked that costs any.
+    pub is_spent: bool,
+    /// What becomes of the event then.
+    pub when_spent: WhenSpent,
 }
 
 /// Room for one event at a model, taken before the event begins; by default none.
@@ -57,10 +69,11 @@ impl Reserved {
 /// Who may call for an event. The road answers from the ledger.
 pub trait Leases: Send + Sync {
     /// Before each attempt at a remote model: nobody else calls for this event while it lasts.
-    fn acquire(&self, key: DedupeKey, owner: &Position, lasts: Duration) -> BoxFuture<'_, LeaseReply>;
+    /// `expected`: what the attempt will cost, roughly.
+    fn acquire(&self, key: DedupeKey, owner: &Position, lasts: Duration, expected: Money) -> BoxFuture<'_, LeaseReply>;
 
-    /// A call ended without an answer.
-    fn release(&self, key: DedupeKey, owner: &Position);
+    /// An attempt has ended and was billed so much. Without an answer its lease ends as well; saving an answer ends it.
+    fn ended(&self, key: DedupeKey, owner: &Position, billed: Money, is_answered: bool);
 }
 
 /// What the ledger says.
@@ -74,6 +87,10 @@ pub enum LeaseReply {
     Pointless,
     /// The road is going away: give up without an answer.
     Gone,
+    /// The tenant's money for the day is spent.
+    NoMoney,
+    /// What is left of it is spoken for by calls that run now: ask again.
+    NoMoneyYet,
 }
 
 /// How triage ended.
@@ -90,4 +107,6 @@ pub enum Triaged {
     Pointless,
     /// The road is going away.
     Gone,
+    /// There is no money for it, nothing was billed, and its tenant wants such events put off.
+    Unpaid,
 }

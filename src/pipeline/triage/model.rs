@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::domain::event::SupportEvent;
+use crate::domain::money::Money;
 use crate::domain::tenant::Tenant;
 
 /// The port.
@@ -41,6 +42,22 @@ pub struct ModelCard {
     pub hard_deadline: Duration,
     /// How fast it may be asked.
     pub limits: CallLimits,
+}
+
+impl ModelCard {
+    /// What so many tokens cost, rounded up.
+    #[must_use]
+    pub fn cost(&self, input_tokens: u64, output_tokens: u64) -> Money {
+        let thousandths = u128::from(input_tokens) * u128::from(self.input_micros_per_1k)
+            + u128::from(output_tokens) * u128::from(self.output_micros_per_1k);
+        Money(u64::try_from(thousandths.div_ceil(1_000)).unwrap_or(u64::MAX))
+    }
+
+    /// Whether asking it costs money.
+    #[must_use]
+    pub fn is_priced(&self) -> bool {
+        self.remote && (self.input_micros_per_1k, self.output_micros_per_1k) != (0, 0)
+    }
 }
 
 /// How fast a remote model may be asked, all tenants together. By default as fast as there is work.

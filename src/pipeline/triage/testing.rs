@@ -15,6 +15,7 @@ use crate::domain::event::{
 };
 use crate::domain::flags::{Context, Evaluation, Flag, FlagBook, FlagProvider, Rule, Share, Source};
 use crate::domain::identity::DedupeKey;
+use crate::domain::money::Money;
 use crate::domain::position::Position;
 use crate::domain::silence::Presence;
 use crate::domain::tenant::Tenant;
@@ -203,6 +204,7 @@ pub struct FakeLeases {
     pub refusal: Option<LeaseReply>,
     pub granted: Mutex<Vec<Duration>>,
     pub released: Mutex<u32>,
+    pub billed: Mutex<Vec<Money>>,
 }
 
 impl FakeLeases {
@@ -212,7 +214,7 @@ impl FakeLeases {
 }
 
 impl Leases for FakeLeases {
-    fn acquire(&self, _: DedupeKey, _: &Position, lasts: Duration) -> BoxFuture<'_, LeaseReply> {
+    fn acquire(&self, _: DedupeKey, _: &Position, lasts: Duration, _: Money) -> BoxFuture<'_, LeaseReply> {
         async move {
             if let Some(refusal) = self.refusal {
                 return refusal;
@@ -223,8 +225,9 @@ impl Leases for FakeLeases {
         .boxed()
     }
 
-    fn release(&self, _: DedupeKey, _: &Position) {
-        *self.released.lock().expect("not poisoned") += 1;
+    fn ended(&self, _: DedupeKey, _: &Position, billed: Money, is_answered: bool) {
+        self.billed.lock().expect("not poisoned").push(billed);
+        *self.released.lock().expect("not poisoned") += u32::from(!is_answered);
     }
 }
 

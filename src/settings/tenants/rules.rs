@@ -11,6 +11,7 @@ use toml::Value;
 use super::super::naming::is_name;
 use super::calibration;
 use crate::domain::event::{EventType, Level, Priority};
+use crate::domain::money::Money;
 use crate::domain::tenant::{HumanLane, Tenant, Thresholds};
 
 /// Fields that have a confidence.
@@ -221,6 +222,10 @@ fn limits(tenant: &Tenant, broken: &mut Vec<Broken>) {
             broken.push(Broken::new(key, "must be more than 0; leave it out for no limit, or set enabled = false"));
         }
     }
+    if limits.money_per_day == Some(Money::default()) {
+        let message = "must be more than 0; leave it out for no limit";
+        broken.push(Broken::new("limits.money_per_day", message));
+    }
     if !(1..=1_000).contains(&limits.weight) {
         broken.push(Broken::new("limits.weight", "must be from 1 to 1000"));
     }
@@ -332,6 +337,7 @@ mod tests {
             ("target_response = { urgent = '5h' }".to_owned(), "target_response"),
             ("limits = { requests_per_minute = 0 }".to_owned(), "limits.requests_per_minute"),
             ("limits = { tokens_per_minute = 0 }".to_owned(), "limits.tokens_per_minute"),
+            ("limits = { money_per_day = 0 }".to_owned(), "limits.money_per_day"),
             ("limits = { weight = 0 }".to_owned(), "limits.weight"),
             ("limits = { weight = 1001 }".to_owned(), "limits.weight"),
         ] {

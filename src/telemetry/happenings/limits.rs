@@ -5,6 +5,8 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 use tracing::{debug, info, warn};
 
+use crate::domain::budget::Day;
+use crate::domain::money::Money;
 use crate::telemetry::metric_names as names;
 use crate::telemetry::tenant_labels;
 
@@ -25,6 +27,105 @@ impl LimitWouldHold<'_> {
         let (tenant, how) = (tenant_labels::label(self.tenant_id), if self.is_deferral { "defer" } else { "wait" });
         counter!(names::LIMIT_SHADOWED, "tenant" => tenant.to_string(), "would" => how).increment(1);
         debug!(tenant_id = self.tenant_id, wait_ms = self.wait.as_millis(), would = how, "a limit in shadow mode");
+    }
+}
+
+/// What of a tenant's money for the day is gone.
+#[derive(Debug, Clone, Copy)]
+pub struct BudgetLevel<'a> {
+    /// Whose.
+    pub tenant_id: &'a str,
+    /// Gone, or spoken for.
+    pub spent: Money,
+    /// Not.
+    pub left: Money,
+}
+
+impl BudgetLevel<'_> {
+    /// Set the gauges; too frequent to log.
+    pub fn record(&self) {
+        let tenant = tenant_labels::label(self.tenant_id).to_string();
+        gauge!(names::BUDGET_SPENT, "tenant" => tenant.clone()).set(self.spent.in_currency());
+        gauge!(names::BUDGET_LEFT, "tenant" => tenant).set(self.left.in_currency());
+    }
+}
+
+/// Most of a tenant's money for the day is gone.
+#[derive(Debug, Clone, Copy)]
+pub struct BudgetNearlySpent<'a> {
+    /// Whose.
+    pub tenant_id: &'a str,
+    /// Which.
+    pub day: Day,
+    /// All of it.
+    pub budget: Money,
+    /// What is gone, or spoken for.
+    pub spent: Money,
+}
+
+impl BudgetNearlySpent<'_> {
+    /// Log it.
+    pub fn record(&self) {
+        let Self { tenant_id, day, budget, spent } = self;
+        warn!(tenant_id, %day, %budget, %spent, "a tenant's budget is nearly spent");
+    }
+}
+
+/// A tenant's money for the day had no room for a call.
+#[derive(Debug, Clone, Copy)]
+pub struct BudgetExhausted<'a> {
+    /// Whose.
+    pub tenant_id: &'a str,
+    /// Which.
+    pub day: Day,
+    /// All of it.
+    pub budget: Money,
+    /// Less than the call was expected to cost.
+    pub left: Money,
+}
+
+impl BudgetExhausted<'_> {
+    /// Log and count it.
+    pub fn record(&self) {
+        let Self { tenant_id, day, budget, left } = self;
+        counter!(names::BUDGETS_EXHAUSTED, "tenant" => tenant_labels::label(tenant_id).to_string()).increment(1);
+        warn!(tenant_id, %day, %budget, %left, "a tenant's budget is spent: no paid call until the next day, or until it is raised");
+    }
+}
+
+/// A tenant whose budget was spent has the money of another day.
+#[derive(Debug, Clone, Copy)]
+pub struct BudgetRenewed<'a> {
+    /// Whose.
+    pub tenant_id: &'a str,
+    /// Which.
+    pub day: Day,
+    /// What was spent the day before.
+    pub budget: Money,
+}
+
+impl BudgetRenewed<'_> {
+    /// Log it, and what was said of the day before is over.
+    pub fn record(&self) {
+        let Self { tenant_id, day, budget } = self;
+        BudgetLevel { tenant_id, spent: Money::default(), left: *budget }.record();
+        info!(tenant_id, %day, %budget, "a tenant's budget begins anew");
+    }
+}
+
+/// A budget that is only watched would have had no room for a call.
+#[derive(Debug, Clone, Copy)]
+pub struct BudgetWouldBite<'a> {
+    /// Whose.
+    pub tenant_id: &'a str,
+}
+
+impl BudgetWouldBite<'_> {
+    /// Log and count it.
+    pub fn record(&self) {
+        let tenant = tenant_labels::label(self.tenant_id);
+        counter!(names::BUDGET_SHADOWED, "tenant" => tenant.to_string()).increment(1);
+        debug!(tenant_id = self.tenant_id, "a call beyond a budget that is only watched");
     }
 }
 

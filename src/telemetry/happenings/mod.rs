@@ -25,7 +25,10 @@ pub use events::{AnswerReused, CallsReattached, EventSettled, RecordDroppedUnset
 pub use flags::{FlagRefused, FlagShare, FlagSwitched, FlagsRead, LookedFirst};
 pub use ledger::{LedgerAvailable, LedgerBatchCommitted, LedgerStatementRun, LedgerUnavailable, Slowness};
 pub use ledger_pool::{LedgerLeakSuspected, LedgerPoolExhausted, LedgerPoolFilled, LedgerPoolUsed, PoolMark};
-pub use limits::{LimitWouldHold, SharesAvailable, SharesAway, SharesTripMade};
+pub use limits::{
+    BudgetExhausted, BudgetLevel, BudgetNearlySpent, BudgetRenewed, BudgetWouldBite, LimitWouldHold, SharesAvailable,
+    SharesAway, SharesTripMade,
+};
 pub use login::{ClientNotLetIn, TokenNotRenewed, TokenRenewed};
 pub use models::{BreakerChanged, BreakerState, CallOutcome, ModelAnswered, ModelCalled};
 pub use pacing::{ModelPace, ModelPaused, ModelSlowed, Slowed};

@@ -23,6 +23,8 @@ pub struct RoadGauges {
     pub in_flight: Fill,
     /// Events waiting in the fullest queue of a tenant.
     pub waiting: Fill,
+    /// Events waiting for a model whose breaker is open.
+    pub held: Fill,
     /// Results that no burst has committed yet.
     pub unpublished: Fill,
     /// Partitions that are not read until a person has looked.
@@ -36,6 +38,7 @@ impl RoadGauges {
             (names::ON_ROAD, names::ON_ROAD_MAX, self.on_road),
             (names::IN_FLIGHT, names::IN_FLIGHT_MAX, self.in_flight),
             (names::WAITING, names::WAITING_MAX, self.waiting),
+            (names::HELD, names::HELD_MAX, self.held),
             (names::UNPUBLISHED, names::UNPUBLISHED_MAX, self.unpublished),
         ] {
             gauge!(now).set(gauge(fill.now));

@@ -2,12 +2,15 @@
 
 use std::future::Future;
 
+use gatekeeper::domain::budget::Day;
 use gatekeeper::domain::clock::Timestamp;
 use gatekeeper::domain::feedback::FeedbackStatus;
+use gatekeeper::pipeline::dedupe::ledger::purses::Movement;
 use gatekeeper::pipeline::dedupe::ledger::{Claim, Entry};
 use proptest::prelude::*;
 
 use super::decisions::{answered_and_decided, decided, past, recall};
+use super::purses::{reserve, settle};
 use super::world::{
     World, answered, came_back, claim, commit, enter, enter_at, find, lease, published, put_off, reached, release,
     repair, repair_copies, restore, stands, take_over, vanished, verdict,
@@ -16,7 +19,7 @@ use super::world::{
 fn any_entry() -> impl Strategy<Value = Entry> {
     let status = prop::sample::select(vec![FeedbackStatus::Accepted, FeedbackStatus::Rejected]);
     // Few keys, offsets and times, so that entries meet.
-    (0..19_u8, 0..4_u8, 0..4_u64, 0..4_u64, 0..30_i64, status).prop_map(
+    (0..22_u8, 0..4_u8, 0..4_u64, 0..4_u64, 0..30_i64, status).prop_map(
         |(kind, number, offset, other, time, status)| {
             let text = ["a", "b"][usize::from(time % 2 == 0)];
             let hop = if time > 25 { 1 } else { 0 };
@@ -40,6 +43,10 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                 15 => recall(text, (other > 1).then_some("d-1-a"), time),
                 16 => restore(number, offset, verdict(status, text, time), time),
                 17 => answered_and_decided(number, offset, text, past(&format!("d-{number}-{text}"), text, time, text)),
+                // A call is of one tenant and day.
+                18 => reserve(u64::from(number), "a", i64::from(number % 2), other, (offset > 0).then_some(4)),
+                19 => settle(u64::from(number), "a", i64::from(number % 2), other),
+                20 => Entry::Money(Movement::Forfeit),
                 _ => repair(offset, &[other]),
             }
         },
@@ -104,6 +111,9 @@ async fn history(world: World, happenings: &[Happening]) -> Vec<String> {
     }
     for number in 0..4 {
         seen.push(format!("{:?}", find(&processes[0], number).await));
+    }
+    for day in [0, 1].map(Day) {
+        seen.push(format!("{:?}", processes[1].spent("a", day).await.expect("it is there")));
     }
     seen
 }

@@ -1,6 +1,6 @@
 //! A tenant over its limits: its events are put off and come back, in order, and nobody else waits.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gatekeeper::domain::deferral::Deferral;
 use gatekeeper::domain::feedback::{EventFeedback, FeedbackStatus};
@@ -8,7 +8,7 @@ use gatekeeper::domain::position::TopicRole;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::gatekeeper::{Gatekeeper, Place, place};
+use super::gatekeeper::{Gatekeeper, PATIENCE, Place, place};
 use super::tickets::{event_of, record, records};
 
 const SHORTEST: TopicRole = TopicRole::Deferred(0);
@@ -115,6 +115,44 @@ async fn after_a_crash_nothing_that_was_put_off_is_lost_and_a_later_event_does_n
     assert_eq!(about[0], (FeedbackStatus::Deferred, "WAITING_FOR_EARLIER_EVENT".to_owned()));
     let report = gatekeeper.audit_finished().await;
     assert_eq!((&report["out_of_order"], &report["twice"], &report["missing"]), (&json!(0), &json!(0), &json!(0)));
+}
+
+#[tokio::test]
+async fn what_waits_for_a_breaker_beyond_the_bound_is_put_off_and_comes_back() {
+    let gatekeeper = Gatekeeper::with(&["pipeline.max_held=4", "pipeline.superseding=false"]).await;
+    gatekeeper.control(json!({"mode": "outage_500"})).await;
+    let first = gatekeeper.publish(records(0..10)).await;
+    let mut worker = gatekeeper.serve();
+    let deadline = Instant::now() + PATIENCE;
+    while gatekeeper.ops().await.is_empty() {
+        assert!(Instant::now() < deadline, "the breaker does not open\n{}", gatekeeper.what_the_worker_said());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let later = gatekeeper.publish(records(10..30)).await;
+    // Behind one that is put off: it must not pass.
+    let mut next = event_of("acme", 999);
+    (next["ticket_id"], next["event_type"]) = (json!("T-29"), json!("MESSAGE_ADDED"));
+    let next = gatekeeper.publish(vec![record(&next)]).await;
+    while words_about(&gatekeeper, next[0]).await.is_empty() {
+        assert!(Instant::now() < deadline, "{}", gatekeeper.what_the_worker_said());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    gatekeeper.control(json!({})).await;
+    let all = [first.clone(), later.clone(), next].concat();
+    for end in gatekeeper.ends_of(&all).await {
+        assert_eq!(end.status, FeedbackStatus::Accepted, "{end:?}");
+    }
+    let put_off = (FeedbackStatus::Deferred, "BREAKER_OPEN".to_owned());
+    for at in first {
+        assert!(!words_about(&gatekeeper, at).await.contains(&put_off), "they wait in memory");
+    }
+    for at in later {
+        assert!(words_about(&gatekeeper, at).await.contains(&put_off), "{at:?}");
+    }
+    worker.signal(Signal::SIGTERM);
+    assert!(worker.ended().await.success());
+    let report = gatekeeper.audit_finished().await;
+    assert_eq!(report["out_of_order"], json!(0));
 }
 
 #[tokio::test]

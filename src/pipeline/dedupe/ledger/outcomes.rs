@@ -13,7 +13,7 @@ use crate::domain::past_decision::PastDecision;
 use crate::domain::position::Position;
 
 /// Who calls: an instance in one of its lives.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Holder {
     /// Its name.
     pub instance: String,

@@ -6,10 +6,12 @@
 //! it starts a new step at the end. So entries of one key keep their order, and only entries of different keys change
 //! places: each touches its own row only and all read the same time, so nobody can tell. `Enter`,
 //! `Stands`, `Mark`, `Recovered`, `Vanished` and `RepairPublished` speak of no key, and let nothing pass. `Recall` is in no
-//! step: it asks, and is answered when everything is written.
+//! step: it asks, and is answered when everything is written. Nor is `Money`: it is about rows of its own, and is done first,
+//! so that instances which share a budget lock its purse before anything else.
 
 use std::collections::HashMap;
 
+use super::purses::Movement;
 use super::{Claim, Entry};
 use crate::domain::identity::DedupeKey;
 use crate::domain::past_decision::DecisionQuestion;
@@ -73,7 +75,7 @@ impl Kind {
     /// None for what only asks.
     fn of(entry: &Entry) -> Option<Self> {
         Some(match entry {
-            Entry::Recall(_) => return None,
+            Entry::Money(_) | Entry::Recall(_) => return None,
             Entry::Claim(_) => Self::Claim,
             Entry::TakeOver { .. } => Self::TakeOver,
             Entry::Lease { .. } => Self::Lease,
@@ -111,6 +113,7 @@ pub fn key_of(entry: &Entry) -> Option<DedupeKey> {
         | Entry::Stands { .. }
         | Entry::Mark { .. }
         | Entry::Recovered(_)
+        | Entry::Money(_)
         | Entry::Recall(_)
         | Entry::Vanished { .. }
         | Entry::RepairPublished { .. } => None,
@@ -135,6 +138,16 @@ pub fn questions(entries: &[Entry]) -> Vec<(usize, &DecisionQuestion)> {
         _ => None,
     });
     questions.collect()
+}
+
+/// What a batch does with money, each with its place in it: done before the steps.
+#[must_use]
+pub fn movements(entries: &[Entry]) -> Vec<(usize, &Movement)> {
+    let movements = entries.iter().enumerate().filter_map(|(index, entry)| match entry {
+        Entry::Money(movement) => Some((index, movement)),
+        _ => None,
+    });
+    movements.collect()
 }
 
 /// The steps of a batch, in the order in which they are to be done.

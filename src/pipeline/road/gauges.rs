@@ -1,0 +1,29 @@
+//! How full the road is, for whoever looks at it from outside.
+
+use tokio::time::Instant;
+
+use super::Road;
+use crate::pipeline::log_health::Unpublished;
+use crate::telemetry::happenings::{Fill, RoadGauges};
+
+impl Road {
+    /// Bursts that were sent and are not committed.
+    #[must_use]
+    pub fn unpublished(&self) -> Option<Unpublished> {
+        self.unpublished.clone()
+    }
+
+    /// How full everything is.
+    #[must_use]
+    pub fn gauges(&self) -> RoadGauges {
+        let settings = &self.fixtures.settings;
+        RoadGauges {
+            on_road: Fill { now: self.items.len(), max: settings.max_on_road },
+            in_flight: Fill { now: self.asking, max: settings.max_in_flight },
+            waiting: Fill { now: self.admission.waiting(), max: settings.max_on_road },
+            held: Fill { now: self.held_by_breaker(Instant::now()).unwrap_or_default(), max: settings.max_held },
+            unpublished: Fill { now: self.ready_results, max: settings.max_on_road },
+            stopped: self.partitions.values().filter(|owned| owned.stopped).count(),
+        }
+    }
+}
