@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::answer::{self, Invalid};
 use super::breaker::{Admit, Breaker, BreakerState, Outcome, Permit};
 use super::call_errors::meaning;
+use super::failure::{Failure, breaker_open, deadline_passed, left_alone, no_money, stopped, switched_off};
 use super::job::{Job, LeaseReply, Leases, Triaged};
 use super::model::{CallError, Model, Prompt, Question, Reply};
 use super::prompt::repair;
@@ -58,13 +59,6 @@ pub(super) enum End {
     Failed(Failure),
     /// This event is not ours to ask about any more.
     Left(Box<Triaged>),
-}
-
-/// Why a model did not answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub code: ReasonCode,
-    pub detail: String,
 }
 
 /// Why there is no lease.
@@ -358,37 +352,6 @@ impl<'a> Attempts<'a> {
     fn budget<T>(&self, act: impl FnOnce(&mut RetryBudget) -> T) -> T {
         act(&mut self.guarded.budget.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-fn breaker_open() -> Failure {
-    Failure { code: ReasonCode::BreakerOpen, detail: "the breaker is open".to_owned() }
-}
-
-fn stopped(code: ReasonCode) -> Failure {
-    let detail = match code {
-        ReasonCode::BreakerOpen => "an operator wants the model not to be asked",
-        _ => "the model is stopped until it is reset",
-    };
-    Failure { code, detail: detail.to_owned() }
-}
-
-/// Whoever wants it so wants it now.
-pub(super) fn switched_off() -> Failure {
-    Failure { code: ReasonCode::SwitchedOff, detail: "the flag remote_models is off".to_owned() }
-}
-
-fn left_alone() -> Failure {
-    let detail = "the provider grants no call before the decision is due".to_owned();
-    Failure { code: ReasonCode::ProviderError, detail }
-}
-
-pub(super) fn no_money() -> Failure {
-    let detail = "the tenant's money for the day is spent".to_owned();
-    Failure { code: ReasonCode::BudgetExhausted, detail }
-}
-
-fn deadline_passed() -> Failure {
-    Failure { code: ReasonCode::DeadlineExceeded, detail: "no reply before the decision was due".to_owned() }
 }
 
 /// The right to call for this event, given back unless an answer takes its place, and the money for it.

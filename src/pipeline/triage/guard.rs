@@ -12,14 +12,14 @@ use rand_chacha::rand_core::SeedableRng;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::answer;
-use super::attempts::{Attempts, COMPLETION_TOKENS, End, Failure, Guarded, no_money, switched_off};
+use super::attempts::{Attempts, COMPLETION_TOKENS, End, Guarded};
 use super::breaker::{Breaker, BreakerState, Listener, Report};
-use super::call_errors::meaning;
+use super::failure::{Failure, no_money, switched_off};
 use super::injection;
 pub use super::job::{Budget, Job, LeaseReply, Leases, Reserved, Triaged};
 use super::known::{Known, KnownTenants};
-use super::model::{Model, ModelCard, Question};
+use super::local::ask_local;
+use super::model::{Model, ModelCard};
 use super::prompt::{Prompts, Rendered, estimated_tokens};
 use super::redact::NotRedacted;
 use super::retry::RetryBudget;
@@ -387,26 +387,6 @@ fn of_text_that_stayed(event: &SupportEvent) -> Findings {
     let texts = event.ticket.subject.as_deref().into_iter().chain(body);
     let injection_suspected = texts.map(legible).any(|text| injection::suspected(&text));
     Findings { injection_suspected, ..Findings::default() }
-}
-
-/// A model in this process: no prompt, no lease, no breaker, no name for the call.
-async fn ask_local(model: &dyn Model, job: &Job, spent: &mut Spent) -> End {
-    let question = Question {
-        call_id: String::new(),
-        tenant: Arc::clone(&job.tenant),
-        event: Arc::clone(&job.event),
-        prompt: None,
-    };
-    match model.ask(question).await {
-        Ok(reply) => {
-            spent.bill(model.card(), &reply, 1);
-            match answer::parse(&reply.content, reply.finish_reason.as_deref(), &job.tenant.taxonomy) {
-                Ok(predicted) => End::Answered(Box::new(predicted)),
-                Err(invalid) => End::Failed(Failure { code: ReasonCode::OutputInvalid, detail: invalid.to_string() }),
-            }
-        }
-        Err(error) => End::Failed(Failure { code: meaning(&error).code, detail: error.to_string() }),
-    }
 }
 
 #[cfg(test)]
