@@ -72,6 +72,7 @@ class Decision(Output):
     version: int
     # SHA-256 of the value alone.
     value_sum: str
+    supersedes: str | None = None
 
 
 @dataclass(slots=True)

@@ -16,3 +16,13 @@ def dedupe_key(identity: Identity) -> str:
         hasher.update(len(data).to_bytes(8, "big"))
         hasher.update(data)
     return hasher.hexdigest()
+
+
+def better_key(event: str) -> str:
+    """Of the better decision after a fallback: asked for and saved under a key of its own."""
+    hasher = hashlib.sha256()
+    for part in ("better decision", event):
+        data = part.encode()
+        hasher.update(len(data).to_bytes(8, "big"))
+        hasher.update(data)
+    return hasher.hexdigest()

@@ -104,7 +104,7 @@ class Reader:
             flaws += (f"its mode is {body['mode']}",)
         return Decision(raw.partition, raw.offset, raw.at, raw.sum(), origin, flaws, identity, body["event_id"],
                         body["ticket_id"], body["decision_id"], body["decision_version"],
-                        hashlib.sha256(raw.value or b"").hexdigest())
+                        hashlib.sha256(raw.value or b"").hexdigest(), body["supersedes_decision_id"])
 
     def terminal(self, raw: Raw) -> Terminal:
         body = json.loads(raw.value or b"{}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..history import Input, Place, Terminal
+from ..history import Decision, Input, Place, Terminal
 from ..report import Report
 from ..view import View
 from .contract import CODES, DECIDED
@@ -62,6 +62,17 @@ def _its_decision(place: Place, terminal: Terminal, view: View, report: Report) 
             report.find(RULE, f"feedback and decision of {place} name different ids")
     elif decisions:
         report.find(RULE, f"{place} is {terminal.status} and has a decision")
+    for better in (decision for decision in decisions if decision.version > 1):
+        _it_is_better(better, decisions, terminal, report)
+
+
+def _it_is_better(better: Decision, decisions: list[Decision], terminal: Terminal, report: Report) -> None:
+    """Only a fallback's decision is followed by a better one, which names it."""
+    if terminal.status != "DEGRADED":
+        report.find(RULE, f"{better.origin} is {terminal.status} and was decided again as version {better.version}")
+    before = {decision.decision_id for decision in decisions if decision.version == better.version - 1}
+    if better.supersedes not in before:
+        report.find(RULE, f"{better.decision_id} supersedes {better.supersedes}, which is not the decision before it")
 
 
 def _nothing_else_exists(view: View, report: Report) -> None:

@@ -41,7 +41,8 @@ class _Partition:
         for topic, records in ((topics.feedback, self.terminals), (topics.decisions, view.history.decisions),
                                (topics.dead_letters, view.history.dead_letters)):
             for record in records:
-                if record.partition == partition:
+                # A better decision comes with its improve record, after its event was finished.
+                if record.partition == partition and getattr(record, "version", 1) == 1:
                     ends = self.ends.setdefault(record.origin.offset, {})
                     ends[topic, partition] = max(record.offset, ends.get((topic, partition), -1))
         self.inputs = sorted(place.offset for place in view.inputs if place.partition == partition)

@@ -13,12 +13,14 @@ from checker.history import (
     Acked, Call, Commit, DeadLetter, Decision, Event, Generation, History, Identity, Input, Interruption, Life, Place,
     Row, Sample, Seen, Terminal, Topics,
 )
-from checker.identity import dedupe_key
+from checker.identity import better_key, dedupe_key
 
 from .encoding import encode
 
 PARTITIONS = 3
 TICKETS = 6
+# A ticket whose only event a fallback decided, so that a better decision follows.
+IMPROVED = TICKETS
 INSTANCES = ("gk-1", "gk-2")
 START = 1_000_000
 
@@ -42,6 +44,7 @@ def history(seed: int = 0, count: int = 60) -> History:
     """Every fate occurs in the first records; the rest is chance."""
     chance = random.Random(seed)
     core = [(fate, number % 2) for number, fate in enumerate(FATES + ("superseded", "decided", "decided", "decided"))]
+    core.append(("degraded", IMPROVED))
     steps = core + [(chance.choice(FATES), chance.randrange(TICKETS)) for _ in range(count - len(core))]
     return _World(_records(steps), chance).run()
 
@@ -116,7 +119,7 @@ class _World:
             self.history.inputs.append(Input(record.place, START, key, f"sum-{record.place}", record.event))
             self.history.acked.append(Acked(record.place, f"sum-{record.place}", START))
         self._generation(1, lambda partition: INSTANCES[0])
-        lanes = [[one for one in self.records if one.ticket == ticket] for ticket in range(TICKETS)]
+        lanes = [[one for one in self.records if one.ticket == ticket] for ticket in range(TICKETS + 1)]
         moved = False
         while any(lanes):
             if not moved and len(self.done) > len(self.records) / 2:
@@ -125,8 +128,28 @@ class _World:
             ready = [lane for lane in lanes if lane]
             taken = self.chance.sample(ready, self.chance.randint(1, len(ready)))
             self._burst([lane.pop(0) for lane in taken])
+        self._improve()
         self.history.position = dict(self.position)
         return self.history
+
+    def _improve(self) -> None:
+        """A fallback's decision is followed by a better one, unless a newer event of its ticket was decided."""
+        self.now += 10_000
+        for at, record in enumerate(self.records):
+            later = (one for one in self.records[at + 1:] if one.ticket == record.ticket)
+            if record.fate != "degraded" or any(one.fate in ("decided", "degraded") for one in later):
+                continue
+            event, place, decision_id = record.event, record.place, f"better-{record.place}"
+            assert event
+            offset = self._append(self.history.topics.decisions, place, "better")
+            self.history.decisions.append(Decision(place.partition, offset, self.now, f"better-sum-{place}", place, (),
+                                                   event.identity, event.event_id, event.ticket, decision_id, 2,
+                                                   f"better-value-{place}", record.decision_id()))
+            key = better_key(dedupe_key(event.identity))
+            self.history.calls.append(Call(key, self.now - 600, self.now - 500, 200, False, f"better-{place}"))
+            self.history.rows.append(Row(key, place, event.identity.tenant, event.event_id, self.now - 450,
+                                         self.now + 1, f"better-{place}", "ACCEPTED", "DECIDED", decision_id,
+                                         f"better-value-{place}"))
 
     def _generation(self, number: int, owner_of: object) -> None:
         topic = self.history.topics.events

@@ -47,7 +47,47 @@ def again(history: History, outputs: list[Any], topic: str, one: Any) -> Any:
     return second
 
 
+def better(history: History) -> Any:
+    return next(one for one in history.decisions if one.version == 2)
+
+
 # I1
+
+
+@anomaly("I1 complete")
+def a_better_decision_of_an_event_that_no_fallback_decided(history: History) -> None:
+    terminal_of = {one.origin: one for one in history.feedback if one.terminal}
+    terminal_of[better(history).origin].status, terminal_of[better(history).origin].code = "ACCEPTED", "DECIDED"
+
+
+@anomaly("I1 complete")
+def a_better_decision_that_names_no_decision_before_it(history: History) -> None:
+    better(history).supersedes = None
+
+
+@anomaly("I2 unique")
+def a_better_decision_twice(history: History) -> None:
+    again(history, history.decisions, history.topics.decisions, better(history))
+
+
+@anomaly("I3 order")
+def a_better_decision_after_that_of_a_newer_event(history: History) -> None:
+    of_ticket: dict[Any, list[Any]] = {}
+    for one in history.decisions:
+        of_ticket.setdefault((one.partition, one.identity.tenant, one.ticket), []).append(one)
+    first = next(of for of in of_ticket.values() if len({one.origin for one in of}) > 1)[0]
+    again(history, history.decisions, history.topics.decisions, first).version = 2
+
+
+@anomaly("I7 paid once")
+def a_call_for_a_better_decision_whose_answer_was_saved(history: History) -> None:
+    row = next(row for row in history.rows if row.decision_id == better(history).decision_id)
+    history.calls.append(Call(row.key, row.answered_at + 5, row.answered_at + 9, 200, False, "late"))
+
+
+@anomaly("I8 stable")
+def a_better_decision_that_is_not_the_saved_one(history: History) -> None:
+    better(history).value_sum = "other"
 
 
 @anomaly("I1 complete")
@@ -258,7 +298,8 @@ def metadata_that_is_too_long(history: History) -> None:
 @anomaly("I5 metadata")
 def metadata_that_is_damaged(history: History) -> None:
     text = history.commits[3].metadata
-    history.commits[3].metadata = text[:-1] + ("A" if text[-1] != "A" else "B")
+    # Not the last character: some of its bits say nothing.
+    history.commits[3].metadata = text[:-2] + ("A" if text[-2] != "A" else "B") + text[-1]
 
 
 @anomaly("I5 metadata")
