@@ -22,6 +22,7 @@ const TIMESTAMP: &str = "gk-origin-timestamp";
 const HOP: &str = "gk-hop";
 const NOT_BEFORE: &str = "gk-not-before";
 const TURN: &str = "gk-turn";
+const IMPROVES: &str = "gk-improves";
 
 /// The longest tier that is over by the time so much has passed; the shortest, if none is.
 #[must_use]
@@ -43,6 +44,8 @@ pub struct Deferral {
     pub not_before: Timestamp,
     /// When its tenant's limits will have room for it, as far as that could be foreseen.
     pub turn: Timestamp,
+    /// It is an improve record: its event was decided by a fallback, in the decision of this id, and nobody waits for it.
+    pub improves: Option<String>,
 }
 
 /// Why a record of a deferred topic is none of ours.
@@ -69,6 +72,7 @@ impl Deferral {
             hop,
             not_before: Timestamp(number(record, NOT_BEFORE)?),
             turn: Timestamp(number(record, TURN)?),
+            improves: record.header(IMPROVES).map(|id| String::from_utf8_lossy(id).into_owned()),
         })
     }
 
@@ -92,6 +96,7 @@ impl Deferral {
             (TURN, self.turn.0.to_string().into()),
         ];
         headers.extend(numbers.map(|(name, value)| Header::text(name, &value)));
+        headers.extend(self.improves.as_deref().map(|id| Header::text(IMPROVES, id)));
         headers
     }
 }
@@ -122,6 +127,7 @@ mod tests {
             hop: 2,
             not_before: Timestamp(61_000),
             turn: Timestamp(90_000),
+            improves: None,
         }
     }
 
@@ -132,6 +138,9 @@ mod tests {
         let read = Deferral::read(&copy, 3).expect("it is ours");
         assert_eq!(read, deferral());
         assert_eq!(read.original(copy), original());
+        let improve = Deferral { improves: Some("d-1".to_owned()), ..deferral() };
+        let copy = Record { headers: improve.headers(&original()), ..original() };
+        assert_eq!(Deferral::read(&copy, 3), Ok(improve));
     }
 
     #[test]

@@ -44,6 +44,12 @@ impl DedupeKey {
         Self::of(RecordKind::HumanFeedback, tenant_id, source, "feedback_id", feedback_id)
     }
 
+    /// The key of the better decision about the event of this key: asked for, answered and decided as an event of its own.
+    #[must_use]
+    pub fn of_better(event: Self) -> Self {
+        Self(hash_parts(&["better decision", &event.to_hex()]))
+    }
+
     /// The key of anything with these parts.
     #[must_use]
     pub fn of(kind: RecordKind, tenant: &str, source: &str, scope: &str, id: &str) -> Self {

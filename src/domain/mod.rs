@@ -4,6 +4,7 @@
 //! `schemas/`; beside them the words the road uses between its stages (position, identity, tenant, answer, verdict).
 
 pub mod answer;
+pub mod better;
 pub mod body_hash;
 pub mod budget;
 pub mod bytes;

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::better::Dropped;
 use super::clock::Timestamp;
 use super::decision::{Automation, DecidedBy, Disposition, Prediction, TriageDecision};
 use super::identity::DedupeKey;
@@ -21,6 +22,9 @@ pub struct PastDecision {
     pub tenant_id: String,
     /// About which ticket.
     pub ticket_id: String,
+    /// Partition and offset of that event; a build that did not keep it left none.
+    #[serde(default)]
+    pub place: Option<(i32, i64)>,
     /// When it was made.
     pub decided_at: Timestamp,
     /// What should have happened to the ticket.
@@ -67,6 +71,34 @@ pub struct DecisionQuestion {
     pub until: Timestamp,
 }
 
+/// Whether a better decision about this event would come too late.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OvertakenQuestion {
+    /// Whose.
+    pub tenant_id: String,
+    /// About which ticket.
+    pub ticket_id: String,
+    /// Which event: hexadecimal dedupe key.
+    pub key: String,
+    /// Partition and offset of the event: those after it in its partition are newer.
+    pub place: (i32, i64),
+}
+
+impl OvertakenQuestion {
+    /// What speaks against it, off the ticket's decisions, each with whether a person has acted on it.
+    pub fn answer<'a>(&self, decisions: impl Iterator<Item = (&'a PastDecision, bool)>) -> Option<Dropped> {
+        let against = |(decision, acted_on): (&PastDecision, bool)| {
+            let newer = decision.place.is_some_and(|(number, offset)| number == self.place.0 && offset > self.place.1);
+            if decision.key == self.key {
+                acted_on.then_some(Dropped::PersonActed)
+            } else {
+                newer.then_some(Dropped::NewerEvent)
+            }
+        };
+        decisions.filter_map(against).min()
+    }
+}
+
 impl PastDecision {
     /// What is kept of this decision about the event of that key.
     #[must_use]
@@ -90,6 +122,7 @@ impl PastDecision {
             key: key.to_hex(),
             tenant_id: decision.tenant_id.clone(),
             ticket_id: decision.ticket_id.clone(),
+            place: Some((decision.origin.partition, decision.origin.offset)),
             decided_at: decision.decided_at,
             disposition: decision.disposition,
             decided_by: decision.decided_by,

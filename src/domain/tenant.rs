@@ -66,6 +66,10 @@ pub struct Tenant {
     /// How long a decision may wait for its model, from the head of its lane.
     #[serde(default = "a_minute", with = "humantime_serde")]
     pub decide_by: Duration,
+    /// Whether a fallback's decision is followed by a better one once the first model is back: one more call for it, and
+    /// consumers that heed `decision_version`. Left out of what is hashed where it is off, as it was before there was any.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub improve_fallbacks: bool,
     /// How long people have for a handoff, by priority.
     #[serde(default)]
     pub target_response: TargetResponse,

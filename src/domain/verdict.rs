@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::better::Better;
 use super::bytes::Bytes;
 use super::clock::Timestamp;
 use super::feedback::{FeedbackStatus, Violation};
@@ -33,6 +34,9 @@ pub struct Verdict {
     pub first_seen_at: Option<Timestamp>,
     /// For SUPERSEDED: the event that was decided instead.
     pub superseded_by_event_id: Option<String>,
+    /// Whether a better decision follows, or what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub better: Option<Better>,
     /// When the verdict was reached.
     pub processed_at: Timestamp,
     /// From the record's timestamp to the verdict.
@@ -53,6 +57,7 @@ impl Verdict {
             first_decision_id: None,
             first_seen_at: None,
             superseded_by_event_id: None,
+            better: None,
             processed_at: now,
             latency_ms: now.millis_since(record),
         }

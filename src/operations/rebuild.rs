@@ -2,13 +2,15 @@
 //!
 //! Feedback is the list: one terminal a record, with the event's dedupe key and body hash in its headers and the record's
 //! position as its origin. Decisions lie in the same partition, in the same order, and are kept as the bytes that went
-//! out. What the log does not hold is lost: answers that were saved and not published yet, which will be paid for again.
+//! out; better ones, of which no feedback speaks, are told by their own headers. What the log does not hold is lost: answers that were saved and not published yet, which will be paid for again.
 //!
 //! ```text
 //! feedback, partition by partition --+--> row as the log tells it --> known? else restored
 //! decisions, as far as needed -------+
 //! committed positions ------------------> where the group stands, and that what they rest on is here again
 //! ```
+
+mod better;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -20,7 +22,7 @@ use super::audit::reading::{ReadError, decode};
 use super::log_browser::{LogBrowser, ReadLimit, TopicInfo};
 use crate::domain::bytes::Bytes;
 use crate::domain::clock::Timestamp;
-use crate::domain::decision::TriageDecision;
+use crate::domain::decision::{Origin, TriageDecision};
 use crate::domain::feedback::{EventFeedback, FeedbackStatus};
 use crate::domain::identity::{BodyHash, DedupeKey};
 use crate::domain::past_decision::PastDecision;
@@ -164,6 +166,19 @@ pub async fn run(
                 ledger.commit(std::mem::take(&mut restored)).await?;
             }
         }
+        for better in decisions.better_ones(events).await? {
+            if better.published_at < window.since {
+                continue;
+            }
+            report.published += 1;
+            match better.fate(ledger.find(better.claim.key).await?.as_ref()) {
+                Fate::Known => continue,
+                Fate::Missing => report.missing += 1,
+                Fate::Unpublished => report.unpublished += 1,
+                Fate::Elsewhere => report.elsewhere += 1,
+            }
+            restored.push(Entry::Restore(better));
+        }
         if mode == Mode::Rebuild {
             ledger.commit(restored).await?;
             put_off_again(ledger, away.into_values()).await?;
@@ -255,16 +270,14 @@ fn terminal(
     if record.timestamp < since {
         return Ok(Told::Nothing);
     }
-    let header = |name: &str| record.header(name).and_then(|value| std::str::from_utf8(value).ok());
-    let key = header("gk-dedupe-key").and_then(|text| text.parse::<DedupeKey>().ok());
-    let body = header("gk-body-hash").and_then(|text| text.parse::<BodyHash>().ok());
-    let (Some(key), Some(body), Some(code)) = (key, body, code) else {
+    let (Some((key, body)), Some(code)) = (identity(record), code) else {
         // What could not be read has no row.
         return Ok(if feedback.event_id.is_none() { Told::Nothing } else { Told::Skipped });
     };
     let origin = &feedback.origin;
-    let place = (u32::try_from(origin.partition), u64::try_from(origin.offset));
-    let (true, (Ok(partition), Ok(offset))) = (origin.topic == events.name, place) else { return Ok(Told::Skipped) };
+    let (true, Some((partition, offset))) = (origin.topic == events.name, place(origin)) else {
+        return Ok(Told::Skipped);
+    };
     let decision = match feedback.status {
         FeedbackStatus::Accepted | FeedbackStatus::Degraded => feedback.decision_id.zip(feedback.decision_version),
         _ => None,
@@ -331,25 +344,53 @@ struct Decisions<'a> {
     pages: Pages<'a>,
     schemas: &'a SchemaSet,
     passed: HashMap<String, Bytes>,
+    /// Better ones: no feedback speaks of them.
+    better: Vec<(Record, TriageDecision)>,
 }
 
 impl<'a> Decisions<'a> {
     fn of(pages: Pages<'a>, schemas: &'a SchemaSet) -> Self {
-        Self { pages, schemas, passed: HashMap::new() }
+        Self { pages, schemas, passed: HashMap::new(), better: Vec::new() }
     }
 
     async fn find(&mut self, id: &str) -> Result<Option<Bytes>, ReadError> {
         if let Some(bytes) = self.passed.remove(id) {
             return Ok(Some(bytes));
         }
-        while let Some(record) = self.pages.next().await? {
-            let decision: TriageDecision = decode(self.schemas, self.pages.partition, &record, "TriageDecision")?;
-            let bytes = Bytes(record.value.as_deref().unwrap_or_default().to_vec());
-            if decision.decision_id == id {
+        while let Some((decision, bytes)) = self.next().await? {
+            if decision == id {
                 return Ok(Some(bytes));
             }
-            self.passed.insert(decision.decision_id, bytes);
+            self.passed.insert(decision, bytes);
         }
         Ok(None)
     }
+
+    /// The next one of an event's terminal: its id and its value.
+    async fn next(&mut self) -> Result<Option<(String, Bytes)>, ReadError> {
+        while let Some(record) = self.pages.next().await? {
+            let decision: TriageDecision = decode(self.schemas, self.pages.partition, &record, "TriageDecision")?;
+            if decision.decision_version == 1 {
+                return Ok(Some((decision.decision_id, Bytes(record.value.as_deref().unwrap_or_default().to_vec()))));
+            }
+            self.better.push((record, decision));
+        }
+        Ok(None)
+    }
+
+    /// The rows of all better decisions of the partition, which is read to its end.
+    async fn better_ones(mut self, events: &TopicInfo) -> Result<Vec<Restored>, ReadError> {
+        while self.next().await?.is_some() {}
+        Ok(self.better.into_iter().filter_map(|(record, decision)| better::row(&record, &decision, events)).collect())
+    }
+}
+
+/// Which event, and what it said, off an output's headers.
+fn identity(record: &Record) -> Option<(DedupeKey, BodyHash)> {
+    let header = |name: &str| record.header(name).and_then(|value| std::str::from_utf8(value).ok());
+    Some((header("gk-dedupe-key")?.parse().ok()?, header("gk-body-hash")?.parse().ok()?))
+}
+
+fn place(origin: &Origin) -> Option<(u32, u64)> {
+    Some((u32::try_from(origin.partition).ok()?, u64::try_from(origin.offset).ok()?))
 }

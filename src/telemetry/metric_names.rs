@@ -35,6 +35,7 @@ metric_names! {
     Counter DROPPED_UNSETTLED = "gatekeeper_records_dropped_unsettled_total", Count, "Records dropped without a terminal: a defect; the frontier holds until a restart.";
 
     Counter HUMAN_FEEDBACK_SETTLED = "gatekeeper_human_feedback_settled_total", Count, "Records of human feedback that reached their end, by end (reviewed, rejected, duplicate, read_before) and reason code.";
+    Counter BETTER_DECISIONS = "gatekeeper_better_decisions_total", Count, "Better decisions after fallbacks, by how far they came (wanted, later, given, dropped) and why not further.";
     Counter REVIEWS = "gatekeeper_reviews_total", Count, "Reviews made, by whether their decision was found (by_id, by_ticket, orphan).";
     Counter FIELDS_JUDGED = "gatekeeper_fields_judged_total", Count, "Predicted fields that people judged, by tenant, field and outcome (agreed, overridden; overridden_by_hand: an agent changed it without a word).";
     Counter JUDGED_CONFIDENCE = "gatekeeper_judged_confidence_percent_total", Count, "Confidence of the fields that people agreed with or overrode, in percent, added up, by tenant and field: how far its mean lies above the share of those that were agreed with is how much too sure decisions are.";

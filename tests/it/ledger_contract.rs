@@ -17,6 +17,7 @@ use gatekeeper::domain::position::Position;
 use gatekeeper::pipeline::dedupe::ledger::{Ahead, Claim, Entry, Ledger as _, LedgerError, Outcome, Row};
 
 use decisions::{
+    a_better_decision_comes_too_late_after_a_newer_one_or_after_a_person,
     a_decision_is_found_by_its_id_or_as_the_latest_of_its_ticket,
     a_decision_that_is_made_anew_takes_the_place_of_one_that_was_never_published,
     an_answer_and_its_verdict_are_saved_together_or_not_at_all,
@@ -520,6 +521,7 @@ promises! {
     money_is_counted_once_however_often_a_batch_comes
     what_a_life_did_not_settle_costs_what_was_expected_once_the_next_one_says_so
     purses_of_long_ago_go_when_a_new_day_begins
+    a_better_decision_comes_too_late_after_a_newer_one_or_after_a_person
 }
 
 #[tokio::test(start_paused = true)]

@@ -37,6 +37,8 @@ struct Totals {
     calls_cut_off: u64,
     reviews: u64,
     changes_reviewed: u64,
+    better: u64,
+    dropped: std::collections::BTreeMap<&'static str, u64>,
     codes: std::collections::BTreeMap<String, u64>,
 }
 
@@ -52,6 +54,10 @@ fn count(totals: &mut Totals, report: &Report, faults: &world::Faults) {
     totals.registry_outages += faults.registry_outages;
     totals.reviews += report.reviews;
     totals.changes_reviewed += report.changes_reviewed;
+    totals.better += report.better;
+    for (why, count) in &faults.dropped {
+        *totals.dropped.entry(why).or_default() += count;
+    }
     totals.calls += report.calls;
     totals.calls_lost += report.calls_lost;
     totals.calls_cut_off += report.calls_cut_off;
@@ -69,7 +75,7 @@ fn every_seed_keeps_the_promises() {
         count(&mut totals, &report, &faults);
     }
     println!(
-        "{} histories, {} records, {} crashes, {} rebalances, {} bursts that did not commit, {} deferrals, {} lost positions, {} freezes, {} outages of the registry, {} reviews, {} of changes, {} calls, {} lost, {} cut off, {:?}",
+        "{} histories, {} records, {} crashes, {} rebalances, {} bursts that did not commit, {} deferrals, {} lost positions, {} freezes, {} outages of the registry, {} reviews, {} of changes, {} better decisions (not given: {:?}), {} calls, {} lost, {} cut off, {:?}",
         totals.histories,
         totals.records,
         totals.crashes,
@@ -81,6 +87,8 @@ fn every_seed_keeps_the_promises() {
         totals.registry_outages,
         totals.reviews,
         totals.changes_reviewed,
+        totals.better,
+        totals.dropped,
         totals.calls,
         totals.calls_lost,
         totals.calls_cut_off,
@@ -95,6 +103,10 @@ fn every_seed_keeps_the_promises() {
         assert!(totals.lost_positions > totals.histories / 10, "no positions were lost");
         assert!(totals.reviews > totals.histories, "people judged nothing");
         assert!(totals.changes_reviewed > totals.histories / 2, "agents changed nothing that was predicted");
+        assert!(totals.better > totals.histories / 2, "hardly any better decision was given");
+        for why in ["newer_event", "person_acted"] {
+            assert!(totals.dropped.contains_key(why), "no better decision was dropped over {why}");
+        }
         assert!(totals.freezes > totals.histories / 2, "the freezes did not fire");
         for code in [
             "DECIDED",

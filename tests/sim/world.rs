@@ -10,6 +10,7 @@ use gatekeeper::adapters::memory::ledger::{Fault, MemoryLedger, Moment, Rows};
 use gatekeeper::adapters::memory::log::{MemberHandle, MemoryLog, Weather, Witness, topic_id};
 use gatekeeper::adapters::memory::registry::MemoryRegistry;
 use gatekeeper::adapters::memory::shares::{Accounts, MemoryShares, TripFault};
+use gatekeeper::domain::better::Better;
 use gatekeeper::domain::clock::{Clock, Timestamp};
 use gatekeeper::domain::dead_letter::DeadLetter;
 use gatekeeper::domain::decision::TriageDecision;
@@ -68,6 +69,8 @@ pub struct Faults {
     pub ledgers_gone_backwards: u64,
     pub freezes: u64,
     pub registry_outages: u64,
+    /// Better decisions that were not given, by why.
+    pub dropped: BTreeMap<&'static str, u64>,
 }
 
 /// Metadata so short that a handful of unfinished offsets in pieces does not fit. No setting allows it: it makes the rare
@@ -727,9 +730,12 @@ impl World {
     async fn answers(&mut self, history: &History) -> HashMap<String, SavedAnswer> {
         let ledger = self.ledger("judge");
         let mut answers = HashMap::new();
-        for event in history.inputs.iter().filter_map(|seen| seen.record.as_ref()) {
-            let key = DedupeKey::of_event(event);
+        for key in audit::reading::keys(history) {
             let row = ledger.find(key).await.expect("no trouble any more");
+            let better = row.as_ref().and_then(|row| row.verdict.as_ref()?.better);
+            if let Some(Better::Dropped(why)) = better {
+                *self.faults.dropped.entry(why.as_str()).or_default() += 1;
+            }
             if let Some((row, answer)) = row.and_then(|row| row.answer.clone().map(|answer| (row, answer))) {
                 let answered_at = row.answered_at.map_or(0, |at| at.0);
                 let response_id = answer.usage.as_ref().and_then(|usage| usage.response_id.clone());
@@ -791,6 +797,10 @@ fn tenants(chance: &mut ChaCha8Rng) -> TenantBook {
             tenant.limits.money_per_day = Some(Money(150 + drawn % 300));
             tenant.limits.when_budget_is_spent = if drawn % 8 == 0 { WhenSpent::Human } else { WhenSpent::Degrade };
         }
+        // Drawn from what was drawn, so that seeds mean what they meant. Where there is seldom room for one, an hour's tier
+        // makes a history a hundred times as long.
+        let has_room = tenant.limits.requests_per_minute.is_none_or(|limit| limit >= 60);
+        tenant.improve_fallbacks = has_room && tenant.decide_by.as_millis() % 3 > 0;
     }
     TenantBook::new(tenants, None)
 }

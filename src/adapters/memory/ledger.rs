@@ -138,6 +138,7 @@ impl Ledger for MemoryLedger {
                     .map(|(place, (entry, outcome))| match entry {
                         Entry::Money(_) => moved.remove(&place).unwrap_or(outcome),
                         Entry::Recall(question) => Outcome::Recalled(database.decisions.recall(question)),
+                        Entry::Overtaken(question) => Outcome::Overtaken(database.decisions.overtaken(question)),
                         _ => look_ahead(&database.rows, entry, outcome),
                     })
                     .collect()
@@ -253,6 +254,11 @@ fn apply(database: &mut Database, entry: &Entry, me: &Holder, now: Timestamp) ->
         Entry::Money(_) => Outcome::Done,
         // Answered when everything is written.
         Entry::Recall(_) => Outcome::Recalled(None),
+        Entry::Overtaken(_) => Outcome::Overtaken(None),
+        Entry::ActedOn { tenant_id, ticket_id, decision_id } => {
+            decisions.acted_on(tenant_id, ticket_id, decision_id.as_deref());
+            Outcome::Done
+        }
         Entry::Verdict { key, owner, verdict, decision } => match owned(rows, *key, owner) {
             Some(held) => {
                 if held.row.verdict.is_none() {

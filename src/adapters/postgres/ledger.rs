@@ -20,7 +20,7 @@ use super::step::Scribe;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::DedupeKey;
 use crate::pipeline::dedupe::ledger::kill_points::KillPoints;
-use crate::pipeline::dedupe::ledger::outcomes::{self, Holder};
+use crate::pipeline::dedupe::ledger::outcomes::{self, Found, Holder};
 use crate::pipeline::dedupe::ledger::plan::{self, Kind, key_of};
 use crate::pipeline::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome, Row};
 use crate::settings::ledger::Ledger as Settings;
@@ -157,8 +157,9 @@ impl Shared {
         }
         let ahead = scribe.ahead(&plan::claims(batch)).await?;
         let recalled = decisions::recall(&mut scribe.session, plan::questions(batch)).await?;
+        let overtaken = decisions::overtaken(&mut scribe.session, plan::overtaken_questions(batch)).await?;
         scribe.session.say(&statements::COMMIT).await?;
-        let mut outcomes = outcomes::with_recalled(batch, outcomes, recalled);
+        let mut outcomes = outcomes::with_found(batch, outcomes, Found { recalled, overtaken });
         outcomes::look_ahead(batch, &mut outcomes, ahead);
         Ok(outcomes)
     }

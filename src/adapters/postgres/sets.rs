@@ -65,6 +65,7 @@ pub(super) fn of(kind: Kind, statement: &Statement, entries: &[&Entry]) -> Set {
         | Kind::Stands
         | Kind::Mark
         | Kind::Recovered
+        | Kind::ActedOn
         | Kind::Vanished
         | Kind::RepairPublished => set,
     }
@@ -144,6 +145,8 @@ fn owner(entry: &Entry) -> Option<&Position> {
         | Entry::Recovered(_)
         | Entry::Money(_)
         | Entry::Recall(_)
+        | Entry::ActedOn { .. }
+        | Entry::Overtaken(_)
         | Entry::Vanished { .. }
         | Entry::RepairPublished { .. } => None,
     }

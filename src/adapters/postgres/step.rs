@@ -63,7 +63,13 @@ impl Scribe<'_> {
             Kind::Defer => &statements::DEFER,
             Kind::Published => &statements::PUBLISHED,
             Kind::Restore => &statements::RESTORE,
-            Kind::Enter | Kind::Stands | Kind::Mark | Kind::Recovered | Kind::Vanished | Kind::RepairPublished => {
+            Kind::Enter
+            | Kind::Stands
+            | Kind::Mark
+            | Kind::Recovered
+            | Kind::ActedOn
+            | Kind::Vanished
+            | Kind::RepairPublished => {
                 unreachable!("these are written one by one")
             }
         };
@@ -119,6 +125,10 @@ impl Scribe<'_> {
             Entry::Recovered(commit) => places::recovered(&mut self.session, commit).await.map(|()| Outcome::Done),
             Entry::Stands { topic_id, partition, base } => {
                 places::stands(&mut self.session, (topic_id, *partition), *base).await.map(|()| Outcome::Done)
+            }
+            Entry::ActedOn { tenant_id, ticket_id, decision_id } => {
+                let (session, id) = (&mut self.session, decision_id.as_deref());
+                decisions::acted_on(session, tenant_id, ticket_id, id).await.map(|()| Outcome::Done)
             }
             Entry::Vanished { topic_id, partition, from, to } => {
                 let query = sqlx::query(statements::VANISHED.sql).bind(named(topic_id)).bind(i64::from(*partition));

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use sqlx::SqliteConnection;
 
 use super::statements::{Statement, written};
+use crate::domain::better::Dropped;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::DedupeKey;
-use crate::domain::past_decision::{DecisionQuestion, PastDecision};
+use crate::domain::past_decision::{DecisionQuestion, OvertakenQuestion, PastDecision};
 use crate::domain::position::Position;
 use crate::pipeline::dedupe::ledger::Entry;
 use crate::pipeline::dedupe::ledger::outcomes::Holder;
@@ -54,6 +55,20 @@ const RECALL_BY_TICKET: Statement = Statement {
     name: "recall_by_ticket",
     sql: "SELECT decision FROM decisions WHERE tenant_id = ?1 AND ticket_id = ?2 AND decided_at <= ?3
           ORDER BY decided_at DESC, decision_id DESC LIMIT 1",
+};
+
+/// Without an id: all of the ticket.
+const ACTED_ON: Statement = Statement {
+    name: "acted_on",
+    sql: "UPDATE decisions SET acted_on = 1
+          WHERE tenant_id = ?1 AND ticket_id = ?2 AND (?3 IS NULL OR decision_id = ?3) AND acted_on = 0",
+};
+
+/// The latest of a ticket. Who has more than this many since the event was decided has a newer one among them.
+const OF_TICKET: Statement = Statement {
+    name: "decisions_of_ticket",
+    sql: "SELECT decision, acted_on FROM decisions WHERE tenant_id = ?1 AND ticket_id = ?2
+          ORDER BY decided_at DESC, decision_id DESC LIMIT 32",
 };
 
 pub(super) const FORGET: Statement = Statement {
@@ -137,6 +152,38 @@ pub(super) async fn recall(
             let decision = serde_json::from_str(&text).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
             found.insert(place, Arc::new(decision));
         }
+    }
+    Ok(found)
+}
+
+/// A person has acted on a decision, or on all that there are of a ticket.
+pub(super) async fn acted_on(
+    connection: &mut SqliteConnection,
+    pace: Pace,
+    tenant_id: &str,
+    ticket_id: &str,
+    decision_id: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    let query = sqlx::query(ACTED_ON.sql).bind(tenant_id).bind(ticket_id).bind(decision_id);
+    pace.watch(ACTED_ON.name, query.execute(connection)).await.map(drop)
+}
+
+/// What speaks against better decisions, by the places of their questions.
+pub(super) async fn overtaken(
+    connection: &mut SqliteConnection,
+    pace: Pace,
+    questions: Vec<(usize, &OvertakenQuestion)>,
+) -> Result<HashMap<usize, Dropped>, sqlx::Error> {
+    let mut found = HashMap::new();
+    for (place, question) in questions {
+        let query = sqlx::query_as::<_, (String, bool)>(OF_TICKET.sql);
+        let query = query.bind(&question.tenant_id).bind(&question.ticket_id);
+        let rows = pace.watch(OF_TICKET.name, query.fetch_all(&mut *connection)).await?;
+        let read = |(text, acted_on): (String, bool)| Ok((serde_json::from_str(&text)?, acted_on));
+        let decisions: Result<Vec<(PastDecision, bool)>, serde_json::Error> = rows.into_iter().map(read).collect();
+        let decisions = decisions.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let against = question.answer(decisions.iter().map(|(decision, acted_on)| (decision, *acted_on)));
+        found.extend(against.map(|why| (place, why)));
     }
     Ok(found)
 }

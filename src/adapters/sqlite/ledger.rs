@@ -15,7 +15,7 @@ use super::step::{self, Scribe};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::identity::DedupeKey;
 use crate::pipeline::dedupe::ledger::kill_points::KillPoints;
-use crate::pipeline::dedupe::ledger::outcomes::{self, Holder};
+use crate::pipeline::dedupe::ledger::outcomes::{self, Found, Holder};
 use crate::pipeline::dedupe::ledger::plan;
 use crate::pipeline::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome, Row};
 use crate::settings::ledger::Ledger as Settings;
@@ -96,12 +96,14 @@ impl SqliteLedger {
         }
         let ahead = scribe.ahead(&plan::claims(batch)).await?;
         let recalled = decisions::recall(&mut *scribe.connection, scribe.pace, plan::questions(batch)).await?;
+        let overtaken = plan::overtaken_questions(batch);
+        let overtaken = decisions::overtaken(&mut *scribe.connection, scribe.pace, overtaken).await?;
         let beaten = beat_is_due && !scribe.beat_is_due;
         self.pace.watch("commit", transaction.commit()).await?;
         if beaten {
             self.beaten_at.store(now.0, Ordering::Relaxed);
         }
-        let mut outcomes = outcomes::with_recalled(batch, outcomes, recalled);
+        let mut outcomes = outcomes::with_found(batch, outcomes, Found { recalled, overtaken });
         outcomes::look_ahead(batch, &mut outcomes, ahead);
         Ok(outcomes)
     }

@@ -83,7 +83,13 @@ impl Scribe<'_> {
             Kind::Defer => self.run(&statements::DEFER, json).await,
             Kind::Published => self.run(&statements::PUBLISHED, json).await,
             Kind::Restore => self.run(&statements::RESTORE, json).await,
-            Kind::Enter | Kind::Stands | Kind::Mark | Kind::Recovered | Kind::Vanished | Kind::RepairPublished => {
+            Kind::Enter
+            | Kind::Stands
+            | Kind::Mark
+            | Kind::Recovered
+            | Kind::ActedOn
+            | Kind::Vanished
+            | Kind::RepairPublished => {
                 unreachable!("these are written one by one")
             }
         }
@@ -135,6 +141,10 @@ impl Scribe<'_> {
             }
             Entry::Stands { topic_id, partition, base } => {
                 self.place(topic_id, *partition).stands(*base).await.map(|()| Outcome::Done)
+            }
+            Entry::ActedOn { tenant_id, ticket_id, decision_id } => {
+                let (connection, id) = (&mut *self.connection, decision_id.as_deref());
+                decisions::acted_on(connection, self.pace, tenant_id, ticket_id, id).await.map(|()| Outcome::Done)
             }
             Entry::Vanished { topic_id, partition, from, to } => {
                 let query = sqlx::query(statements::VANISHED.sql).bind(topic_id).bind(partition);
@@ -251,6 +261,8 @@ fn line(entry: &Entry, now: Timestamp) -> Line<'_> {
         | Entry::Recovered(_)
         | Entry::Money(_)
         | Entry::Recall(_)
+        | Entry::ActedOn { .. }
+        | Entry::Overtaken(_)
         | Entry::Vanished { .. }
         | Entry::RepairPublished { .. } => unreachable!("these are written one by one"),
     }

@@ -147,6 +147,7 @@ pub fn check(history: &History) -> Report {
     let case = Case::new(history);
     rules::terminals(&case, &mut report);
     rules::decisions(&case, &mut report);
+    rules::better(&case, &mut report);
     rules::dead_letters(&case, &mut report);
     rules::order(&case, &mut report);
     rules::others(&case, &mut report);

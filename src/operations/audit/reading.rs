@@ -1,13 +1,15 @@
 //! Reads a history from a live log, its ledger and the provider's call ledger.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::case::place;
 use super::{CallEnd as End, Committed, History, ProviderCall, SavedAnswer, Seen};
 use crate::domain::event::SupportEvent;
+use crate::domain::feedback::FeedbackStatus;
 use crate::domain::human_feedback::HumanFeedback;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::{Partition, TopicRole};
@@ -215,8 +217,7 @@ pub(crate) async fn each(
 
 async fn answers(ledger: &dyn Ledger, history: &History) -> Result<HashMap<String, SavedAnswer>, ReadError> {
     let mut answers = HashMap::new();
-    for event in history.inputs.iter().filter_map(|seen| seen.record.as_ref()) {
-        let key = DedupeKey::of_event(event);
+    for key in keys(history) {
         let Some(row) = ledger.find(key).await? else { continue };
         if let (Some(answer), Some(answered_at)) = (&row.answer, row.answered_at) {
             let response_id = answer.usage.as_ref().and_then(|usage| usage.response_id.clone());
@@ -224,6 +225,21 @@ async fn answers(ledger: &dyn Ledger, history: &History) -> Result<HashMap<Strin
         }
     }
     Ok(answers)
+}
+
+/// Of every event, and of the better decisions about those that a fallback decided.
+#[must_use]
+pub fn keys(history: &History) -> Vec<DedupeKey> {
+    let fallbacks = history.feedback.iter().filter(|seen| seen.record.status == FeedbackStatus::Degraded);
+    let fallbacks: HashSet<_> = fallbacks.filter_map(|seen| place(&seen.record.origin)).collect();
+    let mut keys = Vec::with_capacity(history.inputs.len() + fallbacks.len());
+    for seen in &history.inputs {
+        let Some(event) = &seen.record else { continue };
+        let key = DedupeKey::of_event(event);
+        keys.push(key);
+        keys.extend(fallbacks.contains(&(seen.partition, seen.offset)).then(|| DedupeKey::of_better(key)));
+    }
+    keys
 }
 
 /// A line of the provider's call ledger: one when a call begins, one with `end` when it ends.

@@ -18,6 +18,8 @@ pub struct Report {
     pub terminals: u64,
     /// Live decisions.
     pub decisions: u64,
+    /// Of those: better ones after a fallback's.
+    pub better: u64,
     /// Dead letters.
     pub dead_letters: u64,
     /// Records of the topic of human feedback.
@@ -68,7 +70,7 @@ impl Report {
             .map(|((status, code), count)| serde_json::json!({"status": status, "code": code, "count": count}))
             .collect();
         serde_json::json!({
-            "records": self.records, "terminals": self.terminals, "decisions": self.decisions,
+            "records": self.records, "terminals": self.terminals, "decisions": self.decisions, "better": self.better,
             "dead_letters": self.dead_letters, "by_code": by_code, "missing": self.missing, "open": self.open,
             "twice": self.twice, "out_of_order": self.out_of_order, "paid_twice": self.paid_twice,
             "human_feedback": self.human_feedback, "reviews": self.reviews,
@@ -97,10 +99,11 @@ impl fmt::Display for Report {
         }
         write!(
             f,
-            "records {}, terminals {}, decisions {}, feedback of people {}, reviews {}, of changes {}, missing {}, open {}, twice {}, out of order {}, paid twice {}, calls {}, lost in crashes {}, cut off {}, violations {}",
+            "records {}, terminals {}, decisions {} ({} of them better ones), feedback of people {}, reviews {}, of changes {}, missing {}, open {}, twice {}, out of order {}, paid twice {}, calls {}, lost in crashes {}, cut off {}, violations {}",
             self.records,
             self.terminals,
             self.decisions,
+            self.better,
             self.human_feedback,
             self.reviews,
             self.changes_reviewed,

@@ -2,6 +2,7 @@
 //! made by construction, never are.
 
 mod anomalies;
+mod better;
 mod good;
 mod reviewed;
 

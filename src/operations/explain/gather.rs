@@ -7,6 +7,7 @@ use crate::domain::dead_letter::DeadLetter;
 use crate::domain::decision::TriageDecision;
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::EventFeedback;
+use crate::domain::identity::DedupeKey;
 use crate::domain::position::{Partition, Position, TopicRole};
 use crate::domain::record::Record;
 use crate::operations::audit::reading::{ReadError, decode, each};
@@ -58,12 +59,17 @@ pub async fn gather(
         (Some(ledger), Some(event)) => ledger.find(event.key()).await.map_err(ReadError::from)?,
         _ => None,
     };
+    let better = match (ledger, &event) {
+        (Some(ledger), Some(event)) => ledger.find(DedupeKey::of_better(event.key())).await.map_err(ReadError::from)?,
+        _ => None,
+    };
     Ok(Explanation {
         copies: found.into_iter().map(|(place, found)| found.copy(name_of(&events.name, place))).collect(),
         event,
         decision,
         tables: Vec::new(),
         ledger: row.map(|row| seen(&row, events)),
+        better: better.map(|row| seen(&row, events)),
     })
 }
 
@@ -250,6 +256,7 @@ fn seen(row: &Row, events: &TopicInfo) -> LedgerRow {
         answer: row.answer.as_deref().cloned(),
         answered_at: row.answered_at,
         verdict: row.verdict.as_ref().map(|verdict| (verdict.status, verdict.code.to_string())),
+        better: row.verdict.as_ref().and_then(|verdict| verdict.better),
         published_at: row.published_at,
         vanished: row.vanished,
         rejected: row.rejected,

@@ -17,6 +17,7 @@ pub use self::page::page;
 pub use self::stages::{Stage, stages};
 pub use self::tables::tables;
 use crate::domain::answer::Answer;
+use crate::domain::better::Better;
 use crate::domain::calibration::Calibration;
 use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::DeadLetter;
@@ -39,6 +40,8 @@ pub struct Explanation {
     pub tables: Vec<Calibration>,
     /// What the ledger remembers.
     pub ledger: Option<LedgerRow>,
+    /// And of a better decision after a fallback's.
+    pub better: Option<LedgerRow>,
 }
 
 /// Which event it is.
@@ -143,6 +146,8 @@ pub struct LedgerRow {
     pub answered_at: Option<Timestamp>,
     /// The saved verdict.
     pub verdict: Option<(FeedbackStatus, String)>,
+    /// Whether a better decision is wanted; in the row of that one, what came of it.
+    pub better: Option<Better>,
     /// When its burst was known to be committed.
     pub published_at: Option<Timestamp>,
     /// The owner can never come again.

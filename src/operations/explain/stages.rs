@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Copy, Explanation, LedgerRow, capped_by, fields};
+use crate::domain::better::{Better, Dropped};
 use crate::domain::calibration::Calibration;
 use crate::domain::decision::{Handoff, Prediction, TriageDecision};
 use crate::domain::feedback::{EventFeedback, FeedbackStatus};
@@ -53,6 +54,8 @@ pub fn stages(explanation: &Explanation, copy: &Copy) -> Vec<Stage> {
         stages.extend(explanation.decision.as_ref().filter(own).map(|it| decide(it, &explanation.tables)));
     }
     stages.push(publish(copy, ledger));
+    let owns = ledger.filter(|row| row.owner == copy.origin);
+    stages.extend(owns.and_then(|row| improve(row, explanation)));
     stages
 }
 
@@ -229,6 +232,38 @@ fn weighed(field: &Prediction, table: Option<&Calibration>) -> String {
             format!(" (raw {raw:.2}, by a table that is not known any more)")
         }
         _ => String::new(),
+    }
+}
+
+/// What came, or is to come, after a fallback's decision.
+fn improve(event: &LedgerRow, explanation: &Explanation) -> Option<Stage> {
+    let row = explanation.better.as_ref();
+    if event.better != Some(Better::Wanted) && row.is_none() {
+        return None;
+    }
+    let Some(row) = row else {
+        return Some(Stage::new("improve", "a better decision is wanted, when the first delay tier is over"));
+    };
+    let better = explanation.decision.as_ref().filter(|decision| decision.decision_version > 1);
+    let says = match (row.better, better) {
+        (Some(Better::Dropped(why)), _) => format!("no better decision: {}", in_words(why)),
+        (Some(Better::Given), Some(decision)) => {
+            let before = decision.supersedes_decision_id.as_deref().unwrap_or("none");
+            format!("a better decision, version {}, supersedes {before}", decision.decision_version)
+        }
+        _ => format!("a better decision is wanted, and was tried {} times", row.hop),
+    };
+    Some(Stage::new("improve", says).with(triage(row).map(|stage| stage.says).into_iter().collect()))
+}
+
+fn in_words(why: Dropped) -> &'static str {
+    match why {
+        Dropped::NewerEvent => "a newer event of the ticket was decided",
+        Dropped::PersonActed => "a person has acted on the ticket",
+        Dropped::ModelAway => "the model was away each time that it was due",
+        Dropped::NoAnswer => "the model has no usable answer",
+        Dropped::Expired => "the event's time had passed",
+        Dropped::NotWanted => "its tenant does not want one any more",
     }
 }
 

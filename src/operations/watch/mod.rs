@@ -177,7 +177,10 @@ impl Followed {
             }
             for record in page {
                 let decision: TriageDecision = decode(schemas, partition, &record, "TriageDecision")?;
-                self.ahead.insert(decision.origin.offset, decision);
+                // A better one has no feedback of its own, and must not stand for the one that has: `explain` tells of it.
+                if decision.decision_version == 1 {
+                    self.ahead.insert(decision.origin.offset, decision);
+                }
                 self.decisions = record.offset + 1;
             }
         }

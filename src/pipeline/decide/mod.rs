@@ -40,6 +40,7 @@ mod properties;
 use std::collections::BTreeMap;
 
 use crate::domain::answer::{Answer, Predicted, Usage};
+use crate::domain::better::BETTER_VERSION;
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::{
     Automation, DecidedBy, Disposition, Mode, ModelUsage, Origin, PolicyRef, Prediction, Safety, SuggestedReply,
@@ -155,6 +156,20 @@ pub fn decide(case: &Case<'_>) -> TriageDecision {
         supersedes_decision_id: None,
         correlation_id: event.correlation_id.clone(),
         origin: case.origin.clone(),
+    }
+}
+
+/// The same question; where it was decided by a fallback before, in the decision of this id, the better one after that.
+#[must_use]
+pub fn decide_superseding(case: &Case<'_>, supersedes: Option<&str>) -> TriageDecision {
+    let decision = decide(case);
+    let Some(supersedes) = supersedes else { return decision };
+    let fingerprint = &case.answer.versions.fingerprint;
+    TriageDecision {
+        decision_id: identity::decision_id(case.key, fingerprint, BETTER_VERSION).to_string(),
+        decision_version: BETTER_VERSION,
+        supersedes_decision_id: Some(supersedes.to_owned()),
+        ..decision
     }
 }
 

@@ -23,9 +23,10 @@ use self::places::{Entered, LastCommit, Mark, Places};
 use self::purses::{Moved, Movement, Spending};
 use self::restored::Restored;
 use crate::domain::answer::Answer;
+use crate::domain::better::Dropped;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::{BodyHash, DedupeKey};
-use crate::domain::past_decision::{DecisionQuestion, PastDecision};
+use crate::domain::past_decision::{DecisionQuestion, OvertakenQuestion, PastDecision};
 use crate::domain::position::Position;
 use crate::domain::verdict::Verdict;
 
@@ -148,6 +149,17 @@ pub enum Entry {
     Money(Movement),
     /// Find the decision that a piece of feedback judges. Answered once everything of the batch is written.
     Recall(DecisionQuestion),
+    /// A person has acted on a decision, or on all that there are of a ticket: none of them is improved any more.
+    ActedOn {
+        /// Whose.
+        tenant_id: Arc<str>,
+        /// About which ticket.
+        ticket_id: String,
+        /// Which decision; none: all of the ticket.
+        decision_id: Option<String>,
+    },
+    /// Ask whether a better decision about an event would come too late. Answered once everything of the batch is written.
+    Overtaken(OvertakenQuestion),
     /// Before the burst that puts this event off: a later copy of it stands, or is about to stand, in a delay tier, and
     /// later events of its ticket must not pass it. Holds until the event is published. Nothing changes where there is a
     /// verdict.
@@ -264,11 +276,13 @@ pub enum Outcome {
     Moved(Moved),
     /// For Recall: the decision, if it is known.
     Recalled(Option<Arc<PastDecision>>),
+    /// For Overtaken: what speaks against it, if anything does.
+    Overtaken(Option<Dropped>),
     /// For Enter.
     Entered(Entered),
     /// For Mark.
     Marked(Mark),
-    /// For Defer, Release, Published, Stands, Recovered and Restore.
+    /// For Defer, Release, Published, ActedOn, Stands, Recovered and Restore.
     Done,
     /// For Vanished and RepairPublished: how many rows.
     Changed(u64),

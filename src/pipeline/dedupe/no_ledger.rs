@@ -43,9 +43,11 @@ impl NoLedger {
             Entry::Answer { answer, .. } => Outcome::Saved(answer),
             Entry::Verdict { verdict, .. } | Entry::Decide { verdict, .. } => Outcome::Reached(verdict),
             Entry::Recall(_) => Outcome::Recalled(None),
+            Entry::Overtaken(_) => Outcome::Overtaken(None),
             Entry::Defer { .. }
             | Entry::Release { .. }
             | Entry::Published { .. }
+            | Entry::ActedOn { .. }
             | Entry::Stands { .. }
             | Entry::Recovered(_)
             | Entry::Restore(_) => Outcome::Done,

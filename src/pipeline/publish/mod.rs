@@ -174,13 +174,7 @@ impl Publisher {
     #[must_use]
     pub fn deferred(&self, source: &Source<'_>, deferred: &Deferred<'_>, now: Timestamp) -> Vec<OutRecord> {
         let Deferred { tier, code, deferral, .. } = *deferred;
-        let copy = OutRecord {
-            topic: TopicRole::Deferred(tier),
-            partition: source.partition,
-            key: source.record.key.clone(),
-            value: source.record.value.clone(),
-            headers: deferral.headers(source.record),
-        };
+        let copy = self.copy(source, tier, deferral);
         let verdict = Verdict::of(FeedbackStatus::Deferred, code, source.record.timestamp, now);
         let feedback = EventFeedback {
             retry_at: Some(deferred.retry_at.max(deferral.not_before)),
@@ -197,6 +191,27 @@ impl Publisher {
         let word =
             OutRecord { topic: TopicRole::Feedback, partition: source.partition, key, value, headers: headers.done() };
         vec![copy, word]
+    }
+
+    /// A copy for a delay tier, and nothing else: of an improve record the publisher need not hear.
+    #[must_use]
+    pub fn copy(&self, source: &Source<'_>, tier: u8, deferral: &Deferral) -> OutRecord {
+        OutRecord {
+            topic: TopicRole::Deferred(tier),
+            partition: source.partition,
+            key: source.record.key.clone(),
+            value: source.record.value.clone(),
+            headers: deferral.headers(source.record),
+        }
+    }
+
+    /// A better decision goes out alone: its event has its terminal, and has one only.
+    #[must_use]
+    pub fn better(&self, source: &Source<'_>, verdict: &Verdict) -> Option<OutRecord> {
+        let decision = verdict.decision.as_ref()?;
+        let value = Payload::copy_from_slice(&decision.bytes.0);
+        let output = self.outputs_of(source, verdict);
+        Some(output(TopicRole::Decisions, source.key(), "TriageDecision", &decision.id, value))
     }
 
     /// A review's value, byte for byte as it goes out: saved before it is published, like a decision's.

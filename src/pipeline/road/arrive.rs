@@ -112,14 +112,14 @@ impl Road {
         };
         let id = ItemId(self.next_item);
         self.next_item += 1;
-        let claim = item.event().map(|event| (event.ticket.clone(), event.claim.clone()));
+        let claim = item.event().map(|event| (event.ticket.clone(), event.claim.clone(), event.improves.is_some()));
         let is_feedback = item.feedback().is_some();
         let place = place_of(&item);
         self.items.insert(id, Tracked::new(partition, offset, item));
         match claim {
-            Some((ticket, claim)) => {
+            Some((ticket, claim, improves)) => {
                 self.lanes.join(&ticket, id, claim.event_id.clone(), place);
-                if claim.hop > 0 {
+                if claim.hop > 0 && !improves {
                     self.is_back(id);
                 }
                 self.want(Entry::Claim(claim), Purpose::Claim(id));
@@ -152,6 +152,7 @@ impl Road {
                 let mut event = self.event_item(arrival, &position);
                 if let Some(deferral) = copy_of {
                     (event.claim.hop, event.claim.copy) = (deferral.hop, Some(here));
+                    event = event.improving(deferral.improves.as_deref());
                 }
                 Content::Event(event)
             }
@@ -192,6 +193,7 @@ impl Road {
             ticket,
             claim,
             first_look: None,
+            improves: None,
         }
     }
 }

@@ -25,6 +25,9 @@ impl Road {
     pub(super) fn way_of(&self, event: &EventItem) -> (Flags, Way) {
         let guard = &self.fixtures.guard;
         let flags = guard.flags_of(&event.event);
+        if event.improves.is_some() {
+            return (flags, Way::FirstOnly);
+        }
         let way = event.tenant.as_ref().map(|tenant| guard.way(tenant, &flags, event.first_look.clone()));
         (flags, way.unwrap_or(Way::Chain(None)))
     }

@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::deferral::Why;
-use super::item::{ItemId, Plan};
+use super::item::{Better, ItemId, Plan};
 use super::lease::{LeaseRequest, Waiting, Wish};
 use super::{Purpose, Road};
 use crate::domain::answer::Answer;
 use crate::domain::identity::DedupeKey;
 use crate::domain::money::Money;
 use crate::domain::position::Position;
-use crate::domain::tenant::{LimitMode, Limits, Tenant};
+use crate::domain::tenant::{LimitMode, Limits, Tenant, WhenSpent};
 use crate::pipeline::admit::Next;
 use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::lane::TicketKey;
@@ -40,6 +40,8 @@ pub(super) struct Call {
     pub read_under: Arc<Tenant>,
     /// Taken from its tenant's limits; none: it takes none of them, and none of the places of calls.
     reserved_tokens: Option<u32>,
+    /// For a better decision: without the first model's answer there is none.
+    pub improves: bool,
 }
 
 impl Road {
@@ -84,7 +86,7 @@ impl Road {
     }
 
     /// A call for this very copy of the event may still be running from before its partition was taken away.
-    fn reattach(&mut self, id: ItemId) -> bool {
+    pub(super) fn reattach(&mut self, id: ItemId) -> bool {
         let Some(item) = self.items.get(&id) else { return false };
         let partition = item.partition();
         let Some(event) = item.event() else { return false };
@@ -132,6 +134,7 @@ impl Road {
                     }
                     return None;
                 }
+                Next::Empty if self.let_one_improve(now) => {}
                 Next::Empty => return None,
             }
         }
@@ -150,9 +153,14 @@ impl Road {
 
     /// `reserved_tokens`: what was taken from its tenant's limits; none for one at home.
     pub(super) fn start_call(&mut self, ticket: &TicketKey, reserved_tokens: Option<u32>, now: Instant) -> Option<Job> {
-        let unit = self.lanes.grow(ticket)?;
+        let improves = self.improves_at_work(ticket);
+        let unit = if improves { self.lanes.unit(ticket)? } else { self.lanes.grow(ticket)? };
         let id = *unit.items.last()?;
-        if let Some(verdict) = self.expired(id) {
+        if improves && let Some(why) = self.late_on_the_road(ticket, id) {
+            self.drop_better(id, why, now);
+            return None;
+        }
+        if let Some(verdict) = self.expired(id).filter(|_| !improves) {
             self.replan(id, Plan::Save(verdict, None));
             self.lanes.rewind(ticket);
             self.work(ticket, now);
@@ -160,7 +168,7 @@ impl Road {
         }
         let item = self.items.get(&id)?;
         let event = item.event()?;
-        if !matches!(item.plan, Plan::Ask) {
+        if !matches!(item.plan, Plan::Ask | Plan::Improve(Better::Ask)) {
             return None;
         }
         if self.calls.contains_key(&event.claim.key) {
@@ -175,7 +183,11 @@ impl Road {
             return None;
         }
         let tenant_id = event.claim.tenant_id.clone();
-        let limits = self.limits_now(&tenant_id, &tenant);
+        let mut limits = self.limits_now(&tenant_id, &tenant);
+        if improves {
+            // Without money there is no better decision: one that was made is not put off.
+            limits.when_budget_is_spent = WhenSpent::Degrade;
+        }
         let job = Job {
             event: event.event.clone(),
             decide_by: now + tenant.decide_by,
@@ -189,7 +201,7 @@ impl Road {
             way,
         };
         let (owner, read_under) = (job.owner.clone(), job.tenant.clone());
-        let call = Call { item: Some(id), owner, tenant: tenant_id, read_under, reserved_tokens };
+        let call = Call { item: Some(id), owner, tenant: tenant_id, read_under, reserved_tokens, improves };
         self.calls.insert(job.key, call);
         self.asking += usize::from(reserved_tokens.is_some());
         crate::failpoints::hit("admitted");
@@ -209,6 +221,11 @@ impl Road {
         }
         match triaged {
             Triaged::InDoubt(look) => self.in_doubt(key, look, now),
+            Triaged::Answered(Answer { degraded: Some(code), .. }, _) if call.improves => {
+                if let Some(id) = self.calls.remove(&key).and_then(|call| call.item) {
+                    self.improve_later(id, code, now);
+                }
+            }
             Triaged::Answered(answer, 0) if self.fixtures.guard.first_is_remote() => {
                 self.save_unpaid(key, Arc::new(answer));
             }
@@ -233,7 +250,8 @@ impl Road {
     fn save_answer(&mut self, key: DedupeKey, answer: Arc<Answer>) {
         let Some(call) = self.calls.get(&key) else { return };
         let (owner, at) = (call.owner.clone(), self.fixtures.clock.now());
-        let alone = call.item.filter(|id| self.is_alone(*id));
+        // A better decision may come too late by now: that is asked once its answer is saved.
+        let alone = call.item.filter(|id| !call.improves && self.is_alone(*id));
         let entry = match alone.and_then(|id| self.verdict_of(id, &answer)) {
             Some((verdict, past)) => {
                 Entry::Decide { key, owner, answer, at, verdict: Arc::new(verdict), decision: Some(Arc::new(past)) }
@@ -292,6 +310,9 @@ impl Road {
                     self.save_or_release(&ticket, &unit, now);
                 }
                 self.work(&ticket, now);
+            }
+            Outcome::Saved(answer) if self.items.get(&id).is_some_and(|item| item.improves().is_some()) => {
+                self.better_answered(id, answer, now);
             }
             Outcome::Saved(answer) => {
                 let Some(ticket) = self.items.get(&id).and_then(|item| item.ticket().cloned()) else { return };

@@ -208,6 +208,7 @@ impl Road {
             hop: claim.hop.saturating_add(1),
             not_before: clock.after(delay),
             turn: if why.books_a_turn { turn } else { clock.after(delay) },
+            improves: None,
         };
         Some(PutOff { tier, code: why.code, deferral, limit: why.limit.clone(), retry_at: turn })
     }
@@ -299,7 +300,7 @@ impl Road {
     }
 
     pub(super) fn is_back_no_longer(&mut self, item: &Item) {
-        let Some(ticket) = item.ticket() else { return };
+        let Some(ticket) = item.ticket().filter(|_| item.improves().is_none()) else { return };
         if let Some(places) = self.back_on_road.get_mut(ticket) {
             places.remove(&place_of(item));
             if places.is_empty() {
@@ -316,7 +317,8 @@ impl Road {
     }
 
     fn place_and_ticket(&self, id: ItemId) -> Option<(Place, TicketKey)> {
-        let item = self.items.get(&id)?;
+        // An improve record stands where its event stood, and nobody waits for it to come back.
+        let item = self.items.get(&id).filter(|item| item.improves().is_none())?;
         Some((place_of(item), item.ticket()?.clone()))
     }
 

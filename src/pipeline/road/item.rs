@@ -10,6 +10,7 @@ use crate::domain::deferral::Deferral;
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::LimitState;
 use crate::domain::human_feedback::HumanFeedback;
+use crate::domain::identity::DedupeKey;
 use crate::domain::past_decision::PastDecision;
 use crate::domain::position::{Partition, Position, TopicRole};
 use crate::domain::reason_code::ReasonCode;
@@ -87,6 +88,41 @@ pub struct EventItem {
     pub schema_id: Option<u32>,
     /// What the local model said, if it was asked first and was in doubt.
     pub first_look: Option<FirstLook>,
+    /// It is an improve record: then it has an identity of its own, and its event had its end before.
+    pub improves: Option<Improves>,
+}
+
+/// What an improve record stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Improves {
+    /// The event's own key.
+    pub event: DedupeKey,
+    /// The fallback's decision.
+    pub decision_id: String,
+    /// Whether it would come too late: asked of the ledger each time before it goes on.
+    pub check: Check,
+}
+
+/// How far that question is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// Not asked since it last went on.
+    Due,
+    /// On its way.
+    Asked,
+    /// Nothing spoke against it, and its ticket waits for it.
+    Passed,
+}
+
+/// How far a better decision is.
+#[derive(Debug, Clone)]
+pub enum Better {
+    /// The model is to be asked.
+    Ask,
+    /// It has answered, and that is saved.
+    Judge(Arc<Answer>),
+    /// It is saved.
+    Publish(Arc<Verdict>),
 }
 
 /// What is to be done with an item when its turn comes.
@@ -100,6 +136,8 @@ pub enum Plan {
     Judge(Arc<Answer>),
     /// Its end is known; an agent changed something, and which decision that judges is asked before it is saved.
     Recall(Arc<Verdict>),
+    /// It is an improve record, and goes on so if that is not too late.
+    Improve(Better),
     /// Its end is known and must be saved before it is published, with what is kept of the decision in it.
     Save(Arc<Verdict>, Option<Arc<PastDecision>>),
     /// Its end is saved, or is about another event's row: it is published.
@@ -145,6 +183,11 @@ impl Item {
             Content::Event(event) => Some(event),
             Content::Unreadable(_) | Content::Feedback(_) => None,
         }
+    }
+
+    /// What it improves, if it is an improve record.
+    pub fn improves(&self) -> Option<&Improves> {
+        self.event()?.improves.as_ref()
     }
 
     /// The feedback, if it is that.

@@ -14,6 +14,7 @@
 //!                      at_home.rs   or triage by the local model alone, past admission
 //! ledger_said(..)   -> work.rs      verdicts saved before they are published
 //!                      reviewing.rs human feedback: claimed, joined, its review saved
+//!                      improving.rs what a fallback decided may be decided better
 //!                      deferral.rs  what would wait too long for its tenant's limits is put off, and comes back
 //! burst()           -> publish.rs   groups of results + frontiers -> one transaction
 //! ```
@@ -32,13 +33,16 @@ mod entering;
 mod fixtures;
 mod gauges;
 mod hold;
+mod improving;
 pub mod item;
 mod lease;
 mod ownership;
 mod policies;
 mod publish;
+mod purpose;
 mod reviewing;
 mod shares;
+mod source;
 mod standing;
 mod steering;
 #[cfg(test)]
@@ -55,66 +59,25 @@ use self::budget::Till;
 use self::calls::Call;
 pub use self::fixtures::Fixtures;
 use self::item::{Item, ItemId};
-use self::lease::Waiting;
 pub use self::lease::{LeaseRequest, Wish};
 use self::ownership::{Away, Owned};
+use self::purpose::Purpose;
 use super::admit::Admission;
 use super::admit::bookings::Bookings;
 use super::burst::{Group, Sent};
 use super::dedupe::ledger::places::Mark;
-use super::dedupe::ledger::purses::Reservation;
 use super::dedupe::ledger::{Entry, LedgerError, Outcome};
 use super::lane::{Lanes, Place, TicketKey};
 use super::log::{Epoch, Errand, Happening};
 use super::log_health::Unpublished;
 use super::tracked::Tracked;
-use crate::domain::answer::Answer;
 use crate::domain::identity::DedupeKey;
-use crate::domain::money::Money;
 use crate::domain::position::Partition;
 use crate::domain::record::OutRecord;
 use crate::domain::silence::Presence;
 
-/// Why a ledger entry was written, so that its outcome finds its way.
-pub(super) enum Purpose {
-    /// The claim (or take-over) of this item.
-    Claim(ItemId),
-    /// The claim (or take-over) of this human feedback.
-    ClaimFeedback(ItemId),
-    /// The decision that this human feedback judges.
-    Recall(ItemId),
-    /// The verdict on this human feedback.
-    Reviewed(ItemId),
-    /// The decision that an agent's changes judge; the last of a unit concludes it.
-    Changed { item: ItemId, concludes: Option<TicketKey> },
-    /// The answer to this event's call.
-    Answer(DedupeKey),
-    /// The lease under which an unpaid answer is saved.
-    UnpaidAnswer(DedupeKey, Arc<Answer>),
-    /// The verdict of this item; the last of a unit concludes it.
-    Verdict { item: ItemId, concludes: Option<TicketKey> },
-    /// That this item is put off; the last of a unit concludes it.
-    PutOff { item: ItemId, concludes: Option<TicketKey> },
-    /// A lease for a running call.
-    Lease(Waiting),
-    /// Money for a running call.
-    Reserve { key: DedupeKey, call: Reservation, budget: Money },
-    /// A call was paid, or was not made.
-    Settle(Reservation),
-    /// The partition is ours, as of this epoch.
-    Enter(Partition, Epoch),
-    /// A gap's rows are marked before this partition is committed past it.
-    Vanished(Partition),
-    /// How far the ledger has come: commits carry it.
-    Mark,
-    /// Nobody waits for it.
-    Background,
-}
-
 /// A ledger batch on its way: entries go out, this waits.
-pub struct Batch {
-    purposes: Vec<Purpose>,
-}
+pub struct Batch(Vec<Purpose>);
 
 /// The road.
 pub struct Road {
@@ -145,6 +108,8 @@ pub struct Road {
     calls: HashMap<DedupeKey, Call>,
     /// Calls that take a place of `pipeline.max_in_flight`.
     asking: usize,
+    /// Improve records that wait for a model which nobody else wants, the one that waits longest first.
+    improving: VecDeque<(Instant, ItemId)>,
     /// When admission lets the next one through, if all that wait are limited.
     admission_due: Option<Instant>,
     /// Items whose event somebody else is calling for: asked about again at that time.
@@ -202,6 +167,7 @@ impl Road {
             at_home: VecDeque::new(),
             calls: HashMap::new(),
             asking: 0,
+            improving: VecDeque::new(),
             admission_due: None,
             held: BTreeSet::new(),
             presence,
@@ -258,7 +224,7 @@ impl Road {
             entries.push(Entry::Mark { writer: self.fixtures.writer.clone() });
             purposes.push(Purpose::Mark);
         }
-        (!entries.is_empty()).then_some((entries, Batch { purposes }))
+        (!entries.is_empty()).then_some((entries, Batch(purposes)))
     }
 
     /// Answers bear the time at which they are written, not at which they began to wait: an outage of the ledger must not
@@ -275,8 +241,8 @@ impl Road {
     /// The ledger has written a batch.
     pub fn ledger_said(&mut self, batch: Batch, outcomes: Vec<Outcome>, now: Instant) {
         self.ledger_is_away = false;
-        debug_assert_eq!(batch.purposes.len(), outcomes.len(), "one outcome an entry");
-        for (purpose, outcome) in batch.purposes.into_iter().zip(outcomes) {
+        debug_assert_eq!(batch.0.len(), outcomes.len(), "one outcome an entry");
+        for (purpose, outcome) in batch.0.into_iter().zip(outcomes) {
             match purpose {
                 Purpose::Claim(item) => self.claimed(item, &outcome, now),
                 Purpose::ClaimFeedback(item) => self.feedback_claimed(item, &outcome, now),
@@ -296,6 +262,7 @@ impl Road {
                         owned.gaps_unmarked = owned.gaps_unmarked.saturating_sub(1);
                     }
                 }
+                Purpose::Overtaken(item) => self.overtaken(item, &outcome, now),
                 Purpose::Mark => self.marked(&outcome),
                 Purpose::Background => {}
             }
@@ -316,10 +283,10 @@ impl Road {
         let burst = (self.burst_is_wanted() && self.in_flight.is_none()).then_some(self.not_before.max(now));
         let follow = self.follow_due().filter(|_| self.in_flight.is_none() && self.leaving.is_none());
         let follow = follow.map(|due| due.max(self.not_before));
-        let held = self.held.first().map(|(due, _)| *due);
+        let (held, improving) = (self.held.first().map(|(due, _)| *due), self.improving_due());
         let leaving = self.leaving.as_ref().map(|leaving| leaving.deadline);
         let (early, away) = (self.next_early(), self.away.as_ref().map(|away| away.until));
-        [burst, follow, held, leaving, early, away, self.admission_due].into_iter().flatten().min()
+        [burst, follow, held, leaving, early, away, improving, self.admission_due].into_iter().flatten().min()
     }
 
     /// Time has passed: what was due by now is done.
@@ -332,6 +299,7 @@ impl Road {
             self.held.remove(&(due, item));
             self.claim_again(item);
         }
+        self.improve_later_what_waits_too_long(now);
         self.take_in_all_due(now);
         self.notice_new_day();
         self.burst(now);

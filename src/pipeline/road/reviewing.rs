@@ -17,10 +17,10 @@ use tokio::time::Instant;
 
 use super::arrive::NotYet;
 use super::item::{Content, FeedbackItem, Item, ItemId, Plan};
+use super::source::source;
 use super::standing::{LOOK_AT_OWNER, OWNER_PATIENCE};
-use super::work::source;
 use super::{Purpose, Road};
-use crate::domain::decision::Origin;
+use crate::domain::decision::{DecidedBy, Origin};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::past_decision::PastDecision;
 use crate::domain::position::{Partition, Position, TopicRole};
@@ -125,7 +125,7 @@ impl Road {
             Arrival::Go | Arrival::GoFrom(_) => match feedback.rejection.clone() {
                 Some(rejection) => {
                     let verdict = self.rejected(item, &rejection);
-                    self.save_review(id, verdict);
+                    self.save_review(id, verdict, None);
                 }
                 None => self.set_plan(id, Plan::Ask),
             },
@@ -146,11 +146,12 @@ impl Road {
         let Outcome::Recalled(decision) = outcome else { return };
         let Some(item) = self.items.get(&id).filter(|item| matches!(item.plan, Plan::Ask)) else { return };
         let Some(feedback) = item.feedback() else { return };
+        let acted_on = decision.as_deref().and_then(acts_on);
         let review = self.joined(item, feedback, decision.as_deref());
         judged(&review);
         let mut verdict = self.verdict(item, FeedbackStatus::Accepted, ReasonCode::Decided);
         verdict.review = Some(self.fixtures.publisher.encode_review(&review));
-        self.save_review(id, verdict);
+        self.save_review(id, verdict, acted_on);
     }
 
     fn joined(&self, item: &Item, feedback: &FeedbackItem, decision: Option<&PastDecision>) -> DecisionReview {
@@ -163,11 +164,13 @@ impl Road {
         review(&feedback.feedback, decision, origin, self.fixtures.clock.now())
     }
 
-    fn save_review(&mut self, id: ItemId, verdict: Verdict) {
+    fn save_review(&mut self, id: ItemId, verdict: Verdict, acted_on: Option<Entry>) {
         let Some(claim) = self.items.get(&id).and_then(|item| item.claim()) else { return };
         let (key, owner, verdict) = (claim.key, claim.position.clone(), Arc::new(verdict));
         self.set_plan(id, Plan::Save(verdict.clone(), None));
-        self.want(Entry::Verdict { key, owner, verdict, decision: None }, Purpose::Reviewed(id));
+        let save = (Entry::Verdict { key, owner, verdict, decision: None }, Purpose::Reviewed(id));
+        let group = std::iter::once(save).chain(acted_on.map(|acted_on| (acted_on, Purpose::Background)));
+        self.pending.push_back(group.collect());
     }
 
     /// What is saved is what goes out, whoever saved it.
@@ -215,6 +218,15 @@ fn settled(item: &Item, end: FeedbackEnd) {
         position: &item.position,
     }
     .record();
+}
+
+/// Whoever judges a fallback's decision has the ticket in hand: no better one follows.
+fn acts_on(decision: &PastDecision) -> Option<Entry> {
+    (decision.decided_by == DecidedBy::Fallback).then(|| Entry::ActedOn {
+        tenant_id: decision.tenant_id.as_str().into(),
+        ticket_id: decision.ticket_id.clone(),
+        decision_id: Some(decision.decision_id.clone()),
+    })
 }
 
 /// Counted when the review is made: made once more after a crash, it is counted once more.

@@ -32,6 +32,9 @@ impl Road {
         let Some(item) = self.items.get(&id) else { return };
         let Content::Event(event) = &item.content else { return };
         let arrival = judge(&event.claim, row);
+        if event.improves.is_some() {
+            return self.improvement_claimed(id, arrival, now);
+        }
         if let Arrival::TakeOver { from } = arrival {
             let entry = Entry::TakeOver { claim: event.claim.clone(), from };
             self.want(entry, Purpose::Claim(id));
@@ -148,7 +151,8 @@ pub(super) fn standing(plan: &Plan) -> Standing {
             Some(event_id) => Standing::SupersededBy(event_id.clone()),
             None => Standing::Settled,
         },
-        Plan::Judge(_) => Standing::Answered,
+        // An improve record supersedes nobody, and what supersedes it drops it.
+        Plan::Judge(_) | Plan::Improve(_) => Standing::Answered,
         Plan::Recall(_)
         | Plan::Save(..)
         | Plan::Confirm

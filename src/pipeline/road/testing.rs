@@ -23,7 +23,7 @@ use crate::pipeline::log::{Assignment, Burst, Epoch, Errand, Happening};
 use crate::pipeline::publish::Publisher;
 use crate::pipeline::schema_set::SchemaSet;
 use crate::pipeline::triage::guard::Guard;
-use crate::pipeline::triage::model::ModelCard;
+use crate::pipeline::triage::model::{CallLimits, ModelCard, Range as Span};
 use crate::pipeline::triage::prompt::Prompts;
 use crate::pipeline::triage::testing::{Scripted, card, event, tenant};
 use crate::settings::load::{LoadOptions, load};
@@ -100,6 +100,13 @@ impl TestRoad {
     /// With a tenant of these limits.
     pub(crate) fn limited(limits: Limits) -> Self {
         Self::of(Tenant { limits, ..tenant() }, card("gpt", true), &[])
+    }
+
+    /// With a tenant that wants fallbacks' decisions improved, and a model that takes one call at a time.
+    pub(crate) fn improving() -> Self {
+        let at_once = Span { min: 1, initial: 1, max: 1 };
+        let limits = CallLimits { at_once, ..CallLimits::default() };
+        Self::of(Tenant { improve_fallbacks: true, ..tenant() }, ModelCard { limits, ..card("gpt", true) }, &[])
     }
 
     /// With this tenant, and a road to this model.

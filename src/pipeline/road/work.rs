@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::item::{Content, EventItem, Item, ItemId, Plan, PutOff};
+use super::item::{Check, Content, EventItem, Item, ItemId, Plan, PutOff};
+use super::source::{settled, source};
 use super::standing::standing;
 use super::{Purpose, Road};
 use crate::domain::answer::Answer;
@@ -26,11 +27,10 @@ use crate::domain::record::OutRecord;
 use crate::domain::tenant::Tenant;
 use crate::domain::verdict::{SavedDecision, Verdict};
 use crate::pipeline::burst::Group;
-use crate::pipeline::decide::{Case, decide};
+use crate::pipeline::decide::{Case, decide_superseding};
 use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::lane::{Standing, TicketKey, Unit, ignore};
-use crate::pipeline::publish::{Deferred, Source, Subject};
-use crate::telemetry::happenings::EventSettled;
+use crate::pipeline::publish::Deferred;
 
 impl Road {
     /// Start whatever this lane can start.
@@ -53,6 +53,10 @@ impl Road {
                 },
                 Plan::Judge(answer) => {
                     self.judge(ticket, chosen, &answer, now);
+                    return;
+                }
+                Plan::Improve(_) => {
+                    self.improve(chosen);
                     return;
                 }
                 Plan::Recall(_)
@@ -135,7 +139,7 @@ impl Road {
         })
     }
 
-    fn decided(
+    pub(super) fn decided(
         &self,
         item: &Item,
         event: &EventItem,
@@ -148,11 +152,12 @@ impl Road {
             Some(code) => (FeedbackStatus::Degraded, code),
         };
         let mut verdict = self.verdict(item, status, code);
-        let decision = decide(&Case {
+        let key = event.improves.as_ref().map_or(event.claim.key, |improves| improves.event);
+        let case = Case {
             event: &event.event,
             tenant,
             answer,
-            key: event.claim.key,
+            key,
             origin: Origin {
                 topic: self.fixtures.topics.events.clone(),
                 partition: i32::try_from(item.position.partition).unwrap_or(i32::MAX),
@@ -162,11 +167,13 @@ impl Road {
             decided_at: answer.answered_at,
             mode: Mode::Live,
             owned_by_a_person,
-        });
+        };
+        let decision = decide_superseding(&case, event.supersedes());
+        verdict.better = self.better_of(event, tenant, answer, owned_by_a_person);
         let bytes = self.fixtures.publisher.encode_decision(&decision);
         verdict.decision =
             Some(SavedDecision { id: decision.decision_id.clone(), version: decision.decision_version, bytes });
-        let past = PastDecision::of(&decision, event.claim.key);
+        let past = PastDecision::of(&decision, key);
         (verdict, past)
     }
 
@@ -195,7 +202,9 @@ impl Road {
         let Some(final_save) = unit.items.iter().rfind(is_unsaved).copied() else {
             return !self.confirm(unit, now) && self.release(ticket, unit);
         };
-        let group = unit.items.iter().filter_map(|&id| {
+        let acted_on =
+            unit.items.iter().filter_map(|id| self.a_person_acts(*id)).map(|acts| (acts, Purpose::Background));
+        let saved = unit.items.iter().filter_map(|&id| {
             let concludes = (id == final_save).then(|| ticket.clone());
             let item = self.items.get(&id)?;
             let event = item.event()?;
@@ -209,7 +218,7 @@ impl Road {
                 _ => None,
             }
         });
-        let group = group.collect();
+        let group = saved.chain(acted_on).collect();
         self.pending.push_back(group);
         false
     }
@@ -234,6 +243,9 @@ impl Road {
     /// The ledger has answered a verdict.
     pub(super) fn verdict_saved(&mut self, id: ItemId, outcome: &Outcome, concludes: Option<TicketKey>, now: Instant) {
         match outcome {
+            Outcome::Reached(verdict) if self.is_dropped_here_only(id, verdict) => {
+                self.claim_again(id);
+            }
             Outcome::Reached(verdict) => self.replan(id, Plan::Publish(verdict.clone())),
             // Somebody took the claim over: what the row says now decides.
             _ => self.claim_again(id),
@@ -275,6 +287,7 @@ impl Road {
                 Plan::PutOff(_)
                 | Plan::Ask
                 | Plan::Judge(_)
+                | Plan::Improve(_)
                 | Plan::Recall(_)
                 | Plan::Save(..)
                 | Plan::Confirm
@@ -311,13 +324,22 @@ impl Road {
     }
 
     fn outputs(&self, item: &Item, verdict: &Verdict) -> Vec<OutRecord> {
+        if item.improves().is_some() {
+            return self.better_outputs(item, verdict);
+        }
         let latency = std::time::Duration::from_millis(verdict.latency_ms.unsigned_abs());
         settled(item, verdict.status, verdict.code, latency);
         let topic = self.fixtures.topics.name(item.origin);
-        self.fixtures.publisher.terminal(&source(item, &topic), verdict)
+        let mut outputs = self.fixtures.publisher.terminal(&source(item, &topic), verdict);
+        outputs.extend(self.improve_record(item, verdict));
+        outputs
     }
 
     fn outputs_aside(&self, item: &Item, put_off: &PutOff) -> Vec<OutRecord> {
+        if item.improves().is_some() {
+            let topic = self.fixtures.topics.name(item.origin);
+            return vec![self.fixtures.publisher.copy(&source(item, &topic), put_off.tier, &put_off.deferral)];
+        }
         let now = self.fixtures.clock.now();
         let latency = std::time::Duration::from_millis(now.millis_since(item.record.timestamp).unsigned_abs());
         settled(item, FeedbackStatus::Deferred, put_off.code, latency);
@@ -336,44 +358,14 @@ impl Road {
     pub(super) fn claim_again(&mut self, id: ItemId) {
         let Some(item) = self.items.get_mut(&id) else { return };
         item.plan = Plan::Unknown;
-        let Some(event) = item.event().cloned() else { return self.ask_about_feedback(id) };
+        let Content::Event(event) = &mut item.content else { return self.ask_about_feedback(id) };
+        if let Some(improves) = &mut event.improves {
+            improves.check = Check::Due;
+        }
+        let event = event.clone();
         self.lanes.know(&event.ticket, id, Standing::Unknown);
         self.lanes.rewind(&event.ticket);
         self.want(Entry::Claim(event.claim), Purpose::Claim(id));
-    }
-}
-
-fn settled(item: &Item, status: FeedbackStatus, code: ReasonCode, latency: std::time::Duration) {
-    let event = item.event().map(|event| &*event.event);
-    EventSettled {
-        status,
-        code,
-        tenant_id: event.map(|event| event.tenant_id.as_str()),
-        ticket_id: event.map(|event| event.ticket_id.as_str()),
-        event_id: event.map(|event| event.event_id.as_str()),
-        correlation_id: event.and_then(|event| event.correlation_id.as_deref()),
-        position: &item.position,
-        latency,
-    }
-    .record();
-}
-
-/// The record that outputs stem from; `topic` is the name of its origin's.
-pub(super) fn source<'a>(item: &'a Item, topic: &'a str) -> Source<'a> {
-    Source {
-        topic,
-        partition: item.position.partition,
-        record: &item.record,
-        subject: match &item.content {
-            Content::Event(event) => Some(Subject::Event(&event.event)),
-            Content::Feedback(feedback) => Some(Subject::Feedback(&feedback.feedback)),
-            Content::Unreadable(_) => None,
-        },
-        schema_id: match &item.content {
-            Content::Unreadable(rejection) => rejection.schema_id,
-            Content::Event(event) => event.schema_id,
-            Content::Feedback(feedback) => feedback.rejection.as_ref().and_then(|rejection| rejection.schema_id),
-        },
     }
 }
 

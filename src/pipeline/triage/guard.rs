@@ -163,7 +163,8 @@ impl Guard {
         if job.way == Way::LookFirst {
             return self.look_first(&mut job, &known).await;
         }
-        for (place, seat) in self.chain.iter().enumerate() {
+        let reach = if job.way == Way::FirstOnly { 1 } else { self.chain.len() };
+        for (place, seat) in self.chain.iter().enumerate().take(reach) {
             if job.budget.is_spent && self.cards[place].is_priced() {
                 tried.push(unpaid(&self.cards[place].name));
                 continue;
@@ -187,6 +188,7 @@ impl Guard {
                         retry: &self.retry,
                         chance: &self.chance,
                         may_hold: job.flags.is_on(Flag::Hold)
+                            && job.way != Way::FirstOnly
                             && !self.chain[place + 1..].iter().any(|seat| matches!(seat, Seat::Remote(_))),
                         flags: &*self.flags,
                         prompt: Arc::new(rendered.prompt.clone()),
@@ -324,6 +326,14 @@ impl Guard {
             last = state;
             state != BreakerState::Closed
         }) && matches!(last, BreakerState::Open | BreakerState::HalfOpen)
+    }
+
+    /// Whether the first model of the chain is asked as usual: its breaker neither keeps calls back nor tries one.
+    #[must_use]
+    pub fn first_is_well(&self, now: Instant) -> bool {
+        let first = self.chain.first();
+        first
+            .is_some_and(|seat| matches!(seat, Seat::Remote(first) if first.breaker.state(now) == BreakerState::Closed))
     }
 
     /// Every breaker's model and state.

@@ -17,6 +17,8 @@ use crate::settings::triage::LocalFirst;
 pub enum Way {
     /// Down the chain; what the local model said before, if it was asked first.
     Chain(Option<FirstLook>),
+    /// The first model of the chain, which is not waited for: what the others say was heard before.
+    FirstOnly,
     /// Down the chain, past its remote models: none may be asked.
     WithoutRemote,
     /// The local model alone.
@@ -27,7 +29,7 @@ impl Way {
     /// Whether it may lead to a paid call.
     #[must_use]
     pub const fn is_paid(&self) -> bool {
-        matches!(self, Self::Chain(_))
+        matches!(self, Self::Chain(_) | Self::FirstOnly)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! What an operator has to see is `info` and above; what happens per event is `debug`, or a busy hour fills a disk.
 
+mod better;
 mod changes;
 mod cluster;
 mod events;
@@ -19,6 +20,7 @@ mod registry;
 mod reviews;
 mod road;
 
+pub use better::{BetterDecision, BetterStep};
 pub use changes::{ChangesTaken, ChangesUnread, RefusedFrom, TenantSwitched, TenantsRefused};
 pub use cluster::{ClientTroubled, CommitLookedUp, OrphanFenced, PartitionsHeld, ProducerReplaced, ReadAheadFill};
 pub use events::{AnswerReused, CallsReattached, EventSettled, RecordDroppedUnsettled};

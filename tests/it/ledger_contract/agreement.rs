@@ -9,7 +9,7 @@ use gatekeeper::pipeline::dedupe::ledger::purses::Movement;
 use gatekeeper::pipeline::dedupe::ledger::{Claim, Entry};
 use proptest::prelude::*;
 
-use super::decisions::{answered_and_decided, decided, past, recall};
+use super::decisions::{acted_on, answered_and_decided, decided, overtaken, past, placed, recall};
 use super::purses::{reserve, settle};
 use super::world::{
     World, answered, came_back, claim, commit, enter, enter_at, find, lease, published, put_off, reached, release,
@@ -19,7 +19,7 @@ use super::world::{
 fn any_entry() -> impl Strategy<Value = Entry> {
     let status = prop::sample::select(vec![FeedbackStatus::Accepted, FeedbackStatus::Rejected]);
     // Few keys, offsets and times, so that entries meet.
-    (0..22_u8, 0..4_u8, 0..4_u64, 0..4_u64, 0..30_i64, status).prop_map(
+    (0..24_u8, 0..4_u8, 0..4_u64, 0..4_u64, 0..30_i64, status).prop_map(
         |(kind, number, offset, other, time, status)| {
             let text = ["a", "b"][usize::from(time % 2 == 0)];
             let hop = if time > 25 { 1 } else { 0 };
@@ -39,14 +39,22 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                 12 => enter_at(u32::from(number), offset),
                 13 => stands(u32::from(number), offset),
                 // An id is made of the key, and a key is of one ticket.
-                14 => decided(number, offset, past(&format!("d-{number}-{text}"), text, time, text)),
+                14 => {
+                    let decision = past(&format!("d-{number}-{text}"), text, time, text);
+                    decided(number, offset, placed(&decision, number, i64::from(number)))
+                }
                 15 => recall(text, (other > 1).then_some("d-1-a"), time),
                 16 => restore(number, offset, verdict(status, text, time), time),
-                17 => answered_and_decided(number, offset, text, past(&format!("d-{number}-{text}"), text, time, text)),
+                17 => {
+                    let decision = past(&format!("d-{number}-{text}"), text, time, text);
+                    answered_and_decided(number, offset, text, placed(&decision, number, i64::from(number)))
+                }
                 // A call is of one tenant and day.
                 18 => reserve(u64::from(number), "a", i64::from(number % 2), other, (offset > 0).then_some(4)),
                 19 => settle(u64::from(number), "a", i64::from(number % 2), other),
                 20 => Entry::Money(Movement::Forfeit),
+                21 => acted_on(text, (other > 1).then_some("d-1-a")),
+                22 => overtaken(text, number, i64::from(number)),
                 _ => repair(offset, &[other]),
             }
         },

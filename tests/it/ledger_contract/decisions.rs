@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use gatekeeper::domain::better::Dropped;
 use gatekeeper::domain::clock::Timestamp;
 use gatekeeper::domain::feedback::FeedbackStatus;
-use gatekeeper::domain::past_decision::{DecisionQuestion, PastDecision};
+use gatekeeper::domain::past_decision::{DecisionQuestion, OvertakenQuestion, PastDecision};
 use gatekeeper::domain::verdict::Verdict;
 use gatekeeper::pipeline::dedupe::ledger::restored::Restored;
 use gatekeeper::pipeline::dedupe::ledger::{Entry, Ledger, Outcome};
@@ -46,6 +47,25 @@ pub fn recall(ticket: &str, decision_id: Option<&str>, until: i64) -> Entry {
         ticket_id: ticket.to_owned(),
         decision_id: decision_id.map(str::to_owned),
         until: Timestamp(until),
+    })
+}
+
+/// Of a decision about the event of this key at this offset of partition 0.
+pub fn placed(past: &PastDecision, number: u8, offset: i64) -> Arc<PastDecision> {
+    Arc::new(PastDecision { key: key(number).to_hex(), place: Some((0, offset)), ..past.clone() })
+}
+
+pub fn acted_on(ticket: &str, decision_id: Option<&str>) -> Entry {
+    let decision_id = decision_id.map(str::to_owned);
+    Entry::ActedOn { tenant_id: "acme".into(), ticket_id: ticket.to_owned(), decision_id }
+}
+
+pub fn overtaken(ticket: &str, number: u8, offset: i64) -> Entry {
+    Entry::Overtaken(OvertakenQuestion {
+        tenant_id: "acme".to_owned(),
+        ticket_id: ticket.to_owned(),
+        key: key(number).to_hex(),
+        place: (0, offset),
     })
 }
 
@@ -187,4 +207,38 @@ pub async fn an_answer_and_its_verdict_are_saved_together_or_not_at_all(world: W
 
 fn verdict_a() -> Arc<Verdict> {
     verdict(FeedbackStatus::Accepted, "a", 5)
+}
+
+pub async fn a_better_decision_comes_too_late_after_a_newer_one_or_after_a_person(world: World) {
+    let ledger = world.ledger().await;
+    let decide = async |number: u8, id: &str, ticket: &str| {
+        let offset = u64::from(number);
+        let decision = placed(&past(id, ticket, 10, "a"), number, i64::from(number));
+        commit(&ledger, vec![Entry::Claim(claim(number, offset)), decided(number, offset, decision)]).await;
+    };
+    let against = async |ticket: &str, number: u8| match one(&ledger, overtaken(ticket, number, number.into())).await {
+        Outcome::Overtaken(against) => against,
+        other => panic!("a question is answered, not with {other:?}"),
+    };
+    decide(2, "d-2", "1").await;
+    assert_eq!(against("1", 2).await, None, "its own decision does not count");
+    decide(1, "d-1", "1").await;
+    assert_eq!(against("1", 2).await, None, "an earlier event's is no newer one, whenever it was made");
+    assert_eq!(against("1", 1).await, Some(Dropped::NewerEvent));
+    decide(3, "d-3", "2").await;
+    assert_eq!(against("1", 2).await, None, "another ticket's");
+
+    assert_eq!(one(&ledger, acted_on("2", Some("d-2"))).await, Outcome::Done);
+    assert_eq!(against("1", 2).await, None, "no decision of that ticket has this id");
+    one(&ledger, acted_on("1", Some("d-1"))).await;
+    assert_eq!(against("1", 2).await, None, "they acted on another decision of the ticket");
+    one(&ledger, acted_on("1", Some("d-2"))).await;
+    assert_eq!(against("1", 2).await, Some(Dropped::PersonActed));
+
+    one(&ledger, acted_on("2", None)).await;
+    assert_eq!(against("2", 3).await, Some(Dropped::PersonActed), "a person has the ticket");
+    decide(4, "d-4", "2").await;
+    assert_eq!(against("2", 4).await, None, "what is decided after that speaks for itself");
+    let batch = commit(&ledger, vec![overtaken("2", 4, 4), acted_on("2", Some("d-4"))]).await;
+    assert_eq!(batch, [Outcome::Overtaken(Some(Dropped::PersonActed)), Outcome::Done], "asked once all is written");
 }

@@ -149,6 +149,7 @@ pub fn verdict(status: FeedbackStatus, text: &str, processed_at: i64) -> Arc<Ver
         first_decision_id: None,
         first_seen_at: None,
         superseded_by_event_id: None,
+        better: None,
         processed_at: Timestamp(processed_at),
         latency_ms: 3,
     })

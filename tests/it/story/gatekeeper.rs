@@ -374,7 +374,8 @@ fn key_of(decision: &TriageDecision) -> DedupeKey {
         Some(key) => ("idempotency_key", key),
         None => ("event_id", &decision.event_id),
     };
-    DedupeKey::of(RecordKind::Event, &decision.tenant_id, &decision.event_source, scope, id)
+    let key = DedupeKey::of(RecordKind::Event, &decision.tenant_id, &decision.event_source, scope, id);
+    if decision.decision_version > 1 { DedupeKey::of_better(key) } else { key }
 }
 
 pub fn place(partition: i32, offset: i64) -> Place {

@@ -4,6 +4,7 @@
 //! that is waited for has a deadline, and a story that ends leaves no process behind.
 
 mod backwards;
+mod better;
 mod budget;
 mod calibration;
 mod changes;

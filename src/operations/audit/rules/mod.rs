@@ -1,5 +1,6 @@
 //! The rules, one file a promise. Each looks at the whole case and adds what it finds to the report.
 
+mod better;
 mod changes;
 mod dead_letters;
 mod decisions;
@@ -9,6 +10,7 @@ mod paid_once;
 mod reviews;
 mod terminals;
 
+pub(super) use self::better::better;
 pub(super) use self::changes::changes;
 pub(super) use self::dead_letters::dead_letters;
 pub(super) use self::decisions::decisions;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Ahead, Entry, Outcome, Row};
+use crate::domain::better::Dropped;
 use crate::domain::past_decision::PastDecision;
 use crate::domain::position::Position;
 
@@ -85,15 +86,21 @@ pub fn look_ahead(batch: &[Entry], outcomes: &mut [Outcome], ahead: Vec<(usize, 
     }
 }
 
-/// Adds the answers to a batch's [questions](super::plan::questions), which are in no step; `found` by place in the batch.
+/// What was found in answer to a batch's [questions](super::plan::questions), by place in the batch.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Decisions that are meant.
+    pub recalled: HashMap<usize, Arc<PastDecision>>,
+    /// What speaks against better ones.
+    pub overtaken: HashMap<usize, Dropped>,
+}
+
+/// Adds the answers to a batch's questions, which are in no step.
 #[must_use]
-pub fn with_recalled(
-    batch: &[Entry],
-    outcomes: Vec<Option<Outcome>>,
-    mut found: HashMap<usize, Arc<PastDecision>>,
-) -> Vec<Outcome> {
+pub fn with_found(batch: &[Entry], outcomes: Vec<Option<Outcome>>, mut found: Found) -> Vec<Outcome> {
     let outcome = |(index, outcome): (usize, Option<Outcome>)| match &batch[index] {
-        Entry::Recall(_) => Outcome::Recalled(found.remove(&index)),
+        Entry::Recall(_) => Outcome::Recalled(found.recalled.remove(&index)),
+        Entry::Overtaken(_) => Outcome::Overtaken(found.overtaken.remove(&index)),
         _ => outcome.expect("a plan has every entry but questions in a step"),
     };
     outcomes.into_iter().enumerate().map(outcome).collect()

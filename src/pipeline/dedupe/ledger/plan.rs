@@ -5,16 +5,16 @@
 //! done one after the other. An entry joins the latest step of its kind if its key occurs in no step from there on, else
 //! it starts a new step at the end. So entries of one key keep their order, and only entries of different keys change
 //! places: each touches its own row only and all read the same time, so nobody can tell. `Enter`,
-//! `Stands`, `Mark`, `Recovered`, `Vanished` and `RepairPublished` speak of no key, and let nothing pass. `Recall` is in no
-//! step: it asks, and is answered when everything is written. Nor is `Money`: it is about rows of its own, and is done first,
-//! so that instances which share a budget lock its purse before anything else.
+//! `Stands`, `Mark`, `Recovered`, `ActedOn`, `Vanished` and `RepairPublished` speak of no key, and let nothing pass. `Recall`
+//! and `Overtaken` are in no step: they ask, and are answered when everything is written. Nor is `Money`: it is about rows
+//! of its own, and is done first, so that instances which share a budget lock its purse before anything else.
 
 use std::collections::HashMap;
 
 use super::purses::Movement;
 use super::{Claim, Entry};
 use crate::domain::identity::DedupeKey;
-use crate::domain::past_decision::DecisionQuestion;
+use crate::domain::past_decision::{DecisionQuestion, OvertakenQuestion};
 
 /// What one statement does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,6 +47,8 @@ pub enum Kind {
     Recovered,
     /// [`Entry::Restore`].
     Restore,
+    /// [`Entry::ActedOn`], alone in its step.
+    ActedOn,
     /// [`Entry::Vanished`], alone in its step.
     Vanished,
     /// [`Entry::RepairPublished`], alone in its step.
@@ -68,14 +70,20 @@ impl Kind {
     pub fn is_keyless(self) -> bool {
         matches!(
             self,
-            Self::Enter | Self::Stands | Self::Mark | Self::Recovered | Self::Vanished | Self::RepairPublished
+            Self::Enter
+                | Self::Stands
+                | Self::Mark
+                | Self::Recovered
+                | Self::ActedOn
+                | Self::Vanished
+                | Self::RepairPublished
         )
     }
 
     /// None for what only asks.
     fn of(entry: &Entry) -> Option<Self> {
         Some(match entry {
-            Entry::Money(_) | Entry::Recall(_) => return None,
+            Entry::Money(_) | Entry::Recall(_) | Entry::Overtaken(_) => return None,
             Entry::Claim(_) => Self::Claim,
             Entry::TakeOver { .. } => Self::TakeOver,
             Entry::Lease { .. } => Self::Lease,
@@ -90,6 +98,7 @@ impl Kind {
             Entry::Mark { .. } => Self::Mark,
             Entry::Recovered(_) => Self::Recovered,
             Entry::Restore(_) => Self::Restore,
+            Entry::ActedOn { .. } => Self::ActedOn,
             Entry::Vanished { .. } => Self::Vanished,
             Entry::RepairPublished { .. } => Self::RepairPublished,
         })
@@ -115,6 +124,8 @@ pub fn key_of(entry: &Entry) -> Option<DedupeKey> {
         | Entry::Recovered(_)
         | Entry::Money(_)
         | Entry::Recall(_)
+        | Entry::ActedOn { .. }
+        | Entry::Overtaken(_)
         | Entry::Vanished { .. }
         | Entry::RepairPublished { .. } => None,
     }
@@ -135,6 +146,16 @@ pub fn claims<'a>(entries: &'a [Entry]) -> Vec<&'a Claim> {
 pub fn questions(entries: &[Entry]) -> Vec<(usize, &DecisionQuestion)> {
     let questions = entries.iter().enumerate().filter_map(|(index, entry)| match entry {
         Entry::Recall(question) => Some((index, question)),
+        _ => None,
+    });
+    questions.collect()
+}
+
+/// The same for questions whether better decisions would come too late.
+#[must_use]
+pub fn overtaken_questions(entries: &[Entry]) -> Vec<(usize, &OvertakenQuestion)> {
+    let questions = entries.iter().enumerate().filter_map(|(index, entry)| match entry {
+        Entry::Overtaken(question) => Some((index, question)),
         _ => None,
     });
     questions.collect()

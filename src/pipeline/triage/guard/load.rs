@@ -9,7 +9,7 @@ use rand::Rng as _;
 use tokio::time::{Duration, sleep};
 
 use super::super::breaker::{BreakerChange, Why};
-use super::super::model::{CallError, CallLimits, Content, Range, Reply};
+use super::super::model::{CallError, CallLimits, Content, Question, Range, Reply};
 use super::super::testing::{FakeLeases, card, good_reply, reply, settings};
 use super::tests::{job, local};
 use super::*;

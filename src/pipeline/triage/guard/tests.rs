@@ -230,6 +230,21 @@ async fn a_reply_a_millisecond_too_late_is_no_reply() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_only_the_first_model_counts_nobody_else_is_asked_and_nothing_waits_for_its_breaker() {
+    let (gpt, other, local) = (remote([]), second([]), local());
+    for models in [vec![&gpt, &other, &local], vec![&gpt]] {
+        let guard = guard(&models);
+        assert!(guard.first_is_well(Instant::now()));
+        guard.open_breaker("gpt", Some(Duration::from_secs(30)));
+        assert!(!guard.first_is_well(Instant::now()));
+        let (began, job) = (Instant::now(), Job { way: Way::FirstOnly, ..job() });
+        let Triaged::Answered(answer, _) = guard.triage(job, &FakeLeases::default()).await else { panic!("answered") };
+        assert_eq!((answer.predicted, answer.degraded), (None, Some(Code::BreakerOpen)));
+        assert_eq!((gpt.calls(), other.calls(), began.elapsed()), (0, 0, Duration::ZERO));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_the_last_remote_breaker_is_open_an_event_holds_and_its_own_probe_frees_it() {
     let failing = || (0..5).map(|_| fail(SERVER));
     let (gpt, local) = (remote(failing()), local());

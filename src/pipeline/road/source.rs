@@ -1,0 +1,44 @@
+//! What the outputs of an item stem from, and word of them for people.
+
+use std::time::Duration;
+
+use super::item::{Content, Item};
+use crate::domain::feedback::FeedbackStatus;
+use crate::domain::reason_code::ReasonCode;
+use crate::pipeline::publish::{Source, Subject};
+use crate::telemetry::happenings::EventSettled;
+
+/// An event has its end, or is put off.
+pub(super) fn settled(item: &Item, status: FeedbackStatus, code: ReasonCode, latency: Duration) {
+    let event = item.event().map(|event| &*event.event);
+    EventSettled {
+        status,
+        code,
+        tenant_id: event.map(|event| event.tenant_id.as_str()),
+        ticket_id: event.map(|event| event.ticket_id.as_str()),
+        event_id: event.map(|event| event.event_id.as_str()),
+        correlation_id: event.and_then(|event| event.correlation_id.as_deref()),
+        position: &item.position,
+        latency,
+    }
+    .record();
+}
+
+/// The record that outputs stem from; `topic` is the name of its origin's.
+pub(super) fn source<'a>(item: &'a Item, topic: &'a str) -> Source<'a> {
+    Source {
+        topic,
+        partition: item.position.partition,
+        record: &item.record,
+        subject: match &item.content {
+            Content::Event(event) => Some(Subject::Event(&event.event)),
+            Content::Feedback(feedback) => Some(Subject::Feedback(&feedback.feedback)),
+            Content::Unreadable(_) => None,
+        },
+        schema_id: match &item.content {
+            Content::Unreadable(rejection) => rejection.schema_id,
+            Content::Event(event) => event.schema_id,
+            Content::Feedback(feedback) => feedback.rejection.as_ref().and_then(|rejection| rejection.schema_id),
+        },
+    }
+}
