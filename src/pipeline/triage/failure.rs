@@ -1,5 +1,7 @@
 //! Why a model did not answer; what is said of it where no provider says anything.
 
+use super::redact::NotRedacted;
+use crate::domain::answer::Tried;
 use crate::domain::reason_code::ReasonCode;
 
 /// Why a model did not answer.
@@ -38,4 +40,15 @@ pub(super) fn no_money() -> Failure {
 
 pub(super) fn deadline_passed() -> Failure {
     Failure { code: ReasonCode::DeadlineExceeded, detail: "no reply before the decision was due".to_owned() }
+}
+
+/// A remote model that was not asked, because there is no money for it.
+pub(super) fn unpaid(model: &str) -> Tried {
+    let Failure { code, detail } = no_money();
+    Tried { model: model.to_owned(), code, attempts: 0, detail }
+}
+
+/// A remote model that was not asked, because the text must not leave this process.
+pub(super) fn kept_back(model: &str, why: NotRedacted) -> Tried {
+    Tried { model: model.to_owned(), code: ReasonCode::ContentFiltered, attempts: 0, detail: why.to_string() }
 }

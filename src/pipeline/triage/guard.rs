@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::attempts::{Attempts, COMPLETION_TOKENS, End, Guarded};
 use super::breaker::{Breaker, BreakerState, Listener, Report};
-use super::failure::{Failure, no_money, switched_off};
+use super::failure::{Failure, kept_back, switched_off, unpaid};
 use super::injection;
 pub use super::job::{Budget, Job, LeaseReply, Leases, Reserved, Triaged};
 use super::known::{Known, KnownTenants};
@@ -378,17 +378,6 @@ fn waits_or_goes_to_people(job: &Job, tried: &[Tried], spent: &Spent) -> bool {
             WhenSpent::Defer => spent.tokens() == 0,
             WhenSpent::Human => true,
         }
-}
-
-/// A remote model that was not asked, because there is no money for it.
-fn unpaid(model: &str) -> Tried {
-    let Failure { code, detail } = no_money();
-    Tried { model: model.to_owned(), code, attempts: 0, detail }
-}
-
-/// A remote model that was not asked, because the text must not leave this process.
-fn kept_back(model: &str, why: NotRedacted) -> Tried {
-    Tried { model: model.to_owned(), code: ReasonCode::ContentFiltered, attempts: 0, detail: why.to_string() }
 }
 
 /// Nothing was taken out of a text that did not leave; but it may speak to a model all the same.
