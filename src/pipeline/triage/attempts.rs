@@ -150,9 +150,8 @@ impl<'a> Attempts<'a> {
         let decide_by = self.job.decide_by;
         let mut held = false;
         let mut line: Option<InLine> = None;
-        let mut changed = breaker.watch();
         loop {
-            changed.mark_unchanged();
+            let changed = breaker.changed();
             let now = Instant::now();
             if switch::is_off(self.flags, &self.job.event) {
                 return Err(switched_off());
@@ -176,7 +175,7 @@ impl<'a> Attempts<'a> {
                     drop(slot);
                     tokio::select! {
                         biased;
-                        _ = changed.changed() => {}
+                        () = changed => {}
                         () = sleep_until(wake) => {}
                     }
                 }
@@ -199,7 +198,7 @@ impl<'a> Attempts<'a> {
                         None => line = Some(throttle.line_up()),
                         Some(line) => tokio::select! {
                             biased;
-                            _ = changed.changed() => {}
+                            () = changed => {}
                             () = line.turn(refused, decide_by) => {}
                         },
                     }

@@ -23,7 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use failsafe::FailurePolicy as _;
-use tokio::sync::watch;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 use self::trip::{Trip, policy};
@@ -126,7 +127,7 @@ pub enum Admit {
     Go(Permit),
     /// Not before this moment.
     OpenUntil(Instant),
-    /// The probes are on their way: what becomes of them is told by [`Breaker::watch`].
+    /// The probes are on their way: what becomes of them is told by [`Breaker::changed`].
     Probing,
     /// Not until a reset.
     Stopped(ReasonCode),
@@ -167,7 +168,7 @@ impl Breaker {
                 why: None,
                 failures: 0,
             }),
-            changed: watch::Sender::new(()),
+            changed: Notify::new(),
         }))
     }
 
@@ -197,10 +198,10 @@ impl Breaker {
         }
     }
 
-    /// Wakes whoever waits for another answer from [`Breaker::admit`]. Subscribe first, then ask.
-    #[must_use]
-    pub fn watch(&self) -> watch::Receiver<()> {
-        self.0.changed.subscribe()
+    /// Ends when there may be another answer from [`Breaker::admit`], for everybody who waits, in the order in which they
+    /// began to. Take it first, then ask.
+    pub fn changed(&self) -> Notified<'_> {
+        self.0.changed.notified()
     }
 
     /// The state as of now.
@@ -273,7 +274,7 @@ struct Shared {
     settings: Settings,
     listener: Listener,
     inner: Mutex<Inner>,
-    changed: watch::Sender<()>,
+    changed: Notify,
 }
 
 struct Inner {
@@ -359,7 +360,7 @@ impl Shared {
         drop(inner);
         self.tell(change);
         if probe {
-            self.changed.send_replace(());
+            self.changed.notify_waiters();
         }
     }
 
@@ -385,7 +386,7 @@ impl Shared {
     fn tell(&self, change: Option<BreakerChange>) {
         if let Some(change) = change {
             (self.listener)(change);
-            self.changed.send_replace(());
+            self.changed.notify_waiters();
         }
     }
 }
