@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from checker.reading import read
 
-from . import verdict
+from . import outage, verdict
 from .faults import WEIGHTS, Maker
 from .rebalances import Rebalances, measured
 from .scenarios import Scenario
@@ -67,7 +68,29 @@ def rebalances(options: Options, rounds: int) -> dict[str, Any]:
     done = Counter(step.what for step in scenario.steps)
     said = verdict.verdict(history, done, done, scenario="rebalances", seed=options.seed)
     said["steps"], beyond = measured(scenario.steps, history)
-    said["findings"] += beyond
-    if beyond and said["verdict"] == "green":
+    return _with(said, beyond)
+
+
+def provider_outage(options: Options) -> dict[str, Any]:
+    """The provider fails for a minute, under load."""
+    world = World(replace(options, tenant=outage.TENANT))
+    try:
+        world.begin(2)
+        world.warm_up()
+        happened = outage.act(world)
+        world.settle()
+        world.collect()
+    finally:
+        world.close()
+    history = read(options.folder)
+    once = Counter({"outage of the provider": 1})
+    said = verdict.verdict(history, once, once, scenario="outage", seed=options.seed)
+    said["outage"], wrong = outage.measured(happened, history)
+    return _with(said, wrong)
+
+
+def _with(said: dict[str, Any], wrong: list[str]) -> dict[str, Any]:
+    said["findings"] += wrong
+    if wrong and said["verdict"] == "green":
         said["verdict"] = "red"
     return said

@@ -51,6 +51,8 @@ class Options:
     tickets: int = 60
     # More settings of the product, under `log.kafka`.
     kafka: dict[str, str] = field(default_factory=dict)
+    # More lines of every tenant's policy.
+    tenant: str = ""
     # More properties of every broker.
     broker: dict[str, object] = field(default_factory=dict)
     # From the last healing to the last terminal.
@@ -110,7 +112,7 @@ class World:
         tenants = folder / "tenants"
         tenants.mkdir(exist_ok=True)
         for tenant in TENANTS:
-            (tenants / f"{tenant}.toml").write_text(f'id = "{tenant}"\nversion = "crash"\n')
+            (tenants / f"{tenant}.toml").write_text(f'id = "{tenant}"\nversion = "crash"\n{options.tenant}')
         (folder / "gatekeeper.toml").write_text(f"""\
 [log]
 kind = "kafka"

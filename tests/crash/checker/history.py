@@ -73,6 +73,10 @@ class Decision(Output):
     # SHA-256 of the value alone.
     value_sum: str
     supersedes: str | None = None
+    # Why it is not the first model's, if it is not.
+    degraded: str | None = None
+    # Whether anything of it is to be done without being asked.
+    acts: bool = False
 
 
 @dataclass(slots=True)

@@ -104,7 +104,8 @@ class Reader:
             flaws += (f"its mode is {body['mode']}",)
         return Decision(raw.partition, raw.offset, raw.at, raw.sum(), origin, flaws, identity, body["event_id"],
                         body["ticket_id"], body["decision_id"], body["decision_version"],
-                        hashlib.sha256(raw.value or b"").hexdigest(), body["supersedes_decision_id"])
+                        hashlib.sha256(raw.value or b"").hexdigest(), body["supersedes_decision_id"],
+                        body["degraded_reason"], _acts(body))
 
     def terminal(self, raw: Raw) -> Terminal:
         body = json.loads(raw.value or b"{}")
@@ -152,6 +153,13 @@ class Reader:
         if topic != self._events_topic:
             flaws.append(f"it stems from {topic}")
         return tuple(flaws)
+
+
+def _acts(value: Any) -> bool:
+    """Whether any field in it is to be applied."""
+    if isinstance(value, dict):
+        return value.get("automation") == "APPLY" or any(_acts(part) for part in value.values())
+    return isinstance(value, list) and any(_acts(part) for part in value)
 
 
 def _origin(origin: dict[str, Any]) -> Place:
