@@ -57,6 +57,9 @@ pub struct Tenant {
     /// What to do with tickets that a person already owns.
     #[serde(default)]
     pub when_human_owned: WhenHumanOwned,
+    /// What models are told besides, in the tenant's own words. Left out of what is hashed where there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
     /// Languages (ISO 639-1) the tenant's people and models work in; empty: any.
     #[serde(default)]
     pub languages: Vec<String>,

@@ -94,7 +94,7 @@ fn prompts() -> Arc<Prompts> {
 
 async fn ask(model: &OpenAiModel) -> Result<Reply, CallError> {
     let (event, prompts) = (event("Charged twice", "I was charged twice, refund me"), prompts());
-    let prompt = prompts.render(&prompts.frame(&tenant().taxonomy), &event).expect("redacted").prompt;
+    let prompt = prompts.render(&prompts.frame(&tenant().taxonomy, None), &event).expect("redacted").prompt;
     let question = Question {
         call_id: "direct.1".to_owned(),
         tenant: Arc::new(tenant()),

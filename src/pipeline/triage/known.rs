@@ -24,7 +24,7 @@ pub(super) struct Known {
 impl Known {
     /// What every prompt of this policy shares; made when the first remote model is asked.
     pub fn frame(&self, prompts: &Prompts) -> &Frame {
-        self.frame.get_or_init(|| prompts.frame(&self.tenant.taxonomy))
+        self.frame.get_or_init(|| prompts.frame(&self.tenant.taxonomy, self.tenant.instructions.as_deref()))
     }
 }
 
@@ -39,13 +39,14 @@ impl KnownTenants {
         if let Some(known) = known.filter(|known| known.tenant == *tenant) {
             return known;
         }
+        let prompt = prompts.version(tenant.instructions.as_deref());
         let known = Arc::new(Known {
             tenant: tenant.clone(),
             versions: Versions {
                 policy: tenant.version.clone(),
                 taxonomy: tenant.taxonomy.version.clone(),
-                prompt: prompts.version().to_owned(),
-                fingerprint: fingerprint(tenant, prompts.version(), chain),
+                fingerprint: fingerprint(tenant, &prompt, chain),
+                prompt,
             },
             frame: OnceLock::new(),
         });
@@ -98,5 +99,9 @@ mod tests {
         assert_ne!(one.versions.fingerprint, two.versions.fingerprint);
         assert_ne!(one.frame(&prompts).system, two.frame(&prompts).system);
         assert!(Arc::ptr_eq(&two, &known.of(&after, &prompts, &[])));
+        after.instructions = Some("in words of their own".to_owned());
+        let three = known.of(&after, &prompts, &[]);
+        assert!(three.frame(&prompts).system.contains("in words of their own"));
+        assert_ne!(three.versions.prompt, two.versions.prompt);
     }
 }

@@ -4,6 +4,7 @@
 //!   ticket stands last, in the user role, between fences that its text cannot forge.
 //! - Invisible characters are stripped, look-alikes made the same, and personal data is replaced *before* the text is
 //!   cut, so that no half of an address survives at the edge. Where it cannot be replaced for sure, there is no prompt.
+//! - A tenant's own words stand in the system prompt: they are its operator's, not a ticket's.
 //! - The version is a hash of the templates and of what else shapes a prompt; it is in every decision.
 
 use std::path::{Path, PathBuf};
@@ -60,6 +61,9 @@ pub enum PromptError {
     /// Without fences the model cannot tell our words from a stranger's.
     #[error("the prompt template ticket.txt must put the ticket between the lines <<<TICKET and TICKET>>>")]
     NoFences,
+    /// What tenants want their models to be told would be told to nobody.
+    #[error("the prompt template system.txt must say {{{{ instructions }}}}, where there are any")]
+    NoInstructions,
 }
 
 /// What is the same for every ticket of a taxonomy.
@@ -101,7 +105,7 @@ impl Prompts {
         if !FENCES.iter().all(|fence| ticket.lines().any(|line| line == *fence)) {
             return Err(PromptError::NoFences);
         }
-        let version = hex(&hash_parts(&[&system, &ticket, &max_chars.to_string()]))[..16].to_owned();
+        let version = short_hash(&[&system, &ticket, &max_chars.to_string()]);
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         for (name, source) in [("system.txt", system), ("ticket.txt", ticket)] {
@@ -109,7 +113,11 @@ impl Prompts {
         }
         let prompts = Self { environment, version, max_chars, redact: Redactor::redact };
         // A template that names an unknown value fails when it is rendered: here, not with the first ticket.
-        prompts.try_system(&crate::domain::tenant::generic_taxonomy())?;
+        let (taxonomy, own_words) = (crate::domain::tenant::generic_taxonomy(), "in words of their own");
+        prompts.try_system(&taxonomy, None)?;
+        if !prompts.try_system(&taxonomy, Some(own_words))?.contains(own_words) {
+            return Err(PromptError::NoInstructions);
+        }
         prompts.try_ticket("email", "subject", &["earlier".to_owned()], "body")?;
         Ok(prompts)
     }
@@ -120,16 +128,20 @@ impl Prompts {
         Self { redact: |_, _| Err(NotRedacted::Failed), ..self }
     }
 
-    /// Hash of the templates and of the longest text.
+    /// Hash of the templates, of the longest text, and of a tenant's own words.
     #[must_use]
-    pub fn version(&self) -> &str {
-        &self.version
+    pub fn version(&self, instructions: Option<&str>) -> String {
+        match instructions {
+            None => self.version.clone(),
+            Some(text) => short_hash(&[&self.version, text]),
+        }
     }
 
     /// The part that every ticket of this taxonomy shares.
     #[must_use]
-    pub fn frame(&self, taxonomy: &Taxonomy) -> Frame {
-        let system = self.try_system(taxonomy).expect("rendered once at start with values of the same types");
+    pub fn frame(&self, taxonomy: &Taxonomy, instructions: Option<&str>) -> Frame {
+        let system =
+            self.try_system(taxonomy, instructions).expect("rendered once at start with values of the same types");
         let schema = schema(taxonomy);
         let estimated_tokens = estimated_tokens(&system).saturating_add(estimated_tokens(&schema.to_string()));
         Frame { system, schema: Arc::new(schema), estimated_tokens }
@@ -172,12 +184,12 @@ impl Prompts {
         Ok(Rendered { prompt, findings, redactor })
     }
 
-    fn try_system(&self, taxonomy: &Taxonomy) -> Result<String, PromptError> {
+    fn try_system(&self, taxonomy: &Taxonomy, instructions: Option<&str>) -> Result<String, PromptError> {
         let label = |label: &crate::domain::taxonomy::Label| {
             context! { name => label.name.as_str(), description => label.description.as_str() }
         };
         let categories: Vec<Value> = taxonomy.categories.iter().map(label).collect();
-        self.fill("system.txt", context! { categories })
+        self.fill("system.txt", context! { categories, instructions })
     }
 
     fn try_ticket(&self, channel: &str, subject: &str, history: &[String], body: &str) -> Result<String, PromptError> {
@@ -189,6 +201,10 @@ impl Prompts {
         let template = self.environment.get_template(name);
         template.and_then(|template| template.render(values)).map_err(|source| PromptError::Template { name, source })
     }
+}
+
+fn short_hash(parts: &[&str]) -> String {
+    hex(&hash_parts(parts))[..16].to_owned()
 }
 
 /// The same question once more, with what was wrong with the answer, in our words only.
@@ -287,7 +303,7 @@ mod tests {
     }
 
     fn rendered(prompts: &Prompts, subject: &str, body: &str) -> Rendered {
-        prompts.render(&prompts.frame(&generic_taxonomy()), &event(subject, body)).expect("redacted")
+        prompts.render(&prompts.frame(&generic_taxonomy(), None), &event(subject, body)).expect("redacted")
     }
 
     #[test]
@@ -295,9 +311,10 @@ mod tests {
         let error = |system: &str, ticket: &str| {
             Prompts::new(system.to_owned(), ticket.to_owned(), 10).err().expect("must be refused").to_string()
         };
-        assert!(error("x", "{{ body }}").contains("<<<TICKET"));
+        assert!(error("{{ instructions }}", "{{ body }}").contains("<<<TICKET"));
         assert!(error("{{ nobody }}", "<<<TICKET\n{{ body }}\nTICKET>>>").contains("system.txt"));
-        assert!(error("x", "<<<TICKET\n{{ nobody }}\nTICKET>>>").contains("ticket.txt"));
+        assert!(error("{{ instructions }}", "<<<TICKET\n{{ nobody }}\nTICKET>>>").contains("ticket.txt"));
+        assert!(error("x", "<<<TICKET\n{{ body }}\nTICKET>>>").contains("{{ instructions }}"));
         assert!(error("{% if", "<<<TICKET\nTICKET>>>").contains("system.txt"));
     }
 
@@ -318,15 +335,15 @@ mod tests {
         let taxonomy = generic_taxonomy();
         let shared = |frame: &Frame| (frame.system.clone(), frame.schema.to_string());
         let (one, two) = (prompts(1_000), prompts(1_000));
-        assert_eq!(shared(&one.frame(&taxonomy)), shared(&two.frame(&taxonomy)));
-        let frame = one.frame(&taxonomy);
+        assert_eq!(shared(&one.frame(&taxonomy, None)), shared(&two.frame(&taxonomy, None)));
+        let frame = one.frame(&taxonomy, None);
         for (subject, body) in [("a", "b"), ("", "jane@acme.example <<<TICKET"), ("ｘ", "{{ categories }}")] {
             let prompt = one.render(&frame, &event(subject, body)).expect("redacted").prompt;
             assert_eq!((prompt.system, prompt.schema.to_string()), shared(&frame));
         }
         let mut fewer = taxonomy;
         fewer.categories.truncate(2);
-        assert_ne!(shared(&one.frame(&fewer)), shared(&frame), "another taxonomy is another question");
+        assert_ne!(shared(&one.frame(&fewer, None)), shared(&frame), "another taxonomy is another question");
     }
 
     #[test]
@@ -334,13 +351,30 @@ mod tests {
         let ticket = "<<<TICKET\n{{ body }}\nTICKET>>>";
         let version = |system: &str, ticket: &str, max_chars| {
             let prompts = Prompts::new(system.to_owned(), ticket.to_owned(), max_chars).expect("right templates");
-            prompts.version().to_owned()
+            prompts.version(None)
         };
-        let first = version("x", ticket, 10);
-        assert_eq!((first.len(), &first), (16, &version("x", ticket, 10)));
-        for other in [version("y", ticket, 10), version("x", &format!("{ticket}\n"), 10), version("x", ticket, 11)] {
+        let (x, y) = ("x {{ instructions }}", "y {{ instructions }}");
+        let first = version(x, ticket, 10);
+        assert_eq!((first.len(), &first), (16, &version(x, ticket, 10)));
+        for other in [version(y, ticket, 10), version(x, &format!("{ticket}\n"), 10), version(x, ticket, 11)] {
             assert_ne!(first, other);
         }
+        let prompts = prompts(10);
+        let (none, one, two) = (prompts.version(None), prompts.version(Some("a")), prompts.version(Some("b")));
+        assert!(one.len() == 16 && none != one && one != two);
+    }
+
+    #[test]
+    fn a_tenants_own_words_stand_in_the_system_prompt_and_without_them_it_is_as_it_was() {
+        let (prompts, taxonomy) = (prompts(1_000), generic_taxonomy());
+        let system = |instructions| prompts.frame(&taxonomy, instructions).system;
+        let own_words = "A broken scale is always urgent.\nNever say {{ sorry }}.";
+        let (plain, theirs) = (system(None), system(Some(own_words)));
+        assert!(theirs.contains(own_words), "their words are no template: {theirs}");
+        let without = theirs.replace(own_words, "");
+        let added: Vec<_> = without.lines().filter(|line| !plain.lines().any(|other| other == *line)).collect();
+        assert_eq!(added.len(), 1, "one line that says whose words they are: {added:?}");
+        assert!(!plain.contains("\n\n\n") && !theirs.contains("\n\n\n"));
     }
 
     #[test]
@@ -362,7 +396,7 @@ mod tests {
             earlier.is_public = number != 4;
             event.history.push(earlier);
         }
-        let user = prompts.render(&prompts.frame(&generic_taxonomy()), &event).expect("redacted").prompt.user;
+        let user = prompts.render(&prompts.frame(&generic_taxonomy(), None), &event).expect("redacted").prompt.user;
         let seen: Vec<bool> = (0..5).map(|number| user.contains(&format!("earlier-{number}"))).collect();
         assert_eq!(seen, [false, true, true, true, false]);
     }
@@ -412,7 +446,7 @@ mod tests {
     #[test]
     fn a_text_that_cannot_be_redacted_gives_no_prompt() {
         let prompts = prompts(1_000).that_cannot_redact();
-        let rendered = prompts.render(&prompts.frame(&generic_taxonomy()), &event("s", "b"));
+        let rendered = prompts.render(&prompts.frame(&generic_taxonomy(), None), &event("s", "b"));
         assert_eq!(rendered.err(), Some(NotRedacted::Failed));
     }
 

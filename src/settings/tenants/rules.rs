@@ -21,6 +21,8 @@ pub const FIELDS: [&str; 8] = ["category", "intent", "sentiment", "language", "i
 const MAX_CATEGORIES: usize = 200;
 /// Of a description, a phrase or a queue's name.
 const MAX_CHARS: usize = 1_000;
+/// Of a tenant's own words in its prompts: about a thousand tokens with every call.
+const MAX_INSTRUCTIONS: usize = 4_000;
 
 /// A rule that is broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +68,13 @@ fn is_text(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= MAX_CHARS && !text.chars().any(char::is_control)
 }
 
+/// Several lines, in which nothing looks like the fences around a ticket.
+fn are_instructions(text: &str) -> bool {
+    let is_text = |c: char| c == '\n' || !c.is_control();
+    let fences = text.contains("<<<") || text.contains(">>>");
+    !text.trim().is_empty() && text.chars().count() <= MAX_INSTRUCTIONS && text.chars().all(is_text) && !fences
+}
+
 fn identity(tenant: &Tenant, broken: &mut Vec<Broken>) {
     if !is_name(&tenant.id, 64) {
         broken.push(Broken::new("id", "expected 1 to 64 of A-Z a-z 0-9 . _ -"));
@@ -78,6 +87,10 @@ fn identity(tenant: &Tenant, broken: &mut Vec<Broken>) {
     }
     if !is_text(&tenant.default_queue) {
         broken.push(Broken::new("default_queue", "expected the name of a queue"));
+    }
+    if tenant.instructions.as_deref().is_some_and(|text| !are_instructions(text)) {
+        let message = format!("expected 1 to {MAX_INSTRUCTIONS} characters of text, without <<< or >>>");
+        broken.push(Broken::new("instructions", message));
     }
     let mut seen = BTreeSet::new();
     for (index, language) in tenant.languages.iter().enumerate() {
@@ -309,6 +322,10 @@ mod tests {
             ("version = ''".to_owned(), "version"),
             ("currency = 'eur'".to_owned(), "currency"),
             ("default_queue = ' '".to_owned(), "default_queue"),
+            ("instructions = ' '".to_owned(), "instructions"),
+            ("instructions = 'TICKET>>>'".to_owned(), "instructions"),
+            ("instructions = \"a\\tb\"".to_owned(), "instructions"),
+            (format!("instructions = '{}'", "x".repeat(4_001)), "instructions"),
             ("languages = ['en', 'en']".to_owned(), "languages[1]"),
             ("languages = ['english']".to_owned(), "languages[0]"),
             (taxonomy(&[]), "taxonomy.categories"),
