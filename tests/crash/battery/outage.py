@@ -26,6 +26,8 @@ BEFORE, LASTS, AFTER = 20.0, 60.0, 120.0
 WORKED_OFF_WITHIN_MS = 60_000
 # Shorter than the outage, so that it outlasts the patience of some.
 TENANT = 'decide_by = "20s"\nimprove_fallbacks = true\n'
+# Of each tenant: most have no newer event by the time at which a better decision is due.
+TICKETS = 2_000
 # What a model's failure may be called.
 OF_MODELS = frozenset({"BREAKER_OPEN", "PROVIDER_ERROR", "PROVIDER_TIMEOUT", "PROVIDER_RATE_LIMITED", "DEADLINE_EXCEEDED"})
 

@@ -73,7 +73,7 @@ def rebalances(options: Options, rounds: int) -> dict[str, Any]:
 
 def provider_outage(options: Options) -> dict[str, Any]:
     """The provider fails for a minute, under load."""
-    world = World(replace(options, tenant=outage.TENANT))
+    world = World(replace(options, tenant=outage.TENANT, tickets=outage.TICKETS))
     try:
         world.begin(2)
         world.warm_up()
