@@ -19,6 +19,8 @@ pub struct Pipeline {
     /// Longer than this nobody waits for its tenant's limits in memory.
     #[serde(with = "humantime_serde")]
     pub defer_after: Duration,
+    /// Events that wait in memory for their tenants' limits, the same number of each that is over them; more are put off.
+    pub max_over_limits: usize,
     /// Events that wait in memory for a model whose breaker is open; more are put off.
     pub max_held: usize,
     /// Time between bursts.

@@ -68,6 +68,7 @@ fn numbers(settings: &Settings) -> Vec<(&'static str, u64, u64, u64)> {
         ("pipeline.max_in_flight", size(pipeline.max_in_flight), 1, 100_000),
         ("pipeline.max_on_road", size(pipeline.max_on_road), 1, 1_000_000),
         ("pipeline.max_waiting_per_tenant", size(pipeline.max_waiting_per_tenant), 1, 1_000_000),
+        ("pipeline.max_over_limits", size(pipeline.max_over_limits), 1, 1_000_000),
         // One at least waits in memory: it is the one that finds out that the provider is well again.
         ("pipeline.max_held", size(pipeline.max_held), 1, 1_000_000),
         ("pipeline.burst_max_records", size(pipeline.burst_max_records), 1, 100_000),

@@ -130,6 +130,8 @@ metric_names! {
     Gauge WAITING_MAX = "gatekeeper_waiting_max", Count, "Most one tenant may have waiting (pipeline.max_waiting_per_tenant).";
     Gauge HELD = "gatekeeper_held", Count, "Events waiting in memory for a model whose breaker is open.";
     Gauge HELD_MAX = "gatekeeper_held_max", Count, "The most of them before what comes is put off (pipeline.max_held).";
+    Gauge OVER_LIMITS = "gatekeeper_over_limits", Count, "Events waiting in memory for their tenants' limits.";
+    Gauge OVER_LIMITS_MAX = "gatekeeper_over_limits_max", Count, "The most of them before what comes is put off (pipeline.max_over_limits).";
     Gauge UNPUBLISHED = "gatekeeper_unpublished", Count, "Results in memory that no burst has committed yet.";
     Gauge UNPUBLISHED_MAX = "gatekeeper_unpublished_max", Count, "Most one burst carries (pipeline.burst_max_records).";
 

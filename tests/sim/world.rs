@@ -771,6 +771,7 @@ fn settings(chance: &mut ChaCha8Rng) -> Settings {
         format!("pipeline.metadata_max_chars={}", chance.random_range(256..512)),
         // Drawn above.
         format!("pipeline.max_held={burst}"),
+        format!("pipeline.max_over_limits={burst}"),
         format!("pipeline.superseding={}", chance.random_bool(0.7)),
         format!("pipeline.defer_after=\"{}ms\"", chance.random_range(100..5_000)),
         format!("ledger.batch_max_entries={}", chance.random_range(1..80)),

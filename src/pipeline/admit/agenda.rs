@@ -25,6 +25,12 @@ impl<K: Ord + Copy> Agenda<K> {
         self.heap.first().copied()
     }
 
+    /// How many ids have an entry.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// Whether this id has an entry.
     #[must_use]
     pub fn contains(&self, id: usize) -> bool {

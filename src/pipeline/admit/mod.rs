@@ -268,6 +268,19 @@ impl<T> Admission<T> {
         self.waiting
     }
 
+    /// Whether this tenant has its part of so many waiting for their limits: all tenants over theirs have the same.
+    #[must_use]
+    pub fn fills_its_part(&self, tenant: &str, of: usize) -> bool {
+        self.waiting_of(tenant) >= of / self.asleep.len().max(1)
+    }
+
+    /// How many wait for their tenants' limits.
+    #[must_use]
+    pub fn over_limits(&self) -> usize {
+        let asleep = self.tenants.iter().enumerate().filter(|(number, _)| self.asleep.contains(*number));
+        asleep.filter_map(|(_, state)| state.as_ref()).map(|state| state.queue.len()).sum()
+    }
+
     /// How many of this tenant wait.
     #[must_use]
     pub fn waiting_of(&self, tenant: &str) -> usize {

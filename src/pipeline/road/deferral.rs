@@ -172,10 +172,12 @@ impl Road {
         if !self.fixtures.defers || wait.is_zero() {
             return None;
         }
+        // A short wait behind very many is too long for the others: they would fill the road, and nothing more is read.
+        let crowds = self.admission.fills_its_part(&tenant, self.fixtures.settings.max_over_limits);
         match turn {
             Some(turn) if turn > limit => Some(turn),
             Some(_) => (wait > limit).then_some(wait),
-            None if wait.max(self.bookings.booked(now, &tenant)) <= limit => None,
+            None if !crowds && wait.max(self.bookings.booked(now, &tenant)) <= limit => None,
             None => {
                 let pace = self.admission.pace_of(&tenant, limits);
                 Some(self.bookings.book(now, &tenant, &pace, tokens, wait))
@@ -370,22 +372,32 @@ mod tests {
 
     /// A road whose tenant has no requests left for a quarter of a minute.
     fn spent() -> TestRoad {
-        let mut test = TestRoad::limited(Limits { requests_per_minute: Some(4), ..Limits::NONE });
+        spent_of(4, &[])
+    }
+
+    /// The tenant's requests of a minute are spent.
+    fn spent_of(requests_per_minute: u32, sets: &[&str]) -> TestRoad {
+        let limits = Limits { requests_per_minute: Some(requests_per_minute), ..Limits::NONE };
+        let mut test = TestRoad::limited_with(limits, sets);
         for partition in [EVENTS, TIER] {
             let (topic_id, metadata) = ("t".to_owned(), String::new());
             test.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0 });
         }
-        test.read_tickets(0..4);
-        for _ in 0..4 {
-            test.road.next_job(Instant::now()).expect("there is room for four");
+        test.read_tickets(0..u64::from(requests_per_minute));
+        for _ in 0..requests_per_minute {
+            test.road.next_job(Instant::now()).expect("there is room for them");
         }
         test
     }
 
     /// The n-th event of ticket t-9.
     fn read(test: &mut TestRoad, offset: u64) {
+        read_of(test, "t-9", offset);
+    }
+
+    fn read_of(test: &mut TestRoad, ticket: &str, offset: u64) {
         let mut event = decidable_event(offset);
-        (event.ticket_id, event.occurred_at) = ("t-9".to_owned(), SystemClock.now());
+        (event.ticket_id, event.occurred_at) = (ticket.to_owned(), SystemClock.now());
         let value = Some(Payload::from(serde_json::to_vec(&event).expect("an event can be written")));
         let record = Record { offset, timestamp: Timestamp(0), key: None, value, headers: Vec::new() };
         arrives(test, EVENTS, record);
@@ -487,5 +499,16 @@ mod tests {
         assert_eq!(topics(&published(&mut test)), [], "nothing goes aside");
         tokio::time::advance(TIER_DELAYS[1]).await;
         assert_eq!(test.road.next_job(Instant::now()).expect("a minute has passed").owner.offset, 12);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn short_waits_are_put_off_too_where_many_wait_already() {
+        // A request a second: the tenth would wait no longer than is allowed.
+        let mut test = spent_of(60, &["pipeline.max_over_limits=3"]);
+        (60..70).for_each(|offset| read_of(&mut test, &format!("t-{offset}"), offset));
+        for _ in 0..2 {
+            ledger_says(&mut test, Row::left_by);
+        }
+        let gone = published(&mut test).into_iter().filter(|record| record.topic == TIER.topic).count();
+        assert_eq!((gone, test.road.admission.waiting(), test.road.gauges().over_limits.now), (7, 3, 3));
     }
 }

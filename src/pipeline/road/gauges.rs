@@ -21,6 +21,7 @@ impl Road {
             on_road: Fill { now: self.items.len(), max: settings.max_on_road },
             in_flight: Fill { now: self.asking, max: settings.max_in_flight },
             waiting: Fill { now: self.admission.waiting(), max: settings.max_on_road },
+            over_limits: Fill { now: self.admission.over_limits(), max: settings.max_over_limits },
             held: Fill { now: self.held_by_breaker(Instant::now()).unwrap_or_default(), max: settings.max_held },
             unpublished: Fill { now: self.ready_results, max: settings.max_on_road },
             stopped: self.partitions.values().filter(|owned| owned.stopped).count(),

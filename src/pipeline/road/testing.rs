@@ -99,7 +99,12 @@ impl TestRoad {
 
     /// With a tenant of these limits.
     pub(crate) fn limited(limits: Limits) -> Self {
-        Self::of(Tenant { limits, ..tenant() }, card("gpt", true), &[])
+        Self::limited_with(limits, &[])
+    }
+
+    /// And these settings.
+    pub(crate) fn limited_with(limits: Limits, sets: &[&str]) -> Self {
+        Self::of(Tenant { limits, ..tenant() }, card("gpt", true), sets)
     }
 
     /// With a tenant that wants fallbacks' decisions improved, and a model that takes one call at a time.

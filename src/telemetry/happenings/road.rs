@@ -25,6 +25,8 @@ pub struct RoadGauges {
     pub waiting: Fill,
     /// Events waiting for a model whose breaker is open.
     pub held: Fill,
+    /// Events that wait for their tenants' limits.
+    pub over_limits: Fill,
     /// Results that no burst has committed yet.
     pub unpublished: Fill,
     /// Partitions that are not read until a person has looked.
@@ -39,6 +41,7 @@ impl RoadGauges {
             (names::IN_FLIGHT, names::IN_FLIGHT_MAX, self.in_flight),
             (names::WAITING, names::WAITING_MAX, self.waiting),
             (names::HELD, names::HELD_MAX, self.held),
+            (names::OVER_LIMITS, names::OVER_LIMITS_MAX, self.over_limits),
             (names::UNPUBLISHED, names::UNPUBLISHED_MAX, self.unpublished),
         ] {
             gauge!(now).set(gauge(fill.now));
