@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::clock::{Clock as _, HandClock};
 use crate::domain::record::Record;
 use crate::pipeline::dedupe::no_ledger::NoLedger;
-use crate::pipeline::log::{Assignment, Epoch, LogAdapterEnd, channels};
+use crate::pipeline::log::{Assignment, Epoch, Errand, LogAdapterEnd, channels};
 use crate::pipeline::road::testing::{EVENTS, decidable_event, fixtures};
 use crate::pipeline::triage::testing::{Scripted, card};
 
@@ -14,7 +14,7 @@ struct Running {
     clock: Arc<HandClock>,
     model: Arc<Scripted>,
     end: LogAdapterEnd,
-    _stop: watch::Sender<Stop>,
+    stop: watch::Sender<Stop>,
     task: tokio::task::JoinHandle<Result<Ended, RunError>>,
 }
 
@@ -37,7 +37,7 @@ impl Running {
             on_health: Arc::new(|_, _| {}),
         };
         let task = tokio::spawn(run(fixtures, outside));
-        let running = Self { clock, model, end, _stop: stop, task };
+        let running = Self { clock, model, end, stop, task };
         running.assign().await;
         running
     }
@@ -110,4 +110,30 @@ async fn what_the_log_assigns_after_it_spoke_of_the_absence_is_ours() {
     running.assign().await;
     running.read(0).await;
     assert_eq!(running.calls_after(100).await, 1);
+}
+
+/// How long it takes to end, with a log that closes so long after it was told to stop.
+async fn ends_after(log_takes: Duration, and_then: Stop) -> Duration {
+    let Running { end, stop, task, .. } = Running::start().await;
+    let LogAdapterEnd { happenings, mut errands } = end;
+    tokio::spawn(async move {
+        while errands.recv().await.is_some_and(|errand| !matches!(errand, Errand::Stop)) {}
+        tokio::time::sleep(log_takes).await;
+        drop(happenings);
+    });
+    let begun = Instant::now();
+    stop.send(Stop::Drain).expect("it listens");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stop.send(and_then).ok();
+    task.await.expect("it does not panic").expect("it ends well");
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_does_not_end_before_the_log_has_given_back_what_was_ours() {
+    let seconds = Duration::from_secs;
+    assert!(ends_after(seconds(4), Stop::Drain).await >= seconds(4));
+    let unreachable = ends_after(seconds(3_600), Stop::Drain).await;
+    assert!((LOG_CLOSES_WITHIN..LOG_CLOSES_WITHIN + seconds(1)).contains(&unreachable), "{unreachable:?}");
+    assert!(ends_after(seconds(3_600), Stop::Now).await < seconds(2), "whoever asks twice is in a hurry");
 }
