@@ -246,7 +246,7 @@ impl Road {
 
     /// Together with the verdict that it leads to, if an event still waits for it, and for itself alone: a verdict that
     /// others are to be superseded by comes into being in the lane only, where it is known that they are. If this process
-    /// lost the partition with such a verdict saved and theirs not, they could be put off, and it would pass them.
+    /// lost the partition with such a verdict saved and theirs not, it would have to wait until they are decided.
     fn save_answer(&mut self, key: DedupeKey, answer: Arc<Answer>) {
         let Some(call) = self.calls.get(&key) else { return };
         let (owner, at) = (call.owner.clone(), self.fixtures.clock.now());
