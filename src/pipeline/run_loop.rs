@@ -5,12 +5,14 @@
 //! bounded by the road, and by the sign of life that tells a wait from an absence: after an absence the road knows of it
 //! before anything is acted upon.
 
+mod closing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome};
 use super::health::{DATABASE, HealthListener};
@@ -82,9 +84,6 @@ pub enum RunError {
     #[error("the log ended without a word")]
     LogGone,
 }
-
-/// For the log to give back what is ours, once it has been told to stop; longer than any log takes that can be reached.
-const LOG_CLOSES_WITHIN: Duration = Duration::from_secs(15);
 
 /// Gauges are looked at every few seconds at most.
 const GAUGES_EVERY: Duration = Duration::from_millis(250);
@@ -172,27 +171,12 @@ pub async fn run(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, RunE
     }
     this.road.stop();
     if matches!(ended, Ok(Ended::Drained | Ended::Idle)) {
-        this.until_the_log_is_closed().await;
+        closing::until_closed(&mut this.outside.log, &mut this.outside.stop).await;
     }
     ended
 }
 
 impl Loop {
-    /// Its partitions are given back, for which others wait: a process that ended before would keep them until its session
-    /// is over.
-    async fn until_the_log_is_closed(&mut self) {
-        let Outside { log, stop, .. } = &mut self.outside;
-        let closed = async { while log.happenings.recv().await.is_some() {} };
-        tokio::select! {
-            biased;
-            () = closed => {}
-            Ok(_) = stop.wait_for(|stop| *stop == Stop::Now) => {}
-            () = sleep(LOG_CLOSES_WITHIN) => {
-                tracing::warn!("the log did not give back in time what was ours; others have it when our session ends");
-            }
-        }
-    }
-
     async fn turn(&mut self) -> Result<Ended, RunError> {
         loop {
             let now = Instant::now();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::closing::LOG_CLOSES_WITHIN;
 use super::*;
 use crate::domain::clock::{Clock as _, HandClock};
 use crate::domain::record::Record;
