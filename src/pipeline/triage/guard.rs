@@ -393,4 +393,6 @@ mod flags_tests;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod money_tests;
+#[cfg(test)]
 mod tests;

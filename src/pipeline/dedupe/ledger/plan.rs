@@ -141,34 +141,27 @@ pub fn claims<'a>(entries: &'a [Entry]) -> Vec<&'a Claim> {
     entries.iter().filter_map(claim).collect()
 }
 
-/// The questions of a batch, each with its place in it: they are asked once everything is written.
+/// What this finds in the entries of a batch, each with its place in it.
+fn found<'a, T>(entries: &'a [Entry], find: impl Fn(&'a Entry) -> Option<T>) -> Vec<(usize, T)> {
+    entries.iter().enumerate().filter_map(|(index, entry)| Some((index, find(entry)?))).collect()
+}
+
+/// The questions of a batch: they are asked once everything is written.
 #[must_use]
 pub fn questions(entries: &[Entry]) -> Vec<(usize, &DecisionQuestion)> {
-    let questions = entries.iter().enumerate().filter_map(|(index, entry)| match entry {
-        Entry::Recall(question) => Some((index, question)),
-        _ => None,
-    });
-    questions.collect()
+    found(entries, |entry| if let Entry::Recall(question) = entry { Some(question) } else { None })
 }
 
 /// The same for questions whether better decisions would come too late.
 #[must_use]
 pub fn overtaken_questions(entries: &[Entry]) -> Vec<(usize, &OvertakenQuestion)> {
-    let questions = entries.iter().enumerate().filter_map(|(index, entry)| match entry {
-        Entry::Overtaken(question) => Some((index, question)),
-        _ => None,
-    });
-    questions.collect()
+    found(entries, |entry| if let Entry::Overtaken(question) = entry { Some(question) } else { None })
 }
 
-/// What a batch does with money, each with its place in it: done before the steps.
+/// What a batch does with money: done before the steps.
 #[must_use]
 pub fn movements(entries: &[Entry]) -> Vec<(usize, &Movement)> {
-    let movements = entries.iter().enumerate().filter_map(|(index, entry)| match entry {
-        Entry::Money(movement) => Some((index, movement)),
-        _ => None,
-    });
-    movements.collect()
+    found(entries, |entry| if let Entry::Money(movement) = entry { Some(movement) } else { None })
 }
 
 /// The steps of a batch, in the order in which they are to be done.

@@ -1,0 +1,96 @@
+//! What becomes of an event, and of its bill, where its tenant's money is short.
+
+use super::super::model::Content;
+use super::super::testing::{Act, FakeLeases, Scripted, card, reply};
+use super::tests::{DECIDE_WITHIN, SERVER, answered, fail, guard, job, local, remote};
+use super::*;
+use crate::domain::identity::DedupeKey;
+use crate::domain::money::Money;
+use crate::domain::reason_code::ReasonCode as Code;
+
+fn unpaid_job(when_spent: WhenSpent, is_spent: bool) -> Job {
+    Job { budget: Budget { is_spent, when_spent }, ..job() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_without_money_goes_where_its_tenant_wants_it_and_nobody_is_paid() {
+    for is_spent in [false, true] {
+        let (paid, free) = (remote([]), local());
+        let guard = guard(&[&paid, &free]);
+        let leases = FakeLeases { refusal: Some(LeaseReply::NoMoney), ..FakeLeases::default() };
+        let degraded = guard.triage(unpaid_job(WhenSpent::Degrade, is_spent), &leases).await;
+        let Triaged::Answered(answer, 0) = degraded else { panic!("{degraded:?}") };
+        assert_eq!((answer.degraded, answer.tried[0].attempts), (Some(Code::BudgetExhausted), 0));
+        assert!(answer.usage.is_some_and(|usage| usage.model == "local"));
+        let people = guard.triage(unpaid_job(WhenSpent::Human, is_spent), &leases).await;
+        let Triaged::Answered(answer, 0) = people else { panic!("{people:?}") };
+        assert_eq!((answer.degraded, answer.predicted), (Some(Code::BudgetExhausted), None));
+        assert_eq!(guard.triage(unpaid_job(WhenSpent::Defer, is_spent), &leases).await, Triaged::Unpaid);
+        assert_eq!((paid.calls(), free.calls()), (0, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_without_a_price_is_asked_when_the_money_is_spent() {
+    let mut card = card("gratis", true);
+    (card.input_micros_per_1k, card.output_micros_per_1k) = (0, 0);
+    let (paid, gratis) = (remote([]), Arc::new(Scripted::new(card, [])));
+    let guard = guard(&[&paid, &gratis]);
+    let triaged = guard.triage(unpaid_job(WhenSpent::Defer, true), &FakeLeases::default()).await;
+    let Triaged::Answered(answer, _) = triaged else { panic!("{triaged:?}") };
+    assert_eq!((answer.degraded, paid.calls(), gratis.calls()), (Some(Code::BudgetExhausted), 0, 1));
+    assert!(!guard.needs_money());
+}
+
+#[tokio::test(start_paused = true)]
+async fn money_that_running_calls_speak_for_is_waited_for_until_the_decision_is_due() {
+    let paid = remote([]);
+    let guard = guard(&[&paid]);
+    let leases = FakeLeases { refusal: Some(LeaseReply::NoMoneyYet), ..FakeLeases::default() };
+    let began = Instant::now();
+    assert_eq!(guard.triage(unpaid_job(WhenSpent::Defer, false), &leases).await, Triaged::Unpaid);
+    assert_eq!((began.elapsed(), paid.calls()), (DECIDE_WITHIN, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_attempt_is_billed_what_its_reply_cost_and_one_without_a_reply_nothing() {
+    let nonsense = Act::Say(Ok(reply(Content::Text("nonsense".to_owned()))));
+    let paid = remote([fail(SERVER), nonsense]);
+    let guard = guard(&[&paid]);
+    let leases = FakeLeases::default();
+    let (answer, _) = answered(&guard, &leases).await;
+    // 1,000 tokens at 150 and 100 at 600 a thousand.
+    let one = Money(150 + 60);
+    assert_eq!(*leases.billed.lock().expect("not poisoned"), [Money(0), one, one]);
+    assert_eq!(answer.usage.map(|usage| usage.cost_micros), Some(2 * one.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_paid_for_already_is_not_put_off() {
+    /// Grants once.
+    struct Once(FakeLeases);
+
+    impl Leases for Once {
+        fn acquire(
+            &self,
+            key: DedupeKey,
+            owner: &crate::domain::position::Position,
+            lasts: Duration,
+            expected: Money,
+        ) -> futures_util::future::BoxFuture<'_, LeaseReply> {
+            match self.0.counts().0 {
+                0 => self.0.acquire(key, owner, lasts, expected),
+                _ => Box::pin(std::future::ready(LeaseReply::NoMoney)),
+            }
+        }
+
+        fn ended(&self, key: DedupeKey, owner: &crate::domain::position::Position, billed: Money, is_answered: bool) {
+            self.0.ended(key, owner, billed, is_answered);
+        }
+    }
+    let (paid, free) = (remote([Act::Say(Ok(reply(Content::Text("nonsense".to_owned()))))]), local());
+    let guard = guard(&[&paid, &free]);
+    let triaged = guard.triage(unpaid_job(WhenSpent::Defer, false), &Once(FakeLeases::default())).await;
+    let Triaged::Answered(answer, tokens) = triaged else { panic!("{triaged:?}") };
+    assert_eq!((answer.degraded, tokens, free.calls()), (Some(Code::OutputInvalid), 1_100, 1));
+}
