@@ -202,6 +202,69 @@ async fn instances_that_write_the_same_rows_in_opposite_order_never_wait_for_eac
     }
 }
 
+/// Whole tables that were read, entries of indexes that were read, and rows that were written, as the server counts them.
+async fn counters(connection: &mut sqlx::PgConnection) -> (i64, i64, i64) {
+    let counters = "SELECT sum(seq_scan)::bigint, (SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes
+                                                   WHERE relname IN ('ledger', 'decisions')),
+                           sum(n_tup_ins)::bigint
+                    FROM pg_stat_user_tables WHERE relname IN ('ledger', 'decisions')";
+    sqlx::query_as(counters).fetch_one(connection).await.expect("the server counts")
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn statements_that_were_planned_over_an_empty_ledger_read_a_full_one_by_its_indexes() {
+    const ROWS: i64 = 30_000;
+    let database = TestDatabase::new().await;
+    let mut settings = database.settings();
+    settings.postgres.max_connections = 2;
+    let ledger = open(&settings, "gk-1", 1).await;
+    for _ in 0..10 {
+        commit(&ledger, a_batch()).await;
+        ledger.forget(Timestamp(0), Timestamp(0), 10).await.expect("there is nothing to forget");
+    }
+    let full = format!(
+        "INSERT INTO ledger (key, owner_topic, owner_partition, owner_offset, hop, body_form, body_hash, tenant_id, event_id,
+                             first_seen_at, published_at)
+         SELECT sha256(n::text::bytea), 't', 0, 1000 + n, 0, 1, sha256('b'), 'acme', 'e-' || n, 1,
+                CASE WHEN n % 10 > 0 THEN 1000000 + n END
+         FROM generate_series(1, {ROWS}) AS n;
+         INSERT INTO decisions (decision_id, tenant_id, ticket_id, decided_at, decision)
+         SELECT 'd-' || n, 'acme', 'ticket-' || n, n, '{{}}' FROM generate_series(1, {ROWS}) AS n"
+    );
+    database.run(&full).await;
+    let mut outside = database.connect().await;
+    // Counters arrive a second late at most; the batches before did their part, too.
+    let settled = async |outside: &mut sqlx::PgConnection, inserted: i64| {
+        let patience = tokio::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            let (whole, entries, now_inserted) = counters(outside).await;
+            if now_inserted >= inserted {
+                return (whole, entries, now_inserted);
+            }
+            assert!(tokio::time::Instant::now() < patience, "{now_inserted} of {inserted} rows");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let (whole, entries, inserted) = settled(&mut outside, 2 * ROWS + 2).await;
+    for number in 100..120_u8 {
+        let offset = u64::from(number) + 1_000_000;
+        let life = vec![
+            Entry::Claim(claim(number, offset)),
+            lease(number, offset, 60_000),
+            answered(number, offset, "a"),
+            reached(number, offset, accepted("v")),
+            published(number, offset, 30),
+            Entry::Mark { writer: "gk-1".to_owned() },
+        ];
+        commit(&ledger, life).await;
+        ledger.forget(Timestamp(0), Timestamp(0), 10).await.expect("there is nothing to forget");
+    }
+    let (whole_after, entries_after, _) = settled(&mut outside, inserted + 20).await;
+    assert_eq!(whole_after, whole, "a whole table was read");
+    assert!(entries_after - entries < 2_000, "{} entries of indexes for 20 events", entries_after - entries);
+}
+
 #[tokio::test]
 #[ignore = "needs Postgres: tests/run starts it"]
 async fn leases_of_an_earlier_life_are_free_once_it_is_silent_and_not_before() {

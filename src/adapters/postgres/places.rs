@@ -32,12 +32,13 @@ const STANDS: Statement = Statement {
           ON CONFLICT (topic, partition) DO UPDATE SET base = excluded.base",
 };
 
+/// A ticket always has a name: compared with one, the index of what is put off is the only one that fits.
 const MARK: Statement = Statement {
     name: "mark",
     sql: "INSERT INTO marks (ledger, writer, batches) SELECT ledger, $1, 1 FROM identity WHERE true
           ON CONFLICT (ledger, writer) DO UPDATE SET batches = marks.batches + 1
           RETURNING ledger, batches,
-                    EXISTS (SELECT 1 FROM ledger WHERE published_at IS NULL AND deferred_ticket IS NOT NULL)",
+                    EXISTS (SELECT 1 FROM ledger WHERE published_at IS NULL AND deferred_ticket >= '')",
 };
 
 const BATCHES: Statement =
