@@ -28,6 +28,9 @@ pub fn too_little_to_judge(event: &SupportEvent) -> bool {
 /// Lower case, invisible characters gone, all white space one space: two texts that look alike compare alike.
 #[must_use]
 pub fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+    }
     let visible: String =
         text.chars().filter(|character| !is_invisible(*character)).flat_map(char::to_lowercase).collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")

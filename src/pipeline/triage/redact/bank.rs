@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::check_digits::{digits, iban, luhn, number};
 use super::masks::bare;
-use super::surroundings::{beginnings, ends_at, separator};
+use super::surroundings::{LONGEST_SEPARATOR, beginnings, ends_at, has_digit_within, separator};
 
 /// Length of an account number by country (the IBAN registry). A length that is known keeps the next word out of it.
 const IBAN_LENGTHS: &[(usize, &str)] = &[
@@ -69,6 +69,10 @@ pub(super) fn find_ibans(text: &str) -> Vec<Range<usize>> {
 }
 
 fn iban_at(text: &str, start: usize) -> Option<usize> {
+    // Two letters, and the check digits: so far few words come.
+    if !has_digit_within(text, start, 2 + LONGEST_SEPARATOR + 1) {
+        return None;
+    }
     let country = text.as_bytes().get(start..start + 2)?.to_ascii_uppercase();
     let is_among = |countries: &str| countries.as_bytes().split(|&byte| byte == b' ').any(|it| it == country);
     let (length, _) = IBAN_LENGTHS.iter().find(|(_, countries)| is_among(countries))?;

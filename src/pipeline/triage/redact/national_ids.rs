@@ -7,7 +7,9 @@ use std::ops::Range;
 
 use super::check_digits::{digits, is_date, luhn, mod_11_10, number, verhoeff, weighted};
 use super::masks::{bare, read};
-use super::surroundings::{beginnings, goes_on_from_before, said_before, stands_alone};
+use super::surroundings::{
+    LONGEST_SEPARATOR, beginnings, goes_on_from_before, has_digit_within, said_before, stands_alone,
+};
 
 struct NationalId {
     masks: &'static [&'static str],
@@ -24,6 +26,9 @@ const fn row(masks: &'static [&'static str], holds: fn(&str) -> bool) -> Nationa
 const fn said(words: &'static [&'static str], masks: &'static [&'static str], holds: fn(&str) -> bool) -> NationalId {
     NationalId { masks, holds, said: words }
 }
+
+/// However a form is written, its first digit comes within so many bytes: after six letters with two separators.
+const FIRST_DIGIT_WITHIN: usize = 6 + 2 * LONGEST_SEPARATOR + 1;
 
 /// Longer forms before shorter ones: the first that fits is taken.
 const NATIONAL_IDS: [NationalId; 45] = [
@@ -95,7 +100,8 @@ const NATIONAL_IDS: [NationalId; 45] = [
 /// Where they stand, in order.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
-    for start in beginnings(text) {
+    // A word without a number beside it need not be held against every form.
+    for start in beginnings(text).filter(|start| has_digit_within(text, *start, FIRST_DIGIT_WITHIN)) {
         let last = found.last().map_or(0, |last| last.end);
         if start < last {
             continue;
@@ -342,4 +348,19 @@ fn nif(id: &[u32]) -> bool {
         rest => 11 - rest,
     };
     id[8] == check
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_a_form_is_written_its_first_digit_is_looked_for_far_enough() {
+        for mask in NATIONAL_IDS.iter().flat_map(|id| id.masks) {
+            let before = mask.find(|sign: char| sign == '#' || sign.is_ascii_digit()).expect("every form has a digit");
+            let longest = |sign| if matches!(sign, '~' | '_') { LONGEST_SEPARATOR } else { 1 };
+            let length: usize = mask[..before].chars().map(longest).sum();
+            assert!(length < FIRST_DIGIT_WITHIN, "{mask}");
+        }
+    }
 }

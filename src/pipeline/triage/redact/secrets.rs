@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 const KEY: &str = r"(?x)
-    \b(?:
+    (?-u:\b)(?:
         sk-[A-Za-z0-9_-]{16,} | (?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{10,} | whsec_[A-Za-z0-9]{16,}
       | (?:AKIA|ASIA)[0-9A-Z]{16} | AIza[0-9A-Za-z_-]{35} | ya29\.[0-9A-Za-z_-]{20,}
       | gh[pousr]_[A-Za-z0-9]{20,} | github_pat_[A-Za-z0-9_]{20,} | gl(?:pat|dt|rt)-[A-Za-z0-9_-]{20,}
@@ -22,7 +22,7 @@ const KEY: &str = r"(?x)
 /// `scheme://user:password@`, a bearer's token, and what a name with an equals sign or a colon says is secret.
 const PASSWORD: &str = r#"(?xi)
     [a-z][a-z0-9+.-]*://(?P<url>[^\s/@:?\#"']*:[^\s/?\#"']+)@
-  | \b(?:bearer|basic)\x20(?P<bearer>[a-z0-9._~+/-]{16,}=*)
+  | (?-u:\b)(?:bearer|basic)\x20(?P<bearer>[a-z0-9._~+/-]{16,}=*)
   | (?:password|passwd|passphrase|pwd|passwort|kennwort|contraseña|mot\x20de\x20passe|senha|wachtwoord
       |secret|token|credential|api[_-]?key|accountkey|access[_-]?key|auth[_-]?key|private[_-]?key|client[_-]?secret)
     ["']? \x20?[:=]\x20? ["']? (?P<value>[^\s"'&,;<>\[\]]{6,})"#;

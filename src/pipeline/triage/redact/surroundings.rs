@@ -36,10 +36,18 @@ const OF_THINGS: [&str; 24] = [
     "fattura",
 ];
 
+/// Of one separator, in bytes: bounded, so that a page of spaces is not read again for each digit.
+pub(super) const LONGEST_SEPARATOR: usize = 8;
+
 /// Positions where a piece of letters or digits begins.
 pub(super) fn beginnings(text: &str) -> impl Iterator<Item = usize> + '_ {
     let bytes = text.as_bytes();
     (0..bytes.len()).filter(move |&at| bytes[at].is_ascii_alphanumeric() && (at == 0 || !is_wordy(bytes[at - 1])))
+}
+
+/// Whether one of the next so many bytes is a digit.
+pub(super) fn has_digit_within(text: &str, start: usize, bytes: usize) -> bool {
+    text.as_bytes()[start..].iter().take(bytes).any(u8::is_ascii_digit)
 }
 
 /// Letters, digits, the underscore, and whatever is not ASCII.
@@ -76,9 +84,8 @@ pub(super) fn goes_on_from_before(text: &str, start: usize, found_until: usize) 
 }
 
 /// One separator within a number: a space, dash, dot or slash, the latter with spaces around, and a line break with
-/// what mail programs put around it. Its length; bounded, so that a page of spaces is not read again for each digit.
+/// what mail programs put around it. Its length.
 pub(super) fn separator(text: &str, at: usize) -> Option<usize> {
-    const MOST: usize = 8;
     let bytes = text.as_bytes();
     let mut signs = 0;
     let mut breaks = 0;
@@ -92,7 +99,7 @@ pub(super) fn separator(text: &str, at: usize) -> Option<usize> {
             _ => break,
         }
         end += 1;
-        if end - at > MOST || signs > 1 || breaks > 1 {
+        if end - at > LONGEST_SEPARATOR || signs > 1 || breaks > 1 {
             return None;
         }
     }
