@@ -4,7 +4,7 @@
 //! behind another of the same ticket, and that wait need not be taken off. The local model's calls are part of what is
 //! added: they are computed in our process.
 
-use std::sync::Arc;
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -21,7 +21,7 @@ use crate::operations::log_browser::LogBrowser;
 const PACE: f64 = 0.5;
 /// Long enough for a 99th percentile.
 const MAX_SECONDS: u64 = 10;
-/// Events of this first time are not counted: the processor starts meanwhile.
+/// Events of this first time are not counted: the processor has just started.
 const WARM_UP: Duration = Duration::from_secs(2);
 /// What has come due is appended this often.
 const APPEND_EVERY: Duration = Duration::from_millis(20);
@@ -41,8 +41,13 @@ pub async fn measure(place: &Place, run: &Run, steady_rate: f64) -> anyhow::Resu
     let partitions = place.partitions();
     let mut child = place.start(run, BenchWork::Paced)?;
     let tickets = Tickets::new(place.parts.publisher(), place.source(), partitions)?;
+    let mut terminals = Terminals::new(place.readers().await?);
+    // One more than the others: once it has its end, the processor is there.
+    let herald = tickets.record(events, events, place.parts.clock.now());
+    log.append(vec![herald]).await.context("the first event cannot be appended")?;
+    look(&mut terminals, events..events + 1, Instant::now() + PATIENCE).await?;
     let appending = append_evenly(place, &*log, &tickets, rate, events);
-    let looking = look(place.readers().await?, events, Instant::now() + length + PATIENCE);
+    let looking = look(&mut terminals, 0..events, Instant::now() + length + PATIENCE);
     let (acknowledged, readable) = tokio::try_join!(appending, looking)?;
     drop(child.stdin.take());
     place::ended(child).await?;
@@ -84,14 +89,14 @@ async fn append_evenly(
 }
 
 /// When each event's terminal could be read.
-async fn look(logs: Vec<Arc<dyn LogBrowser>>, events: u64, until: Instant) -> anyhow::Result<Vec<Instant>> {
-    let mut terminals = Terminals::new(logs);
-    let mut readable: Vec<Option<Instant>> = vec![None; events as usize];
-    let mut missing = events;
+async fn look(terminals: &mut Terminals, events: Range<u64>, until: Instant) -> anyhow::Result<Vec<Instant>> {
+    let mut missing = events.end - events.start;
+    let mut readable: Vec<Option<Instant>> = vec![None; missing as usize];
     while missing > 0 {
-        anyhow::ensure!(Instant::now() < until, "{missing} of {events} events have no terminal");
+        anyhow::ensure!(Instant::now() < until, "{missing} of {} events have no terminal", readable.len());
         for end in terminals.read().await? {
-            let seen = readable.get_mut(end.event as usize).context("a terminal of an event we did not write")?;
+            let place = end.event.checked_sub(events.start).context("a terminal of an event we did not write")?;
+            let seen = readable.get_mut(place as usize).context("a terminal of an event we did not write")?;
             missing -= u64::from(seen.replace(end.seen_at).is_none());
         }
         sleep(LOOK_EVERY).await;
