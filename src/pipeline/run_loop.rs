@@ -42,6 +42,8 @@ pub struct Outside {
     pub shared_limits: Option<SharedLimits>,
     /// Entries of one ledger transaction.
     pub ledger_batch_max_entries: usize,
+    /// From the start of one ledger batch to the start of the next, unless it is full before.
+    pub ledger_batch_interval: Duration,
     /// Records for operators, to be published with the next burst.
     pub asides: mpsc::UnboundedReceiver<OutRecord>,
     /// Told by signals.
@@ -115,6 +117,8 @@ struct Loop {
     guard: Arc<Guard>,
     calls: JoinSet<(DedupeKey, Triaged)>,
     ledger_tasks: JoinSet<LedgerTask>,
+    /// When the next ledger batch starts, full or not.
+    batch_due: Instant,
     lookups: Lookups,
     trips: Trips,
     /// A batch that failed, and when to try it again.
@@ -153,6 +157,7 @@ pub async fn run(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, RunE
         guard,
         calls: JoinSet::new(),
         ledger_tasks: JoinSet::new(),
+        batch_due: Instant::now(),
         again: None,
         away_since: None,
         lease_requests,
@@ -208,7 +213,8 @@ impl Loop {
         let again = self.again.as_ref().map(|(due, ..)| *due);
         // A wait may be long, but not without a sign of life.
         let trip = self.road.trip_due().filter(|_| self.trips.is_free());
-        let wake = [self.road.next_wake(now), again, trip, self.lookups.next_due(), self.drain_until];
+        let batch = (self.road.unwritten() > 0 && self.ledger_tasks.is_empty()).then_some(self.batch_due);
+        let wake = [self.road.next_wake(now), again, batch, trip, self.lookups.next_due(), self.drain_until];
         let wake = wake.into_iter().flatten().fold(now + self.sign_of_life, Instant::min);
         tokio::select! {
             biased;
@@ -258,19 +264,18 @@ impl Loop {
     }
 
     fn start_ledger_batch(&mut self, now: Instant) {
-        if !self.ledger_tasks.is_empty() {
+        let gathers = now < self.batch_due && self.road.unwritten() < self.outside.ledger_batch_max_entries;
+        if gathers || !self.ledger_tasks.is_empty() {
             return;
         }
-        let due = match self.again.take() {
-            Some((due, entries, batch)) if due <= now => Some((entries, batch)),
-            Some(later) => {
-                self.again = Some(later);
-                None
-            }
+        let due = match self.again.take_if(|(due, ..)| *due <= now) {
+            Some((_, entries, batch)) => Some((entries, batch)),
+            None if self.again.is_some() => None,
             None => self.road.next_batch(self.outside.ledger_batch_max_entries),
         };
         if let Some((mut entries, batch)) = due {
             self.road.stamp(&mut entries);
+            self.batch_due = now + self.outside.ledger_batch_interval;
             let ledger = self.outside.ledger.clone();
             self.ledger_tasks.spawn(async move {
                 let outcomes = ledger.commit(entries.clone()).await;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::decide::{Case, decide};
-use super::triage::guard::{Budget, Guard, Job, Reserved, Triaged, Way};
+use super::triage::guard::{Budget, Guard, Job, Places, Reserved, Triaged, Way};
 use super::triage::model::{Content, Model};
 use super::triage::prompt::Prompts;
 use super::triage::testing::{Act, FakeLeases, Scripted, card, event, position, present, reply, settings};
@@ -116,6 +116,7 @@ async fn decided(guard: &Guard, tenant: &Arc<Tenant>, event: SupportEvent) -> Tr
         way: Way::Chain(None),
         decide_by: Instant::now() + Duration::from_secs(60),
         presence: present(),
+        places: Places::new(1_000),
         budget: Budget::default(),
     };
     let Triaged::Answered(answer, _) = guard.triage(job, &FakeLeases::default()).await else { panic!("no answer") };

@@ -33,6 +33,9 @@ pub struct Ledger {
     pub retention_batch: u32,
     /// Entries written in one transaction.
     pub batch_max_entries: usize,
+    /// From the start of one transaction to the start of the next, unless it is full before.
+    #[serde(with = "humantime_serde")]
+    pub batch_interval: Duration,
     /// A statement slower than this is a warning.
     #[serde(with = "humantime_serde")]
     pub slow_warn: Duration,

@@ -8,8 +8,10 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
-    /// Events in triage at once.
+    /// Calls at once.
     pub max_in_flight: usize,
+    /// Events beyond those in triage: their calls are made ready while others run.
+    pub max_prepared: usize,
     /// Records on the road, from read to committed, before reading stops.
     pub max_on_road: usize,
     /// Events of one tenant waiting for admission before reading stops.

@@ -68,6 +68,7 @@ fn numbers(settings: &Settings) -> Vec<(&'static str, u64, u64, u64)> {
         ("pipeline.max_in_flight", size(pipeline.max_in_flight), 1, 100_000),
         ("pipeline.max_on_road", size(pipeline.max_on_road), 1, 1_000_000),
         ("pipeline.max_waiting_per_tenant", size(pipeline.max_waiting_per_tenant), 1, 1_000_000),
+        ("pipeline.max_prepared", size(pipeline.max_prepared), 0, 100_000),
         ("pipeline.max_over_limits", size(pipeline.max_over_limits), 1, 1_000_000),
         // One at least waits in memory: it is the one that finds out that the provider is well again.
         ("pipeline.max_held", size(pipeline.max_held), 1, 1_000_000),
@@ -131,6 +132,7 @@ fn durations(settings: &Settings) -> Vec<(&'static str, Duration, Duration, Dura
         ("limits.lease", settings.limits.lease, SECOND, HOUR / 60),
         ("limits.patience", settings.limits.patience, 100 * MILLISECOND, 60 * SECOND),
         ("pipeline.defer_after", pipeline.defer_after, 100 * MILLISECOND, HOUR),
+        ("ledger.batch_interval", settings.ledger.batch_interval, Duration::ZERO, SECOND),
         ("pipeline.burst_interval", pipeline.burst_interval, MILLISECOND, 5 * SECOND),
         ("pipeline.retry_pause", pipeline.retry_pause, MILLISECOND, 60 * SECOND),
         ("pipeline.away_limit", pipeline.away_limit, 10 * MILLISECOND, 60 * SECOND),

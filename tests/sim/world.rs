@@ -524,6 +524,7 @@ impl World {
             lookup,
             shared_limits: self.shared_limits(name),
             ledger_batch_max_entries: self.settings.ledger.batch_max_entries,
+            ledger_batch_interval: self.settings.ledger.batch_interval,
             asides,
             stop: stopped,
             until_idle: false,
@@ -775,6 +776,8 @@ fn settings(chance: &mut ChaCha8Rng) -> Settings {
         format!("pipeline.superseding={}", chance.random_bool(0.7)),
         format!("pipeline.defer_after=\"{}ms\"", chance.random_range(100..5_000)),
         format!("ledger.batch_max_entries={}", chance.random_range(1..80)),
+        format!("ledger.batch_interval=\"{}ms\"", burst % 20),
+        format!("pipeline.max_prepared={}", burst % 7),
         "triage.chain=[\"openai\"]".to_owned(),
         "models.openai.api_key=\"only-a-simulation-0000\"".to_owned(),
     ];

@@ -17,7 +17,7 @@ use crate::domain::flags::Flags;
 use crate::domain::identity::DedupeKey;
 use crate::domain::reason_code::ReasonCode as Code;
 use crate::pipeline::triage::breaker::{BreakerChange, BreakerState};
-use crate::pipeline::triage::guard::{Budget, Guard, Job, Reserved, Triaged, Way};
+use crate::pipeline::triage::guard::{Budget, Guard, Job, Places, Reserved, Triaged, Way};
 use crate::pipeline::triage::model::{CallError, Content, Model, Question, Reply};
 use crate::pipeline::triage::prompt::Prompts;
 use crate::pipeline::triage::testing::{FakeLeases, event, position, present, settings, tenant};
@@ -136,6 +136,7 @@ async fn triage_by(guard: &Guard) -> (Answer, u64) {
         way: Way::Chain(None),
         decide_by: tokio::time::Instant::now() + LONG,
         presence: present(),
+        places: Places::new(1_000),
         budget: Budget::default(),
     };
     match guard.triage(job, &FakeLeases::default()).await {

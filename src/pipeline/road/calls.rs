@@ -106,7 +106,8 @@ impl Road {
             if let Some(job) = self.next_at_home(now) {
                 return Some(job);
             }
-            if self.asking >= self.fixtures.settings.max_in_flight {
+            let settings = &self.fixtures.settings;
+            if self.asking >= settings.max_in_flight + settings.max_prepared {
                 return None;
             }
             self.refill_admission(now);
@@ -195,6 +196,7 @@ impl Road {
             key: event.claim.key,
             owner: event.claim.position.clone(),
             presence: self.presence.clone(),
+            places: self.places.clone(),
             reserved: Reserved::default(),
             budget: self.budget_of(ticket, &tenant_id, limits),
             flags,
@@ -411,6 +413,21 @@ mod tests {
         drop(job);
         guard.room_changed().now_or_never().expect("whoever waits for room is told");
         test.road.next_job(now).expect("the place is free again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_are_made_ready_beyond_those_whose_calls_run() {
+        for prepared in [0, 3] {
+            let set = format!("pipeline.max_prepared={prepared}");
+            let mut test = TestRoad::new(&["pipeline.max_in_flight=2", &set]);
+            let (topic_id, metadata) = ("t".to_owned(), String::new());
+            test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+            test.read_tickets(0..9);
+            let jobs: Vec<_> = std::iter::from_fn(|| test.road.next_job(Instant::now())).collect();
+            assert_eq!(jobs.len(), 2 + prepared);
+            let gauges = test.road.gauges();
+            assert_eq!((gauges.in_flight.now, gauges.prepared.now), (0, jobs.len()), "no call has begun");
+        }
     }
 
     #[tokio::test(start_paused = true)]

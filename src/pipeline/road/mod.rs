@@ -71,6 +71,7 @@ use super::lane::{Lanes, Place, TicketKey};
 use super::log::{Epoch, Errand, Happening};
 use super::log_health::Unpublished;
 use super::tracked::Tracked;
+use super::triage::guard::Places;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Partition;
 use crate::domain::record::OutRecord;
@@ -106,8 +107,10 @@ pub struct Road {
     /// Tickets that wait for no remote model.
     at_home: VecDeque<TicketKey>,
     calls: HashMap<DedupeKey, Call>,
-    /// Calls that take a place of `pipeline.max_in_flight`.
+    /// Events whose calls take one of the places, now or later.
     asking: usize,
+    /// `pipeline.max_in_flight` of them.
+    places: Places,
     /// Improve records that wait for a model which nobody else wants, the one that waits longest first.
     improving: VecDeque<(Instant, ItemId)>,
     /// When admission lets the next one through, if all that wait are limited.
@@ -149,6 +152,7 @@ impl Road {
     pub fn new(fixtures: Fixtures, errands: UnboundedSender<Errand>, now: Instant) -> Self {
         let settings = &fixtures.settings;
         let presence = Arc::new(Presence::new(settings.away_limit, fixtures.clock.clone()));
+        let places = Places::new(settings.max_in_flight);
         Self {
             lanes: Lanes::new(settings.superseding),
             admission: Admission::new(settings.max_waiting_per_tenant),
@@ -167,6 +171,7 @@ impl Road {
             at_home: VecDeque::new(),
             calls: HashMap::new(),
             asking: 0,
+            places,
             improving: VecDeque::new(),
             admission_due: None,
             held: BTreeSet::new(),
@@ -236,6 +241,12 @@ impl Road {
                 *at = now;
             }
         }
+    }
+
+    /// What waits for the ledger, in groups that are written together.
+    #[must_use]
+    pub fn unwritten(&self) -> usize {
+        self.pending.len()
     }
 
     /// The ledger has written a batch.

@@ -10,6 +10,9 @@ use crate::pipeline::dedupe::no_ledger::NoLedger;
 use crate::pipeline::log::{Assignment, Epoch, Errand, LogAdapterEnd, channels};
 use crate::pipeline::road::testing::{EVENTS, decidable_event, fixtures};
 use crate::pipeline::triage::testing::{Scripted, card};
+use crate::telemetry::recorder;
+
+const BATCH_INTERVAL: Duration = Duration::from_millis(10);
 
 struct Running {
     clock: Arc<HandClock>,
@@ -30,6 +33,7 @@ impl Running {
             log,
             ledger: Arc::new(NoLedger::new(clock.clone())),
             ledger_batch_max_entries: 100,
+            ledger_batch_interval: BATCH_INTERVAL,
             asides,
             stop: stopped,
             until_idle: false,
@@ -137,4 +141,30 @@ async fn it_does_not_end_before_the_log_has_given_back_what_was_ours() {
     let unreachable = ends_after(seconds(3_600), Stop::Drain).await;
     assert!((LOG_CLOSES_WITHIN..LOG_CLOSES_WITHIN + seconds(1)).contains(&unreachable), "{unreachable:?}");
     assert!(ends_after(seconds(3_600), Stop::Now).await < seconds(2), "whoever asks twice is in a hurry");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_within_the_interval_is_written_together_and_what_comes_after_a_while_at_once() {
+    let (recorder, metrics) = recorder::local();
+    let _here = metrics::set_default_local_recorder(&recorder);
+    let running = Running::start().await;
+    let batches = || {
+        let text = metrics.render();
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(r#"gatekeeper_ledger_batches_total{outcome="committed"} "#));
+        line.map_or(0, |count| count.parse::<usize>().expect("a count"))
+    };
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = batches();
+    running.read(0).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(batches(), before + 1, "nothing was written for a while: it need not wait");
+    for offset in 1..=50 {
+        running.read(offset).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let most = 50 / BATCH_INTERVAL.as_millis() as usize + 1;
+    let written = batches() - before - 1;
+    assert!((2..=most).contains(&written), "{written} batches within fifty milliseconds");
+    assert_eq!(running.calls_after(100).await, 51);
 }

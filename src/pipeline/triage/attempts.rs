@@ -1,8 +1,8 @@
-//! The attempts at one remote model for one event: slot, permit, lease, call, and what the result means.
+//! The attempts at one remote model for one event: slot, permit, lease, place, call, and what the result means.
 //!
 //! Order matters. The slot comes before the permit, because a probe must not wait in line; the permit before the lease,
 //! because a breaker that is open must not cost the ledger a write; the lease before the call, because two instances must
-//! not pay for one event. The lease is kept when there is an answer (saving it ends the lease) and released at every
+//! not pay for one event; and before the place, which would stand empty while the ledger writes. The lease is kept when there is an answer (saving it ends the lease) and released at every
 //! other end, also when this future is dropped.
 //!
 //! A call during which this process was away says nothing about the provider: its failure is held neither against the
@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::answer::{self, Invalid};
@@ -67,6 +68,8 @@ enum Refused {
     Left(Box<Triaged>),
     NoMoney,
     NoMoneyYet,
+    /// Not in time.
+    NoPlace,
 }
 
 /// What to do after one call.
@@ -107,14 +110,15 @@ impl<'a> Attempts<'a> {
                 Err(failure) => return End::Failed(failure),
             };
             let present = self.job.presence.mark();
-            let lease = match self.lease().await {
-                Ok(lease) => lease,
+            let (lease, place) = match self.ready().await {
+                Ok(ready) => ready,
                 Err(refused) => {
                     permit.settle(Outcome::Neither);
                     drop(slot);
                     match refused {
                         Refused::Left(left) => return End::Left(left),
                         Refused::NoMoney => return End::Failed(self.last_or(no_money)),
+                        Refused::NoPlace => continue,
                         Refused::NoMoneyYet => sleep_until(self.job.decide_by.min(Instant::now() + NO_MONEY_YET)).await,
                     }
                     if Instant::now() >= self.job.decide_by {
@@ -126,6 +130,7 @@ impl<'a> Attempts<'a> {
             if Instant::now() >= self.job.decide_by || !lease.holds() || self.job.presence.was_away_since(present) {
                 // Too late, or nobody knows whether the event is still ours: whether there is time is asked anew, and
                 // then the road, which has heard of an absence by then.
+                drop(place);
                 permit.settle(Outcome::Neither);
                 continue;
             }
@@ -133,7 +138,7 @@ impl<'a> Attempts<'a> {
                 permit.settle(Outcome::Neither);
                 return End::Failed(switched_off());
             }
-            match self.call(slot, permit, lease).await {
+            match self.call(slot, permit, lease, place).await {
                 Next::End(end) => return end,
                 Next::Again(failure, wait) => {
                     self.last = Some(failure);
@@ -228,6 +233,20 @@ impl<'a> Attempts<'a> {
         self.last.clone().unwrap_or_else(otherwise)
     }
 
+    /// A lease, and then a place: while the ledger writes, the place is another call's.
+    async fn ready(&self) -> Result<(Lease<'a>, SemaphorePermit<'a>), Refused> {
+        let lease = self.lease().await?;
+        let job: &'a Job = self.job;
+        let place = job.places.one(job.decide_by).await.ok_or(Refused::NoPlace)?;
+        let left = job.decide_by.saturating_duration_since(Instant::now());
+        if lease.holds_for(self.guarded.model.card().hard_deadline.min(left)) {
+            return Ok((lease, place));
+        }
+        // After so long in line it would cut the call short.
+        drop(lease);
+        Ok((self.lease().await?, place))
+    }
+
     async fn lease(&self) -> Result<Lease<'a>, Refused> {
         let lasts = self.guarded.model.card().hard_deadline + LEASE_MARGIN;
         // Measured from before the ledger was asked: by our clock the lease never ends later than by the ledger's.
@@ -245,7 +264,7 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    async fn call(&mut self, mut slot: Slot, permit: Permit, mut lease: Lease<'_>) -> Next {
+    async fn call(&mut self, mut slot: Slot, permit: Permit, mut lease: Lease<'_>, place: SemaphorePermit<'_>) -> Next {
         self.made += 1;
         self.spent.calls += 1;
         if self.made == 1 {
@@ -263,6 +282,7 @@ impl<'a> Attempts<'a> {
         slot.send();
         failpoints::hit("request_sent");
         let called = timeout_at(own_limit.min(self.job.decide_by), self.guarded.model.ask(question)).await;
+        drop(place);
         let outcome = match &called {
             Ok(Ok(_)) => CallOutcome::Answered,
             Ok(Err(error)) => meaning(error).label,
@@ -366,6 +386,10 @@ impl Lease<'_> {
     /// Whether a call may begin under it.
     fn holds(&self) -> bool {
         Instant::now() < self.until
+    }
+
+    fn holds_for(&self, time: Duration) -> bool {
+        self.until.saturating_duration_since(Instant::now()) >= time
     }
 }
 

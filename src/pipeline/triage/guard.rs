@@ -16,7 +16,7 @@ use super::attempts::{Attempts, COMPLETION_TOKENS, End, Guarded};
 use super::breaker::{Breaker, BreakerState, Listener, Report};
 use super::failure::{Failure, kept_back, switched_off, unpaid};
 use super::injection;
-pub use super::job::{Budget, Job, LeaseReply, Leases, Reserved, Triaged};
+pub use super::job::{Budget, Job, LeaseReply, Leases, Places, Reserved, Triaged};
 use super::known::{Known, KnownTenants};
 use super::local::ask_local;
 use super::model::{Model, ModelCard};
@@ -394,5 +394,7 @@ mod flags_tests;
 mod load;
 #[cfg(test)]
 mod money_tests;
+#[cfg(test)]
+mod places_tests;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::time::Instant;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
 
 use super::throttle::Slot;
 use super::way::Way;
@@ -32,6 +33,8 @@ pub struct Job {
     pub decide_by: Instant,
     /// Whether this process was there all the while.
     pub presence: Arc<Presence>,
+    /// Where its calls take their turn.
+    pub places: Places,
     /// Room at the model that will be asked first.
     pub reserved: Reserved,
     /// Which capabilities it has.
@@ -49,6 +52,32 @@ pub struct Budget {
     pub is_spent: bool,
     /// What becomes of the event then.
     pub when_spent: WhenSpent,
+}
+
+/// So many calls run at once; whoever finds no place waits in line. Clones are the same places.
+#[derive(Debug, Clone)]
+pub struct Places {
+    all: usize,
+    free: Arc<Semaphore>,
+}
+
+impl Places {
+    /// All of them free.
+    #[must_use]
+    pub fn new(all: usize) -> Self {
+        Self { all, free: Arc::new(Semaphore::new(all)) }
+    }
+
+    /// For one call, until it is dropped; `None`: not in time.
+    pub(super) async fn one(&self, until: Instant) -> Option<SemaphorePermit<'_>> {
+        timeout_at(until, self.free.acquire()).await.ok().map(|place| place.expect("nobody closes it"))
+    }
+
+    /// How many calls run.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.all - self.free.available_permits()
+    }
 }
 
 /// Room for one event at a model, taken before the event begins; by default none.

@@ -19,8 +19,10 @@ pub struct Fill {
 pub struct RoadGauges {
     /// Records from read to committed.
     pub on_road: Fill,
-    /// Events in triage.
+    /// Calls that run.
     pub in_flight: Fill,
+    /// Events in triage whose call does not run.
+    pub prepared: Fill,
     /// Events waiting in the fullest queue of a tenant.
     pub waiting: Fill,
     /// Events waiting for a model whose breaker is open.
@@ -39,6 +41,7 @@ impl RoadGauges {
         for (now, max, fill) in [
             (names::ON_ROAD, names::ON_ROAD_MAX, self.on_road),
             (names::IN_FLIGHT, names::IN_FLIGHT_MAX, self.in_flight),
+            (names::PREPARED, names::PREPARED_MAX, self.prepared),
             (names::WAITING, names::WAITING_MAX, self.waiting),
             (names::HELD, names::HELD_MAX, self.held),
             (names::OVER_LIMITS, names::OVER_LIMITS_MAX, self.over_limits),
