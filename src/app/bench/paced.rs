@@ -8,14 +8,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
-use super::place::{self, Place};
+use super::place::{self, Feeder, Place};
 use super::scenario::Run;
-use super::terminals::Terminals;
+use super::terminals::Followed;
 use super::tickets::Tickets;
 use crate::cli::BenchWork;
-use crate::operations::log_browser::LogBrowser;
 
 /// Share of the steady rate.
 const PACE: f64 = 0.5;
@@ -25,7 +24,7 @@ const MAX_SECONDS: u64 = 10;
 const WARM_UP: Duration = Duration::from_secs(2);
 /// What has come due is appended this often.
 const APPEND_EVERY: Duration = Duration::from_millis(20);
-/// The reader looks this often: what it sees is late by half of it on average.
+/// The embedded log is looked at this often: what is seen there is late by half of it on average.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Beyond the last event's time.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,16 +36,16 @@ pub async fn measure(place: &Place, run: &Run, steady_rate: f64) -> anyhow::Resu
     let events = (rate * length.as_secs_f64()).ceil().max(1.0) as u64;
     let warm_up = ((rate * WARM_UP.as_secs_f64()) as u64).min(events - 1);
     eprintln!("{}: {events} events at {rate:.0} a second, for their latency", run.scenario.name);
-    let log = place.log().await?;
+    let feeder = place.feeder().await?;
     let partitions = place.partitions();
     let mut child = place.start(run, BenchWork::Paced)?;
     let tickets = Tickets::new(place.parts.publisher(), place.source(), partitions)?;
-    let mut terminals = Terminals::new(place.readers().await?);
+    let mut terminals = place.follow(LOOK_EVERY).await?;
     // One more than the others: once it has its end, the processor is there.
     let herald = tickets.record(events, events, place.parts.clock.now());
-    log.append(vec![herald]).await.context("the first event cannot be appended")?;
+    feeder.append(vec![herald]).await?;
     look(&mut terminals, events..events + 1, Instant::now() + PATIENCE).await?;
-    let appending = append_evenly(place, &*log, &tickets, rate, events);
+    let appending = append_evenly(place, &feeder, &tickets, rate, events);
     let looking = look(&mut terminals, 0..events, Instant::now() + length + PATIENCE);
     let (acknowledged, readable) = tokio::try_join!(appending, looking)?;
     drop(child.stdin.take());
@@ -65,7 +64,7 @@ pub async fn measure(place: &Place, run: &Run, steady_rate: f64) -> anyhow::Resu
 /// When the log had taken each event.
 async fn append_evenly(
     place: &Place,
-    log: &dyn LogBrowser,
+    feeder: &Feeder,
     tickets: &Tickets,
     rate: f64,
     events: u64,
@@ -81,7 +80,7 @@ async fn append_evenly(
         // The number of the event is that of its ticket.
         let records: Vec<_> = (acknowledged.len() as u64..due).map(|event| tickets.record(event, event, now)).collect();
         if !records.is_empty() {
-            log.append(records).await.context("events cannot be appended")?;
+            feeder.append(records).await?;
             acknowledged.resize(due as usize, Instant::now());
         }
     }
@@ -89,17 +88,17 @@ async fn append_evenly(
 }
 
 /// When each event's terminal could be read.
-async fn look(terminals: &mut Terminals, events: Range<u64>, until: Instant) -> anyhow::Result<Vec<Instant>> {
+async fn look(terminals: &mut Followed, events: Range<u64>, until: Instant) -> anyhow::Result<Vec<Instant>> {
     let mut missing = events.end - events.start;
     let mut readable: Vec<Option<Instant>> = vec![None; missing as usize];
     while missing > 0 {
-        anyhow::ensure!(Instant::now() < until, "{missing} of {} events have no terminal", readable.len());
-        for end in terminals.read().await? {
-            let place = end.event.checked_sub(events.start).context("a terminal of an event we did not write")?;
-            let seen = readable.get_mut(place as usize).context("a terminal of an event we did not write")?;
-            missing -= u64::from(seen.replace(end.seen_at).is_none());
-        }
-        sleep(LOOK_EVERY).await;
+        let Ok(end) = timeout_at(until, terminals.next()).await else {
+            anyhow::bail!("{missing} of {} events have no terminal", readable.len())
+        };
+        let end = end?;
+        let place = end.event.checked_sub(events.start).context("a terminal of an event we did not write")?;
+        let seen = readable.get_mut(place as usize).context("a terminal of an event we did not write")?;
+        missing -= u64::from(seen.replace(end.seen_at).is_none());
     }
     Ok(readable.into_iter().flatten().collect())
 }

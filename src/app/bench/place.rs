@@ -3,22 +3,43 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::process::{Child, Command};
 
 use super::scenario::Run;
+use super::terminals::{Followed, Terminals};
 use super::usage::Worked;
 use crate::adapters::embedded_log::Access;
+use crate::adapters::kafka::KafkaBrowser;
 use crate::app::wiring::{self, Parts};
 use crate::cli::{BenchLog, BenchWork, SettingsArgs};
 use crate::domain::position::TopicRole;
+use crate::domain::record::OutRecord;
 use crate::operations::log_browser::LogBrowser;
 use crate::settings::Settings;
 use crate::settings::log::LogKind;
 
 /// High enough never to be reached: the buckets are asked, and let everybody through.
 const TENANT: &str = "id = 'default'\n[limits]\nrequests_per_minute = 100_000_000\ntokens_per_minute = 4_000_000_000\n";
+
+/// Appends events to the log of a run.
+pub enum Feeder {
+    Embedded(Arc<dyn LogBrowser>),
+    Kafka(KafkaBrowser),
+}
+
+impl Feeder {
+    /// In the log when this comes back.
+    pub async fn append(&self, records: Vec<OutRecord>) -> anyhow::Result<()> {
+        match self {
+            Self::Embedded(log) => log.append(records).await.map(drop),
+            Self::Kafka(browser) => browser.append_one_by_one(records).await,
+        }
+        .context("events cannot be appended")
+    }
+}
 
 /// Where a run happens.
 pub struct Place {
@@ -80,6 +101,31 @@ impl Place {
             readers.push(self.parts.browser(Access::ReadOnly).await?);
         }
         Ok(readers)
+    }
+
+    /// Whoever publishes events while a processor runs. On a cluster that has no transaction: a commit is acknowledged some
+    /// time before what it wrote can be read.
+    pub async fn feeder(&self) -> anyhow::Result<Feeder> {
+        let settings = &self.parts.settings;
+        Ok(match settings.log.kind {
+            LogKind::Embedded => Feeder::Embedded(self.log().await?),
+            LogKind::Kafka => {
+                self.log().await?;
+                Feeder::Kafka(KafkaBrowser::open(&settings.log.kafka, &settings.topics).await?)
+            }
+        })
+    }
+
+    /// Terminals as they come. The embedded log is looked at so often.
+    pub async fn follow(&self, every: Duration) -> anyhow::Result<Followed> {
+        let settings = &self.parts.settings;
+        match settings.log.kind {
+            LogKind::Embedded => Ok(Terminals::new(self.readers().await?).follow(every)),
+            LogKind::Kafka => {
+                let browser = KafkaBrowser::open(&settings.log.kafka, &settings.topics).await?;
+                Ok(Followed::said(browser.follow(TopicRole::Feedback).await?))
+            }
+        }
     }
 
     /// The processor, as a process of its own.

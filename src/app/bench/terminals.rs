@@ -1,16 +1,19 @@
 //! The ends of events, as a reader of the log sees them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::try_join_all;
-use tokio::time::Instant;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
 use super::tickets::number;
 use crate::domain::clock::Timestamp;
 use crate::domain::position::{Partition, TopicRole};
 use crate::domain::record::Record;
-use crate::operations::log_browser::{LogBrowser, ReadLimit};
+use crate::operations::log_browser::{BrowseError, LogBrowser, ReadLimit};
 
 const LIMIT: ReadLimit = ReadLimit { max_records: 2_000, max_bytes: 8 << 20 };
 
@@ -29,6 +32,13 @@ pub struct Terminal {
 /// around.
 pub struct Terminals {
     readers: Vec<Reader>,
+}
+
+/// Ends as they come. On the embedded log each reader looks by itself, so that none is late for another's sake; a cluster says
+/// when there is something.
+pub struct Followed {
+    ends: mpsc::UnboundedReceiver<Terminal>,
+    readers: JoinSet<anyhow::Result<()>>,
 }
 
 struct Reader {
@@ -50,9 +60,53 @@ impl Terminals {
         let readers = self.readers.iter_mut().map(Reader::read);
         Ok(try_join_all(readers).await?.concat())
     }
+
+    /// Look so often from now on.
+    pub fn follow(self, every: Duration) -> Followed {
+        let (found, ends) = mpsc::unbounded_channel();
+        let follow = |reader: Reader| reader.follow(every, found.clone());
+        Followed { ends, readers: self.readers.into_iter().map(follow).collect() }
+    }
+}
+
+impl Followed {
+    /// What a cluster says.
+    pub fn said(mut records: mpsc::UnboundedReceiver<Result<Record, BrowseError>>) -> Self {
+        let (found, ends) = mpsc::unbounded_channel();
+        let pass_on = async move {
+            while let Some(record) = records.recv().await {
+                let (record, seen_at) = (record?, Instant::now());
+                let at = || format!("offset {}", record.offset);
+                found.send(terminal(&record, seen_at).with_context(at)?)?;
+            }
+            Ok(())
+        };
+        Self { ends, readers: JoinSet::from_iter([pass_on]) }
+    }
+
+    /// The next end.
+    pub async fn next(&mut self) -> anyhow::Result<Terminal> {
+        tokio::select! {
+            biased;
+            Some(end) = self.ends.recv() => Ok(end),
+            Some(ended) = self.readers.join_next() => match ended? {
+                Ok(()) => anyhow::bail!("a reader of terminals ended"),
+                Err(error) => Err(error),
+            },
+        }
+    }
 }
 
 impl Reader {
+    async fn follow(mut self, every: Duration, found: mpsc::UnboundedSender<Terminal>) -> anyhow::Result<()> {
+        loop {
+            for end in self.read().await? {
+                found.send(end)?;
+            }
+            sleep(every).await;
+        }
+    }
+
     async fn read(&mut self) -> anyhow::Result<Vec<Terminal>> {
         let mut ends = Vec::new();
         loop {

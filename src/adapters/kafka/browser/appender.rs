@@ -28,13 +28,15 @@ const INITIALISING: Duration = Duration::from_secs(10);
 /// Appends.
 pub struct Appender {
     kafka: Login,
-    transactional_id: String,
+    /// None: each record is in the log by itself.
+    transactional_id: Option<String>,
     /// None: not needed yet, or the last one may not be used again.
     producer: Option<AppendProducer>,
 }
 
 struct AppendProducer {
     inner: Client<ThreadedProducer<Reports>>,
+    is_transactional: bool,
     reports: Reports,
 }
 
@@ -86,8 +88,13 @@ impl ProducerContext<NoCustomPartitioner> for Reports {
 impl Appender {
     /// Makes its producer when there is something to append.
     pub fn new(kafka: &Login) -> Self {
-        let transactional_id = format!("{}-append-{}", kafka.group_id, Uuid::new_v4());
+        let transactional_id = Some(format!("{}-append-{}", kafka.group_id, Uuid::new_v4()));
         Self { kafka: kafka.clone(), transactional_id, producer: None }
+    }
+
+    /// Without transactions, as most who publish events have none: after an error some records may be in the log.
+    pub fn one_by_one(kafka: &Login) -> Self {
+        Self { transactional_id: None, ..Self::new(kafka) }
     }
 
     /// In the log when this comes back with their offsets; nowhere after any error but
@@ -98,7 +105,7 @@ impl Appender {
         }
         let producer = match self.producer.take() {
             Some(producer) => producer,
-            None => AppendProducer::initialise(&self.kafka, &self.transactional_id)?,
+            None => AppendProducer::initialise(&self.kafka, self.transactional_id.as_deref())?,
         };
         let offsets = producer.append(names, records, self.kafka.request_timeout)?;
         self.producer = Some(producer);
@@ -107,17 +114,26 @@ impl Appender {
 }
 
 impl AppendProducer {
-    fn initialise(kafka: &Login, transactional_id: &str) -> Result<Self, BrowseError> {
+    fn initialise(kafka: &Login, transactional_id: Option<&str>) -> Result<Self, BrowseError> {
         let reports = Reports::default();
-        let config = clients::transactional_producer(kafka, transactional_id);
+        let config = match transactional_id {
+            Some(transactional_id) => clients::transactional_producer(kafka, transactional_id),
+            None => clients::producer(kafka),
+        };
         let inner: Client<ThreadedProducer<Reports>> =
             kafka.open_with(&config, reports.clone()).map_err(|error| browse_error(&error))?;
-        inner.init_transactions(INITIALISING).map_err(|error| browse_error(&error))?;
-        Ok(Self { inner, reports })
+        if transactional_id.is_some() {
+            inner.init_transactions(INITIALISING).map_err(|error| browse_error(&error))?;
+        }
+        Ok(Self { inner, is_transactional: transactional_id.is_some(), reports })
     }
 
     fn append(&self, names: &TopicNames, records: &[OutRecord], timeout: Duration) -> Result<Vec<u64>, BrowseError> {
         self.reports.clear();
+        if !self.is_transactional {
+            self.produce_all(names, records, Instant::now() + timeout)?;
+            return self.offsets(records.len(), timeout);
+        }
         self.inner.begin_transaction().map_err(|error| browse_error(&error))?;
         if let Err(error) = self.send_all(names, records, timeout) {
             // What made the commit fail is in the reports, more precise than the commit's own words.
@@ -132,12 +148,16 @@ impl AppendProducer {
     }
 
     fn send_all(&self, names: &TopicNames, records: &[OutRecord], timeout: Duration) -> Result<(), BrowseError> {
-        let until = Instant::now() + timeout;
+        self.produce_all(names, records, Instant::now() + timeout)?;
+        transaction::commit(&self.inner, timeout).map_err(|error| coded(Some(error.code), error.to_string()))
+    }
+
+    fn produce_all(&self, names: &TopicNames, records: &[OutRecord], until: Instant) -> Result<(), BrowseError> {
         for (number, record) in records.iter().enumerate() {
             transaction::produce(&self.inner, names, record, number, until)
                 .map_err(|error| too_large(&error, names, record).unwrap_or_else(|| browse_error(&error)))?;
         }
-        transaction::commit(&self.inner, timeout).map_err(|error| coded(Some(error.code), error.to_string()))
+        Ok(())
     }
 
     /// In the order of the records.

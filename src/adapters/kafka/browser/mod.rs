@@ -4,6 +4,7 @@
 //!  topics.rs    which topics of ours there are            (describe)
 //!  marks.rs     where a partition begins and ends         (list offsets)
 //!  reader.rs    pages of records                          (one consumer, assigned by hand)
+//!  follower.rs  records as they come                      (one consumer, all partitions of a topic)
 //!  appender.rs  all of these or none                      (one producer, a transaction a call)
 //!  positions.rs where a group goes on, on an operator's word (a commit that no member makes)
 //!  creation.rs  the topics that are missing               (pure plan, then the admin client)
@@ -17,6 +18,7 @@ mod appender;
 mod cluster;
 pub(super) mod creation;
 mod error;
+mod follower;
 mod marks;
 mod positions;
 mod reader;
@@ -28,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use rdkafka::consumer::BaseConsumer;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use self::appender::Appender;
 use self::error::{browse_error, described, not_in};
@@ -66,6 +69,8 @@ struct Shared {
     marks: Marks,
     reader: Mutex<Reader>,
     appender: Mutex<Appender>,
+    /// Appends without transactions.
+    feeder: Mutex<Appender>,
     /// Reads, and asks for whatever is stable.
     consumer: Arc<Client<BaseConsumer>>,
 }
@@ -88,6 +93,7 @@ impl KafkaBrowser {
                 marks: Marks::new(uncommitted, consumer.clone()),
                 reader: Mutex::new(Reader::new(consumer.clone())),
                 appender: Mutex::new(Appender::new(&kafka)),
+                feeder: Mutex::new(Appender::one_by_one(&kafka)),
                 consumer,
                 kafka,
                 names,
@@ -107,6 +113,36 @@ impl KafkaBrowser {
             Ok(preconditions::judge(&cluster, &shared.names, &shared.kafka, window))
         };
         self.call(judge).await
+    }
+
+    /// Committed records of a topic from its beginning, each as soon as it can be read, in the order of each of its
+    /// partitions. What cannot be read ends it, and is its last word.
+    ///
+    /// # Errors
+    /// When the cluster does not answer.
+    pub async fn follow(
+        &self,
+        topic: TopicRole,
+    ) -> Result<UnboundedReceiver<Result<Record, BrowseError>>, BrowseError> {
+        let follow = move |shared: &Shared| {
+            let topics = shared.topics()?;
+            let found = topics.iter().find(|found| found.role == topic);
+            let found = found.ok_or_else(|| BrowseError::Missing(format!("no topic {}", shared.names.name(topic))))?;
+            follower::follow(&shared.kafka, &found.name, found.partitions)
+        };
+        self.call(follow).await
+    }
+
+    /// Append these to partitions that exist, each by itself, and wait until the cluster has them.
+    ///
+    /// # Errors
+    /// When it did not say so of every one.
+    pub async fn append_one_by_one(&self, records: Vec<OutRecord>) -> Result<(), BrowseError> {
+        let append = move |shared: &Shared| {
+            let mut feeder = shared.feeder.lock().unwrap_or_else(PoisonError::into_inner);
+            feeder.append(&shared.names, &records).map(drop)
+        };
+        self.call(append).await
     }
 
     async fn call<T: Send + 'static>(
