@@ -81,7 +81,7 @@ async fn work(parts: &Parts, serve: ServeArgs, health: &Health, stop: watch::Rec
         lookup: parts.lookup(),
         shared_limits,
         ledger_batch_max_entries: parts.settings.ledger.batch_max_entries,
-        ledger_batch_interval: parts.settings.ledger.batch_interval,
+        ledger_batch_interval: parts.settings.ledger.interval(),
         asides,
         stop,
         until_idle: serve.until_idle,

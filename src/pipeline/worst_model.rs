@@ -116,7 +116,7 @@ async fn decided(guard: &Guard, tenant: &Arc<Tenant>, event: SupportEvent) -> Tr
         way: Way::Chain(None),
         decide_by: Instant::now() + Duration::from_secs(60),
         presence: present(),
-        places: Places::new(1_000),
+        turn: Places::new(1).turn(),
         budget: Budget::default(),
     };
     let Triaged::Answered(answer, _) = guard.triage(job, &FakeLeases::default()).await else { panic!("no answer") };

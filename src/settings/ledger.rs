@@ -49,6 +49,14 @@ pub struct Ledger {
     pub postgres: Postgres,
 }
 
+impl Ledger {
+    /// From one batch to the next; without a ledger nothing is gained by waiting.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        if self.enabled { self.batch_interval } else { Duration::ZERO }
+    }
+}
+
 /// The ledger on a Postgres server.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
-    /// Calls at once.
+    /// Calls at once, each until its answer is saved.
     pub max_in_flight: usize,
     /// Events beyond those in triage: their calls are made ready while others run.
     pub max_prepared: usize,

@@ -524,7 +524,7 @@ impl World {
             lookup,
             shared_limits: self.shared_limits(name),
             ledger_batch_max_entries: self.settings.ledger.batch_max_entries,
-            ledger_batch_interval: self.settings.ledger.batch_interval,
+            ledger_batch_interval: self.settings.ledger.interval(),
             asides,
             stop: stopped,
             until_idle: false,

@@ -46,7 +46,7 @@ pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow:
         lookup: None,
         shared_limits,
         ledger_batch_max_entries: parts.settings.ledger.batch_max_entries,
-        ledger_batch_interval: parts.settings.ledger.batch_interval,
+        ledger_batch_interval: parts.settings.ledger.interval(),
         asides,
         stop: told,
         until_idle: work == BenchWork::Backlog,

@@ -136,7 +136,7 @@ async fn triage_by(guard: &Guard) -> (Answer, u64) {
         way: Way::Chain(None),
         decide_by: tokio::time::Instant::now() + LONG,
         presence: present(),
-        places: Places::new(1_000),
+        turn: Places::new(1).turn(),
         budget: Budget::default(),
     };
     match guard.triage(job, &FakeLeases::default()).await {

@@ -20,7 +20,7 @@ use crate::domain::tenant::{LimitMode, Limits, Tenant, WhenSpent};
 use crate::pipeline::admit::Next;
 use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::lane::TicketKey;
-use crate::pipeline::triage::guard::{Job, LeaseReply, NotYet, Reserved, Triaged};
+use crate::pipeline::triage::guard::{Job, LeaseReply, NotYet, Reserved, Triaged, Turn};
 use crate::telemetry::happenings::{CallsReattached, LimitWouldHold};
 
 /// Somebody else's call is looked at again after this long at most.
@@ -40,6 +40,8 @@ pub(super) struct Call {
     pub read_under: Arc<Tenant>,
     /// Taken from its tenant's limits; none: it takes none of them, and none of the places of calls.
     reserved_tokens: Option<u32>,
+    /// Its place, until its answer is saved.
+    _turn: Arc<Turn>,
     /// For a better decision: without the first model's answer there is none.
     pub improves: bool,
 }
@@ -196,14 +198,15 @@ impl Road {
             key: event.claim.key,
             owner: event.claim.position.clone(),
             presence: self.presence.clone(),
-            places: self.places.clone(),
+            turn: self.places.turn(),
             reserved: Reserved::default(),
             budget: self.budget_of(ticket, &tenant_id, limits),
             flags,
             way,
         };
-        let (owner, read_under) = (job.owner.clone(), job.tenant.clone());
-        let call = Call { item: Some(id), owner, tenant: tenant_id, read_under, reserved_tokens, improves };
+        let (owner, read_under, turn) = (job.owner.clone(), job.tenant.clone(), job.turn.clone());
+        let call =
+            Call { item: Some(id), owner, tenant: tenant_id, read_under, reserved_tokens, improves, _turn: turn };
         self.calls.insert(job.key, call);
         self.asking += usize::from(reserved_tokens.is_some());
         crate::failpoints::hit("admitted");

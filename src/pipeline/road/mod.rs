@@ -323,6 +323,7 @@ impl Road {
     /// Stop reading and starting; what runs may end.
     pub fn drain(&mut self) {
         self.draining = true;
+        self.places.close();
         // Whoever goes on after us may do so long after what a position points at is gone.
         let now = Instant::now();
         for owned in self.partitions.values_mut().filter(|owned| owned.lags()) {

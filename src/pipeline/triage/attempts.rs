@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
-use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::answer::{self, Invalid};
 use super::breaker::{Admit, Breaker, BreakerState, Outcome, Permit};
 use super::call_errors::meaning;
 use super::failure::{Failure, breaker_open, deadline_passed, left_alone, no_money, stopped, switched_off};
-use super::job::{Job, LeaseReply, Leases, Triaged};
+use super::job::{Job, LeaseReply, Leases, NoPlace, Place, Triaged};
+use super::lease::Lease;
 use super::model::{CallError, Model, Prompt, Question, Reply};
 use super::prompt::repair;
 use super::retry::{RetryBudget, wait_before_next};
@@ -234,10 +234,13 @@ impl<'a> Attempts<'a> {
     }
 
     /// A lease, and then a place: while the ledger writes, the place is another call's.
-    async fn ready(&self) -> Result<(Lease<'a>, SemaphorePermit<'a>), Refused> {
+    async fn ready(&self) -> Result<(Lease<'a>, Place<'a>), Refused> {
         let lease = self.lease().await?;
         let job: &'a Job = self.job;
-        let place = job.places.one(job.decide_by).await.ok_or(Refused::NoPlace)?;
+        let place = job.turn.place(job.decide_by).await.map_err(|why| match why {
+            NoPlace::NotInTime => Refused::NoPlace,
+            NoPlace::Closed => Refused::Left(Box::new(Triaged::Gone)),
+        })?;
         let left = job.decide_by.saturating_duration_since(Instant::now());
         if lease.holds_for(self.guarded.model.card().hard_deadline.min(left)) {
             return Ok((lease, place));
@@ -264,7 +267,7 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    async fn call(&mut self, mut slot: Slot, permit: Permit, mut lease: Lease<'_>, place: SemaphorePermit<'_>) -> Next {
+    async fn call(&mut self, mut slot: Slot, permit: Permit, mut lease: Lease<'_>, place: Place<'_>) -> Next {
         self.made += 1;
         self.spent.calls += 1;
         if self.made == 1 {
@@ -282,7 +285,6 @@ impl<'a> Attempts<'a> {
         slot.send();
         failpoints::hit("request_sent");
         let called = timeout_at(own_limit.min(self.job.decide_by), self.guarded.model.ask(question)).await;
-        drop(place);
         let outcome = match &called {
             Ok(Ok(_)) => CallOutcome::Answered,
             Ok(Err(error)) => meaning(error).label,
@@ -292,6 +294,7 @@ impl<'a> Attempts<'a> {
         ModelCalled { model: &card.name, outcome, duration: begun.elapsed() }.record();
         match called {
             Ok(Ok(reply)) => {
+                place.paid();
                 failpoints::hit("reply_received");
                 self.spent.bill(card, &reply, self.made);
                 lease.billed = card.cost(reply.input_tokens, reply.output_tokens);
@@ -370,31 +373,5 @@ impl<'a> Attempts<'a> {
 
     fn budget<T>(&self, act: impl FnOnce(&mut RetryBudget) -> T) -> T {
         act(&mut self.guarded.budget.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// The right to call for this event, given back unless an answer takes its place, and the money for it.
-struct Lease<'a> {
-    leases: &'a dyn Leases,
-    job: &'a Job,
-    until: Instant,
-    is_answered: bool,
-    billed: Money,
-}
-
-impl Lease<'_> {
-    /// Whether a call may begin under it.
-    fn holds(&self) -> bool {
-        Instant::now() < self.until
-    }
-
-    fn holds_for(&self, time: Duration) -> bool {
-        self.until.saturating_duration_since(Instant::now()) >= time
-    }
-}
-
-impl Drop for Lease<'_> {
-    fn drop(&mut self) {
-        self.leases.ended(self.job.key, &self.job.owner, self.billed, self.is_answered);
     }
 }

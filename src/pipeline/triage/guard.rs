@@ -16,7 +16,7 @@ use super::attempts::{Attempts, COMPLETION_TOKENS, End, Guarded};
 use super::breaker::{Breaker, BreakerState, Listener, Report};
 use super::failure::{Failure, kept_back, switched_off, unpaid};
 use super::injection;
-pub use super::job::{Budget, Job, LeaseReply, Leases, Places, Reserved, Triaged};
+pub use super::job::{Budget, Job, LeaseReply, Leases, Places, Reserved, Triaged, Turn};
 use super::known::{Known, KnownTenants};
 use super::local::ask_local;
 use super::model::{Model, ModelCard};

@@ -1,10 +1,10 @@
 //! What is to be triaged, how it can end, and who may call for it meanwhile.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::throttle::Slot;
@@ -33,8 +33,8 @@ pub struct Job {
     pub decide_by: Instant,
     /// Whether this process was there all the while.
     pub presence: Arc<Presence>,
-    /// Where its calls take their turn.
-    pub places: Places,
+    /// For a place among the calls that are under way.
+    pub turn: Arc<Turn>,
     /// Room at the model that will be asked first.
     pub reserved: Reserved,
     /// Which capabilities it has.
@@ -54,7 +54,8 @@ pub struct Budget {
     pub when_spent: WhenSpent,
 }
 
-/// So many calls run at once; whoever finds no place waits in line. Clones are the same places.
+/// So many calls are under way at once: from their beginning to their answer's end in the ledger, because until then a crash
+/// would cost them once more. Whoever finds no place waits in line. Clones are the same places.
 #[derive(Debug, Clone)]
 pub struct Places {
     all: usize,
@@ -68,15 +69,75 @@ impl Places {
         Self { all, free: Arc::new(Semaphore::new(all)) }
     }
 
-    /// For one call, until it is dropped; `None`: not in time.
-    pub(super) async fn one(&self, until: Instant) -> Option<SemaphorePermit<'_>> {
-        timeout_at(until, self.free.acquire()).await.ok().map(|place| place.expect("nobody closes it"))
+    /// A turn for one event.
+    #[must_use]
+    pub fn turn(&self) -> Arc<Turn> {
+        Arc::new(Turn { places: self.clone(), held: Mutex::default() })
     }
 
-    /// How many calls run.
+    /// How many are under way.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.all - self.free.available_permits()
+    }
+
+    /// From now on no call begins; those that run may end.
+    pub fn close(&self) {
+        self.free.close();
+    }
+}
+
+/// One event's place, or its wait for one. The place is free again when everybody has dropped this: the road, which waits for
+/// the answer to be saved, is the last.
+#[derive(Debug)]
+pub struct Turn {
+    places: Places,
+    held: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+/// Why a call has no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoPlace {
+    NotInTime,
+    /// No call begins any more.
+    Closed,
+}
+
+impl Turn {
+    /// Wait for a place, unless the event has one.
+    pub(super) async fn place(&self, until: Instant) -> Result<Place<'_>, NoPlace> {
+        let is_paid = self.held().is_some();
+        if !is_paid {
+            let free = Arc::clone(&self.places.free);
+            let permit = timeout_at(until, free.acquire_owned()).await.map_err(|_| NoPlace::NotInTime)?;
+            *self.held() = Some(permit.map_err(|_| NoPlace::Closed)?);
+        }
+        Ok(Place { turn: self, is_paid })
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place for one call; given back with it, unless the call was paid.
+pub(super) struct Place<'a> {
+    turn: &'a Turn,
+    is_paid: bool,
+}
+
+impl Place<'_> {
+    /// What was paid is under way until it is saved.
+    pub(super) fn paid(mut self) {
+        self.is_paid = true;
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if !self.is_paid {
+            self.turn.held().take();
+        }
     }
 }
 

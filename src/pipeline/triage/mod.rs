@@ -20,6 +20,7 @@ pub mod guard;
 pub mod injection;
 mod job;
 mod known;
+mod lease;
 mod local;
 pub mod model;
 pub mod prompt;

@@ -19,9 +19,9 @@ pub struct Fill {
 pub struct RoadGauges {
     /// Records from read to committed.
     pub on_road: Fill,
-    /// Calls that run.
+    /// Calls that run, and answers that are being saved.
     pub in_flight: Fill,
-    /// Events in triage whose call does not run.
+    /// Events in triage without a place among those.
     pub prepared: Fill,
     /// Events waiting in the fullest queue of a tenant.
     pub waiting: Fill,

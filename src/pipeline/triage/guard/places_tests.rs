@@ -33,7 +33,8 @@ impl Bench {
     /// An event begins, and gets as far as it can at once.
     async fn begin(&self, decide_within: Duration) -> tokio::task::JoinHandle<(Triaged, Instant)> {
         let (guard, leases, places) = (self.guard.clone(), self.leases.clone(), self.places.clone());
-        let job = Job { decide_by: Instant::now() + decide_within, places, ..job() };
+        let turn = places.turn();
+        let job = Job { decide_by: Instant::now() + decide_within, turn, ..job() };
         let task = tokio::spawn(async move { (guard.triage(job, &*leases).await, Instant::now()) });
         sleep(Duration::from_millis(1)).await;
         task
@@ -91,4 +92,28 @@ async fn who_waits_to_try_again_leaves_its_place_to_others() {
     let bench = Bench::of([fail(slow_down)]);
     let waits = bench.begin(PATIENT).await;
     assert_eq!((bench.gpt.calls(), bench.places.taken(), waits.is_finished()), (1, 0, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_process_ends_what_is_ready_gives_its_lease_back_and_what_runs_ends() {
+    let bench = Bench::with_calls_of(&[3]);
+    let first = bench.begin(PATIENT).await;
+    let second = bench.begin(PATIENT).await;
+    bench.places.close();
+    let (ended, _) = second.await.expect("it ends");
+    assert_eq!((ended, bench.counts()), (Triaged::Gone, (2, 1, 1, 1)));
+    let (Triaged::Answered(answer, _), _) = first.await.expect("it ends") else { panic!("answered") };
+    assert_eq!(answer.degraded, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paid_answer_keeps_its_place_until_nobody_waits_for_its_save() {
+    for (act, kept) in [(Act::Say(Ok(good_reply())), 1), (fail(CallError::Auth { status: 401 }), 0)] {
+        let bench = Bench::of([act]);
+        let turn = bench.places.turn();
+        bench.guard.triage(Job { turn: turn.clone(), ..job() }, &*bench.leases).await;
+        assert_eq!((bench.gpt.calls(), bench.places.taken()), (1, kept));
+        drop(turn);
+        assert_eq!(bench.places.taken(), 0);
+    }
 }

@@ -55,7 +55,7 @@ pub(super) fn job() -> Job {
         way: Way::Chain(None),
         decide_by: Instant::now() + DECIDE_WITHIN,
         presence: present(),
-        places: Places::new(1_000),
+        turn: Places::new(1).turn(),
         budget: Budget::default(),
     }
 }
