@@ -102,11 +102,20 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let (server, drop) = (self.server.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        // Not `WITH (FORCE)`: that would end the server's own cleaning of tables too, which a plain user may not, while a drop
+        // without it makes the cleaner leave. What is ours is ended here.
+        let (server, name) = (self.server.clone(), self.name.clone());
+        let end_ours = format!(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}' AND usename = current_user"
+        );
+        let drop = format!("DROP DATABASE IF EXISTS {name}");
         // A destructor cannot wait; a thread of its own can.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime can be made").block_on(run(&server, &drop));
+            runtime.expect("a runtime can be made").block_on(async {
+                run(&server, &end_ours).await;
+                run(&server, &drop).await;
+            });
         });
         assert!(dropping.join().is_ok() || std::thread::panicking(), "the database is left behind");
     }

@@ -389,7 +389,7 @@ mod tests {
     use crate::pipeline::log::Assignment;
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
     use crate::pipeline::triage::model::{CallLimits, ModelCard, Range};
-    use crate::pipeline::triage::testing::card;
+    use crate::pipeline::triage::testing::{FakeLeases, card};
     use crate::telemetry::recorder;
 
     /// Three events wait for a model of these limits.
@@ -431,6 +431,18 @@ mod tests {
             let gauges = test.road.gauges();
             assert_eq!((gauges.in_flight.now, gauges.prepared.now), (0, jobs.len()), "no call has begun");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_ready_when_the_process_ends_does_not_call() {
+        let mut test = TestRoad::new(&[]);
+        let (topic_id, metadata) = ("t".to_owned(), String::new());
+        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+        test.read_tickets(0..1);
+        let job = test.road.next_job(Instant::now()).expect("one is there");
+        let guard = test.road.fixtures.guard.clone();
+        test.road.drain();
+        assert_eq!(guard.triage(job, &FakeLeases::default()).await, Triaged::Gone);
     }
 
     #[tokio::test(start_paused = true)]
