@@ -213,7 +213,9 @@ impl Loop {
         let again = self.again.as_ref().map(|(due, ..)| *due);
         // A wait may be long, but not without a sign of life.
         let trip = self.road.trip_due().filter(|_| self.trips.is_free());
-        let batch = (self.road.unwritten() > 0 && self.ledger_tasks.is_empty()).then_some(self.batch_due);
+        // A batch that failed goes before all others, at a time of its own.
+        let gathers = self.road.unwritten() > 0 && self.ledger_tasks.is_empty() && self.again.is_none();
+        let batch = gathers.then_some(self.batch_due);
         let wake = [self.road.next_wake(now), again, batch, trip, self.lookups.next_due(), self.drain_until];
         let wake = wake.into_iter().flatten().fold(now + self.sign_of_life, Instant::min);
         tokio::select! {
