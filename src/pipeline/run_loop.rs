@@ -210,13 +210,12 @@ impl Loop {
 
     /// Wait for the next thing the outside does. What ends work comes before what brings more.
     async fn wait(&mut self, now: Instant) -> Woken {
-        let again = self.again.as_ref().map(|(due, ..)| *due);
+        // A batch that failed goes before all others, at a time of its own.
+        let gathers = self.road.unwritten() > 0 && self.ledger_tasks.is_empty();
+        let batch = self.again.as_ref().map(|(due, ..)| *due).or(gathers.then_some(self.batch_due));
         // A wait may be long, but not without a sign of life.
         let trip = self.road.trip_due().filter(|_| self.trips.is_free());
-        // A batch that failed goes before all others, at a time of its own.
-        let gathers = self.road.unwritten() > 0 && self.ledger_tasks.is_empty() && self.again.is_none();
-        let batch = gathers.then_some(self.batch_due);
-        let wake = [self.road.next_wake(now), again, batch, trip, self.lookups.next_due(), self.drain_until];
+        let wake = [self.road.next_wake(now), batch, trip, self.lookups.next_due(), self.drain_until];
         let wake = wake.into_iter().flatten().fold(now + self.sign_of_life, Instant::min);
         tokio::select! {
             biased;
@@ -266,8 +265,8 @@ impl Loop {
     }
 
     fn start_ledger_batch(&mut self, now: Instant) {
-        let gathers = now < self.batch_due && self.road.unwritten() < self.outside.ledger_batch_max_entries;
-        if gathers || !self.ledger_tasks.is_empty() {
+        let is_full = self.road.unwritten() >= self.outside.ledger_batch_max_entries;
+        if self.again.is_none() && !is_full && now < self.batch_due || !self.ledger_tasks.is_empty() {
             return;
         }
         let due = match self.again.take_if(|(due, ..)| *due <= now) {
