@@ -110,8 +110,9 @@ impl Place {
         Ok(match settings.log.kind {
             LogKind::Embedded => Feeder::Embedded(self.log().await?),
             LogKind::Kafka => {
-                self.log().await?;
-                Feeder::Kafka(KafkaBrowser::open(&settings.log.kafka, &settings.topics).await?)
+                let browser = KafkaBrowser::open(&settings.log.kafka, &settings.topics).await?;
+                browser.create_topics().await?;
+                Feeder::Kafka(browser)
             }
         })
     }

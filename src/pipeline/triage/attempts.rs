@@ -2,8 +2,8 @@
 //!
 //! Order matters. The slot comes before the permit, because a probe must not wait in line; the permit before the lease,
 //! because a breaker that is open must not cost the ledger a write; the lease before the call, because two instances must
-//! not pay for one event; and before the place, which would stand empty while the ledger writes. The lease is kept when there is an answer (saving it ends the lease) and released at every
-//! other end, also when this future is dropped.
+//! not pay for one event; and before the place, which would stand empty while the ledger writes. The lease is kept when
+//! there is an answer (saving it ends the lease) and released at every other end, also when this future is dropped.
 //!
 //! A call during which this process was away says nothing about the provider: its failure is held neither against the
 //! breaker nor against the budget of retries, and it is made again while there is time.

@@ -1,4 +1,5 @@
-//! All of these records, or none: one transaction a call, under a transactional id that nobody else has.
+//! All of these records, or none: one transaction a call, under a transactional id that nobody else has. Or each by itself,
+//! for whoever wants to publish as others do.
 //!
 //! A name of its own fences nobody, and a process that dies in the middle leaves nothing but a transaction that the
 //! broker aborts (`log.kafka.transaction_timeout`). A producer that saw any trouble is dropped, like that of bursts
@@ -132,7 +133,13 @@ impl AppendProducer {
         self.reports.clear();
         if !self.is_transactional {
             self.produce_all(names, records, Instant::now() + timeout)?;
-            return self.offsets(records.len(), timeout);
+            let reports = self.reports.wait(records.len(), timeout);
+            let refused = reports.iter().find_map(|(_, report)| report.as_ref().err());
+            return match refused {
+                Some(error) => Err(browse_error(error)),
+                None => in_order(records.len(), reports)
+                    .ok_or_else(|| BrowseError::Unavailable("not all of them were acknowledged in time".to_owned())),
+            };
         }
         self.inner.begin_transaction().map_err(|error| browse_error(&error))?;
         if let Err(error) = self.send_all(names, records, timeout) {
@@ -162,16 +169,20 @@ impl AppendProducer {
 
     /// In the order of the records.
     fn offsets(&self, count: usize, timeout: Duration) -> Result<Vec<u64>, BrowseError> {
-        let mut offsets = vec![None; count];
-        for (number, report) in self.reports.wait(count, timeout) {
-            if let (Some(offset), Ok(at)) = (offsets.get_mut(number), report) {
-                *offset = u64::try_from(at).ok();
-            }
-        }
-        let offsets: Option<Vec<u64>> = offsets.into_iter().collect();
-        offsets
+        in_order(count, self.reports.wait(count, timeout))
             .ok_or_else(|| BrowseError::Unavailable("they are in the log, but the broker did not say where".to_owned()))
     }
+}
+
+/// Offsets in the order of the records; `None`: of some nothing is known.
+fn in_order(count: usize, reports: Vec<Report>) -> Option<Vec<u64>> {
+    let mut offsets = vec![None; count];
+    for (number, report) in reports {
+        if let (Some(offset), Ok(at)) = (offsets.get_mut(number), report) {
+            *offset = u64::try_from(at).ok();
+        }
+    }
+    offsets.into_iter().collect()
 }
 
 /// librdkafka's words name neither the record nor the setting.
