@@ -1,10 +1,10 @@
 //! The data plane's only loop: fetches what the road wants of the outside, and tells it what the outside did.
 //!
 //! One task owns the road; calls, ledger batches, look-ups of schemas and trips for shared limits run beside it as tasks of
-//! their own, which end with it. At most one ledger batch is on its way: while it is, the next one collects. All waiting is
-//! bounded by the road, and by the sign of life that tells a wait from an absence: after an absence the road knows of it
+//! their own, which end with it. All waiting is bounded by the road, and by the sign of life that tells a wait from an absence: after an absence the road knows of it
 //! before anything is acted upon.
 
+mod batches;
 mod closing;
 
 use std::sync::Arc;
@@ -14,12 +14,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use super::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome};
+use self::batches::{Batches, Written};
+use super::dedupe::ledger::{Ledger, LedgerError};
 use super::health::{DATABASE, HealthListener};
 use super::log::{Happening, LogPort};
 use super::log_health::LogHealth;
 use super::lookups::Lookups;
-use super::road::{Batch, Fixtures, LeaseRequest, Road, Wish};
+use super::road::{Fixtures, LeaseRequest, Road, Wish};
 use super::schema_set::registry::Lookup;
 use super::triage::guard::{Guard, LeaseReply, Leases, Triaged};
 use super::trips::{SharedLimits, Tripped, Trips};
@@ -93,13 +94,11 @@ const GAUGES_EVERY: Duration = Duration::from_millis(250);
 /// Signs of life within `pipeline.away_limit`.
 const SIGNS_PER_LIMIT: u32 = 4;
 
-type LedgerTask = (Vec<Entry>, Batch, Result<Vec<Outcome>, LedgerError>, Duration);
-
 /// What ended a wait.
 #[expect(clippy::large_enum_variant, reason = "one at a time, and told at once")]
 enum Woken {
     Stop,
-    Ledger(Result<LedgerTask, JoinError>),
+    Ledger(Result<Written, JoinError>),
     Call(Result<(DedupeKey, Triaged), JoinError>),
     /// An id, and whether the registry has answered.
     Schema((u32, bool)),
@@ -116,19 +115,14 @@ struct Loop {
     outside: Outside,
     guard: Arc<Guard>,
     calls: JoinSet<(DedupeKey, Triaged)>,
-    ledger_tasks: JoinSet<LedgerTask>,
-    /// When the next ledger batch starts, full or not.
-    batch_due: Instant,
+    batches: Batches,
     lookups: Lookups,
     trips: Trips,
-    /// A batch that failed, and when to try it again.
-    again: Option<(Instant, Vec<Entry>, Batch)>,
     away_since: Option<Instant>,
     lease_requests: mpsc::UnboundedReceiver<LeaseRequest>,
     leases: Arc<dyn Leases>,
     tenants: watch::Receiver<Arc<TenantBook>>,
     log_health: LogHealth,
-    retry_pause: Duration,
     drain_deadline: Duration,
     drain_until: Option<Instant>,
     gauge_due: Instant,
@@ -149,6 +143,7 @@ pub async fn run(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, RunE
     if let Some(every) = trips.every() {
         road.share_limits(every);
     }
+    let batches = Batches::new(&outside, retry_pause);
     let mut this = Loop {
         lookups: Lookups::new(outside.lookup.clone(), outside.on_health.clone()),
         trips,
@@ -156,15 +151,12 @@ pub async fn run(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, RunE
         outside,
         guard,
         calls: JoinSet::new(),
-        ledger_tasks: JoinSet::new(),
-        batch_due: Instant::now(),
-        again: None,
+        batches,
         away_since: None,
         lease_requests,
         leases: Arc::new(RoadLeases(to_road)),
         tenants,
         log_health: LogHealth::default(),
-        retry_pause,
         drain_deadline,
         drain_until: None,
         gauge_due: Instant::now(),
@@ -187,7 +179,7 @@ impl Loop {
             let now = Instant::now();
             self.road.woke(now);
             self.start_calls(now);
-            self.start_ledger_batch(now);
+            self.batches.start(&mut self.road, now);
             self.start_trip(now);
             self.lookups.start(&self.road.awaited_schemas(), now);
             if let Some(reason) = self.road.failure() {
@@ -210,9 +202,7 @@ impl Loop {
 
     /// Wait for the next thing the outside does. What ends work comes before what brings more.
     async fn wait(&mut self, now: Instant) -> Woken {
-        // A batch that failed goes before all others, at a time of its own.
-        let gathers = self.road.unwritten() > 0 && self.ledger_tasks.is_empty();
-        let batch = self.again.as_ref().map(|(due, ..)| *due).or(gathers.then_some(self.batch_due));
+        let batch = self.batches.wake(self.road.unwritten());
         // A wait may be long, but not without a sign of life.
         let trip = self.road.trip_due().filter(|_| self.trips.is_free());
         let wake = [self.road.next_wake(now), batch, trip, self.lookups.next_due(), self.drain_until];
@@ -220,7 +210,7 @@ impl Loop {
         tokio::select! {
             biased;
             _ = self.outside.stop.changed() => Woken::Stop,
-            Some(done) = self.ledger_tasks.join_next() => Woken::Ledger(done),
+            Some(done) = self.batches.next() => Woken::Ledger(done),
             Some(done) = self.calls.join_next() => Woken::Call(done),
             Some(looked_up) = self.lookups.next() => Woken::Schema(looked_up),
             Some(tripped) = self.trips.next() => Woken::Trip(tripped),
@@ -264,27 +254,6 @@ impl Loop {
         }
     }
 
-    fn start_ledger_batch(&mut self, now: Instant) {
-        let is_full = self.road.unwritten() >= self.outside.ledger_batch_max_entries;
-        if self.again.is_none() && !is_full && now < self.batch_due || !self.ledger_tasks.is_empty() {
-            return;
-        }
-        let due = match self.again.take_if(|(due, ..)| *due <= now) {
-            Some((_, entries, batch)) => Some((entries, batch)),
-            None if self.again.is_some() => None,
-            None => self.road.next_batch(self.outside.ledger_batch_max_entries),
-        };
-        if let Some((mut entries, batch)) = due {
-            self.road.stamp(&mut entries);
-            self.batch_due = now + self.outside.ledger_batch_interval;
-            let ledger = self.outside.ledger.clone();
-            self.ledger_tasks.spawn(async move {
-                let outcomes = ledger.commit(entries.clone()).await;
-                (entries, batch, outcomes, now.elapsed())
-            });
-        }
-    }
-
     fn start_trip(&mut self, now: Instant) {
         if self.trips.is_free() && self.road.trip_due().is_some_and(|due| due <= now) {
             self.trips.start(self.road.trip(now));
@@ -307,7 +276,7 @@ impl Loop {
         }
     }
 
-    fn ledger_answered(&mut self, done: Result<LedgerTask, JoinError>) {
+    fn ledger_answered(&mut self, done: Result<Written, JoinError>) {
         let now = Instant::now();
         let Ok((entries, batch, outcomes, duration)) = done else {
             self.road.ledger_failed(&LedgerError::Damaged("a ledger batch broke down".to_owned()));
@@ -327,7 +296,7 @@ impl Loop {
                 LedgerUnavailable { error: &error.to_string(), holding_for: now - since }.record();
                 (self.outside.on_health)(DATABASE, Err(error.to_string()));
                 self.road.ledger_failed(&error);
-                self.again = Some((now + self.retry_pause, entries, batch));
+                self.batches.try_again(entries, batch, now);
             }
         }
     }
@@ -345,7 +314,7 @@ impl Loop {
         if *self.outside.stop.borrow() == Stop::Now {
             return Some(Ended::CutShort);
         }
-        let nothing_runs = self.calls.is_empty() && self.ledger_tasks.is_empty() && self.again.is_none();
+        let nothing_runs = self.calls.is_empty() && self.batches.is_idle();
         if let Some(until) = self.drain_until {
             if nothing_runs && self.road.is_drained() {
                 return Some(Ended::Drained);

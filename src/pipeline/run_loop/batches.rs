@@ -1,0 +1,132 @@
+//! The ledger's batches: at most one is on its way, and while it is, the next one collects.
+//!
+//! A batch that failed is written again before any other, after a pause. The next one starts when it is full, or so long after
+//! the start of the last one; an entry that comes after a quiet while starts one at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+
+use super::Outside;
+use crate::pipeline::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome};
+use crate::pipeline::road::{Batch, Road};
+
+/// What a batch was, what came of it, and how long that took.
+pub(super) type Written = (Vec<Entry>, Batch, Result<Vec<Outcome>, LedgerError>, Duration);
+
+pub(super) struct Batches {
+    ledger: Arc<dyn Ledger>,
+    max_entries: usize,
+    interval: Duration,
+    retry_pause: Duration,
+    running: JoinSet<Written>,
+    /// When the next one starts, full or not.
+    due: Instant,
+    /// One that failed, and when to try it again.
+    again: Option<(Instant, Vec<Entry>, Batch)>,
+}
+
+impl Batches {
+    pub(super) fn new(outside: &Outside, retry_pause: Duration) -> Self {
+        Self {
+            ledger: outside.ledger.clone(),
+            max_entries: outside.ledger_batch_max_entries,
+            interval: outside.ledger_batch_interval,
+            retry_pause,
+            running: JoinSet::new(),
+            due: Instant::now(),
+            again: None,
+        }
+    }
+
+    /// Start one, if it is time.
+    pub(super) fn start(&mut self, road: &mut Road, now: Instant) {
+        let is_full = self.again.is_none() && road.unwritten() >= self.max_entries;
+        if !is_full && self.wake(road.unwritten()).is_none_or(|due| due > now) || !self.running.is_empty() {
+            return;
+        }
+        let next = match self.again.take() {
+            Some((_, entries, batch)) => Some((entries, batch)),
+            None => road.next_batch(self.max_entries),
+        };
+        if let Some((mut entries, batch)) = next {
+            road.stamp(&mut entries);
+            self.due = now + self.interval;
+            let ledger = self.ledger.clone();
+            self.running.spawn(async move {
+                let outcomes = ledger.commit(entries.clone()).await;
+                (entries, batch, outcomes, now.elapsed())
+            });
+        }
+    }
+
+    /// When one may be started, with so much to be written; none while one is on its way, or for nothing.
+    pub(super) fn wake(&self, unwritten: usize) -> Option<Instant> {
+        let failed = self.again.as_ref().map(|(due, ..)| *due);
+        let next = failed.or((unwritten > 0).then_some(self.due));
+        next.filter(|_| self.running.is_empty())
+    }
+
+    /// The one on its way has ended; `None`: there is none.
+    pub(super) async fn next(&mut self) -> Option<Result<Written, JoinError>> {
+        self.running.join_next().await
+    }
+
+    /// It failed.
+    pub(super) fn try_again(&mut self, entries: Vec<Entry>, batch: Batch, now: Instant) {
+        self.again = Some((now + self.retry_pause, entries, batch));
+    }
+
+    /// None is on its way, and none has failed.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.again.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::HandClock;
+    use crate::pipeline::dedupe::no_ledger::NoLedger;
+    use crate::pipeline::log::Assignment;
+    use crate::pipeline::road::testing::{EVENTS, TestRoad};
+
+    const PAUSE: Duration = Duration::from_millis(200);
+
+    fn batches(interval: Duration) -> Batches {
+        Batches {
+            ledger: Arc::new(NoLedger::new(Arc::new(HandClock::default()))),
+            max_entries: 100,
+            interval,
+            retry_pause: PAUSE,
+            running: JoinSet::new(),
+            due: Instant::now(),
+            again: None,
+        }
+    }
+
+    /// Whatever lies between them: a batch that fails is tried again after its pause, not before, and meanwhile nothing wakes
+    /// the loop for the entries behind it.
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_behind_a_failed_batch_wakes_nobody_before_its_time() {
+        for interval in [Duration::ZERO, PAUSE / 20, PAUSE * 3] {
+            let mut test = TestRoad::new(&[]);
+            let (topic_id, metadata) = ("t".to_owned(), String::new());
+            test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+            test.hand_over_tickets(0..1);
+            let (mut batches, begun) = (batches(interval), Instant::now());
+            batches.start(&mut test.road, begun);
+            assert_eq!(batches.wake(1), None, "one is on its way");
+            let (entries, batch, ..) = batches.next().await.expect("it was started").expect("it does not panic");
+            batches.try_again(entries, batch, begun);
+            test.hand_over_tickets(1..2);
+            assert_eq!(batches.wake(test.road.unwritten()), Some(begun + PAUSE));
+            batches.start(&mut test.road, begun + PAUSE / 2);
+            assert!(batches.running.is_empty() && !batches.is_idle());
+            batches.start(&mut test.road, begun + PAUSE);
+            assert!(!batches.running.is_empty() && test.road.unwritten() > 0, "the same, and not the next one");
+        }
+    }
+}
