@@ -20,7 +20,7 @@ use super::health::{DATABASE, HealthListener};
 use super::log::{Happening, LogPort};
 use super::log_health::LogHealth;
 use super::lookups::Lookups;
-use super::road::{Fixtures, LeaseRequest, Road, Wish};
+use super::road::{Fixtures, LeaseRequest, Line, Road, Wish};
 use super::schema_set::registry::Lookup;
 use super::triage::guard::{Guard, LeaseReply, Leases, Triaged};
 use super::trips::{SharedLimits, Tripped, Trips};
@@ -98,7 +98,7 @@ const SIGNS_PER_LIMIT: u32 = 4;
 #[expect(clippy::large_enum_variant, reason = "one at a time, and told at once")]
 enum Woken {
     Stop,
-    Ledger(Result<Written, JoinError>),
+    Ledger(Line, Result<Written, JoinError>),
     Call(Result<(DedupeKey, Triaged), JoinError>),
     /// An id, and whether the registry has answered.
     Schema((u32, bool)),
@@ -115,7 +115,8 @@ struct Loop {
     outside: Outside,
     guard: Arc<Guard>,
     calls: JoinSet<(DedupeKey, Triaged)>,
-    batches: Batches,
+    answers: Batches,
+    others: Batches,
     lookups: Lookups,
     trips: Trips,
     away_since: Option<Instant>,
@@ -143,7 +144,8 @@ pub async fn run(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, RunE
     if let Some(every) = trips.every() {
         road.share_limits(every);
     }
-    let batches = Batches::new(&outside, retry_pause);
+    let of = |line| Batches::new(line, &outside, retry_pause);
+    let (answers, others) = (of(Line::Answers), of(Line::Others));
     let mut this = Loop {
         lookups: Lookups::new(outside.lookup.clone(), outside.on_health.clone()),
         trips,
@@ -151,7 +153,8 @@ pub async fn run(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, RunE
         outside,
         guard,
         calls: JoinSet::new(),
-        batches,
+        answers,
+        others,
         away_since: None,
         lease_requests,
         leases: Arc::new(RoadLeases(to_road)),
@@ -179,7 +182,8 @@ impl Loop {
             let now = Instant::now();
             self.road.woke(now);
             self.start_calls(now);
-            self.batches.start(&mut self.road, now);
+            self.answers.start(&mut self.road, now);
+            self.others.start(&mut self.road, now);
             self.start_trip(now);
             self.lookups.start(&self.road.awaited_schemas(), now);
             if let Some(reason) = self.road.failure() {
@@ -202,15 +206,17 @@ impl Loop {
 
     /// Wait for the next thing the outside does. What ends work comes before what brings more.
     async fn wait(&mut self, now: Instant) -> Woken {
-        let batch = self.batches.wake(self.road.unwritten());
+        let answers = self.answers.wake(self.road.unwritten(Line::Answers));
+        let others = self.others.wake(self.road.unwritten(Line::Others));
         // A wait may be long, but not without a sign of life.
         let trip = self.road.trip_due().filter(|_| self.trips.is_free());
-        let wake = [self.road.next_wake(now), batch, trip, self.lookups.next_due(), self.drain_until];
+        let wake = [self.road.next_wake(now), answers, others, trip, self.lookups.next_due(), self.drain_until];
         let wake = wake.into_iter().flatten().fold(now + self.sign_of_life, Instant::min);
         tokio::select! {
             biased;
             _ = self.outside.stop.changed() => Woken::Stop,
-            Some(done) = self.batches.next() => Woken::Ledger(done),
+            Some(done) = self.answers.next() => Woken::Ledger(Line::Answers, done),
+            Some(done) = self.others.next() => Woken::Ledger(Line::Others, done),
             Some(done) = self.calls.join_next() => Woken::Call(done),
             Some(looked_up) = self.lookups.next() => Woken::Schema(looked_up),
             Some(tripped) = self.trips.next() => Woken::Trip(tripped),
@@ -228,7 +234,7 @@ impl Loop {
     fn tell(&mut self, woken: Woken) -> Result<(), RunError> {
         match woken {
             Woken::Stop => self.asked_to_stop(),
-            Woken::Ledger(done) => self.ledger_answered(done),
+            Woken::Ledger(line, done) => self.ledger_answered(line, done),
             Woken::Call(Ok((key, triaged))) => self.road.triaged(key, triaged, Instant::now()),
             Woken::Call(Err(error)) => return Err(RunError::Failed(format!("a call broke down: {error}"))),
             Woken::Schema((id, true)) => self.road.schema_answered(id, Instant::now()),
@@ -276,7 +282,7 @@ impl Loop {
         }
     }
 
-    fn ledger_answered(&mut self, done: Result<Written, JoinError>) {
+    fn ledger_answered(&mut self, line: Line, done: Result<Written, JoinError>) {
         let now = Instant::now();
         let Ok((entries, batch, outcomes, duration)) = done else {
             self.road.ledger_failed(&LedgerError::Damaged("a ledger batch broke down".to_owned()));
@@ -296,7 +302,11 @@ impl Loop {
                 LedgerUnavailable { error: &error.to_string(), holding_for: now - since }.record();
                 (self.outside.on_health)(DATABASE, Err(error.to_string()));
                 self.road.ledger_failed(&error);
-                self.batches.try_again(entries, batch, now);
+                let batches = match line {
+                    Line::Answers => &mut self.answers,
+                    Line::Others => &mut self.others,
+                };
+                batches.try_again(entries, batch, now);
             }
         }
     }
@@ -314,7 +324,7 @@ impl Loop {
         if *self.outside.stop.borrow() == Stop::Now {
             return Some(Ended::CutShort);
         }
-        let nothing_runs = self.calls.is_empty() && self.batches.is_idle();
+        let nothing_runs = self.calls.is_empty() && self.answers.is_idle() && self.others.is_idle();
         if let Some(until) = self.drain_until {
             if nothing_runs && self.road.is_drained() {
                 return Some(Ended::Drained);

@@ -190,14 +190,18 @@ async fn instances_that_write_the_same_rows_in_opposite_order_never_wait_for_eac
     let database = TestDatabase::new().await;
     let (one_process, other) =
         (open(&database.settings(), "gk-1", 1).await, open(&database.settings(), "gk-2", 1).await);
-    commit(&one_process, (0..40).map(|number| Entry::Claim(claim(number, 10))).collect()).await;
+    commit(&one_process, (0..=255).map(|number| Entry::Claim(claim(number, 10))).collect()).await;
     let mixed = |number: u8| {
         [published(number, 10, 5), Entry::Claim(claim(number, 20)), lease(number, 10, 50), answered(number, 10, "a")]
     };
+    let of_one_kind = |number: u8| [published(number, 10, 5)];
     for _ in 0..40 {
+        // The server would end one of two that wait for each other: an error here.
         let upwards: Vec<Entry> = (0..40).flat_map(mixed).collect();
         let downwards: Vec<Entry> = (0..40).rev().flat_map(mixed).collect();
-        // The server would end one of two that wait for each other: an error here.
+        tokio::join!(commit(&one_process, upwards), commit(&other, downwards));
+        let upwards: Vec<Entry> = (0..=255).flat_map(of_one_kind).collect();
+        let downwards: Vec<Entry> = (0..=255).rev().flat_map(of_one_kind).collect();
         tokio::join!(commit(&one_process, upwards), commit(&other, downwards));
     }
 }

@@ -21,7 +21,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::identity::DedupeKey;
 use crate::pipeline::dedupe::ledger::kill_points::KillPoints;
 use crate::pipeline::dedupe::ledger::outcomes::{self, Found, Holder};
-use crate::pipeline::dedupe::ledger::plan::{self, Kind, key_of};
+use crate::pipeline::dedupe::ledger::plan::{self, Kind, Step, key_of};
 use crate::pipeline::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome, Row};
 use crate::settings::ledger::Ledger as Settings;
 use crate::telemetry::pace::Pace;
@@ -81,6 +81,14 @@ impl PostgresLedger {
     }
 }
 
+/// Whether the batch locks its rows in the order of their keys by itself, as one set does. A mark is of one row that is
+/// written last.
+fn locks_in_order(steps: &[Step]) -> bool {
+    let mut kinds = steps.iter().map(|step| step.kind).filter(|kind| *kind != Kind::Mark);
+    kinds.next().is_none_or(|kind| !kind.is_keyless() && !matches!(kind, Kind::TakeOver | Kind::Restore))
+        && kinds.next().is_none()
+}
+
 impl Shared {
     async fn enter(&self, predecessor_is_dead: bool) -> Result<(), LedgerError> {
         let mut held = self.pool.acquire().await?;
@@ -132,7 +140,9 @@ impl Shared {
     /// One transaction. If the connection is lost while it commits, nobody knows whether it did: the same batch again
     /// has the same outcomes either way.
     async fn write(&self, batch: &[Entry], held: &mut Held) -> Result<Vec<Outcome>, sqlx::Error> {
-        let steps = plan::steps(batch);
+        let mut steps = plan::steps(batch);
+        // So that instances which write the same rows lock them in the same order.
+        steps.iter_mut().for_each(|step| step.entries.sort_by_key(|index| key_of(&batch[*index])));
         let session = self.session(held);
         let (me, heartbeat_stale) = (&self.me, self.heartbeat_stale);
         let mut scribe = Scribe { session, me, heartbeat_stale, nothing_is_deferred: false };
@@ -141,11 +151,7 @@ impl Shared {
         for (index, moved) in purses::apply(&mut scribe.session, me, plan::movements(batch)).await? {
             outcomes[index] = Some(moved);
         }
-        // A mark is of one row that is written last.
-        let mut kinds = steps.iter().map(|step| step.kind).filter(|kind| *kind != Kind::Mark);
-        let only_claims = kinds.next() == Some(Kind::Claim) && kinds.next().is_none();
-        if !only_claims {
-            // A single set of claims locks its rows in order by itself.
+        if !locks_in_order(&steps) {
             let lock = sets::keys(&statements::LOCK, batch.iter().filter_map(key_of));
             scribe.session.read(&statements::LOCK, lock).await?;
         }

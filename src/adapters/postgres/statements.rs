@@ -184,7 +184,7 @@ pub(super) const DEFER: Statement = Statement {
 /// What is put off and comes before each claim of a batch, by the claim's place in it (from 1).
 pub(super) const AHEAD: Statement = Statement {
     name: "ahead",
-    sql: r#"SELECT j.place, count(*), (array_agg(l.deferred_to ORDER BY l.owner_offset DESC))[1]
+    sql: r#"SELECT j.place, count(*), (array_agg(l.deferred_to ORDER BY l.owner_offset DESC, l.key DESC))[1]
           FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
                AS j (ticket, topic, partition, "offset", place)
           JOIN ledger AS l ON l.deferred_ticket = j.ticket AND l.owner_topic = j.topic

@@ -305,7 +305,7 @@ mod tests {
 
         fn serve(&mut self) {
             let me = Holder { instance: "a".to_owned(), incarnation: 1 };
-            while let Some((entries, batch)) = self.test.road.next_batch(100) {
+            while let Some((entries, batch)) = self.test.next_batch(100) {
                 let outcome = |entry: &Entry| match entry {
                     Entry::Claim(claim) => Outcome::Row(Arc::new(Row::left_by(claim))),
                     Entry::Money(movement) => Outcome::Moved(self.purses.apply(&me, movement)),

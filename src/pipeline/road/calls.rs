@@ -263,7 +263,7 @@ impl Road {
             }
             None => Entry::Answer { key, owner, answer, at },
         };
-        self.want(entry, Purpose::Answer(key));
+        self.answers.push_back(vec![(entry, Purpose::Answer(key))]);
     }
 
     /// Whether this is the only event that its lane works on.

@@ -410,7 +410,7 @@ mod tests {
 
     /// One batch, in which claims are answered like this.
     fn ledger_says(test: &mut TestRoad, row: impl Fn(&Claim) -> Row) {
-        let Some((entries, batch)) = test.road.next_batch(100) else { return };
+        let Some((entries, batch)) = test.next_batch(100) else { return };
         let outcome = |entry: &Entry| match entry {
             Entry::Claim(claim) => Outcome::Row(Arc::new(row(claim))),
             Entry::TakeOver { claim, .. } => Outcome::Row(Arc::new(Row::left_by(claim))),
@@ -452,7 +452,7 @@ mod tests {
     async fn a_saved_decision_waits_for_an_earlier_event_that_was_put_off_before_the_ledger_told_of_it() {
         let mut test = spent();
         read(&mut test, 10);
-        let (claims, batch) = test.road.next_batch(100).expect("the first is claimed");
+        let (claims, batch) = test.next_batch(100).expect("the first is claimed");
         read(&mut test, 11);
         let rows = claims.iter().map(|entry| match entry {
             Entry::Claim(claim) => Outcome::Row(Arc::new(Row::left_by(claim))),

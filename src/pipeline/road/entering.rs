@@ -88,16 +88,18 @@ impl Road {
 }
 
 impl Road {
-    /// A batch is in the ledger that is counted.
-    pub(super) fn marked(&mut self, outcome: &Outcome) {
-        let Outcome::Marked(mark) = outcome else { return };
-        let (before, now) = (self.ledger_mark, *mark);
-        // Who commits the same batch again, not knowing how it ended, leaves a number out; one never comes twice.
-        if before != Mark::NONE && (now.ledger() != before.ledger() || now.batches() <= before.batches()) {
-            let (writer, mark) = (self.fixtures.writer.clone(), before);
+    /// A batch is in the ledger that is counted; `after`: the latest that was known to be when it was begun.
+    pub(super) fn marked(&mut self, after: Mark, outcome: &Outcome) {
+        let Outcome::Marked(now) = *outcome else { return };
+        let latest = self.ledger_mark;
+        // Who commits the same batch again, not knowing how it ended, leaves a number out; one never comes twice. A batch of
+        // the other line may have been counted and told meanwhile.
+        let is_next = now.ledger() == latest.ledger() && now.batches() > after.batches() && now != latest;
+        if latest != Mark::NONE && !is_next {
+            let (writer, mark) = (self.fixtures.writer.clone(), latest);
             self.failed = Some(beneath_us(&LastCommit { writer, mark }, now));
         }
-        self.ledger_mark = now;
+        self.ledger_mark = latest.max(now);
     }
 }
 
@@ -182,7 +184,7 @@ mod tests {
         let errands = test.errands();
         assert!(errands.iter().all(|errand| matches!(errand, Errand::Pause(_))), "{errands:?}");
 
-        let (entries, batch) = test.road.next_batch(1).expect("it wants to enter");
+        let (entries, batch) = test.next_batch(1).expect("it wants to enter");
         let writer =
             |entry: &Entry| if let Entry::Enter { writer, .. } = entry { writer.clone() } else { String::new() };
         assert_eq!(entries.iter().map(writer).collect::<Vec<_>>(), ["a"]);
@@ -198,13 +200,13 @@ mod tests {
     async fn an_answer_about_an_earlier_ownership_lets_nothing_in() {
         let mut test = TestRoad::new(&[]);
         happened(&mut test, 1);
-        let (_, batch) = test.road.next_batch(1).expect("it wants to enter");
+        let (_, batch) = test.next_batch(1).expect("it wants to enter");
         test.road.happened(Happening::Lost { partitions: vec![EVENTS] }, Instant::now());
         happened(&mut test, 2);
         test.errands();
         test.road.ledger_said(batch, vec![ENTERED], Instant::now());
         assert_eq!(resumed(&mut test), 0);
-        while let Some((entries, batch)) = test.road.next_batch(1) {
+        while let Some((entries, batch)) = test.next_batch(1) {
             let outcome = if matches!(entries[..], [Entry::Enter { .. }]) { ENTERED } else { Outcome::Changed(0) };
             test.road.ledger_said(batch, vec![outcome], Instant::now());
         }
@@ -212,7 +214,7 @@ mod tests {
     }
 
     fn stands(test: &mut TestRoad) -> Vec<u64> {
-        let entries = std::iter::from_fn(|| test.road.next_batch(100)).flat_map(|(entries, _)| entries);
+        let entries = std::iter::from_fn(|| test.next_batch(100)).flat_map(|(entries, _)| entries);
         entries.filter_map(|entry| if let Entry::Stands { base, .. } = entry { Some(base) } else { None }).collect()
     }
 
@@ -226,7 +228,7 @@ mod tests {
         test.read_unreadable_of(other, 0..3);
         for stood_at in [Some(7), None] {
             let entry = loop {
-                let (entries, batch) = test.road.next_batch(1).expect("it wants to enter");
+                let (entries, batch) = test.next_batch(1).expect("it wants to enter");
                 if matches!(entries[..], [Entry::Enter { .. }]) {
                     break batch;
                 }
@@ -257,7 +259,7 @@ mod tests {
             let assigned = Happening::Assigned { epoch: Epoch(1), partitions: vec![resting_on(7)] };
             test.road.happened(assigned, Instant::now());
             test.read_unreadable(4..6);
-            let (entries, batch) = test.road.next_batch(1).expect("it wants to enter");
+            let (entries, batch) = test.next_batch(1).expect("it wants to enter");
             let last = Some(LastCommit { writer: "b".to_owned(), mark: Mark::new(3, 7) });
             assert!(matches!(&entries[..], [Entry::Enter { last: asked, .. }] if *asked == last), "{entries:?}");
             let entered = Outcome::Entered(Entered { stood_at: Some(4), batches: known });
@@ -274,7 +276,7 @@ mod tests {
     async fn a_commit_says_what_it_rests_on_and_a_ledger_that_counts_backwards_ends_everything() {
         let mut test = TestRoad::new(&[]);
         test.assign(assignment());
-        test.road.marked(&Outcome::Marked(Mark::new(3, 12)));
+        test.road.marked(Mark::NONE, &Outcome::Marked(Mark::new(3, 12)));
         test.read_unreadable(0..1);
         test.wake();
         let bursts = test.bursts();
@@ -283,11 +285,24 @@ mod tests {
         let committed = Happening::Published { burst: bursts[0].number, outcome: PublishOutcome::Committed };
         test.road.happened(committed, Instant::now());
 
-        test.road.marked(&Outcome::Marked(Mark::new(3, 14)));
-        assert_eq!(test.road.failure(), None, "a batch that came twice leaves a number out");
-        for (offset, backwards) in (1..).zip([Mark::new(3, 14), Mark::new(3, 2), Mark::new(4, 15)]) {
+        let mut marked = |after, mark| {
+            test.road.marked(Mark::new(3, after), &Outcome::Marked(mark));
+            (test.road.failure(), test.road.ledger_mark)
+        };
+        assert_eq!(
+            marked(12, Mark::new(3, 14)),
+            (None, Mark::new(3, 14)),
+            "a batch that came twice leaves a number out"
+        );
+        assert_eq!(
+            marked(12, Mark::new(3, 13)),
+            (None, Mark::new(3, 14)),
+            "the other line's was begun before, and told after"
+        );
+        let backwards = [(14, Mark::new(3, 14)), (12, Mark::new(3, 14)), (14, Mark::new(3, 2)), (14, Mark::new(4, 15))];
+        for (offset, (after, backwards)) in (1..).zip(backwards) {
             test.road.ledger_mark = Mark::new(3, 14);
-            test.road.marked(&Outcome::Marked(backwards));
+            test.road.marked(Mark::new(3, after), &Outcome::Marked(backwards));
             test.read_unreadable(offset..offset + 1);
             tokio::time::advance(Duration::from_secs(1)).await;
             test.wake();

@@ -133,7 +133,7 @@ mod tests {
     }
 
     fn claimed(test: &mut TestRoad) -> Vec<u64> {
-        let entries = std::iter::from_fn(|| test.road.next_batch(100)).flat_map(|(entries, _)| entries);
+        let entries = std::iter::from_fn(|| test.next_batch(100)).flat_map(|(entries, _)| entries);
         let offset = |entry| if let Entry::Claim(claim) = entry { Some(claim.position.offset) } else { None };
         entries.filter_map(offset).collect()
     }

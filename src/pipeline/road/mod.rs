@@ -80,6 +80,17 @@ use crate::domain::silence::Presence;
 /// A ledger batch on its way: entries go out, this waits.
 pub struct Batch(Vec<Purpose>);
 
+/// What waits for the ledger stands in one of two lines, and they are written beside each other. An event's own entries keep
+/// their order, because what it wants next hangs on what the ledger said before; of another copy's, the ledger asks who owns
+/// the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// What calls came to: until it is saved, each keeps its call's place.
+    Answers,
+    /// Everything else.
+    Others,
+}
+
 /// The road.
 pub struct Road {
     fixtures: Fixtures,
@@ -124,8 +135,10 @@ pub struct Road {
     /// What calls cost their tenants.
     till: Till,
 
-    /// For the ledger; what stands in one inner list goes in one transaction.
+    /// For the ledger, of [`Line::Others`]; what stands in one inner list goes in one transaction.
     pending: VecDeque<Vec<(Entry, Purpose)>>,
+    /// The same of [`Line::Answers`].
+    answers: VecDeque<Vec<(Entry, Purpose)>>,
     ledger_is_away: bool,
     /// What our bursts rest on.
     ledger_mark: Mark,
@@ -180,6 +193,7 @@ impl Road {
             leases_waiting: Vec::new(),
             till: Till::default(),
             pending: VecDeque::new(),
+            answers: VecDeque::new(),
             ledger_is_away: false,
             ledger_mark: Mark::NONE,
             ready: VecDeque::new(),
@@ -213,21 +227,25 @@ impl Road {
     }
 
     /// What the ledger should write next, in one transaction.
-    pub fn next_batch(&mut self, max_entries: usize) -> Option<(Vec<Entry>, Batch)> {
+    pub fn next_batch(&mut self, line: Line, max_entries: usize) -> Option<(Vec<Entry>, Batch)> {
+        let waiting = match line {
+            Line::Answers => &mut self.answers,
+            Line::Others => &mut self.pending,
+        };
         let mut entries = Vec::new();
         let mut purposes = Vec::new();
-        while let Some(group) = self.pending.front() {
+        while let Some(group) = waiting.front() {
             if !entries.is_empty() && entries.len() + group.len() > max_entries {
                 break;
             }
-            for (entry, purpose) in self.pending.pop_front().into_iter().flatten() {
+            for (entry, purpose) in waiting.pop_front().into_iter().flatten() {
                 entries.push(entry);
                 purposes.push(purpose);
             }
         }
         if entries.iter().any(Entry::is_rested_on) {
             entries.push(Entry::Mark { writer: self.fixtures.writer.clone() });
-            purposes.push(Purpose::Mark);
+            purposes.push(Purpose::Mark { after: self.ledger_mark });
         }
         (!entries.is_empty()).then_some((entries, Batch(purposes)))
     }
@@ -245,8 +263,11 @@ impl Road {
 
     /// What waits for the ledger, in groups that are written together.
     #[must_use]
-    pub fn unwritten(&self) -> usize {
-        self.pending.len()
+    pub fn unwritten(&self, line: Line) -> usize {
+        match line {
+            Line::Answers => self.answers.len(),
+            Line::Others => self.pending.len(),
+        }
     }
 
     /// The ledger has written a batch.
@@ -274,7 +295,7 @@ impl Road {
                     }
                 }
                 Purpose::Overtaken(item) => self.overtaken(item, &outcome, now),
-                Purpose::Mark => self.marked(&outcome),
+                Purpose::Mark { after } => self.marked(after, &outcome),
                 Purpose::Background => {}
             }
         }
@@ -338,6 +359,7 @@ impl Road {
             && self.ready.is_empty()
             && self.in_flight.is_none()
             && self.pending.is_empty()
+            && self.answers.is_empty()
             && self.calls.is_empty()
             && self.till.is_settled()
             && !(self.draining && self.follow_due().is_some())

@@ -368,7 +368,7 @@ mod tests {
     }
 
     fn entries(test: &mut TestRoad) -> Vec<Entry> {
-        std::iter::from_fn(|| test.road.next_batch(100)).flat_map(|(entries, _)| entries).collect()
+        std::iter::from_fn(|| test.next_batch(100)).flat_map(|(entries, _)| entries).collect()
     }
 
     #[tokio::test(start_paused = true)]

@@ -341,12 +341,12 @@ mod tests {
         assert_eq!(positions(&commit(&mut test)), [(0, 1), (1, 2)]);
 
         reach_the_end(&mut test, OTHER, 5);
-        while test.road.next_batch(100).is_some() {}
+        while test.next_batch(100).is_some() {}
         test.road.drain();
         assert!(!test.road.is_drained());
         advance(Duration::from_secs(1)).await;
         assert_eq!(positions(&commit(&mut test)), [(1, 5)]);
-        while test.road.next_batch(100).is_some() {}
+        while test.next_batch(100).is_some() {}
         assert!(test.road.is_drained());
     }
 

@@ -8,6 +8,7 @@ use crate::domain::answer::Answer;
 use crate::domain::identity::DedupeKey;
 use crate::domain::money::Money;
 use crate::domain::position::Partition;
+use crate::pipeline::dedupe::ledger::places::Mark;
 use crate::pipeline::dedupe::ledger::purses::Reservation;
 use crate::pipeline::lane::TicketKey;
 use crate::pipeline::log::Epoch;
@@ -45,7 +46,10 @@ pub(super) enum Purpose {
     /// Whether the better decision of this improve record would come too late.
     Overtaken(ItemId),
     /// How far the ledger has come: commits carry it.
-    Mark,
+    Mark {
+        /// The latest that was known when its batch was begun.
+        after: Mark,
+    },
     /// Nobody waits for it.
     Background,
 }

@@ -205,7 +205,7 @@ mod tests {
 
         /// Everything that the road wants of it, one batch after the other.
         fn serve(&mut self, test: &mut TestRoad) {
-            while let Some((entries, batch)) = test.road.next_batch(10) {
+            while let Some((entries, batch)) = test.next_batch(10) {
                 let outcomes = entries.iter().map(|entry| self.apply(entry)).collect();
                 test.road.ledger_said(batch, outcomes, Instant::now());
             }
@@ -270,7 +270,7 @@ mod tests {
         let mut test = road();
         read(&mut test, &[event("acme")]);
         let mut ledger = OneRow::default();
-        let (entries, batch) = test.road.next_batch(10).expect("it is claimed");
+        let (entries, batch) = test.next_batch(10).expect("it is claimed");
         let Some(Entry::Claim(claim)) = entries.iter().find(|entry| matches!(entry, Entry::Claim(_))) else {
             panic!("{entries:?}")
         };

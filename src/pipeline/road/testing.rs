@@ -7,7 +7,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Fixtures, Road};
+use super::{Batch, Fixtures, Line, Road};
 use crate::domain::clock::{SystemClock, Timestamp};
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::EventFeedback;
@@ -163,11 +163,16 @@ impl TestRoad {
         self.read_unreadable_of(EVENTS, offsets);
     }
 
+    /// What the ledger should write next, of whichever line.
+    pub(crate) fn next_batch(&mut self, max_entries: usize) -> Option<(Vec<Entry>, Batch)> {
+        [Line::Answers, Line::Others].into_iter().find_map(|line| self.road.next_batch(line, max_entries))
+    }
+
     /// Events of tickets of their own, which the ledger has never seen: they wait for their model.
     pub(crate) fn read_tickets(&mut self, tickets: Range<u64>) {
         self.hand_over_tickets(tickets);
         let now = Instant::now();
-        while let Some((entries, batch)) = self.road.next_batch(10) {
+        while let Some((entries, batch)) = self.next_batch(10) {
             let outcome = |entry: &Entry| match entry {
                 Entry::Claim(claim) => Outcome::Row(Arc::new(Row::left_by(claim))),
                 Entry::RepairPublished { .. } => Outcome::Changed(0),

@@ -404,7 +404,7 @@ mod tests {
         };
         let now = Instant::now();
         test.road.happened(Happening::Records { epoch: Epoch(1), partition: EVENTS, records: vec![record] }, now);
-        let (entries, batch) = test.road.next_batch(10).expect("it is claimed");
+        let (entries, batch) = test.next_batch(10).expect("it is claimed");
         let outcome = |entry: &Entry| match entry {
             Entry::Claim(claim) => {
                 let verdict = Some(Arc::new(superseded_by("a newer one")));

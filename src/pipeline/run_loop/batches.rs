@@ -1,4 +1,4 @@
-//! The ledger's batches: at most one is on its way, and while it is, the next one collects.
+//! The ledger's batches of one line: at most one is on its way, and while it is, the next one collects.
 //!
 //! A batch that failed is written again before any other, after a pause. The next one starts when it is full, or so long after
 //! the start of the last one; an entry that comes after a quiet while starts one at once.
@@ -11,12 +11,13 @@ use tokio::time::Instant;
 
 use super::Outside;
 use crate::pipeline::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome};
-use crate::pipeline::road::{Batch, Road};
+use crate::pipeline::road::{Batch, Line, Road};
 
 /// What a batch was, what came of it, and how long that took.
 pub(super) type Written = (Vec<Entry>, Batch, Result<Vec<Outcome>, LedgerError>, Duration);
 
 pub(super) struct Batches {
+    line: Line,
     ledger: Arc<dyn Ledger>,
     max_entries: usize,
     interval: Duration,
@@ -29,11 +30,14 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    pub(super) fn new(outside: &Outside, retry_pause: Duration) -> Self {
+    pub(super) fn new(line: Line, outside: &Outside, retry_pause: Duration) -> Self {
+        // An answer keeps its call's place: it waits for nothing but the batch before.
+        let interval = if line == Line::Answers { Duration::ZERO } else { outside.ledger_batch_interval };
         Self {
+            line,
             ledger: outside.ledger.clone(),
             max_entries: outside.ledger_batch_max_entries,
-            interval: outside.ledger_batch_interval,
+            interval,
             retry_pause,
             running: JoinSet::new(),
             due: Instant::now(),
@@ -43,13 +47,13 @@ impl Batches {
 
     /// Start one, if it is time.
     pub(super) fn start(&mut self, road: &mut Road, now: Instant) {
-        let is_full = self.again.is_none() && road.unwritten() >= self.max_entries;
-        if !is_full && self.wake(road.unwritten()).is_none_or(|due| due > now) || !self.running.is_empty() {
+        let is_full = self.again.is_none() && road.unwritten(self.line) >= self.max_entries;
+        if !is_full && self.wake(road.unwritten(self.line)).is_none_or(|due| due > now) || !self.running.is_empty() {
             return;
         }
         let next = match self.again.take() {
             Some((_, entries, batch)) => Some((entries, batch)),
-            None => road.next_batch(self.max_entries),
+            None => road.next_batch(self.line, self.max_entries),
         };
         if let Some((mut entries, batch)) = next {
             road.stamp(&mut entries);
@@ -97,6 +101,7 @@ mod tests {
 
     fn batches(interval: Duration) -> Batches {
         Batches {
+            line: Line::Others,
             ledger: Arc::new(NoLedger::new(Arc::new(HandClock::default()))),
             max_entries: 100,
             interval,
@@ -122,11 +127,14 @@ mod tests {
             let (entries, batch, ..) = batches.next().await.expect("it was started").expect("it does not panic");
             batches.try_again(entries, batch, begun);
             test.hand_over_tickets(1..2);
-            assert_eq!(batches.wake(test.road.unwritten()), Some(begun + PAUSE));
+            assert_eq!(batches.wake(test.road.unwritten(Line::Others)), Some(begun + PAUSE));
             batches.start(&mut test.road, begun + PAUSE / 2);
             assert!(batches.running.is_empty() && !batches.is_idle());
             batches.start(&mut test.road, begun + PAUSE);
-            assert!(!batches.running.is_empty() && test.road.unwritten() > 0, "the same, and not the next one");
+            assert!(
+                !batches.running.is_empty() && test.road.unwritten(Line::Others) > 0,
+                "the same, and not the next one"
+            );
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::domain::record::Record;
 use crate::pipeline::dedupe::no_ledger::NoLedger;
 use crate::pipeline::log::{Assignment, Epoch, Errand, LogAdapterEnd, channels};
 use crate::pipeline::road::testing::{EVENTS, decidable_event, fixtures};
-use crate::pipeline::triage::testing::{Scripted, card};
-use crate::telemetry::recorder;
+use crate::pipeline::triage::testing::{Act, Scripted, card, good_reply};
+use crate::telemetry::recorder::{self, MetricsHandle};
 
 const BATCH_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -24,7 +24,11 @@ struct Running {
 
 impl Running {
     async fn start() -> Self {
-        let (clock, model) = (Arc::new(HandClock::default()), Arc::new(Scripted::new(card("gpt", true), [])));
+        Self::start_with([]).await
+    }
+
+    async fn start_with(script: impl IntoIterator<Item = Act>) -> Self {
+        let (clock, model) = (Arc::new(HandClock::default()), Arc::new(Scripted::new(card("gpt", true), script)));
         let fixtures = Fixtures { clock: clock.clone(), ..fixtures(&[], model.clone()).0 };
         let (log, end) = channels(8);
         let (stop, stopped) = watch::channel(Stop::No);
@@ -143,28 +147,46 @@ async fn it_does_not_end_before_the_log_has_given_back_what_was_ours() {
     assert!(ends_after(seconds(3_600), Stop::Now).await < seconds(2), "whoever asks twice is in a hurry");
 }
 
+/// How many batches the ledger has written, as far as the metrics know.
+fn batches(metrics: &MetricsHandle) -> usize {
+    let text = metrics.render();
+    let line =
+        text.lines().find_map(|line| line.strip_prefix(r#"gatekeeper_ledger_batches_total{outcome="committed"} "#));
+    line.map_or(0, |count| count.parse().expect("a count"))
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_comes_within_the_interval_is_written_together_and_what_comes_after_a_while_at_once() {
     let (recorder, metrics) = recorder::local();
     let _here = metrics::set_default_local_recorder(&recorder);
-    let running = Running::start().await;
-    let batches = || {
-        let text = metrics.render();
-        let line =
-            text.lines().find_map(|line| line.strip_prefix(r#"gatekeeper_ledger_batches_total{outcome="committed"} "#));
-        line.map_or(0, |count| count.parse::<usize>().expect("a count"))
-    };
+    let slow = || Act::SayAfter(Duration::from_secs(60), Ok(good_reply()));
+    let running = Running::start_with(std::iter::repeat_with(slow).take(51)).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let before = batches();
+    let before = batches(&metrics);
     running.read(0).await;
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert_eq!(batches(), before + 1, "nothing was written for a while: it need not wait");
+    assert_eq!(batches(&metrics), before + 1, "nothing was written for a while: it need not wait");
     for offset in 1..=50 {
         running.read(offset).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let most = 50 / BATCH_INTERVAL.as_millis() as usize + 1;
-    let written = batches() - before - 1;
+    let written = batches(&metrics) - before - 1;
     assert!((2..=most).contains(&written), "{written} batches within fifty milliseconds");
     assert_eq!(running.calls_after(100).await, 51);
+}
+
+/// This ledger takes no time, and the model none: an answer is there as soon as its lease is.
+#[tokio::test(start_paused = true)]
+async fn an_answer_waits_for_no_interval() {
+    let (recorder, metrics) = recorder::local();
+    let _here = metrics::set_default_local_recorder(&recorder);
+    let running = Running::start().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = batches(&metrics);
+    running.read(0).await;
+    tokio::time::sleep(BATCH_INTERVAL / 2).await;
+    assert_eq!(batches(&metrics), before + 1, "it is claimed");
+    tokio::time::sleep(BATCH_INTERVAL).await;
+    assert_eq!(batches(&metrics), before + 3, "it is leased after an interval, and answered in that moment");
 }

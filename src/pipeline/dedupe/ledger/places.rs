@@ -64,7 +64,7 @@ pub struct Entered {
 /// How far a ledger had come when a burst was sent: which ledger, and how many batches of this writer were in it. Commits
 /// carry it, because a database can lose what it had confirmed (a standby takes over, a copy is restored), and then
 /// knows less than the log: it would take a resend of something that was published for new.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Mark(u64);
 
 impl Mark {

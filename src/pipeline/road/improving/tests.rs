@@ -64,7 +64,7 @@ fn read_improve_record(test: &mut TestRoad, event: &SupportEvent, offset: u64, h
 /// The ledger knows nothing, and has this against better decisions. Returns the verdicts it is to save.
 fn serve(test: &mut TestRoad, against: Option<Dropped>) -> Vec<Arc<Verdict>> {
     let mut saved = Vec::new();
-    while let Some((entries, batch)) = test.road.next_batch(10) {
+    while let Some((entries, batch)) = test.next_batch(10) {
         let mut outcome = |entry: &Entry| match entry {
             Entry::Claim(claim) => Outcome::Row(Arc::new(Row::left_by(claim))),
             Entry::Overtaken(_) => Outcome::Overtaken(against),
