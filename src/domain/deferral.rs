@@ -23,6 +23,7 @@ const HOP: &str = "gk-hop";
 const NOT_BEFORE: &str = "gk-not-before";
 const TURN: &str = "gk-turn";
 const IMPROVES: &str = "gk-improves";
+const ROOM: &str = "gk-waits-for-room";
 
 /// The longest tier that is over by the time so much has passed; the shortest, if none is.
 #[must_use]
@@ -44,6 +45,8 @@ pub struct Deferral {
     pub not_before: Timestamp,
     /// When its tenant's limits will have room for it, as far as that could be foreseen.
     pub turn: Timestamp,
+    /// All it waits for is room at a busy model: it may be looked at before, if there is some.
+    pub waits_for_room: bool,
     /// It is an improve record: its event was decided by a fallback, in the decision of this id, and nobody waits for it.
     pub improves: Option<String>,
 }
@@ -72,6 +75,7 @@ impl Deferral {
             hop,
             not_before: Timestamp(number(record, NOT_BEFORE)?),
             turn: Timestamp(number(record, TURN)?),
+            waits_for_room: record.header(ROOM).is_some(),
             improves: record.header(IMPROVES).map(|id| String::from_utf8_lossy(id).into_owned()),
         })
     }
@@ -96,6 +100,7 @@ impl Deferral {
             (TURN, self.turn.0.to_string().into()),
         ];
         headers.extend(numbers.map(|(name, value)| Header::text(name, &value)));
+        headers.extend(self.waits_for_room.then(|| Header::text(ROOM, "1")));
         headers.extend(self.improves.as_deref().map(|id| Header::text(IMPROVES, id)));
         headers
     }
@@ -127,6 +132,7 @@ mod tests {
             hop: 2,
             not_before: Timestamp(61_000),
             turn: Timestamp(90_000),
+            waits_for_room: false,
             improves: None,
         }
     }
@@ -138,6 +144,9 @@ mod tests {
         let read = Deferral::read(&copy, 3).expect("it is ours");
         assert_eq!(read, deferral());
         assert_eq!(read.original(copy), original());
+        let for_room = Deferral { waits_for_room: true, ..deferral() };
+        let copy = Record { headers: for_room.headers(&original()), ..original() };
+        assert_eq!(Deferral::read(&copy, 3), Ok(for_room));
         let improve = Deferral { improves: Some("d-1".to_owned()), ..deferral() };
         let copy = Record { headers: improve.headers(&original()), ..original() };
         assert_eq!(Deferral::read(&copy, 3), Ok(improve));

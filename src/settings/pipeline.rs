@@ -23,6 +23,9 @@ pub struct Pipeline {
     pub defer_after: Duration,
     /// Events that wait in memory for their tenants' limits, the same number of each that is over them; more are put off.
     pub max_over_limits: usize,
+    /// When the road is full and a tenant fills it, what would wait longer than this for a busy model is put off.
+    #[serde(with = "humantime_serde")]
+    pub crowded_after: Duration,
     /// Events that wait in memory for a model whose breaker is open; more are put off.
     pub max_held: usize,
     /// Time between bursts.

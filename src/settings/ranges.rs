@@ -131,6 +131,7 @@ fn durations(settings: &Settings) -> Vec<(&'static str, Duration, Duration, Dura
         ("limits.trip_interval", settings.limits.trip_interval, SECOND, 10 * SECOND),
         ("limits.lease", settings.limits.lease, SECOND, HOUR / 60),
         ("limits.patience", settings.limits.patience, 100 * MILLISECOND, 60 * SECOND),
+        ("pipeline.crowded_after", pipeline.crowded_after, 100 * MILLISECOND, HOUR),
         ("pipeline.defer_after", pipeline.defer_after, 100 * MILLISECOND, HOUR),
         ("ledger.batch_interval", settings.ledger.batch_interval, Duration::ZERO, SECOND),
         ("pipeline.burst_interval", pipeline.burst_interval, MILLISECOND, 5 * SECOND),

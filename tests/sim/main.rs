@@ -132,6 +132,19 @@ fn every_seed_keeps_the_promises_where_commits_seldom_have_room() {
     }
 }
 
+/// A tenant that has more waiting for the model than its part makes room for the others.
+#[test]
+fn every_seed_keeps_the_promises_on_a_crowded_road() {
+    let (mut histories, mut crowds) = (0, 0);
+    for seed in seeds().step_by(20) {
+        let (report, faults) = world::crowded_history(seed);
+        assert!(report.is_green() && report.open == 0, "seed {seed}:\n{report}");
+        (histories, crowds) = (histories + 1, crowds + faults.crowds);
+    }
+    println!("{histories} histories, {crowds} times an event made room");
+    assert!(crowds > histories, "hardly any made room: {crowds} in {histories} histories");
+}
+
 /// The ledger is set back to a copy while nobody runs. Whoever sees that its partition's last commit rests on more must
 /// end before anything is decided; then the ledger is rebuilt from the log.
 #[test]

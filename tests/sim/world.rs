@@ -65,6 +65,8 @@ pub struct Faults {
     pub rebalances: u64,
     pub failed_bursts: u64,
     pub deferrals: u64,
+    /// Of these, for the sake of a busy model's other tenants.
+    pub crowds: u64,
     pub lost_positions: u64,
     pub ledgers_gone_backwards: u64,
     pub freezes: u64,
@@ -91,6 +93,16 @@ pub fn cramped_history(seed: u64) -> (Report, Faults) {
     lived(|| {
         let mut world = World::new(seed);
         world.settings.pipeline.metadata_max_chars = CRAMPED_CHARS;
+        world
+    })
+}
+
+/// The same history on a road that a handful of events fills, with a model that takes one at a time.
+pub fn crowded_history(seed: u64) -> (Report, Faults) {
+    lived(|| {
+        let mut world = World::new(seed);
+        let pipeline = &mut world.settings.pipeline;
+        (pipeline.max_in_flight, pipeline.max_on_road) = (1, 8);
         world
     })
 }
@@ -324,8 +336,12 @@ impl World {
         let finished = self.finish().await;
         self.faults.failed_bursts = self.log.failed_bursts();
         let tiers = READS.iter().skip(2).flat_map(|topic| (0..PARTITIONS).map(|number| (*topic, number)));
-        self.faults.deferrals =
-            tiers.map(|(topic, number)| self.log.records(Partition { topic, number }).len() as u64).sum();
+        for (topic, number) in tiers {
+            let copies = self.log.records(Partition { topic, number });
+            self.faults.deferrals += copies.len() as u64;
+            let for_room = copies.iter().filter(|copy| copy.header("gk-waits-for-room").is_some());
+            self.faults.crowds += for_room.count() as u64;
+        }
         let premature = self.premature.lock().expect("the end").clone();
         assert!(premature.is_empty(), "before their writer was known: {premature:#?}");
         let mut report = self.judge().await;
@@ -773,6 +789,7 @@ fn settings(chance: &mut ChaCha8Rng) -> Settings {
         // Drawn above.
         format!("pipeline.max_held={burst}"),
         format!("pipeline.max_over_limits={burst}"),
+        format!("pipeline.crowded_after=\"{}ms\"", 100 + burst),
         format!("pipeline.superseding={}", chance.random_bool(0.7)),
         format!("pipeline.defer_after=\"{}ms\"", chance.random_range(100..5_000)),
         format!("ledger.batch_max_entries={}", chance.random_range(1..80)),

@@ -24,7 +24,9 @@
 mod agenda;
 mod allowance;
 pub mod bookings;
+mod crowd;
 pub mod fair_queue;
+mod served;
 pub mod shares;
 mod trips;
 
@@ -44,6 +46,7 @@ use crate::pipeline::quota::token_bucket::Verdict;
 use agenda::Agenda;
 use allowance::Allowance;
 use fair_queue::FairQueue;
+use served::Served;
 
 /// An idle tenant is remembered at least this long, so that one that comes and goes is not built anew each time and
 /// keeps its place in the turns.
@@ -79,6 +82,7 @@ struct Tenant<T> {
     queued_tokens: u64,
     /// Calls that went and were not settled.
     running: u32,
+    served: Served,
 }
 
 #[derive(Debug)]
@@ -164,6 +168,9 @@ impl<T> Admission<T> {
         state.queue.push_back(Waiting { item, tokens: estimated_tokens });
         state.queued_tokens += u64::from(estimated_tokens);
         let is_head = state.queue.len() == 1;
+        if is_head {
+            state.served = Served::begin(now);
+        }
         self.waiting += 1;
         if is_head {
             self.place(now, number);
@@ -191,6 +198,7 @@ impl<T> Admission<T> {
         // It may: that was checked when it joined, and since then its levels have only risen.
         state.allowance.charge(now, tokens);
         state.running += 1;
+        state.served.went(now);
         let (tenant, weight) = (Arc::clone(&state.id), state.allowance.limits().weight);
         self.waiting -= 1;
         self.turns.go(number, tokens, weight);
@@ -202,8 +210,7 @@ impl<T> Admission<T> {
     /// the model and the other tenants would.
     #[must_use]
     pub fn wait_of(&self, now: Instant, tenant: &str, limits: Limits, tokens: u32) -> Duration {
-        let state = self.numbers.get(tenant).and_then(|number| self.tenants[*number].as_ref());
-        match state {
+        match self.state_of(tenant) {
             Some(state) => {
                 let (requests, tokens) = (state.queue.len() as u64 + 1, state.queued_tokens + u64::from(tokens));
                 state.allowance.served_in(now, requests, tokens)
@@ -215,8 +222,7 @@ impl<T> Admission<T> {
     /// The tenant's limits as far as they are this instance's: the pace at which what waits here goes.
     #[must_use]
     pub fn pace_of(&self, tenant: &str, limits: Limits) -> Limits {
-        let state = self.numbers.get(tenant).and_then(|number| self.tenants[*number].as_ref());
-        state.map_or(limits, |state| state.allowance.pace())
+        self.state_of(tenant).map_or(limits, |state| state.allowance.pace())
     }
 
     /// A call that went has ended and used so many tokens.
@@ -284,15 +290,14 @@ impl<T> Admission<T> {
     /// How many of this tenant wait.
     #[must_use]
     pub fn waiting_of(&self, tenant: &str) -> usize {
-        self.numbers.get(tenant).and_then(|number| self.tenants[*number].as_ref()).map_or(0, |state| state.queue.len())
+        self.state_of(tenant).map_or(0, |state| state.queue.len())
     }
 
     /// Requests and tokens that this tenant has left; `None`: unlimited.
     #[must_use]
     pub fn levels_of(&self, now: Instant, tenant: &str, limits: Limits) -> (Option<f64>, Option<f64>) {
-        let state = self.numbers.get(tenant).and_then(|number| self.tenants[*number].as_ref());
         let fresh = || Allowance::new(now, limits, self.share_every).levels(now);
-        state.map_or_else(fresh, |state| state.allowance.levels(now))
+        self.state_of(tenant).map_or_else(fresh, |state| state.allowance.levels(now))
     }
 
     /// How many tenants are remembered.
@@ -351,9 +356,14 @@ impl<T> Admission<T> {
             queue: VecDeque::new(),
             queued_tokens: 0,
             running: 0,
+            served: Served::begin(now),
         }));
         self.numbers.insert(Arc::clone(tenant), number);
         number
+    }
+
+    fn state_of(&self, tenant: &str) -> Option<&Tenant<T>> {
+        self.numbers.get(tenant).and_then(|number| self.tenants[*number].as_deref())
     }
 
     fn tenant_mut(&mut self, number: usize) -> &mut Tenant<T> {

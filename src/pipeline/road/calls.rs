@@ -60,7 +60,12 @@ impl Road {
         let tokens = self.fixtures.guard.estimated_tokens(&event.event);
         let tenant_id = event.claim.tenant_id.clone();
         let limits = self.limits_now(&tenant_id, tenant);
+        self.company.meet(&tenant_id);
         if self.waits_for_money(ticket, id, &tenant_id, limits) || self.waits_for_the_breaker(ticket, id, now) {
+            return false;
+        }
+        if let Some(turn) = self.comes_too_early(ticket, id) {
+            self.put_off(ticket, id, Why::model_is_busy(turn));
             return false;
         }
         if limits.mode == LimitMode::Shadow {

@@ -14,8 +14,8 @@
 //! not follow: it waits in its lane until that one is back.
 //!
 //! Put off as well: what its tenant has no money for until the next day, and what comes when enough events wait in memory for
-//! a model whose breaker is open. Those book no turn: they come back to look whether what they wait for is there. What waits
-//! for a model that is only busy is not put off: reading stops, and the log keeps it.
+//! a model whose breaker is open. Those book no turn: they come back to look whether what they wait for is there. And what
+//! one tenant has too much of, where a model is only busy (`crowding`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,14 @@ use crate::pipeline::lane::{Place, TicketKey};
 #[derive(Debug)]
 pub(super) struct Early {
     pub due: Instant,
+    pub waits_for_room: bool,
     pub record: Record,
+}
+
+impl Early {
+    fn may_come(&self, now: Instant, model_waits: bool) -> bool {
+        self.due <= now || (self.waits_for_room && model_waits)
+    }
 }
 
 /// Why an event is put off, and for how long.
@@ -45,27 +52,36 @@ pub(super) struct Early {
 pub(super) struct Why {
     pub code: ReasonCode,
     pub wait: Duration,
-    /// Its tenant's rates are spoken for until then. Else it comes back to look whether what it waits for is there.
+    /// Others come first until then. Else it comes back to look whether what it waits for is there.
     books_a_turn: bool,
+    /// At a busy model: it may come back before.
+    waits_for_room: bool,
     limit: Option<LimitState>,
 }
 
 impl Why {
+    fn looks(code: ReasonCode, wait: Duration) -> Self {
+        Self { code, wait, books_a_turn: false, waits_for_room: false, limit: None }
+    }
+
     pub fn rate_limited(turn: Duration, limit: Option<LimitState>) -> Self {
-        Self { code: ReasonCode::TenantRateLimited, wait: turn, books_a_turn: true, limit }
+        Self { books_a_turn: true, limit, ..Self::looks(ReasonCode::TenantRateLimited, turn) }
     }
 
     pub fn budget_exhausted(wait: Duration, limit: Option<LimitState>) -> Self {
-        Self { code: ReasonCode::BudgetExhausted, wait, books_a_turn: false, limit }
+        Self { limit, ..Self::looks(ReasonCode::BudgetExhausted, wait) }
+    }
+
+    pub fn model_is_busy(turn: Duration) -> Self {
+        Self { books_a_turn: true, waits_for_room: true, ..Self::looks(ReasonCode::ProviderRateLimited, turn) }
     }
 
     pub fn breaker_open(wait: Duration) -> Self {
-        Self { code: ReasonCode::BreakerOpen, wait, books_a_turn: false, limit: None }
+        Self::looks(ReasonCode::BreakerOpen, wait)
     }
 
     fn follows() -> Self {
-        let code = ReasonCode::WaitingForEarlierEvent;
-        Self { code, wait: Duration::ZERO, books_a_turn: false, limit: None }
+        Self::looks(ReasonCode::WaitingForEarlierEvent, Duration::ZERO)
     }
 }
 
@@ -81,11 +97,11 @@ impl Road {
         let Some(owned) = self.partitions.get_mut(&partition) else { return };
         owned.read_to = None;
         for record in records {
-            let due = match Deferral::read(&record, partition.number) {
-                Ok(deferral) => now + Duration::from_millis(deferral.not_before.millis_since(clock).unsigned_abs()),
-                Err(_) => now,
+            let (wait, waits_for_room) = match Deferral::read(&record, partition.number) {
+                Ok(deferral) => (deferral.not_before.millis_since(clock).unsigned_abs(), deferral.waits_for_room),
+                Err(_) => (0, false),
             };
-            owned.early.push_back(Early { due, record });
+            owned.early.push_back(Early { due: now + Duration::from_millis(wait), waits_for_room, record });
         }
         self.take_in_due(partition, now);
     }
@@ -93,8 +109,9 @@ impl Road {
     /// What is due comes on the road, as long as there is room.
     pub(super) fn take_in_due(&mut self, partition: Partition, now: Instant) {
         while self.has_room_for_copies() {
+            let model_waits = self.model_waits(now);
             let Some(owned) = self.partitions.get_mut(&partition) else { return };
-            let Some(early) = owned.early.pop_front_if(|early| early.due <= now) else { break };
+            let Some(early) = owned.early.pop_front_if(|early| early.may_come(now, model_waits)) else { break };
             self.arrive_one(partition, early.record, now);
         }
         let read_to = self.partitions.get_mut(&partition).filter(|owned| owned.early.is_empty());
@@ -103,10 +120,11 @@ impl Road {
         }
     }
 
-    /// The moment at which the next copy is due, unless there is no room for it anyway.
-    pub(super) fn next_early(&self) -> Option<Instant> {
-        let held = self.partitions.values().filter_map(|owned| owned.early.front()).map(|early| early.due).min();
-        held.filter(|_| self.has_room_for_copies())
+    /// The moment at which the next copy may come, unless there is no room for it anyway.
+    pub(super) fn next_early(&self, now: Instant) -> Option<Instant> {
+        let may_come = |early: &Early| if early.waits_for_room && self.model_waits(now) { now } else { early.due };
+        let first = self.partitions.values().filter_map(|owned| owned.early.front()).map(may_come).min();
+        first.filter(|_| self.has_room_for_copies())
     }
 
     /// What waits for a copy to come back must not keep it out.
@@ -115,8 +133,8 @@ impl Road {
     }
 
     pub(super) fn take_in_all_due(&mut self, now: Instant) {
-        let is_due = |early: &Early| early.due <= now;
-        let due = self.partitions.iter().filter(|(_, owned)| owned.early.front().is_some_and(is_due));
+        let may_come = |early: &Early| early.may_come(now, early.waits_for_room && self.model_waits(now));
+        let due = self.partitions.iter().filter(|(_, owned)| owned.early.front().is_some_and(may_come));
         for partition in due.map(|(partition, _)| *partition).collect::<Vec<_>>() {
             self.take_in_due(partition, now);
         }
@@ -210,6 +228,7 @@ impl Road {
             hop: claim.hop.saturating_add(1),
             not_before: clock.after(delay),
             turn: if why.books_a_turn { turn } else { clock.after(delay) },
+            waits_for_room: why.waits_for_room,
             improves: None,
         };
         Some(PutOff { tier, code: why.code, deferral, limit: why.limit.clone(), retry_at: turn })

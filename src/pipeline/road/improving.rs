@@ -92,6 +92,7 @@ impl Road {
             hop: u32::try_from(tier).ok()?.saturating_add(1),
             not_before: due,
             turn: due,
+            waits_for_room: false,
             improves: Some(decision_id),
         })
     }

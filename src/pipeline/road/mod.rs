@@ -16,6 +16,7 @@
 //!                      reviewing.rs human feedback: claimed, joined, its review saved
 //!                      improving.rs what a fallback decided may be decided better
 //!                      deferral.rs  what would wait too long for its tenant's limits is put off, and comes back
+//!                      crowding.rs  so is what fills the road with waiting for a busy model, when others are kept back
 //! burst()           -> publish.rs   groups of results + frontiers -> one transaction
 //! ```
 //!
@@ -28,6 +29,7 @@ mod budget;
 mod calls;
 mod changes;
 mod choice;
+mod crowding;
 mod deferral;
 mod entering;
 mod fixtures;
@@ -36,6 +38,7 @@ mod hold;
 mod improving;
 pub mod item;
 mod lease;
+mod lines;
 mod ownership;
 mod policies;
 mod publish;
@@ -57,9 +60,11 @@ use tokio::time::Instant;
 
 use self::budget::Till;
 use self::calls::Call;
+use self::crowding::Company;
 pub use self::fixtures::Fixtures;
 use self::item::{Item, ItemId};
 pub use self::lease::{LeaseRequest, Wish};
+pub use self::lines::{Batch, Line};
 use self::ownership::{Away, Owned};
 use self::purpose::Purpose;
 use super::admit::Admission;
@@ -77,20 +82,6 @@ use crate::domain::position::Partition;
 use crate::domain::record::OutRecord;
 use crate::domain::silence::Presence;
 
-/// A ledger batch on its way: entries go out, this waits.
-pub struct Batch(Vec<Purpose>);
-
-/// What waits for the ledger stands in one of two lines, and they are written beside each other. An event's own entries keep
-/// their order, because what it wants next hangs on what the ledger said before; of another copy's, the ledger asks who owns
-/// the event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Line {
-    /// What calls came to: until it is saved, each keeps its call's place.
-    Answers,
-    /// Everything else.
-    Others,
-}
-
 /// The road.
 pub struct Road {
     fixtures: Fixtures,
@@ -107,6 +98,7 @@ pub struct Road {
     admission: Admission<TicketKey>,
     /// When the turn comes of events that were put off.
     bookings: Bookings,
+    company: Company,
     /// Where events that were put off and are back on the road first stood.
     back_on_road: HashMap<TicketKey, BTreeSet<Place>>,
     /// Items whose decision is saved, and that wait for earlier events of their ticket to come back.
@@ -177,6 +169,7 @@ impl Road {
             items: HashMap::new(),
             next_item: 0,
             bookings: Bookings::default(),
+            company: Company::default(),
             back_on_road: HashMap::new(),
             waiting_for_earlier: BTreeSet::new(),
             carriers: HashMap::new(),
@@ -223,50 +216,6 @@ impl Road {
             Happening::Heard { .. } => {}
             Happening::Published { burst, outcome } => self.published(burst, outcome, now),
             Happening::Failed { reason } => self.failed = Some(reason),
-        }
-    }
-
-    /// What the ledger should write next, in one transaction.
-    pub fn next_batch(&mut self, line: Line, max_entries: usize) -> Option<(Vec<Entry>, Batch)> {
-        let waiting = match line {
-            Line::Answers => &mut self.answers,
-            Line::Others => &mut self.pending,
-        };
-        let mut entries = Vec::new();
-        let mut purposes = Vec::new();
-        while let Some(group) = waiting.front() {
-            if !entries.is_empty() && entries.len() + group.len() > max_entries {
-                break;
-            }
-            for (entry, purpose) in waiting.pop_front().into_iter().flatten() {
-                entries.push(entry);
-                purposes.push(purpose);
-            }
-        }
-        if entries.iter().any(Entry::is_rested_on) {
-            entries.push(Entry::Mark { writer: self.fixtures.writer.clone() });
-            purposes.push(Purpose::Mark { after: self.ledger_mark });
-        }
-        (!entries.is_empty()).then_some((entries, Batch(purposes)))
-    }
-
-    /// Answers bear the time at which they are written, not at which they began to wait: an outage of the ledger must not
-    /// make one look older than a call that was rightly begun meanwhile.
-    pub fn stamp(&self, entries: &mut [Entry]) {
-        let now = self.fixtures.clock.now();
-        for entry in entries {
-            if let Entry::Answer { at, .. } | Entry::Decide { at, .. } = entry {
-                *at = now;
-            }
-        }
-    }
-
-    /// What waits for the ledger, in groups that are written together.
-    #[must_use]
-    pub fn unwritten(&self, line: Line) -> usize {
-        match line {
-            Line::Answers => self.answers.len(),
-            Line::Others => self.pending.len(),
         }
     }
 
@@ -317,7 +266,7 @@ impl Road {
         let follow = follow.map(|due| due.max(self.not_before));
         let (held, improving) = (self.held.first().map(|(due, _)| *due), self.improving_due());
         let leaving = self.leaving.as_ref().map(|leaving| leaving.deadline);
-        let (early, away) = (self.next_early(), self.away.as_ref().map(|away| away.until));
+        let (early, away) = (self.next_early(now), self.away.as_ref().map(|away| away.until));
         [burst, follow, held, leaving, early, away, improving, self.admission_due].into_iter().flatten().min()
     }
 
@@ -339,6 +288,7 @@ impl Road {
         if self.steer_reading() {
             self.work_what_waits_in_vain(now);
         }
+        self.make_room(now);
     }
 
     /// Stop reading and starting; what runs may end.
@@ -392,9 +342,5 @@ impl Road {
         for (_, item) in self.items.drain() {
             item.given_up();
         }
-    }
-
-    fn want(&mut self, entry: Entry, purpose: Purpose) {
-        self.pending.push_back(vec![(entry, purpose)]);
     }
 }

@@ -155,6 +155,50 @@ async fn what_waits_for_a_breaker_beyond_the_bound_is_put_off_and_comes_back() {
     assert_eq!(report["out_of_order"], json!(0));
 }
 
+/// Eight calls a second, and a road that forty events fill.
+const NARROW: [&str; 6] = [
+    "log.embedded.batch_max_records=8",
+    "pipeline.max_in_flight=4",
+    "pipeline.max_prepared=1",
+    "pipeline.max_on_road=40",
+    "pipeline.crowded_after=\"500ms\"",
+    "pipeline.superseding=false",
+];
+
+#[tokio::test]
+async fn a_tenant_that_sends_far_more_than_the_model_takes_keeps_nobody_back() {
+    let gatekeeper = Gatekeeper::with(&NARROW).await;
+    let loud = "id = \"loud\"\nversion = \"test\"\n";
+    std::fs::write(gatekeeper.folder.path().join("tenants/loud.toml"), loud).expect("the folder is there");
+    let slow = json!({"latency": {"fixed": {"ms": 500}}});
+    gatekeeper.control(slow).await;
+    let flood = (0..600).map(|number| record(&event_of("loud", number))).collect();
+    let flood = gatekeeper.publish(flood).await;
+    let quiet = gatekeeper.publish(records(0..3)).await;
+    let mut worker = gatekeeper.serve();
+    // At eight a second the flood alone takes longer than this.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let end = |words: &[(FeedbackStatus, String)]| words.iter().any(|(status, _)| *status != FeedbackStatus::Deferred);
+    for at in &quiet {
+        while !end(&words_about(&gatekeeper, *at).await) {
+            assert!(Instant::now() < deadline, "{}", gatekeeper.what_the_worker_said());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(words_about(&gatekeeper, *at).await, [(FeedbackStatus::Accepted, "DECIDED".to_owned())]);
+    }
+    gatekeeper.control(json!({})).await;
+    let ends = gatekeeper.ends_of(&flood).await;
+    assert!(ends.iter().all(|end| end.status == FeedbackStatus::Accepted), "{ends:?}");
+    worker.signal(Signal::SIGTERM);
+    assert!(worker.ended().await.success());
+    let all: Vec<EventFeedback> = gatekeeper.decoded(TopicRole::Feedback, "EventFeedback").await;
+    let put_off = all.iter().filter(|word| word.status == FeedbackStatus::Deferred);
+    assert!(put_off.clone().count() >= 100 && put_off.clone().all(|word| word.reason_code == "PROVIDER_RATE_LIMITED"));
+    let report = gatekeeper.audit_finished().await;
+    assert_eq!((&report["out_of_order"], &report["terminals"]), (&json!(0), &json!(603)));
+    assert_eq!(gatekeeper.calls().0, 603, "what is put off is paid for once");
+}
+
 #[tokio::test]
 async fn a_record_that_somebody_else_wrote_to_a_delay_tier_is_a_dead_letter() {
     let gatekeeper = Gatekeeper::new().await;

@@ -55,7 +55,8 @@ fn read_improve_record(test: &mut TestRoad, event: &SupportEvent, offset: u64, h
     let origin = Position { topic_id: EVENTS.to_string(), partition: 0, offset };
     let improves = Some("the fallback's".to_owned());
     let due = Timestamp(0);
-    let deferral = Deferral { origin, timestamp: due, hop, not_before: due, turn: due, improves };
+    let deferral =
+        Deferral { origin, timestamp: due, hop, not_before: due, turn: due, waits_for_room: false, improves };
     let original = record(event, offset);
     let copy = Record { headers: deferral.headers(&original), ..original };
     read(test, tier(u8::try_from(hop - 1).expect("a tier")), copy);

@@ -1,0 +1,34 @@
+//! Who has more waiting for a busy model than its part, and how fast it goes.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Admission, Tenant};
+
+impl<T> Admission<T> {
+    /// The tenant with the most waiting for a model, if that is a good deal more than its part: as much as everybody's, and one
+    /// newcomer's.
+    #[must_use]
+    pub fn crowder(&self) -> Option<Arc<str>> {
+        let at_the_model =
+            |(number, state): &(usize, &Tenant<T>)| !state.queue.is_empty() && !self.asleep.contains(*number);
+        let tenants = self.tenants.iter().enumerate().filter_map(|(number, state)| Some((number, state.as_deref()?)));
+        let waiting: Vec<_> = tenants.filter(at_the_model).map(|(_, state)| (state.queue.len(), &state.id)).collect();
+        let all: usize = waiting.iter().map(|(waits, _)| waits).sum();
+        let (most, crowder) = waiting.iter().max_by_key(|(waits, _)| *waits)?;
+        (2 * (waiting.len() + 1) * most >= 3 * all).then(|| Arc::clone(crowder))
+    }
+
+    /// How fast what waits of this tenant goes, a second; none while too little is known.
+    #[must_use]
+    pub fn served_per_second(&self, now: Instant, tenant: &str) -> Option<f64> {
+        self.state_of(tenant)?.served.per_second(now)
+    }
+
+    /// What waits of this tenant, but for so many that come first.
+    pub fn waiting_behind(&self, tenant: &str, so_many: usize) -> impl Iterator<Item = &T> {
+        let queue = self.state_of(tenant).map(|state| state.queue.iter().skip(so_many));
+        queue.into_iter().flatten().map(|waiting| &waiting.item)
+    }
+}

@@ -1,0 +1,90 @@
+//! How fast what waits of a tenant goes.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What was longer ago counts little.
+const MEMORY: Duration = Duration::from_secs(10);
+
+/// Less than this tells nothing.
+const AT_LEAST: Duration = Duration::from_secs(1);
+
+/// The pace of one tenant while it has something waiting: its part of the models, not what it sends.
+#[derive(Debug)]
+pub(super) struct Served {
+    /// Something has been waiting since then.
+    since: Instant,
+    at: Instant,
+    /// How many have gone, each weighing less with time.
+    gone: f64,
+}
+
+impl Served {
+    /// From now on something waits.
+    pub(super) fn begin(now: Instant) -> Self {
+        Self { since: now, at: now, gone: 0.0 }
+    }
+
+    /// One has gone.
+    pub(super) fn went(&mut self, now: Instant) {
+        self.gone = self.left(now) + 1.0;
+        self.at = now;
+    }
+
+    /// A second's worth; none while too little is known.
+    pub(super) fn per_second(&self, now: Instant) -> Option<f64> {
+        let waited = now.saturating_duration_since(self.since);
+        // What a steady pace of one a second would weigh by now.
+        let of_one = MEMORY.as_secs_f64() * (1.0 - decay(waited));
+        let pace = self.left(now) / of_one;
+        (waited >= AT_LEAST && pace > 0.0).then_some(pace)
+    }
+
+    fn left(&self, now: Instant) -> f64 {
+        self.gone * decay(now.saturating_duration_since(self.at))
+    }
+}
+
+fn decay(over: Duration) -> f64 {
+    (-over.as_secs_f64() / MEMORY.as_secs_f64()).exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is measured of so many a second after so long.
+    fn measured(per_second: u32, seconds: u64) -> Option<f64> {
+        let begun = Instant::now();
+        let mut served = Served::begin(begun);
+        let step = Duration::from_secs(1) / per_second;
+        let end = begun + Duration::from_secs(seconds);
+        let mut now = begun;
+        while now + step <= end {
+            now += step;
+            served.went(now);
+        }
+        served.per_second(end)
+    }
+
+    #[test]
+    fn a_steady_pace_is_known_after_a_second_and_ever_after() {
+        for seconds in [1, 5, 100] {
+            let pace = measured(50, seconds).expect("it is known");
+            assert!((47.0..53.0).contains(&pace), "{pace} after {seconds} s");
+        }
+        assert_eq!(measured(50, 0), None);
+    }
+
+    #[test]
+    fn a_pace_that_falls_is_noticed_and_nothing_for_very_long_is_no_pace() {
+        let begun = Instant::now();
+        let mut served = Served::begin(begun);
+        (1..=1_000).for_each(|n| served.went(begun + Duration::from_millis(10 * n)));
+        (1..=30).for_each(|n| served.went(begun + Duration::from_secs(10 + n)));
+        let pace = served.per_second(begun + Duration::from_secs(40)).expect("it is known");
+        assert!((1.0..8.0).contains(&pace), "{pace}");
+        assert_eq!(Served::begin(begun).per_second(begun + Duration::from_secs(5)), None, "nobody knows");
+    }
+}

@@ -1,0 +1,247 @@
+//! A tenant that fills the road with events for a model that is busy makes room for the others.
+//!
+//! What waits for a model's room waits on the road, and a full road is not read onto: one tenant that sends far more than the
+//! model takes would keep back what everybody else sent after it. So when the road is full, the youngest of the tenant with the
+//! most waiting go to a delay tier, each with a turn at the pace at which its tenant is being served. The oldest stay: as much
+//! as keeps the model busy until more is read; and when it waits for work all the same, they come back before their turn. Where nobody else is known to send anything, or where tenants share the road
+//! evenly, nothing goes: reading stops, and the log keeps it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Road;
+use super::deferral::Why;
+use super::item::{Item, ItemId, Plan};
+use crate::domain::tenant::Limits;
+use crate::pipeline::lane::TicketKey;
+
+/// How often it is looked for somebody who crowds.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A pace is a guess: whoever goes aside for it is back to look after this long.
+const FORESEEN: Duration = Duration::from_secs(600);
+
+/// Who sends events here.
+#[derive(Debug, Default)]
+pub(super) struct Company {
+    first: Option<Arc<str>>,
+    has_several: bool,
+    look_at: Option<Instant>,
+}
+
+impl Company {
+    /// An event of this tenant is here.
+    pub fn meet(&mut self, tenant: &Arc<str>) {
+        let first = self.first.get_or_insert_with(|| tenant.clone());
+        self.has_several |= first != tenant;
+    }
+}
+
+/// Whether this event waits here for the first time: one that was away has its turn now.
+fn is_fresh(item: &Item) -> bool {
+    matches!(item.plan, Plan::Ask) && item.turn.is_none()
+}
+
+impl Road {
+    /// Make room on a full road.
+    pub(super) fn make_room(&mut self, now: Instant) {
+        let is_time = self.company.look_at.is_none_or(|at| at <= now);
+        if !self.reading_stopped || self.draining || self.ledger_is_away || !self.fixtures.defers || !is_time {
+            return;
+        }
+        self.company.look_at = Some(now + LOOK_EVERY);
+        if !self.has_company() || self.held_by_breaker(now).is_some() {
+            return;
+        }
+        let goes = |plan: &Plan| matches!(plan, Plan::PutOff(_) | Plan::GoAside(_));
+        let stay = self.items.values().filter(|item| !goes(&item.plan)).count();
+        // Half of it: while these leave, there is something to read onto.
+        let too_many = stay.saturating_sub(self.fixtures.settings.max_on_road / 2);
+        if let Some(tenant) = self.admission.crowder().filter(|_| too_many > 0) {
+            self.put_off_crowd(&tenant, too_many, now);
+        }
+    }
+
+    fn has_company(&self) -> bool {
+        self.company.has_several || self.fixtures.ingest.tenants().borrow().known().nth(1).is_some()
+    }
+
+    /// At most so many of the tenant's youngest, if they would wait too long.
+    fn put_off_crowd(&mut self, tenant: &Arc<str>, at_most: usize, now: Instant) {
+        let Some(pace) = self.admission.served_per_second(now, tenant) else { return };
+        let patience = self.fixtures.settings.crowded_after.as_secs_f64();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "far from the ends of the range")]
+        let (stay, per_minute) = ((pace * patience).ceil() as usize, (pace * 60.0).ceil() as u32);
+        let waiting = self.admission.waiting_of(tenant);
+        let stay = stay.max(waiting.saturating_sub(at_most));
+        let crowd: Vec<(TicketKey, ItemId)> = self
+            .admission
+            .waiting_behind(tenant, stay)
+            .filter_map(|ticket| Some((ticket.clone(), *self.lanes.unit(ticket)?.items.last()?)))
+            .filter(|(ticket, id)| self.may_go_aside(ticket) && self.items.get(id).is_some_and(|item| is_fresh(item)))
+            .collect();
+        let gone: HashSet<&TicketKey> = crowd.iter().map(|(ticket, _)| ticket).collect();
+        self.admission.remove_if(now, |ticket| gone.contains(ticket));
+        #[expect(clippy::cast_precision_loss, reason = "a number of events in memory")]
+        let wait = Duration::from_secs_f64(waiting as f64 / pace);
+        let pace = Limits { requests_per_minute: Some(per_minute), ..Limits::NONE };
+        for (ticket, id) in &crowd {
+            let turn = self.bookings.book(now, tenant, &pace, 0, wait).min(FORESEEN);
+            self.put_off(ticket, *id, Why::model_is_busy(turn));
+            self.work(ticket, now);
+        }
+    }
+
+    /// Whether the model could do with more than there is on the road: what went aside for its sake need not stay away.
+    pub(super) fn model_waits(&self, now: Instant) -> bool {
+        let settings = &self.fixtures.settings;
+        let wants = |item: &Item| matches!(item.plan, Plan::Unknown | Plan::Ask | Plan::Judge(_));
+        !self.ledger_is_away
+            && self.away.is_none()
+            && self.held_by_breaker(now).is_none()
+            && self.items.values().filter(|item| wants(item)).count() < settings.max_in_flight + settings.max_prepared
+    }
+
+    /// How far off the turn of this event is that comes back, if its model is still busy with others of its tenant.
+    pub(super) fn comes_too_early(&self, ticket: &TicketKey, id: ItemId) -> Option<Duration> {
+        let item = self.items.get(&id)?;
+        let tenant = &item.event()?.claim.tenant_id;
+        let clock = self.fixtures.clock.now();
+        let turn = Duration::from_millis(item.turn?.millis_since(clock).unsigned_abs());
+        let settings = &self.fixtures.settings;
+        let is_busy = self.admission.waiting_of(tenant) >= settings.max_in_flight + settings.max_prepared;
+        (turn > settings.defer_after && is_busy && self.may_go_aside(ticket)).then_some(turn)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::{Clock as _, SystemClock};
+    use crate::domain::position::{Partition, TopicRole};
+    use crate::domain::reason_code::ReasonCode;
+    use crate::domain::record::{OutRecord, Record};
+    use crate::pipeline::dedupe::ledger::places::Mark;
+    use crate::pipeline::dedupe::ledger::{Entry, Outcome, Row};
+    use crate::pipeline::log::{Assignment, Epoch, Errand, Happening, PublishOutcome};
+    use crate::pipeline::road::testing::{EVENTS, TestRoad};
+
+    const TIER: Partition = Partition { topic: TopicRole::Deferred(0), number: 0 };
+
+    /// A full road: four of forty tickets of one tenant are at the model, which took two of them a second.
+    async fn full(has_company: bool, sets: &[&str]) -> TestRoad {
+        let bounds = ["pipeline.max_on_road=40", "pipeline.max_in_flight=4", "pipeline.max_prepared=1"];
+        let mut test = TestRoad::new(&[&bounds[..], sets].concat());
+        for partition in [EVENTS, TIER] {
+            let (topic_id, metadata) = ("t".to_owned(), String::new());
+            test.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0 });
+        }
+        test.read_tickets(0..40);
+        test.road.company.has_several = has_company;
+        for _ in 0..4 {
+            tokio::time::advance(Duration::from_millis(500)).await;
+            test.road.next_job(Instant::now()).expect("there is room");
+        }
+        test
+    }
+
+    /// What goes out next, and is committed; the ledger remembers whatever it is told.
+    fn published(test: &mut TestRoad) -> Vec<OutRecord> {
+        test.wake();
+        while let Some((entries, batch)) = test.next_batch(100) {
+            let outcome = |entry: &Entry| match entry {
+                Entry::Claim(claim) => Outcome::Row(Arc::new(Row::left_by(claim))),
+                Entry::Defer { .. } => Outcome::Done,
+                Entry::Mark { .. } => Outcome::Marked(Mark::NONE),
+                _ => Outcome::Changed(0),
+            };
+            test.road.ledger_said(batch, entries.iter().map(outcome).collect(), Instant::now());
+        }
+        test.wake();
+        let bursts = test.bursts();
+        for burst in &bursts {
+            let committed = Happening::Published { burst: burst.number, outcome: PublishOutcome::Committed };
+            test.road.happened(committed, Instant::now());
+        }
+        bursts.into_iter().flat_map(|burst| burst.records).collect()
+    }
+
+    fn copies(records: &[OutRecord]) -> Vec<&OutRecord> {
+        records.iter().filter(|record| matches!(record.topic, TopicRole::Deferred(_))).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn on_a_full_road_the_youngest_of_who_crowds_go_aside_and_reading_goes_on() {
+        let mut test = full(true, &[]).await;
+        let out = published(&mut test);
+        assert_eq!(copies(&out).len(), 20, "half of the road is free");
+        assert_eq!(test.road.admission.waiting(), 16);
+        let feedback = out.iter().filter(|record| record.topic == TopicRole::Feedback);
+        let said =
+            feedback.map(|record| String::from_utf8_lossy(record.value.as_deref().expect("a value")).into_owned());
+        assert!(
+            said.clone().count() == 20
+                && said.clone().all(|one| one.contains(ReasonCode::ProviderRateLimited.as_str()))
+        );
+        let first = said.clone().next().expect("there are twenty");
+        assert!((20..40).any(|offset| first.contains(&format!("e-{offset}\""))), "{first}");
+        test.wake();
+        assert!(test.errands().iter().any(|errand| matches!(errand, Errand::Resume(_))), "the others are read");
+        assert_eq!(copies(&published(&mut test)).len(), 0, "once is enough");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_goes_aside_who_keeps_nobody_back_or_is_served_soon() {
+        for (has_company, sets) in
+            [(false, &[][..]), (true, &["pipeline.crowded_after=\"30s\""]), (true, &["pipeline.max_on_road=41"])]
+        {
+            let mut test = full(has_company, sets).await;
+            assert_eq!(copies(&published(&mut test)).len(), 0, "{has_company} {sets:?}");
+        }
+        let mut test = full(true, &[]).await;
+        test.road.fixtures.defers = false;
+        assert_eq!(copies(&published(&mut test)).len(), 0, "there is nowhere to go");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_that_is_back_before_its_turn_goes_aside_again_while_the_model_is_busy() {
+        for is_busy in [true, false] {
+            let mut test = full(true, &[]).await;
+            let out = published(&mut test);
+            // Twenty, at two a second, behind sixteen and twenty.
+            let last = copies(&out).into_iter().next_back().expect("there are twenty").clone();
+            if !is_busy {
+                test.road.admission.remove_if(Instant::now(), |_| true);
+            }
+            let OutRecord { key, value, headers, .. } = last;
+            let records = vec![Record { offset: 0, timestamp: SystemClock.now(), key, value, headers }];
+            test.road.happened(Happening::Records { epoch: Epoch(1), partition: TIER, records }, Instant::now());
+            tokio::time::advance(Duration::from_secs(10)).await;
+            test.wake();
+            let again = published(&mut test);
+            assert_eq!(copies(&again).len(), usize::from(is_busy), "busy: {is_busy}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_model_without_work_takes_back_what_went_aside_for_its_sake_and_nothing_else() {
+        let out = published(&mut full(true, &[]).await);
+        let copy = copies(&out).into_iter().next().expect("there are twenty").clone();
+        for waits_for_room in [true, false] {
+            let mut test = TestRoad::new(&[]);
+            let (topic_id, metadata) = ("t".to_owned(), String::new());
+            test.assign(Assignment { partition: TIER, topic_id, committed: None, metadata, log_start: 0 });
+            let OutRecord { key, value, mut headers, .. } = copy.clone();
+            headers.retain(|header| waits_for_room || &*header.name != "gk-waits-for-room");
+            let records = vec![Record { offset: 0, timestamp: SystemClock.now(), key, value, headers }];
+            test.road.happened(Happening::Records { epoch: Epoch(1), partition: TIER, records }, Instant::now());
+            published(&mut test);
+            assert_eq!(test.road.next_job(Instant::now()).is_some(), waits_for_room, "it is due in ten seconds");
+            let due = test.road.next_early(Instant::now()).is_some_and(|due| due > Instant::now());
+            assert_eq!(due, !waits_for_room, "and nobody is woken for nothing");
+        }
+    }
+}
