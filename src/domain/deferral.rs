@@ -41,9 +41,9 @@ pub struct Deferral {
     pub timestamp: Timestamp,
     /// How many delay tiers it has come through, this one included: 1 is the first.
     pub hop: u32,
-    /// It is not looked at before.
+    /// It is not looked at before, unless it waits for room.
     pub not_before: Timestamp,
-    /// When its tenant's limits will have room for it, as far as that could be foreseen.
+    /// When its tenant's limits will have room for it, as far as that could be foreseen; past, if they have.
     pub turn: Timestamp,
     /// All it waits for is room at a busy model: it may be looked at before, if there is some.
     pub waits_for_room: bool,

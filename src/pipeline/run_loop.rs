@@ -291,23 +291,32 @@ impl Loop {
         match outcomes {
             Ok(outcomes) => {
                 LedgerBatchCommitted { entries: entries.len(), duration }.record();
+                self.batches(line).written();
+                self.road.ledger_said(batch, outcomes, now);
+                // What holds back one line only is no less away.
+                if self.answers.has_failed() || self.others.has_failed() {
+                    return;
+                }
                 if let Some(since) = self.away_since.take() {
                     LedgerAvailable { held_for: now - since }.record();
                 }
+                self.road.ledger_is_back();
                 (self.outside.on_health)(DATABASE, Ok(Some(duration)));
-                self.road.ledger_said(batch, outcomes, now);
             }
             Err(error) => {
                 let since = *self.away_since.get_or_insert(now);
                 LedgerUnavailable { error: &error.to_string(), holding_for: now - since }.record();
                 (self.outside.on_health)(DATABASE, Err(error.to_string()));
                 self.road.ledger_failed(&error);
-                let batches = match line {
-                    Line::Answers => &mut self.answers,
-                    Line::Others => &mut self.others,
-                };
-                batches.try_again(entries, batch, now);
+                self.batches(line).try_again(entries, batch, now);
             }
+        }
+    }
+
+    fn batches(&mut self, line: Line) -> &mut Batches {
+        match line {
+            Line::Answers => &mut self.answers,
+            Line::Others => &mut self.others,
         }
     }
 

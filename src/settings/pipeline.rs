@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub struct Pipeline {
     /// Calls at once, each until its answer is saved.
     pub max_in_flight: usize,
-    /// Events beyond those in triage: their calls are made ready while others run.
+    /// Events beyond those in triage: their calls are made ready while others run; see [`Self::prepared`].
     pub max_prepared: usize,
     /// Records on the road, from read to committed, before reading stops.
     pub max_on_road: usize,
@@ -53,4 +53,13 @@ pub struct Pipeline {
     pub drain_deadline: Duration,
     /// Happenings of the log that may wait for the road.
     pub log_queue: usize,
+}
+
+impl Pipeline {
+    /// How many events are made ready at most: whoever comes later waits behind them, however short its tenant's turn is, and
+    /// behind a quarter of the places that is a quarter of a call.
+    #[must_use]
+    pub fn prepared(&self) -> usize {
+        self.max_prepared.min(self.max_in_flight.div_ceil(4))
+    }
 }

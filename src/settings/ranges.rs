@@ -64,7 +64,7 @@ fn numbers(settings: &Settings) -> Vec<(&'static str, u64, u64, u64)> {
         ("schemas.registry.max_schemas", size(settings.schemas.registry.max_schemas), 16, 100_000),
         ("ledger.retention_batch", ledger.retention_batch.into(), 1, 100_000),
         ("ledger.batch_max_entries", size(ledger.batch_max_entries), 1, 10_000),
-        ("ledger.postgres.max_connections", ledger.postgres.max_connections.into(), 2, 1_000),
+        ("ledger.postgres.max_connections", ledger.postgres.max_connections.into(), 3, 1_000),
         ("pipeline.max_in_flight", size(pipeline.max_in_flight), 1, 100_000),
         ("pipeline.max_on_road", size(pipeline.max_on_road), 1, 1_000_000),
         ("pipeline.max_waiting_per_tenant", size(pipeline.max_waiting_per_tenant), 1, 1_000_000),

@@ -370,6 +370,21 @@ async fn what_was_put_off_is_repaired_by_its_latest_copy(world: World) {
     assert_eq!(marks, [true, false, true, false]);
 }
 
+/// An owner that lost its partition saves what its call came to, after the next one has put the event off.
+async fn a_verdict_that_comes_late_for_what_was_put_off_is_not_taken_for_published(world: World) {
+    let ledger = world.ledger().await;
+    commit(&ledger, vec![Entry::Claim(claim(1, 10)), put_off(1, 10, 0), reached(1, 10, accepted("v"))]).await;
+    assert_eq!(one(&ledger, repair(100, &[])).await, Outcome::Changed(0), "the deferral has finished its offset");
+    assert_eq!(one(&ledger, put_off(1, 10, 0)).await, Outcome::Reached(accepted("v")), "there is nothing to wait for");
+    // Its copy publishes the verdict.
+    commit(&ledger, vec![Entry::Claim(came_back(1, 10, 1, 50))]).await;
+    assert_eq!(one(&ledger, repair_copies(60, &[])).await, Outcome::Changed(1));
+    // Whoever is read again was not put off after all, and may be published at its own offset.
+    commit(&ledger, vec![Entry::Claim(claim(2, 11)), put_off(2, 11, 0), Entry::Claim(claim(2, 11))]).await;
+    commit(&ledger, vec![reached(2, 11, accepted("v"))]).await;
+    assert_eq!(one(&ledger, repair(100, &[])).await, Outcome::Changed(1));
+}
+
 async fn a_claim_is_told_what_is_put_off_and_comes_before_it(world: World) {
     let ledger = world.ledger().await;
     let claims = (1..=3).map(|number| Entry::Claim(claim(number, 10 + u64::from(number))));
@@ -498,6 +513,7 @@ promises! {
     what_may_never_come_again_vanishes_unless_it_was_published
     marks_are_repaired_only_where_a_finished_offset_proves_a_published_verdict
     what_was_put_off_is_repaired_by_its_latest_copy
+    a_verdict_that_comes_late_for_what_was_put_off_is_not_taken_for_published
     a_claim_is_told_what_is_put_off_and_comes_before_it
     rows_are_forgotten_by_their_fate_not_by_their_age
     what_was_committed_is_there_after_a_restart

@@ -200,6 +200,9 @@ async fn instances_that_write_the_same_rows_in_opposite_order_never_wait_for_eac
         let upwards: Vec<Entry> = (0..40).flat_map(mixed).collect();
         let downwards: Vec<Entry> = (0..40).rev().flat_map(mixed).collect();
         tokio::join!(commit(&one_process, upwards), commit(&other, downwards));
+        let upwards: Vec<Entry> = (0..40).flat_map(mixed).collect();
+        let downwards: Vec<Entry> = (0..=255).rev().flat_map(of_one_kind).collect();
+        tokio::join!(commit(&one_process, upwards), commit(&other, downwards));
         let upwards: Vec<Entry> = (0..=255).flat_map(of_one_kind).collect();
         let downwards: Vec<Entry> = (0..=255).rev().flat_map(of_one_kind).collect();
         tokio::join!(commit(&one_process, upwards), commit(&other, downwards));

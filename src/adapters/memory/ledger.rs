@@ -85,6 +85,8 @@ struct Held {
     lease: Option<(Holder, Timestamp)>,
     /// The lane of a deferred event.
     deferred_ticket: Option<Arc<str>>,
+    /// Since its latest claim.
+    is_put_off: bool,
 }
 
 impl MemoryLedger {
@@ -274,13 +276,15 @@ fn apply(database: &mut Database, entry: &Entry, me: &Holder, now: Timestamp) ->
             None => Outcome::NotOwner,
         },
         Entry::Defer { key, owner, ticket, tier } => match owned(rows, *key, owner) {
-            Some(held) => {
-                if held.row.verdict.is_none() {
+            Some(held) => match &held.row.verdict {
+                Some(verdict) => Outcome::Reached(Arc::clone(verdict)),
+                None => {
                     held.row.deferred_to = Some(*tier);
                     held.deferred_ticket = Some(Arc::clone(ticket));
+                    held.is_put_off = true;
+                    Outcome::Done
                 }
-                Outcome::Done
-            }
+            },
             None => Outcome::NotOwner,
         },
         Entry::Published { key, owner, at } => match owned(rows, *key, owner) {
@@ -297,7 +301,7 @@ fn apply(database: &mut Database, entry: &Entry, me: &Holder, now: Timestamp) ->
         }),
         Entry::RepairPublished { topic_id, partition, to, unfinished, at } => {
             let mut changed = 0;
-            for row in rows.values_mut().map(|held| &mut held.row) {
+            for row in rows.values_mut().filter(|held| !held.is_put_off).map(|held| &mut held.row) {
                 let latest = if row.hop == 0 { Some(&row.owner) } else { row.copy.as_ref() };
                 let is_finished = |at: &Position| {
                     at.topic_id == *topic_id
@@ -326,10 +330,13 @@ fn claim_row(rows: &mut Map, claim: &Claim) -> Outcome {
         rejected_at: None,
         lease: None,
         deferred_ticket: None,
+        is_put_off: false,
     });
-    if held.row.owner == claim.position && held.row.hop < claim.hop {
+    let is_again = held.row.hop == claim.hop && held.is_put_off;
+    if held.row.owner == claim.position && (held.row.hop < claim.hop || is_again) {
         held.row.hop = claim.hop;
         held.row.copy.clone_from(&claim.copy);
+        held.is_put_off = false;
     }
     Outcome::Row(Arc::new(held.row.clone()))
 }
@@ -356,6 +363,7 @@ fn take_over(rows: &mut Map, claim: &Claim, from: &Position) {
             ahead: None,
         };
         held.deferred_ticket = None;
+        held.is_put_off = false;
     }
 }
 

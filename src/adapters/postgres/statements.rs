@@ -44,9 +44,10 @@ pub(super) const CLAIM: Statement = Statement {
                         AS j (key)
           ORDER BY j.key
           ON CONFLICT (key) DO UPDATE
-          SET hop = excluded.hop, copy_topic = excluded.copy_topic, copy_offset = excluded.copy_offset
+          SET hop = excluded.hop, copy_topic = excluded.copy_topic, copy_offset = excluded.copy_offset, is_put_off = false
           WHERE l.owner_topic = excluded.owner_topic AND l.owner_partition = excluded.owner_partition
-            AND l.owner_offset = excluded.owner_offset AND l.hop < excluded.hop",
+            AND l.owner_offset = excluded.owner_offset
+            AND (l.hop < excluded.hop OR (l.hop = excluded.hop AND l.is_put_off))",
 };
 
 /// Compare-and-set on owner and state. `first_seen_at` and `rejected_at` are the event's, not the copy's, and stay.
@@ -56,7 +57,7 @@ pub(super) const TAKE_OVER: Statement = Statement {
           SET owner_topic = j.topic, owner_partition = j.partition, owner_offset = j."offset", hop = j.hop,
               body_form = j.form, body_hash = j.hash, event_id = j.event_id,
               copy_topic = j.copy_topic, copy_offset = j.copy_offset, deferred_ticket = NULL, deferred_to = NULL,
-              answer = NULL, answered_at = NULL, verdict = NULL, is_rejected = false, published_at = NULL,
+              is_put_off = false, answer = NULL, answered_at = NULL, verdict = NULL, is_rejected = false, published_at = NULL,
               vanished = false, lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
           FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[], $7::bytea[],
                       $8::text[], $9::text[], $10::bigint[], $11::text[], $12::bigint[],
@@ -173,12 +174,12 @@ pub(super) const DECIDE: Statement = Statement {
 pub(super) const DEFER: Statement = Statement {
     name: "defer",
     sql: r#"UPDATE ledger AS l
-          SET deferred_ticket = CASE WHEN l.verdict IS NULL THEN j.ticket ELSE l.deferred_ticket END,
-              deferred_to = CASE WHEN l.verdict IS NULL THEN j.tier ELSE l.deferred_to END
+          SET deferred_ticket = j.ticket, deferred_to = j.tier, is_put_off = true
           FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::smallint[])
                AS j (key, topic, partition, "offset", ticket, tier)
           WHERE l.key = j.key
-            AND l.owner_topic = j.topic AND l.owner_partition = j.partition AND l.owner_offset = j."offset""#,
+            AND l.owner_topic = j.topic AND l.owner_partition = j.partition AND l.owner_offset = j."offset"
+            AND l.verdict IS NULL"#,
 };
 
 /// What is put off and comes before each claim of a batch, by the claim's place in it (from 1).
@@ -213,13 +214,13 @@ pub(super) const VANISHED: Statement = Statement {
 };
 
 /// A finished offset proves a published verdict only where there is a verdict (it is saved before its burst), where the
-/// owner did not vanish (a gap counts as finished too), and where no deferred copy went on for it: then the owner's
+/// owner did not vanish (a gap counts as finished too), and where no deferred copy went on for it, or will: then the owner's
 /// offset was finished by the deferral, and [`REPAIR_COPIES`] asks the copy's.
 pub(super) const REPAIR_PUBLISHED: Statement = Statement {
     name: "repair_published",
     sql: "UPDATE ledger SET published_at = $5
           WHERE owner_topic = $1 AND owner_partition = $2 AND owner_offset < $3 AND owner_offset <> ALL($4)
-            AND published_at IS NULL AND verdict IS NOT NULL AND NOT vanished AND hop = 0",
+            AND published_at IS NULL AND verdict IS NOT NULL AND NOT vanished AND NOT is_put_off AND hop = 0",
 };
 
 /// The same for events that were put off: the latest copy's offset speaks for them.
@@ -227,7 +228,8 @@ pub(super) const REPAIR_COPIES: Statement = Statement {
     name: "repair_copies",
     sql: "UPDATE ledger SET published_at = $5
           WHERE copy_topic = $1 AND owner_partition = $2 AND copy_offset < $3 AND copy_offset <> ALL($4)
-            AND published_at IS NULL AND copy_topic IS NOT NULL AND verdict IS NOT NULL AND NOT vanished AND hop > 0",
+            AND published_at IS NULL AND copy_topic IS NOT NULL AND verdict IS NOT NULL AND NOT vanished
+            AND NOT is_put_off AND hop > 0",
 };
 
 /// Columns in the order in which [`super::rows`] reads them; column 16 is how many milliseconds the lease still lasts.
@@ -265,7 +267,7 @@ pub(super) const RESTORE: Statement = Statement {
               published_at = excluded.published_at, is_rejected = excluded.is_rejected,
               rejected_at = coalesce(excluded.rejected_at, l.rejected_at),
               vanished = false, copy_topic = NULL, copy_offset = NULL,
-              deferred_ticket = NULL, deferred_to = NULL, lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
+              is_put_off = false, deferred_ticket = NULL, deferred_to = NULL, lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
           WHERE l.published_at IS NULL
              OR (l.is_rejected AND NOT excluded.is_rejected)
              OR (l.is_rejected = excluded.is_rejected AND l.published_at < excluded.published_at)"#,

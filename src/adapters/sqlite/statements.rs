@@ -27,9 +27,10 @@ pub(super) const CLAIM: Statement = Statement {
                  unhex(value ->> 6), value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11
           FROM jsonb_each(?1) WHERE true
           ON CONFLICT (key) DO UPDATE
-          SET hop = excluded.hop, copy_topic = excluded.copy_topic, copy_offset = excluded.copy_offset
+          SET hop = excluded.hop, copy_topic = excluded.copy_topic, copy_offset = excluded.copy_offset, is_put_off = 0
           WHERE owner_topic = excluded.owner_topic AND owner_partition = excluded.owner_partition
-            AND owner_offset = excluded.owner_offset AND hop < excluded.hop",
+            AND owner_offset = excluded.owner_offset
+            AND (hop < excluded.hop OR (hop = excluded.hop AND is_put_off = 1))",
 };
 
 /// Compare-and-set on owner and state. `first_seen_at` and `rejected_at` are the event's, not the copy's, and stay.
@@ -40,7 +41,8 @@ pub(super) const TAKE_OVER: Statement = Statement {
               hop = j.value ->> 4, body_form = j.value ->> 5, body_hash = unhex(j.value ->> 6),
               event_id = j.value ->> 8, copy_topic = j.value ->> 10, copy_offset = j.value ->> 11,
               answer = NULL, answered_at = NULL, verdict = NULL, published_at = NULL, vanished = 0,
-              deferred_ticket = NULL, deferred_to = NULL, lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
+              is_put_off = 0, deferred_ticket = NULL, deferred_to = NULL,
+              lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
           FROM jsonb_each(?1) AS j
           WHERE l.key = unhex(j.value ->> 0)
             AND l.owner_topic = j.value ->> 12 AND l.owner_partition = j.value ->> 13
@@ -119,12 +121,11 @@ pub(super) const DECIDE: Statement = Statement {
 pub(super) const DEFER: Statement = Statement {
     name: "defer",
     sql: "UPDATE ledger AS l
-          SET deferred_ticket = iif(l.verdict IS NULL, j.value ->> 4, l.deferred_ticket),
-              deferred_to     = iif(l.verdict IS NULL, j.value ->> 5, l.deferred_to)
+          SET deferred_ticket = j.value ->> 4, deferred_to = j.value ->> 5, is_put_off = 1
           FROM jsonb_each(?1) AS j
           WHERE l.key = unhex(j.value ->> 0)
             AND l.owner_topic = j.value ->> 1 AND l.owner_partition = j.value ->> 2
-            AND l.owner_offset = j.value ->> 3",
+            AND l.owner_offset = j.value ->> 3 AND l.verdict IS NULL",
 };
 
 /// What is put off and comes before each claim of a batch, by the claim's place in it. Where nothing is put off, this
@@ -159,14 +160,14 @@ pub(super) const VANISHED: Statement = Statement {
 };
 
 /// A finished offset proves a published verdict only where there is a verdict (it is saved before its burst), where the
-/// owner did not vanish (a gap counts as finished too), and where no deferred copy went on for it: then the owner's
+/// owner did not vanish (a gap counts as finished too), and where no deferred copy went on for it, or will: then the owner's
 /// offset was finished by the deferral, and [`REPAIR_COPIES`] asks the copy's.
 pub(super) const REPAIR_PUBLISHED: Statement = Statement {
     name: "repair_published",
     sql: "UPDATE ledger SET published_at = ?5
           WHERE owner_topic = ?1 AND owner_partition = ?2 AND owner_offset < ?3
             AND owner_offset NOT IN (SELECT value FROM json_each(?4))
-            AND published_at IS NULL AND verdict IS NOT NULL AND vanished = 0 AND hop = 0",
+            AND published_at IS NULL AND verdict IS NOT NULL AND vanished = 0 AND is_put_off = 0 AND hop = 0",
 };
 
 /// The same for events that were put off: the latest copy's offset speaks for them.
@@ -175,7 +176,8 @@ pub(super) const REPAIR_COPIES: Statement = Statement {
     sql: "UPDATE ledger INDEXED BY ledger_copies SET published_at = ?5
           WHERE copy_topic = ?1 AND owner_partition = ?2 AND copy_offset < ?3
             AND copy_offset NOT IN (SELECT value FROM json_each(?4))
-            AND published_at IS NULL AND copy_topic IS NOT NULL AND verdict IS NOT NULL AND vanished = 0 AND hop > 0",
+            AND published_at IS NULL AND copy_topic IS NOT NULL AND verdict IS NOT NULL AND vanished = 0
+            AND is_put_off = 0 AND hop > 0",
 };
 
 /// Columns in the order in which [`super::rows`] reads them.
@@ -206,7 +208,8 @@ pub(super) const RESTORE: Statement = Statement {
               body_hash = excluded.body_hash, event_id = excluded.event_id, verdict = excluded.verdict,
               published_at = excluded.published_at, rejected_at = coalesce(excluded.rejected_at, l.rejected_at),
               vanished = 0, copy_topic = NULL, copy_offset = NULL,
-              deferred_ticket = NULL, deferred_to = NULL, lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
+              is_put_off = 0, deferred_ticket = NULL, deferred_to = NULL,
+              lease_instance = NULL, lease_incarnation = NULL, lease_until = NULL
           WHERE l.published_at IS NULL
              OR (l.verdict ->> 'status' IS 'REJECTED' AND excluded.verdict ->> 'status' IS NOT 'REJECTED')
              OR ((l.verdict ->> 'status' IS 'REJECTED') = (excluded.verdict ->> 'status' IS 'REJECTED')

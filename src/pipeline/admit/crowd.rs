@@ -7,8 +7,7 @@ use tokio::time::Instant;
 use super::{Admission, Tenant};
 
 impl<T> Admission<T> {
-    /// The tenant with the most waiting for a model, if that is a good deal more than its part: as much as everybody's, and one
-    /// newcomer's.
+    /// The tenant with the most waiting for a model, if that is twice its part or more. A newcomer has a part, too.
     #[must_use]
     pub fn crowder(&self) -> Option<Arc<str>> {
         let at_the_model =
@@ -17,10 +16,10 @@ impl<T> Admission<T> {
         let waiting: Vec<_> = tenants.filter(at_the_model).map(|(_, state)| (state.queue.len(), &state.id)).collect();
         let all: usize = waiting.iter().map(|(waits, _)| waits).sum();
         let (most, crowder) = waiting.iter().max_by_key(|(waits, _)| *waits)?;
-        (2 * (waiting.len() + 1) * most >= 3 * all).then(|| Arc::clone(crowder))
+        ((waiting.len() + 1) * most >= 2 * all).then(|| Arc::clone(crowder))
     }
 
-    /// How fast what waits of this tenant goes, a second; none while too little is known.
+    /// How many calls of this tenant end while it has something waiting, a second; none while too little is known.
     #[must_use]
     pub fn served_per_second(&self, now: Instant, tenant: &str) -> Option<f64> {
         self.state_of(tenant)?.served.per_second(now)

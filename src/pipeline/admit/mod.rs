@@ -198,7 +198,6 @@ impl<T> Admission<T> {
         // It may: that was checked when it joined, and since then its levels have only risen.
         state.allowance.charge(now, tokens);
         state.running += 1;
-        state.served.went(now);
         let (tenant, weight) = (Arc::clone(&state.id), state.allowance.limits().weight);
         self.waiting -= 1;
         self.turns.go(number, tokens, weight);
@@ -230,6 +229,7 @@ impl<T> Admission<T> {
         let Some(&number) = self.numbers.get(tenant) else { return };
         let state = self.tenant_mut(number);
         state.running = state.running.saturating_sub(1);
+        state.served.ended(now);
         state.allowance.settle(now, reserved_tokens, used_tokens);
         self.place(now, number);
     }

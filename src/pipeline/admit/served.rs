@@ -1,4 +1,4 @@
-//! How fast what waits of a tenant goes.
+//! How fast a tenant's calls end.
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ pub(super) struct Served {
     /// Something has been waiting since then.
     since: Instant,
     at: Instant,
-    /// How many have gone, each weighing less with time.
-    gone: f64,
+    /// How many have ended, each weighing less with time.
+    ended: f64,
 }
 
 impl Served {
     /// From now on something waits.
     pub(super) fn begin(now: Instant) -> Self {
-        Self { since: now, at: now, gone: 0.0 }
+        Self { since: now, at: now, ended: 0.0 }
     }
 
-    /// One has gone.
-    pub(super) fn went(&mut self, now: Instant) {
-        self.gone = self.left(now) + 1.0;
+    /// A call has ended.
+    pub(super) fn ended(&mut self, now: Instant) {
+        self.ended = self.left(now) + 1.0;
         self.at = now;
     }
 
@@ -38,11 +38,12 @@ impl Served {
         // What a steady pace of one a second would weigh by now.
         let of_one = MEMORY.as_secs_f64() * (1.0 - decay(waited));
         let pace = self.left(now) / of_one;
-        (waited >= AT_LEAST && pace > 0.0).then_some(pace)
+        let is_recent = now.saturating_duration_since(self.at) < 3 * MEMORY;
+        (waited >= AT_LEAST && is_recent && pace > 0.0).then_some(pace)
     }
 
     fn left(&self, now: Instant) -> f64 {
-        self.gone * decay(now.saturating_duration_since(self.at))
+        self.ended * decay(now.saturating_duration_since(self.at))
     }
 }
 
@@ -63,7 +64,7 @@ mod tests {
         let mut now = begun;
         while now + step <= end {
             now += step;
-            served.went(now);
+            served.ended(now);
         }
         served.per_second(end)
     }
@@ -81,10 +82,11 @@ mod tests {
     fn a_pace_that_falls_is_noticed_and_nothing_for_very_long_is_no_pace() {
         let begun = Instant::now();
         let mut served = Served::begin(begun);
-        (1..=1_000).for_each(|n| served.went(begun + Duration::from_millis(10 * n)));
-        (1..=30).for_each(|n| served.went(begun + Duration::from_secs(10 + n)));
+        (1..=1_000).for_each(|n| served.ended(begun + Duration::from_millis(10 * n)));
+        (1..=30).for_each(|n| served.ended(begun + Duration::from_secs(10 + n)));
         let pace = served.per_second(begun + Duration::from_secs(40)).expect("it is known");
         assert!((1.0..8.0).contains(&pace), "{pace}");
+        assert_eq!(served.per_second(begun + Duration::from_secs(80)), None, "who has none for long has none");
         assert_eq!(Served::begin(begun).per_second(begun + Duration::from_secs(5)), None, "nobody knows");
     }
 }

@@ -392,7 +392,7 @@ fn who_has_a_good_deal_more_waiting_than_its_part_crowds() {
     assert_eq!(crowder(&[]), None);
     assert_eq!(crowder(&[("loud", 10)]), Some(id("loud")), "somebody might come");
     assert_eq!(crowder(&[("quiet", 1), ("loud", 10)]), Some(id("loud")));
-    assert_eq!(crowder(&[("a", 10), ("b", 10), ("c", 10)]), None, "they share");
+    assert_eq!(crowder(&[("a", 11), ("b", 10)]), None, "they share");
     assert_eq!(crowder(&[("a", 10), ("b", 12), ("c", 10), ("d", 9)]), None, "about evenly");
     let mut admission = Admission::new(1_000);
     (0..10).for_each(|n| admission.offer(now, &id("loud"), requests(1), n, 1).expect("there is room"));

@@ -162,7 +162,7 @@ pub enum Entry {
     Overtaken(OvertakenQuestion),
     /// Before the burst that puts this event off: a later copy of it stands, or is about to stand, in a delay tier, and
     /// later events of its ticket must not pass it. Holds until the event is published. Nothing changes where there is a
-    /// verdict.
+    /// verdict, and then that is the answer.
     Defer {
         /// Which event.
         key: DedupeKey,
@@ -268,7 +268,7 @@ pub enum Outcome {
     LeasePointless,
     /// For Answer, and for Decide where somebody else's is saved and not judged.
     Saved(Arc<Answer>),
-    /// For Verdict and Decide.
+    /// For Verdict and Decide, and for Defer where there is one.
     Reached(Arc<Verdict>),
     /// For Answer, Verdict, Decide, Defer, Published and Release: the row is gone or has another owner; nothing was changed.
     NotOwner,

@@ -64,10 +64,6 @@ impl Road {
         if self.waits_for_money(ticket, id, &tenant_id, limits) || self.waits_for_the_breaker(ticket, id, now) {
             return false;
         }
-        if let Some(turn) = self.comes_too_early(ticket, id) {
-            self.put_off(ticket, id, Why::model_is_busy(turn));
-            return false;
-        }
         if limits.mode == LimitMode::Shadow {
             self.note_shadow(&tenant_id, limits, tokens, now);
         } else if !self.one_is_decided(ticket)
@@ -114,7 +110,7 @@ impl Road {
                 return Some(job);
             }
             let settings = &self.fixtures.settings;
-            if self.asking >= settings.max_in_flight + settings.max_prepared {
+            if self.asking >= settings.max_in_flight + settings.prepared() {
                 return None;
             }
             self.refill_admission(now);
@@ -425,14 +421,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn so_many_are_made_ready_beyond_those_whose_calls_run() {
-        for prepared in [0, 3] {
-            let set = format!("pipeline.max_prepared={prepared}");
-            let mut test = TestRoad::new(&["pipeline.max_in_flight=2", &set]);
+        // More than a quarter of the places would keep others waiting, whose turn comes later.
+        for (set, prepared) in [(0, 0), (2, 2), (3, 2)] {
+            let set = format!("pipeline.max_prepared={set}");
+            let mut test = TestRoad::new(&["pipeline.max_in_flight=5", &set]);
             let (topic_id, metadata) = ("t".to_owned(), String::new());
             test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
             test.read_tickets(0..9);
             let jobs: Vec<_> = std::iter::from_fn(|| test.road.next_job(Instant::now())).collect();
-            assert_eq!(jobs.len(), 2 + prepared);
+            assert_eq!(jobs.len(), 5 + prepared);
             let gauges = test.road.gauges();
             assert_eq!((gauges.in_flight.now, gauges.prepared.now), (0, jobs.len()), "no call has begun");
         }

@@ -2,9 +2,10 @@
 //!
 //! What waits for a model's room waits on the road, and a full road is not read onto: one tenant that sends far more than the
 //! model takes would keep back what everybody else sent after it. So when the road is full, the youngest of the tenant with the
-//! most waiting go to a delay tier, each with a turn at the pace at which its tenant is being served. The oldest stay: as much
-//! as keeps the model busy until more is read; and when it waits for work all the same, they come back before their turn. Where nobody else is known to send anything, or where tenants share the road
-//! evenly, nothing goes: reading stops, and the log keeps it.
+//! most waiting go to a delay tier, for about as long as the model has work without them, as far as its pace tells. The oldest
+//! stay: as much as keeps the model busy until more is read. When the model could do with more all the same, they come back
+//! before their time; when the road is full again then, they are among those that may go. Where nobody else is known to send
+//! anything, or where tenants share the road evenly, nothing goes: reading stops, and the log keeps it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,14 +16,16 @@ use tokio::time::Instant;
 use super::Road;
 use super::deferral::Why;
 use super::item::{Item, ItemId, Plan};
+use crate::domain::deferral::TIER_DELAYS;
 use crate::domain::tenant::Limits;
+use crate::pipeline::admit::bookings::Bookings;
 use crate::pipeline::lane::TicketKey;
 
 /// How often it is looked for somebody who crowds.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// A pace is a guess: whoever goes aside for it is back to look after this long.
-const FORESEEN: Duration = Duration::from_secs(600);
+/// A pace is a guess: nobody is away for longer at a time because of it. It is one of the tiers.
+const FORESEEN: Duration = TIER_DELAYS[2];
 
 /// Who sends events here.
 #[derive(Debug, Default)]
@@ -30,6 +33,8 @@ pub(super) struct Company {
     first: Option<Arc<str>>,
     has_several: bool,
     look_at: Option<Instant>,
+    /// Until when the model has work of each tenant that went aside.
+    turns: Bookings,
 }
 
 impl Company {
@@ -40,33 +45,31 @@ impl Company {
     }
 }
 
-/// Whether this event waits here for the first time: one that was away has its turn now.
-fn is_fresh(item: &Item) -> bool {
-    matches!(item.plan, Plan::Ask) && item.turn.is_none()
-}
-
 impl Road {
     /// Make room on a full road.
     pub(super) fn make_room(&mut self, now: Instant) {
         let is_time = self.company.look_at.is_none_or(|at| at <= now);
-        if !self.reading_stopped || self.draining || self.ledger_is_away || !self.fixtures.defers || !is_time {
+        if !is_time || !self.reading_stopped || self.draining || !self.fixtures.defers || !self.model_is_asked(now) {
             return;
         }
         self.company.look_at = Some(now + LOOK_EVERY);
-        if !self.has_company() || self.held_by_breaker(now).is_some() {
-            return;
-        }
-        let goes = |plan: &Plan| matches!(plan, Plan::PutOff(_) | Plan::GoAside(_));
-        let stay = self.items.values().filter(|item| !goes(&item.plan)).count();
+        // What is done and waits for the log has nothing to do with a model.
+        let stays = |item: &Item| !item.goes_aside() && !matches!(item.plan, Plan::Publish(_));
+        let stay = self.items.values().filter(|item| stays(item)).count();
         // Half of it: while these leave, there is something to read onto.
         let too_many = stay.saturating_sub(self.fixtures.settings.max_on_road / 2);
-        if let Some(tenant) = self.admission.crowder().filter(|_| too_many > 0) {
+        if let Some(tenant) = self.admission.crowder().filter(|_| too_many > 0 && self.has_company()) {
             self.put_off_crowd(&tenant, too_many, now);
         }
     }
 
     fn has_company(&self) -> bool {
         self.company.has_several || self.fixtures.ingest.tenants().borrow().known().nth(1).is_some()
+    }
+
+    /// Whether calls are begun as far as there is room at the model.
+    fn model_is_asked(&self, now: Instant) -> bool {
+        !self.ledger_is_away && self.away.is_none() && self.held_by_breaker(now).is_none()
     }
 
     /// At most so many of the tenant's youngest, if they would wait too long.
@@ -77,20 +80,23 @@ impl Road {
         let (stay, per_minute) = ((pace * patience).ceil() as usize, (pace * 60.0).ceil() as u32);
         let waiting = self.admission.waiting_of(tenant);
         let stay = stay.max(waiting.saturating_sub(at_most));
+        let waits_here = |id: &ItemId| self.items.get(id).is_some_and(|item| matches!(item.plan, Plan::Ask));
         let crowd: Vec<(TicketKey, ItemId)> = self
             .admission
             .waiting_behind(tenant, stay)
             .filter_map(|ticket| Some((ticket.clone(), *self.lanes.unit(ticket)?.items.last()?)))
-            .filter(|(ticket, id)| self.may_go_aside(ticket) && self.items.get(id).is_some_and(|item| is_fresh(item)))
+            .filter(|(ticket, id)| self.may_go_aside(ticket) && waits_here(id))
             .collect();
         let gone: HashSet<&TicketKey> = crowd.iter().map(|(ticket, _)| ticket).collect();
         self.admission.remove_if(now, |ticket| gone.contains(ticket));
         #[expect(clippy::cast_precision_loss, reason = "a number of events in memory")]
-        let wait = Duration::from_secs_f64(waiting as f64 / pace);
+        let wait = Duration::try_from_secs_f64(waiting as f64 / pace).map_or(FORESEEN, |wait| wait.min(FORESEEN));
         let pace = Limits { requests_per_minute: Some(per_minute), ..Limits::NONE };
         for (ticket, id) in &crowd {
-            let turn = self.bookings.book(now, tenant, &pace, 0, wait).min(FORESEEN);
-            self.put_off(ticket, *id, Why::model_is_busy(turn));
+            let is_foreseen = self.company.turns.booked(now, tenant) < FORESEEN;
+            let turn = if is_foreseen { self.company.turns.book(now, tenant, &pace, 0, wait) } else { FORESEEN };
+            let away = TIER_DELAYS.into_iter().find(|delay| *delay >= turn).unwrap_or(FORESEEN).min(FORESEEN);
+            self.put_off(ticket, *id, Why::model_is_busy(away));
             self.work(ticket, now);
         }
     }
@@ -98,22 +104,8 @@ impl Road {
     /// Whether the model could do with more than there is on the road: what went aside for its sake need not stay away.
     pub(super) fn model_waits(&self, now: Instant) -> bool {
         let settings = &self.fixtures.settings;
-        let wants = |item: &Item| matches!(item.plan, Plan::Unknown | Plan::Ask | Plan::Judge(_));
-        !self.ledger_is_away
-            && self.away.is_none()
-            && self.held_by_breaker(now).is_none()
-            && self.items.values().filter(|item| wants(item)).count() < settings.max_in_flight + settings.max_prepared
-    }
-
-    /// How far off the turn of this event is that comes back, if its model is still busy with others of its tenant.
-    pub(super) fn comes_too_early(&self, ticket: &TicketKey, id: ItemId) -> Option<Duration> {
-        let item = self.items.get(&id)?;
-        let tenant = &item.event()?.claim.tenant_id;
-        let clock = self.fixtures.clock.now();
-        let turn = Duration::from_millis(item.turn?.millis_since(clock).unsigned_abs());
-        let settings = &self.fixtures.settings;
-        let is_busy = self.admission.waiting_of(tenant) >= settings.max_in_flight + settings.max_prepared;
-        (turn > settings.defer_after && is_busy && self.may_go_aside(ticket)).then_some(turn)
+        let work = self.asking + self.admission.waiting() + self.claiming;
+        work < settings.max_in_flight + settings.prepared() && self.model_is_asked(now)
     }
 }
 
@@ -129,9 +121,9 @@ mod tests {
     use crate::pipeline::log::{Assignment, Epoch, Errand, Happening, PublishOutcome};
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
 
-    const TIER: Partition = Partition { topic: TopicRole::Deferred(0), number: 0 };
+    const TIER: Partition = Partition { topic: TopicRole::Deferred(1), number: 0 };
 
-    /// A full road: four of forty tickets of one tenant are at the model, which took two of them a second.
+    /// A full road: four of forty tickets of one tenant are at the model, which ends two of them a second.
     async fn full(has_company: bool, sets: &[&str]) -> TestRoad {
         let bounds = ["pipeline.max_on_road=40", "pipeline.max_in_flight=4", "pipeline.max_prepared=1"];
         let mut test = TestRoad::new(&[&bounds[..], sets].concat());
@@ -143,7 +135,8 @@ mod tests {
         test.road.company.has_several = has_company;
         for _ in 0..4 {
             tokio::time::advance(Duration::from_millis(500)).await;
-            test.road.next_job(Instant::now()).expect("there is room");
+            let job = test.road.next_job(Instant::now()).expect("there is room");
+            test.road.admission.settle(Instant::now(), &job.tenant.id, 0, 0);
         }
         test
     }
@@ -207,23 +200,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_copy_that_is_back_before_its_turn_goes_aside_again_while_the_model_is_busy() {
-        for is_busy in [true, false] {
-            let mut test = full(true, &[]).await;
-            let out = published(&mut test);
-            // Twenty, at two a second, behind sixteen and twenty.
-            let last = copies(&out).into_iter().next_back().expect("there are twenty").clone();
-            if !is_busy {
-                test.road.admission.remove_if(Instant::now(), |_| true);
-            }
-            let OutRecord { key, value, headers, .. } = last;
-            let records = vec![Record { offset: 0, timestamp: SystemClock.now(), key, value, headers }];
-            test.road.happened(Happening::Records { epoch: Epoch(1), partition: TIER, records }, Instant::now());
-            tokio::time::advance(Duration::from_secs(10)).await;
-            test.wake();
-            let again = published(&mut test);
-            assert_eq!(copies(&again).len(), usize::from(is_busy), "busy: {is_busy}");
-        }
+    async fn a_pace_that_nobody_knows_or_that_was_long_ago_moves_nobody() {
+        let mut test = full(true, &[]).await;
+        tokio::time::advance(Duration::from_secs(600)).await;
+        assert_eq!(copies(&published(&mut test)).len(), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -239,7 +219,7 @@ mod tests {
             let records = vec![Record { offset: 0, timestamp: SystemClock.now(), key, value, headers }];
             test.road.happened(Happening::Records { epoch: Epoch(1), partition: TIER, records }, Instant::now());
             published(&mut test);
-            assert_eq!(test.road.next_job(Instant::now()).is_some(), waits_for_room, "it is due in ten seconds");
+            assert_eq!(test.road.next_job(Instant::now()).is_some(), waits_for_room, "it is due in a minute");
             let due = test.road.next_early(Instant::now()).is_some_and(|due| due > Instant::now());
             assert_eq!(due, !waits_for_room, "and nobody is woken for nothing");
         }

@@ -4,7 +4,7 @@
 //!  ask: too long a wait --> the lane from here on: PutOff --> the ledger remembers --> GoAside --> a burst: a copy to a
 //!                                                             (nobody may pass it)                 delay tier, DEFERRED,
 //!                                                                                                  the offset is finished
-//!  a copy is read --> waits here until it is due (its partition is paused) --> arrives as the event it is a copy of
+//!  a copy is read --> waits here until it may come (its partition is paused) --> arrives as the event it is a copy of
 //! ```
 //!
 //! Order per ticket rests on three things. What stands behind a deferred event in its lane is put off with it. What is read
@@ -72,8 +72,8 @@ impl Why {
         Self { limit, ..Self::looks(ReasonCode::BudgetExhausted, wait) }
     }
 
-    pub fn model_is_busy(turn: Duration) -> Self {
-        Self { books_a_turn: true, waits_for_room: true, ..Self::looks(ReasonCode::ProviderRateLimited, turn) }
+    pub fn model_is_busy(wait: Duration) -> Self {
+        Self { waits_for_room: true, ..Self::looks(ReasonCode::ProviderRateLimited, wait) }
     }
 
     pub fn breaker_open(wait: Duration) -> Self {
@@ -81,7 +81,8 @@ impl Why {
     }
 
     fn follows() -> Self {
-        Self::looks(ReasonCode::WaitingForEarlierEvent, Duration::ZERO)
+        // Whatever the one before it waits for stands before it in the tier, too.
+        Self { waits_for_room: true, ..Self::looks(ReasonCode::WaitingForEarlierEvent, Duration::ZERO) }
     }
 }
 
@@ -91,7 +92,7 @@ pub(super) fn place_of(item: &Item) -> Place {
 }
 
 impl Road {
-    /// Records of a deferred topic: each waits until it is due. They were written in the order in which they become due.
+    /// Records of a deferred topic: each waits until it may come. They were written in the order in which they become due.
     pub(super) fn keep_early(&mut self, partition: Partition, records: Vec<Record>, now: Instant) {
         let clock = self.fixtures.clock.now();
         let Some(owned) = self.partitions.get_mut(&partition) else { return };
@@ -106,7 +107,7 @@ impl Road {
         self.take_in_due(partition, now);
     }
 
-    /// What is due comes on the road, as long as there is room.
+    /// What may come does, as long as there is room.
     pub(super) fn take_in_due(&mut self, partition: Partition, now: Instant) {
         while self.has_room_for_copies() {
             let model_waits = self.model_waits(now);
@@ -122,18 +123,21 @@ impl Road {
 
     /// The moment at which the next copy may come, unless there is no room for it anyway.
     pub(super) fn next_early(&self, now: Instant) -> Option<Instant> {
-        let may_come = |early: &Early| if early.waits_for_room && self.model_waits(now) { now } else { early.due };
+        let model_waits = self.model_waits(now);
+        let may_come = |early: &Early| if early.waits_for_room && model_waits { now } else { early.due };
         let first = self.partitions.values().filter_map(|owned| owned.early.front()).map(may_come).min();
         first.filter(|_| self.has_room_for_copies())
     }
 
     /// What waits for a copy to come back must not keep it out.
     pub(super) fn has_room_for_copies(&self) -> bool {
-        !self.draining && (!self.reading_stopped || !self.waiting_for_earlier.is_empty())
+        let has_room = !self.reading_stopped && self.items.len() < self.fixtures.settings.max_on_road;
+        !self.draining && (has_room || !self.waiting_for_earlier.is_empty())
     }
 
     pub(super) fn take_in_all_due(&mut self, now: Instant) {
-        let may_come = |early: &Early| early.may_come(now, early.waits_for_room && self.model_waits(now));
+        let model_waits = self.model_waits(now);
+        let may_come = |early: &Early| early.may_come(now, model_waits);
         let due = self.partitions.iter().filter(|(_, owned)| owned.early.front().is_some_and(may_come));
         for partition in due.map(|(partition, _)| *partition).collect::<Vec<_>>() {
             self.take_in_due(partition, now);
@@ -227,7 +231,12 @@ impl Road {
             timestamp: item.record.timestamp,
             hop: claim.hop.saturating_add(1),
             not_before: clock.after(delay),
-            turn: if why.books_a_turn { turn } else { clock.after(delay) },
+            // Who is back before its time because a model waits has its turn.
+            turn: match (why.books_a_turn, why.waits_for_room) {
+                (true, _) => turn,
+                (false, true) => clock,
+                (false, false) => clock.after(delay),
+            },
             waits_for_room: why.waits_for_room,
             improves: None,
         };
@@ -290,11 +299,13 @@ impl Road {
         }
     }
 
-    /// Whether a copy of this very position came on the road before: that one ends the event.
-    pub(super) fn is_carried_by_another(&self, id: ItemId, event: &EventItem) -> bool {
-        let before = self.carriers.get(&event.claim.key).filter(|before| **before != id);
-        let before = before.and_then(|before| self.items.get(before)?.event());
-        before.is_some_and(|before| before.claim.position == event.claim.position)
+    /// What came on the road before of this very position: that ends the event, unless it goes aside.
+    pub(super) fn carrier_before(&self, id: ItemId, event: &EventItem) -> Option<&Item> {
+        let before = self.carriers.get(&event.claim.key).filter(|before| **before != id)?;
+        let is_the_same = |item: &&super::Tracked<Item>| {
+            item.event().is_some_and(|before| before.claim.position == event.claim.position)
+        };
+        self.items.get(before).filter(is_the_same).map(|item| &**item)
     }
 
     /// How many events of this ticket that were put off and come before this place are on the road.
@@ -502,6 +513,33 @@ mod tests {
         assert_eq!(first.owner.offset, 10);
         assert_eq!(topics(&published(&mut test)), [], "the second waits behind it");
     }
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_that_is_read_before_its_burst_is_confirmed_goes_on_when_it_is() {
+        let mut test = spent();
+        read(&mut test, 10);
+        for _ in 0..2 {
+            ledger_says(&mut test, Row::left_by);
+        }
+        test.wake();
+        let bursts = test.bursts();
+        let copy = bursts.iter().flat_map(|burst| &burst.records).find(|record| record.topic == TIER.topic);
+        let OutRecord { key, value, headers, .. } = copy.expect("it went aside").clone();
+        arrives(&mut test, TIER, Record { offset: 0, timestamp: SystemClock.now(), key, value, headers });
+        tokio::time::advance(TIER_DELAYS[0]).await;
+        test.wake();
+        let known = |claim: &Claim| Row { deferred_to: Some(0), ..Row::left_by(claim) };
+        ledger_says(&mut test, known);
+        for burst in bursts {
+            let committed = Happening::Published { burst: burst.number, outcome: PublishOutcome::Committed };
+            test.road.happened(committed, Instant::now());
+        }
+        tokio::time::advance(TIER_DELAYS[0]).await;
+        test.wake();
+        ledger_says(&mut test, known);
+        tokio::time::advance(TIER_DELAYS[1]).await;
+        assert_eq!(test.road.next_job(Instant::now()).expect("it is here").owner.offset, 10);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_unit_of_a_lane_with_a_saved_decision_in_it_waits_here_for_its_tenants_limits() {
         let mut test = spent();

@@ -21,7 +21,7 @@ impl Road {
         RoadGauges {
             on_road: Fill { now: self.items.len(), max: settings.max_on_road },
             in_flight: Fill { now: running, max: settings.max_in_flight },
-            prepared: Fill { now: self.calls.len().saturating_sub(running), max: settings.max_prepared },
+            prepared: Fill { now: self.calls.len().saturating_sub(running), max: settings.prepared() },
             waiting: Fill { now: self.admission.waiting(), max: settings.max_on_road },
             over_limits: Fill { now: self.admission.over_limits(), max: settings.max_over_limits },
             held: Fill { now: self.held_by_breaker(Instant::now()).unwrap_or_default(), max: settings.max_held },

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use super::item::{Better, Check, Content, EventItem, Improves, Item, ItemId, Plan, PutOff};
 use super::source::source;
+use super::standing::LOOK_AT_OWNER;
 use super::{Purpose, Road};
 use crate::domain::answer::Answer;
 use crate::domain::better::{self, Dropped, TRIES, passes};
@@ -100,12 +101,17 @@ impl Road {
     /// The ledger has answered an improve record's claim.
     pub(super) fn improvement_claimed(&mut self, id: ItemId, arrival: Arrival, now: Instant) {
         let Some(event) = self.items.get(&id).and_then(|item| item.event()).cloned() else { return };
+        let carrier_goes_aside = self.carrier_before(id, &event).map(Item::goes_aside);
         let plan = match arrival {
             Arrival::TakeOver { from } => {
                 self.want(Entry::TakeOver { claim: event.claim, from }, Purpose::Claim(id));
                 return;
             }
-            Arrival::Go | Arrival::GoFrom(_) | Arrival::Publish(_) if self.is_carried_by_another(id, &event) => {
+            Arrival::Go | Arrival::GoFrom(_) | Arrival::Publish(_) if carrier_goes_aside == Some(true) => {
+                self.held.insert((now + LOOK_AT_OWNER, id));
+                return;
+            }
+            Arrival::Go | Arrival::GoFrom(_) | Arrival::Publish(_) if carrier_goes_aside.is_some() => {
                 Plan::FinishSilently
             }
             Arrival::Go => Plan::Improve(Better::Ask),

@@ -169,6 +169,11 @@ pub struct PutOff {
 }
 
 impl Item {
+    /// Whether a copy of it goes on for it, or will.
+    pub fn goes_aside(&self) -> bool {
+        matches!(self.plan, Plan::PutOff(_) | Plan::GoAside(_))
+    }
+
     /// The event, if it is one.
     pub fn event(&self) -> Option<&EventItem> {
         match &self.content {

@@ -63,6 +63,7 @@ impl Road {
     }
 
     pub(super) fn want(&mut self, entry: Entry, purpose: Purpose) {
+        self.claiming += usize::from(matches!(purpose, Purpose::Claim(_)));
         self.pending.push_back(vec![(entry, purpose)]);
     }
 }

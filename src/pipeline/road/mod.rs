@@ -131,6 +131,8 @@ pub struct Road {
     pending: VecDeque<Vec<(Entry, Purpose)>>,
     /// The same of [`Line::Answers`].
     answers: VecDeque<Vec<(Entry, Purpose)>>,
+    /// Claims that the ledger has not answered.
+    claiming: usize,
     ledger_is_away: bool,
     /// What our bursts rest on.
     ledger_mark: Mark,
@@ -187,6 +189,7 @@ impl Road {
             till: Till::default(),
             pending: VecDeque::new(),
             answers: VecDeque::new(),
+            claiming: 0,
             ledger_is_away: false,
             ledger_mark: Mark::NONE,
             ready: VecDeque::new(),
@@ -221,11 +224,13 @@ impl Road {
 
     /// The ledger has written a batch.
     pub fn ledger_said(&mut self, batch: Batch, outcomes: Vec<Outcome>, now: Instant) {
-        self.ledger_is_away = false;
         debug_assert_eq!(batch.0.len(), outcomes.len(), "one outcome an entry");
         for (purpose, outcome) in batch.0.into_iter().zip(outcomes) {
             match purpose {
-                Purpose::Claim(item) => self.claimed(item, &outcome, now),
+                Purpose::Claim(item) => {
+                    self.claiming -= 1;
+                    self.claimed(item, &outcome, now);
+                }
                 Purpose::ClaimFeedback(item) => self.feedback_claimed(item, &outcome, now),
                 Purpose::Recall(item) => self.recalled(item, &outcome),
                 Purpose::Reviewed(item) => self.review_saved(item, &outcome),
@@ -248,6 +253,11 @@ impl Road {
                 Purpose::Background => {}
             }
         }
+    }
+
+    /// The ledger writes whatever it is given.
+    pub fn ledger_is_back(&mut self) {
+        self.ledger_is_away = false;
     }
 
     /// The ledger could not write a batch; the same one will be tried again.

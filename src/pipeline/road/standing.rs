@@ -43,7 +43,12 @@ impl Road {
         let event = event.clone();
         let owns = matches!(arrival, Arrival::Go | Arrival::GoFrom(_) | Arrival::Publish(_));
         let of_another = matches!(arrival, Arrival::Duplicate { .. } | Arrival::Conflict { .. });
-        let plan = if owns && self.is_carried_by_another(id, &event) {
+        let plan = if owns && let Some(carrier) = self.carrier_before(id, &event) {
+            if carrier.goes_aside() {
+                // This copy of it is in the log, and nobody knows yet that it is.
+                self.held.insert((now + LOOK_AT_OWNER, id));
+                return;
+            }
             Plan::FinishSilently
         } else if of_another && may_yet_be_rejected(row) {
             match item.waits_for_owner {

@@ -25,6 +25,7 @@ pub(super) struct Batches {
     running: JoinSet<Written>,
     /// When the next one starts, full or not.
     due: Instant,
+    failed: bool,
     /// One that failed, and when to try it again.
     again: Option<(Instant, Vec<Entry>, Batch)>,
 }
@@ -41,6 +42,7 @@ impl Batches {
             retry_pause,
             running: JoinSet::new(),
             due: Instant::now(),
+            failed: false,
             again: None,
         }
     }
@@ -80,7 +82,18 @@ impl Batches {
 
     /// It failed.
     pub(super) fn try_again(&mut self, entries: Vec<Entry>, batch: Batch, now: Instant) {
+        self.failed = true;
         self.again = Some((now + self.retry_pause, entries, batch));
+    }
+
+    /// The latest one failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// It was written.
+    pub(super) fn written(&mut self) {
+        self.failed = false;
     }
 
     /// None is on its way, and none has failed.
@@ -108,6 +121,7 @@ mod tests {
             retry_pause: PAUSE,
             running: JoinSet::new(),
             due: Instant::now(),
+            failed: false,
             again: None,
         }
     }

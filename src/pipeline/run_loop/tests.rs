@@ -176,17 +176,19 @@ async fn what_comes_within_the_interval_is_written_together_and_what_comes_after
     assert_eq!(running.calls_after(100).await, 51);
 }
 
-/// This ledger takes no time, and the model none: an answer is there as soon as its lease is.
+/// This ledger takes no time. Two events are leased in one moment, and answered three milliseconds apart.
 #[tokio::test(start_paused = true)]
 async fn an_answer_waits_for_no_interval() {
     let (recorder, metrics) = recorder::local();
     let _here = metrics::set_default_local_recorder(&recorder);
-    let running = Running::start().await;
+    let after = |millis| Act::SayAfter(Duration::from_millis(millis), Ok(good_reply()));
+    let running = Running::start_with([after(1), after(1), after(4)]).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = batches(&metrics);
-    running.read(0).await;
-    tokio::time::sleep(BATCH_INTERVAL / 2).await;
-    assert_eq!(batches(&metrics), before + 1, "it is claimed");
-    tokio::time::sleep(BATCH_INTERVAL).await;
-    assert_eq!(batches(&metrics), before + 3, "it is leased after an interval, and answered in that moment");
+    for offset in 0..3 {
+        running.read(offset).await;
+    }
+    tokio::time::sleep(2 * BATCH_INTERVAL + BATCH_INTERVAL / 2).await;
+    let written = batches(&metrics) - before;
+    assert_eq!(written, 6, "claimed at 0 and 10 ms, leased at 10 and 20, and three answers in between and after");
 }

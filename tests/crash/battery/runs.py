@@ -8,7 +8,7 @@ from typing import Any
 
 from checker.reading import read
 
-from . import outage, verdict
+from . import fairness, outage, verdict
 from .faults import WEIGHTS, Maker
 from .rebalances import Rebalances, measured
 from .scenarios import Scenario
@@ -86,6 +86,25 @@ def provider_outage(options: Options) -> dict[str, Any]:
     once = Counter({"outage of the provider": 1})
     said = verdict.verdict(history, once, once, scenario="outage", seed=options.seed)
     said["outage"], wrong = outage.measured(happened, history)
+    return _with(said, wrong)
+
+
+def a_crowd(options: Options) -> dict[str, Any]:
+    """A hundred tenants, and a model that takes less than they send."""
+    world = World(replace(options, tenants=tuple(fairness.HABITS), max_in_flight=8, settle_bound_ms=180_000))
+    try:
+        world.events = fairness.Crowd(options.seed)
+        world.begin(4)
+        world.warm_up()
+        period = fairness.act(world)
+        world.settle()
+        world.collect()
+    finally:
+        world.close()
+    history = read(options.folder)
+    once = Counter({"a crowd": 1})
+    said = verdict.verdict(history, once, once, scenario="fairness", seed=options.seed)
+    said["fairness"], wrong = fairness.measured(period, history)
     return _with(said, wrong)
 
 

@@ -51,6 +51,7 @@ class Options:
     tickets: int = 60
     # More settings of the product, under `log.kafka`.
     kafka: dict[str, str] = field(default_factory=dict)
+    tenants: tuple[str, ...] = TENANTS
     # More lines of every tenant's policy.
     tenant: str = ""
     # More properties of every broker.
@@ -111,7 +112,7 @@ class World:
         options, folder = self.options, self.options.folder
         tenants = folder / "tenants"
         tenants.mkdir(exist_ok=True)
-        for tenant in TENANTS:
+        for tenant in options.tenants:
             (tenants / f"{tenant}.toml").write_text(f'id = "{tenant}"\nversion = "crash"\n{options.tenant}')
         (folder / "gatekeeper.toml").write_text(f"""\
 [log]

@@ -172,6 +172,7 @@ class Call:
     status: int = 0
     client_gone: bool = False
     response_id: str | None = None
+    tokens: int = 0
 
 
 @dataclass(slots=True)

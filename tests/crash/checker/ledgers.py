@@ -33,6 +33,7 @@ def calls(lines: Iterable[dict[str, Any]]) -> list[Call]:
         elif (call := under_way.pop(line["call"], None)) is not None:
             call.ended_at, call.status = end["finished_at"], end["status"]
             call.client_gone, call.response_id = end["client_gone"], end["response_id"]
+            call.tokens = (end.get("prompt_tokens") or 0) + (end.get("completion_tokens") or 0)
     return made
 
 

@@ -26,5 +26,5 @@ pub(super) fn restore(rows: &mut Map, Restored { claim, verdict, published_at, .
         rejected: rejected_at.is_some(),
         ..Row::left_by(claim)
     };
-    rows.insert(claim.key, Held { row, rejected_at, lease: None, deferred_ticket: None });
+    rows.insert(claim.key, Held { row, rejected_at, lease: None, deferred_ticket: None, is_put_off: false });
 }

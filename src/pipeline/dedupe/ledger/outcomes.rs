@@ -67,7 +67,11 @@ pub fn read_off(entry: &Entry, held: Option<&Held>, me: &Holder) -> Option<Outco
             None => Some(Outcome::NotOwner),
         },
         Entry::Restore(_) => Some(Outcome::Done),
-        Entry::Defer { owner, .. } | Entry::Release { owner, .. } | Entry::Published { owner, .. } => {
+        Entry::Defer { owner, .. } => Some(
+            owned(owner)
+                .map_or(Outcome::NotOwner, |held| held.row.verdict.clone().map_or(Outcome::Done, Outcome::Reached)),
+        ),
+        Entry::Release { owner, .. } | Entry::Published { owner, .. } => {
             Some(owned(owner).map_or(Outcome::NotOwner, |_| Outcome::Done))
         }
         _ => None,
