@@ -332,11 +332,13 @@ fn claim_row(rows: &mut Map, claim: &Claim) -> Outcome {
         deferred_ticket: None,
         is_put_off: false,
     });
-    let is_again = held.row.hop == claim.hop && held.is_put_off;
-    if held.row.owner == claim.position && (held.row.hop < claim.hop || is_again) {
-        held.row.hop = claim.hop;
-        held.row.copy.clone_from(&claim.copy);
-        held.is_put_off = false;
+    if held.row.owner == claim.position {
+        // What is read again was not put off after all: else its offset would be finished.
+        held.is_put_off &= claim.hop < held.row.hop;
+        if held.row.hop < claim.hop {
+            held.row.hop = claim.hop;
+            held.row.copy.clone_from(&claim.copy);
+        }
     }
     Outcome::Row(Arc::new(held.row.clone()))
 }

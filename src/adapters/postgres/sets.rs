@@ -71,6 +71,11 @@ pub(super) fn of(kind: Kind, statement: &Statement, entries: &[&Entry]) -> Set {
     }
 }
 
+/// Claims, for [`super::statements::READ_AGAIN`].
+pub(super) fn read_again(statement: &Statement, entries: &[&Entry]) -> Set {
+    owners(statement, entries).bind(column(entries, |entry| claim(entry).map(|claim| i64::from(claim.hop))))
+}
+
 /// The columns that every set begins with: key, topic, partition, offset.
 fn owners(statement: &Statement, entries: &[&Entry]) -> Set {
     sqlx::query(statement.sql)

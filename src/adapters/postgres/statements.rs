@@ -46,8 +46,17 @@ pub(super) const CLAIM: Statement = Statement {
           ON CONFLICT (key) DO UPDATE
           SET hop = excluded.hop, copy_topic = excluded.copy_topic, copy_offset = excluded.copy_offset, is_put_off = false
           WHERE l.owner_topic = excluded.owner_topic AND l.owner_partition = excluded.owner_partition
-            AND l.owner_offset = excluded.owner_offset
-            AND (l.hop < excluded.hop OR (l.hop = excluded.hop AND l.is_put_off))",
+            AND l.owner_offset = excluded.owner_offset AND l.hop < excluded.hop",
+};
+
+/// What is read again was not put off after all: else its offset would be finished.
+pub(super) const READ_AGAIN: Statement = Statement {
+    name: "read_again",
+    sql: r#"UPDATE ledger AS l SET is_put_off = false
+          FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+               AS j (key, topic, partition, "offset", hop)
+          WHERE l.key = j.key AND l.is_put_off AND l.hop = j.hop
+            AND l.owner_topic = j.topic AND l.owner_partition = j.partition AND l.owner_offset = j."offset""#,
 };
 
 /// Compare-and-set on owner and state. `first_seen_at` and `rejected_at` are the event's, not the copy's, and stay.

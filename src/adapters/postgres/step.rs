@@ -43,6 +43,10 @@ impl Scribe<'_> {
         {
             return Ok(outcomes);
         }
+        if matches!(step.kind, Kind::Claim | Kind::TakeOver) {
+            let again = sets::read_again(&statements::READ_AGAIN, &entries);
+            self.session.change(&statements::READ_AGAIN, again).await?;
+        }
         let held = rows::read(&mut self.session, entries.iter().filter_map(|entry| key_of(entry))).await?;
         let row_of = |entry| key_of(entry).and_then(|key| held.get(&key));
         let outcomes: Option<Vec<Outcome>> =

@@ -29,8 +29,17 @@ pub(super) const CLAIM: Statement = Statement {
           ON CONFLICT (key) DO UPDATE
           SET hop = excluded.hop, copy_topic = excluded.copy_topic, copy_offset = excluded.copy_offset, is_put_off = 0
           WHERE owner_topic = excluded.owner_topic AND owner_partition = excluded.owner_partition
-            AND owner_offset = excluded.owner_offset
-            AND (hop < excluded.hop OR (hop = excluded.hop AND is_put_off = 1))",
+            AND owner_offset = excluded.owner_offset AND hop < excluded.hop",
+};
+
+/// What is read again was not put off after all: else its offset would be finished.
+pub(super) const READ_AGAIN: Statement = Statement {
+    name: "read_again",
+    sql: "UPDATE ledger AS l SET is_put_off = 0
+          FROM jsonb_each(?1) AS j
+          WHERE l.key = unhex(j.value ->> 0) AND l.is_put_off = 1 AND l.hop = j.value ->> 4
+            AND l.owner_topic = j.value ->> 1 AND l.owner_partition = j.value ->> 2
+            AND l.owner_offset = j.value ->> 3",
 };
 
 /// Compare-and-set on owner and state. `first_seen_at` and `rejected_at` are the event's, not the copy's, and stay.

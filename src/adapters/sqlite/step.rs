@@ -52,6 +52,9 @@ impl Scribe<'_> {
         {
             return Ok(outcomes);
         }
+        if matches!(step.kind, Kind::Claim | Kind::TakeOver) {
+            self.run(&statements::READ_AGAIN, &set(entries(), self.now)).await?;
+        }
         let held = rows::read(&mut *self.connection, entries().filter_map(key_of), self.now);
         let held = self.pace.watch(statements::READ.name, held).await?;
         let row_of = |entry| key_of(entry).and_then(|key| held.get(&key));

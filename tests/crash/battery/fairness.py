@@ -15,6 +15,7 @@ from typing import Any
 
 from checker.history import History
 
+from . import database
 from .instances import now_ms
 from .publisher import Events
 from .world import World
@@ -27,6 +28,7 @@ RATE = sum(rate for rate, _ in HABITS.values())
 # Until all have something waiting, and how long it is measured then.
 BEFORE, MEASURED = 20.0, 60.0
 WINDOW_MS = 10_000
+ALL_BACK_WITHIN = 180.0
 # Of tokens served, over ten seconds and over all the time.
 JAIN_WINDOW, JAIN_ALL = 0.95, 0.99
 
@@ -65,7 +67,17 @@ def act(world: World) -> Period:
     period = Period(started_at, now_ms())
     world.publisher.rate = 0.0
     world.provider.control({})
+    _wait_until_all_are_back(world)
     return period
+
+
+def _wait_until_all_are_back(world: World) -> None:
+    """What made room is away for ten minutes at most, and taken back as soon as the model has nothing else to do."""
+    deadline = time.monotonic() + ALL_BACK_WITHIN
+    while time.monotonic() < deadline:
+        time.sleep(1)
+        if int(database.query(world.ledger_url, "SELECT count(*) FROM ledger WHERE published_at IS NULL")) == 0:
+            return
 
 
 def jain(shares: list[float]) -> float:
