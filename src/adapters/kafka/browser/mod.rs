@@ -239,6 +239,7 @@ impl Shared {
         }
         let mut appender = self.appender.lock().unwrap_or_else(PoisonError::into_inner);
         let offsets = appender.append(&self.names, records)?;
+        self.until_readable(records);
         let after = self.topics()?;
         for role in roles {
             if after.iter().find(|topic| topic.role == role).map(|topic| &topic.topic_id)
@@ -253,6 +254,20 @@ impl Shared {
             Some(Position { topic_id, partition: record.partition, offset })
         });
         Ok(places.collect())
+    }
+
+    /// A commit is answered before its records can be read: whoever is told where they are shall find them, and a processor
+    /// that is started then shall not find nothing to do.
+    fn until_readable(&self, records: &[OutRecord]) {
+        let partitions: BTreeSet<Partition> =
+            records.iter().map(|record| Partition { topic: record.topic, number: record.partition }).collect();
+        for partition in partitions {
+            let topic = self.names.name(partition.topic);
+            if let Err(error) = self.marks.of(topic, partition, self.timeout()) {
+                // They are in the log all the same.
+                tracing::debug!(%partition, %error, "it is not known whether what was appended can be read");
+            }
+        }
     }
 
     fn positions(&self, group: &str) -> Result<Vec<CommittedPosition>, BrowseError> {
