@@ -45,7 +45,8 @@ pub struct Deferral {
     pub not_before: Timestamp,
     /// When its tenant's limits will have room for it, as far as that could be foreseen; past, if they have.
     pub turn: Timestamp,
-    /// All it waits for is room at a busy model: it may be looked at before, if there is some.
+    /// All that it waits for, or that stands before it in its tier, is room at a busy model: it may be looked at before, if
+    /// there is some.
     pub waits_for_room: bool,
     /// It is an improve record: its event was decided by a fallback, in the decision of this id, and nobody waits for it.
     pub improves: Option<String>,

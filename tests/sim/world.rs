@@ -14,6 +14,7 @@ use gatekeeper::domain::better::Better;
 use gatekeeper::domain::clock::{Clock, Timestamp};
 use gatekeeper::domain::dead_letter::DeadLetter;
 use gatekeeper::domain::decision::TriageDecision;
+use gatekeeper::domain::feedback::EventFeedback;
 use gatekeeper::domain::identity::DedupeKey;
 use gatekeeper::domain::money::Money;
 use gatekeeper::domain::position::{Partition, TopicRole};
@@ -336,11 +337,12 @@ impl World {
         let finished = self.finish().await;
         self.faults.failed_bursts = self.log.failed_bursts();
         let tiers = READS.iter().skip(2).flat_map(|topic| (0..PARTITIONS).map(|number| (*topic, number)));
-        for (topic, number) in tiers {
-            let copies = self.log.records(Partition { topic, number });
-            self.faults.deferrals += copies.len() as u64;
-            let for_room = copies.iter().filter(|copy| copy.header("gk-waits-for-room").is_some());
-            self.faults.crowds += for_room.count() as u64;
+        self.faults.deferrals =
+            tiers.map(|(topic, number)| self.log.records(Partition { topic, number }).len() as u64).sum();
+        for number in 0..PARTITIONS {
+            let said = self.seen::<EventFeedback>(Partition { topic: TopicRole::Feedback, number }, "EventFeedback");
+            let made_room = said.iter().filter(|seen| seen.record.reason_code == "PROVIDER_RATE_LIMITED");
+            self.faults.crowds += made_room.count() as u64;
         }
         let premature = self.premature.lock().expect("the end").clone();
         assert!(premature.is_empty(), "before their writer was known: {premature:#?}");

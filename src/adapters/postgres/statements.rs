@@ -25,7 +25,7 @@ pub(super) const COMMIT: Statement = Statement { name: "commit", sql: "COMMIT" }
 
 /// Rows of a batch are locked in the order of keys before anything else, so that two instances do not wait for each other
 /// in a circle. Where they still do (over rows that were inserted meanwhile, or over a range), the server ends one of them,
-/// and its batch comes again.
+/// and its batch comes again. A single set needs none: its entries stand in that order, and so it takes their rows.
 pub(super) const LOCK: Statement = Statement {
     name: "lock",
     sql: "SELECT count(*) FROM (

@@ -31,3 +31,37 @@ impl<T> Admission<T> {
         queue.into_iter().flatten().map(|waiting| &waiting.item)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::tenant::Limits;
+    use crate::pipeline::admit::Next;
+
+    #[test]
+    fn who_has_a_good_deal_more_waiting_than_its_part_crowds() {
+        let now = Instant::now();
+        let crowder = |waiting: &[(&str, usize)]| {
+            let mut admission = Admission::new(1_000);
+            for (tenant, count) in waiting {
+                for n in 0..*count {
+                    admission.offer(now, &Arc::from(*tenant), Limits::NONE, n, 1).expect("there is room");
+                }
+            }
+            admission.crowder()
+        };
+        assert_eq!(crowder(&[]), None);
+        assert_eq!(crowder(&[("loud", 10)]), Some(Arc::from("loud")), "somebody might come");
+        assert_eq!(crowder(&[("quiet", 1), ("loud", 10)]), Some(Arc::from("loud")));
+        assert_eq!(crowder(&[("a", 11), ("b", 10)]), None, "they share");
+        assert_eq!(crowder(&[("a", 10), ("b", 12), ("c", 10), ("d", 9)]), None, "about evenly");
+        let mut admission = Admission::new(1_000);
+        let limits = Limits { requests_per_minute: Some(1), ..Limits::NONE };
+        (0..10).for_each(|n| {
+            admission.offer(now, &Arc::from("loud"), limits, n, 1).expect("there is room");
+        });
+        assert!(matches!(admission.next(now, |_| true), Next::Go { .. }));
+        assert_eq!(admission.crowder(), None, "it waits for its own limits, not for a model");
+        assert_eq!(admission.waiting_behind("loud", 6).copied().collect::<Vec<_>>(), [7, 8, 9]);
+    }
+}

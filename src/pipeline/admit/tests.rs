@@ -376,27 +376,3 @@ fn limits_in_shadow_mode_let_everything_go_and_still_count() {
     admission.offer(now, &acme, requests(2), 5, 1).expect("there is room");
     assert!(matches!(admission.next(now, |_| true), Next::WaitUntil(_)), "from now on they bite");
 }
-
-#[test]
-fn who_has_a_good_deal_more_waiting_than_its_part_crowds() {
-    let now = Instant::now();
-    let crowder = |waiting: &[(&str, usize)]| {
-        let mut admission = Admission::new(1_000);
-        for (tenant, count) in waiting {
-            for n in 0..*count {
-                admission.offer(now, &id(tenant), UNLIMITED, n, 1).expect("there is room");
-            }
-        }
-        admission.crowder()
-    };
-    assert_eq!(crowder(&[]), None);
-    assert_eq!(crowder(&[("loud", 10)]), Some(id("loud")), "somebody might come");
-    assert_eq!(crowder(&[("quiet", 1), ("loud", 10)]), Some(id("loud")));
-    assert_eq!(crowder(&[("a", 11), ("b", 10)]), None, "they share");
-    assert_eq!(crowder(&[("a", 10), ("b", 12), ("c", 10), ("d", 9)]), None, "about evenly");
-    let mut admission = Admission::new(1_000);
-    (0..10).for_each(|n| admission.offer(now, &id("loud"), requests(1), n, 1).expect("there is room"));
-    assert!(matches!(admission.next(now, |_| true), Next::Go { .. }));
-    assert_eq!(admission.crowder(), None, "it waits for its own limits, not for a model");
-    assert_eq!(admission.waiting_behind("loud", 6).copied().collect::<Vec<_>>(), [7, 8, 9]);
-}

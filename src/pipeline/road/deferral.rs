@@ -33,7 +33,7 @@ use crate::domain::tenant::Limits;
 use crate::pipeline::dedupe::ledger::{Ahead, Entry, Outcome, Row};
 use crate::pipeline::lane::{Place, TicketKey};
 
-/// A record of a deferred topic that is not due yet.
+/// A record of a deferred topic that may not come yet.
 #[derive(Debug)]
 pub(super) struct Early {
     pub due: Instant,
@@ -52,37 +52,42 @@ impl Early {
 pub(super) struct Why {
     pub code: ReasonCode,
     pub wait: Duration,
-    /// Others come first until then. Else it comes back to look whether what it waits for is there.
-    books_a_turn: bool,
-    /// At a busy model: it may come back before.
-    waits_for_room: bool,
+    returns: Returns,
     limit: Option<LimitState>,
 }
 
-impl Why {
-    fn looks(code: ReasonCode, wait: Duration) -> Self {
-        Self { code, wait, books_a_turn: false, waits_for_room: false, limit: None }
-    }
+/// What an event comes back for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Returns {
+    /// Its tenant's rates are spoken for until then.
+    ForItsTurn,
+    /// To look whether what it waits for is there.
+    ToLook,
+    /// The same, and as soon as a model has room.
+    ForRoom,
+}
 
+impl Why {
     pub fn rate_limited(turn: Duration, limit: Option<LimitState>) -> Self {
-        Self { books_a_turn: true, limit, ..Self::looks(ReasonCode::TenantRateLimited, turn) }
+        Self { code: ReasonCode::TenantRateLimited, wait: turn, returns: Returns::ForItsTurn, limit }
     }
 
     pub fn budget_exhausted(wait: Duration, limit: Option<LimitState>) -> Self {
-        Self { limit, ..Self::looks(ReasonCode::BudgetExhausted, wait) }
+        Self { code: ReasonCode::BudgetExhausted, wait, returns: Returns::ToLook, limit }
     }
 
     pub fn model_is_busy(wait: Duration) -> Self {
-        Self { waits_for_room: true, ..Self::looks(ReasonCode::ProviderRateLimited, wait) }
+        Self { code: ReasonCode::ProviderRateLimited, wait, returns: Returns::ForRoom, limit: None }
     }
 
     pub fn breaker_open(wait: Duration) -> Self {
-        Self::looks(ReasonCode::BreakerOpen, wait)
+        Self { code: ReasonCode::BreakerOpen, wait, returns: Returns::ToLook, limit: None }
     }
 
+    /// Whatever the one before it waits for keeps that one before it in the tier, too.
     fn follows() -> Self {
-        // Whatever the one before it waits for stands before it in the tier, too.
-        Self { waits_for_room: true, ..Self::looks(ReasonCode::WaitingForEarlierEvent, Duration::ZERO) }
+        let code = ReasonCode::WaitingForEarlierEvent;
+        Self { code, wait: Duration::ZERO, returns: Returns::ForRoom, limit: None }
     }
 }
 
@@ -231,13 +236,13 @@ impl Road {
             timestamp: item.record.timestamp,
             hop: claim.hop.saturating_add(1),
             not_before: clock.after(delay),
-            // Who is back before its time because a model waits has its turn.
-            turn: match (why.books_a_turn, why.waits_for_room) {
-                (true, _) => turn,
-                (false, true) => clock,
-                (false, false) => clock.after(delay),
+            turn: match why.returns {
+                Returns::ForItsTurn => turn,
+                Returns::ToLook => clock.after(delay),
+                // Whoever is back because a model waits has its turn.
+                Returns::ForRoom => clock,
             },
-            waits_for_room: why.waits_for_room,
+            waits_for_room: why.returns == Returns::ForRoom,
             improves: None,
         };
         Some(PutOff { tier, code: why.code, deferral, limit: why.limit.clone(), retry_at: turn })
@@ -513,6 +518,7 @@ mod tests {
         assert_eq!(first.owner.offset, 10);
         assert_eq!(topics(&published(&mut test)), [], "the second waits behind it");
     }
+
     #[tokio::test(start_paused = true)]
     async fn a_copy_that_is_read_before_its_burst_is_confirmed_goes_on_when_it_is() {
         let mut test = spent();

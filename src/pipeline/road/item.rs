@@ -37,7 +37,7 @@ pub struct Item {
     /// Whose position it has: that of an event or of feedback, or, for a record on a deferred topic that is no copy of
     /// ours, its own.
     pub origin: TopicRole,
-    /// When its tenant's limits were to have room for it, if it was put off before.
+    /// When its tenant's limits were to have room for it, if it was put off before; past, if they had.
     pub turn: Option<Timestamp>,
     /// When it was read.
     pub read_at: Instant,

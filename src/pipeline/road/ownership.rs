@@ -51,7 +51,7 @@ pub(super) struct Owned {
     pub noted_at: Option<Instant>,
     /// Its commit cannot be gone on from: nothing of it is read or committed until a person has looked.
     pub stopped: bool,
-    /// Of a deferred topic: records that are not due yet; while there are any, it is not read further.
+    /// Of a deferred topic: records that may not come yet; while there are any, it is not read further.
     pub early: VecDeque<Early>,
     /// Of a deferred topic: the end that was reached behind those.
     pub read_to: Option<u64>,

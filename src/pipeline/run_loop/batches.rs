@@ -139,6 +139,7 @@ mod tests {
             batches.start(&mut test.road, begun);
             assert_eq!(batches.wake(1), None, "one is on its way");
             let (entries, batch, ..) = batches.next().await.expect("it was started").expect("it does not panic");
+            assert!(!batches.has_failed());
             batches.try_again(entries, batch, begun);
             test.hand_over_tickets(1..2);
             assert_eq!(batches.wake(test.road.unwritten(Line::Others)), Some(begun + PAUSE));
@@ -149,6 +150,9 @@ mod tests {
                 !batches.running.is_empty() && test.road.unwritten(Line::Others) > 0,
                 "the same, and not the next one"
             );
+            assert!(batches.has_failed(), "until it is written");
+            batches.written();
+            assert!(!batches.has_failed());
         }
     }
 }

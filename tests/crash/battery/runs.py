@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
+from checker.history import History
 from checker.reading import read
 
 from . import fairness, outage, verdict
 from .faults import WEIGHTS, Maker
+from .publisher import Events
 from .rebalances import Rebalances, measured
 from .scenarios import Scenario
 from .schedule import Schedule
 from .world import Options, World
+
+Happened = TypeVar("Happened")
 
 
 def battery(options: Options, minutes: float, weights: tuple[tuple[int, Maker], ...] = WEIGHTS) -> dict[str, Any]:
@@ -73,38 +78,33 @@ def rebalances(options: Options, rounds: int) -> dict[str, Any]:
 
 def provider_outage(options: Options) -> dict[str, Any]:
     """The provider fails for a minute, under load."""
-    world = World(replace(options, tenant=outage.TENANT, tickets=outage.TICKETS))
-    try:
-        world.begin(2)
-        world.warm_up()
-        happened = outage.act(world)
-        world.settle()
-        world.collect()
-    finally:
-        world.close()
-    history = read(options.folder)
-    once = Counter({"outage of the provider": 1})
-    said = verdict.verdict(history, once, once, scenario="outage", seed=options.seed)
-    said["outage"], wrong = outage.measured(happened, history)
-    return _with(said, wrong)
+    load = replace(options, tenant=outage.TENANT, tickets=outage.TICKETS)
+    return _judged("outage", load, 2, None, outage.act, outage.measured)
 
 
 def a_crowd(options: Options) -> dict[str, Any]:
     """A hundred tenants, and a model that takes less than they send."""
-    world = World(replace(options, tenants=tuple(fairness.HABITS), max_in_flight=8, settle_bound_ms=180_000))
+    crowd = replace(options, tenants=tuple(fairness.HABITS), max_in_flight=8, settle_bound_ms=180_000)
+    return _judged("fairness", crowd, 4, fairness.Crowd(options.seed), fairness.act, fairness.measured)
+
+
+def _judged(name: str, options: Options, instances: int, events: Events | None, act: Callable[[World], Happened],
+            figures_of: Callable[[Happened, History], tuple[dict[str, Any], list[str]]]) -> dict[str, Any]:
+    """One thing that happens under load, and what it came to."""
+    world = World(options)
     try:
-        world.events = fairness.Crowd(options.seed)
-        world.begin(4)
+        world.events = events or world.events
+        world.begin(instances)
         world.warm_up()
-        period = fairness.act(world)
+        happened = act(world)
         world.settle()
         world.collect()
     finally:
         world.close()
     history = read(options.folder)
-    once = Counter({"a crowd": 1})
-    said = verdict.verdict(history, once, once, scenario="fairness", seed=options.seed)
-    said["fairness"], wrong = fairness.measured(period, history)
+    once = Counter({name: 1})
+    said = verdict.verdict(history, once, once, scenario=name, seed=options.seed)
+    said[name], wrong = figures_of(happened, history)
     return _with(said, wrong)
 
 

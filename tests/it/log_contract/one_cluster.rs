@@ -12,6 +12,7 @@ use gatekeeper::settings::{LoadOptions, load};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 
 use super::kafka::KafkaUnderTest;
@@ -175,6 +176,31 @@ async fn what_is_appended_to_a_topic_that_was_created_anew_names_the_new_one() {
     // It has fewer partitions than the one that is remembered.
     let gone = browser.watermarks(decisions(1)).await.expect_err("there is no such partition");
     assert!(matches!(gone, BrowseError::NoSuchPartition { .. }), "{gone}");
+}
+
+/// A commit is answered before its marks stand in the partitions.
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn what_is_appended_can_be_read_by_anybody_when_the_append_comes_back() {
+    let log = KafkaUnderTest::start().await;
+    let browser = log.browser().await;
+    let somebody: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &log.settings.bootstrap_servers)
+        .set("isolation.level", "read_committed")
+        .create()
+        .expect("a consumer");
+    // Connected, and the partition's leader known.
+    append(&*browser, numbered(events(0), 0..1)).await;
+    let end = || somebody.fetch_watermarks(&log.topics.events, 0, PATIENCE).expect("an answer").1;
+    end();
+    for number in 1..50 {
+        let appended = browser.append(numbered(events(0), number..number + 1)).await.expect("appended");
+        let readable = end();
+        assert!(
+            readable > i64::try_from(appended[0].offset).expect("an offset"),
+            "{appended:?}, readable to {readable}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -237,8 +237,7 @@ impl Shared {
                 return Err(BrowseError::NoSuchPartition { partition });
             }
         }
-        let mut appender = self.appender.lock().unwrap_or_else(PoisonError::into_inner);
-        let offsets = appender.append(&self.names, records)?;
+        let offsets = self.appender.lock().unwrap_or_else(PoisonError::into_inner).append(&self.names, records)?;
         self.until_readable(records);
         let after = self.topics()?;
         for role in roles {
