@@ -14,7 +14,7 @@ const NOTHING_GETS_OUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct LogHealth {
     silent: Option<String>,
-    stopped: Vec<String>,
+    stopped: Option<String>,
     latency: Option<Duration>,
 }
 
@@ -36,9 +36,11 @@ impl LogHealth {
         }
     }
 
-    /// Part of it will not be read any more.
-    pub fn stopped(&mut self, complaint: String) {
-        self.stopped.push(complaint);
+    /// Why part of what is ours is not read, if that is so. Whether that is news.
+    pub fn stopped(&mut self, complaint: Option<String>) -> bool {
+        let is_news = self.stopped != complaint;
+        self.stopped = complaint;
+        is_news
     }
 
     /// How it is.
@@ -55,7 +57,7 @@ impl LogHealth {
             let why = why.unwrap_or_else(|| "a burst has no outcome".to_owned());
             return Err(format!("nothing was committed for {} s: {why}", (now - since).as_secs()));
         }
-        if self.stopped.is_empty() { Ok(self.latency) } else { Err(self.stopped.join("; ")) }
+        self.stopped.clone().map_or(Ok(self.latency), Err)
     }
 }
 
@@ -88,12 +90,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stopped_stays_so_whatever_answers() {
+    fn what_is_stopped_stays_so_whatever_answers_until_somebody_else_has_it() {
         let mut health = LogHealth::default();
-        health.stopped("events/0 is stopped: gone".to_owned());
-        health.stopped("events/1 is stopped: gone".to_owned());
+        let gone = || Some("events/0 is stopped: gone".to_owned());
+        assert!(!health.stopped(None) && health.stopped(gone()) && !health.stopped(gone()), "told once");
         health.heard(Ok(Duration::ZERO));
         let why = health.state(None, Instant::now()).expect_err("a person has to look");
-        assert_eq!(why, "events/0 is stopped: gone; events/1 is stopped: gone");
+        assert_eq!(why, "events/0 is stopped: gone");
+        assert!(health.stopped(None), "it is not ours any more");
+        assert_eq!(health.state(None, Instant::now()), Ok(Some(Duration::ZERO)));
     }
 }

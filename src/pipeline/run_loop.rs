@@ -189,8 +189,7 @@ impl Loop {
             if let Some(reason) = self.road.failure() {
                 return Err(RunError::Failed(reason));
             }
-            if let Some(complaint) = self.road.complaint() {
-                self.log_health.stopped(complaint);
+            if self.log_health.stopped(self.road.complaint()) {
                 self.tell_log_health(now);
             }
             if let Some(ended) = self.ending(now) {

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+/// The longest that events made ready keep a later one waiting, unless a quarter of the calls takes longer.
+const READY: Duration = Duration::from_millis(50);
+
 /// Bounds of the road.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,10 +59,30 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// How many events are made ready at most: whoever comes later waits behind them, however short its tenant's turn is, and
-    /// behind a quarter of the places that is a quarter of a call.
+    /// How many events are made ready at most, where calls end at this pace. Whoever comes later waits behind them, however
+    /// short its tenant's turn is: behind a quarter of the places for a quarter of a call, and behind so many as end within
+    /// [`READY`] no longer than that.
     #[must_use]
-    pub fn prepared(&self) -> usize {
-        self.max_prepared.min(self.max_in_flight.div_ceil(4))
+    pub fn prepared(&self, per_second: Option<f64>) -> usize {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast from floats saturates")]
+        let soon = (per_second.unwrap_or_default() * READY.as_secs_f64()) as usize;
+        self.max_prepared.min(soon.max(self.max_in_flight.div_ceil(4)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::load::{LoadOptions, load};
+
+    #[test]
+    fn so_many_are_made_ready_as_end_soon_and_at_least_a_quarter_of_the_places() {
+        let prepared = |in_flight: usize, max: usize, pace: Option<f64>| {
+            let sets = vec![format!("pipeline.max_in_flight={in_flight}"), format!("pipeline.max_prepared={max}")];
+            let loaded = load(&LoadOptions { sets, ..LoadOptions::default() }).expect("they are valid");
+            loaded.settings.pipeline.prepared(pace)
+        };
+        assert_eq!((prepared(64, 256, None), prepared(8, 256, Some(0.8)), prepared(9, 256, None)), (16, 2, 3));
+        assert_eq!((prepared(64, 256, Some(1_000.0)), prepared(64, 40, Some(1_000.0))), (50, 40), "50 ms of 1,000/s");
+        assert_eq!((prepared(64, 256, Some(1e300)), prepared(64, 0, Some(1e300))), (256, 0));
     }
 }

@@ -127,7 +127,7 @@ metric_names! {
     Gauge IN_FLIGHT = "gatekeeper_in_flight", Count, "Calls that run, and answers that are being saved.";
     Gauge IN_FLIGHT_MAX = "gatekeeper_in_flight_max", Count, "Most there may be (pipeline.max_in_flight).";
     Gauge PREPARED = "gatekeeper_prepared", Count, "Events in triage without a place among those: made ready, or waiting for their next attempt.";
-    Gauge PREPARED_MAX = "gatekeeper_prepared_max", Count, "Most there may be while no place is free (pipeline.max_prepared, or a quarter of pipeline.max_in_flight).";
+    Gauge PREPARED_MAX = "gatekeeper_prepared_max", Count, "Most there may ever be (pipeline.max_prepared).";
     Gauge WAITING = "gatekeeper_waiting", Count, "Events waiting for admission, in the fullest queue of a tenant.";
     Gauge WAITING_MAX = "gatekeeper_waiting_max", Count, "Most one tenant may have waiting (pipeline.max_waiting_per_tenant).";
     Gauge HELD = "gatekeeper_held", Count, "Events waiting in memory for a model whose breaker is open.";
@@ -135,7 +135,7 @@ metric_names! {
     Gauge OVER_LIMITS = "gatekeeper_over_limits", Count, "Events waiting in memory for their tenants' limits.";
     Gauge OVER_LIMITS_MAX = "gatekeeper_over_limits_max", Count, "The most of them before what comes is put off (pipeline.max_over_limits).";
     Gauge UNPUBLISHED = "gatekeeper_unpublished", Count, "Results in memory that no burst has committed yet.";
-    Gauge UNPUBLISHED_MAX = "gatekeeper_unpublished_max", Count, "Most one burst carries (pipeline.burst_max_records).";
+    Gauge UNPUBLISHED_MAX = "gatekeeper_unpublished_max", Count, "Most there may be: every record on the road (pipeline.max_on_road).";
 
     Gauge DEPENDENCIES_AWAITED = "gatekeeper_dependency_awaited", Count, "1 while something the process stands on is waited for at the start, by dependency.";
     Gauge DRAINING = "gatekeeper_draining", Count, "1 while the process ends: running calls finish, nothing new begins.";

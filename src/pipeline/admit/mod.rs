@@ -26,7 +26,7 @@ mod allowance;
 pub mod bookings;
 mod crowd;
 pub mod fair_queue;
-mod served;
+pub mod pace;
 pub mod shares;
 mod trips;
 
@@ -46,11 +46,14 @@ use crate::pipeline::quota::token_bucket::Verdict;
 use agenda::Agenda;
 use allowance::Allowance;
 use fair_queue::FairQueue;
-use served::Served;
+use pace::Pace;
 
 /// An idle tenant is remembered at least this long, so that one that comes and goes is not built anew each time and
 /// keeps its place in the turns.
 const REMEMBERED: Duration = Duration::from_secs(10);
+
+/// A tenant's pace, while something of it waits, is its part of the models over about so long.
+const SERVED: Duration = Duration::from_secs(10);
 
 /// Everything that waits for a model.
 #[derive(Debug)]
@@ -82,7 +85,7 @@ struct Tenant<T> {
     queued_tokens: u64,
     /// Calls that went and were not settled.
     running: u32,
-    served: Served,
+    served: Pace,
 }
 
 #[derive(Debug)]
@@ -169,7 +172,7 @@ impl<T> Admission<T> {
         state.queued_tokens += u64::from(estimated_tokens);
         let is_head = state.queue.len() == 1;
         if is_head {
-            state.served = Served::begin(now);
+            state.served = Pace::begin(now, SERVED);
         }
         self.waiting += 1;
         if is_head {
@@ -274,6 +277,12 @@ impl<T> Admission<T> {
         self.waiting
     }
 
+    /// How much waits in the fullest queue of a tenant.
+    #[must_use]
+    pub fn fullest(&self) -> usize {
+        self.tenants.iter().flatten().map(|state| state.queue.len()).max().unwrap_or_default()
+    }
+
     /// Whether this tenant has its part of so many waiting for their limits: all tenants over theirs have the same.
     #[must_use]
     pub fn fills_its_part(&self, tenant: &str, of: usize) -> bool {
@@ -356,7 +365,7 @@ impl<T> Admission<T> {
             queue: VecDeque::new(),
             queued_tokens: 0,
             running: 0,
-            served: Served::begin(now),
+            served: Pace::begin(now, SERVED),
         }));
         self.numbers.insert(Arc::clone(tenant), number);
         number

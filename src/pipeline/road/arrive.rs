@@ -32,7 +32,7 @@ impl Road {
             // Read under an ownership that has ended meanwhile: whoever owns the partition reads it.
             return;
         };
-        if owned.stopped {
+        if owned.stopped.is_some() {
             return;
         }
         owned.caught_up = false;
@@ -63,7 +63,7 @@ impl Road {
 
     pub(super) fn caught_up(&mut self, epoch: Epoch, partition: Partition, end: u64, now: Instant) {
         let Some(owned) = self.partitions.get_mut(&partition).filter(|owned| owned.epoch == epoch) else { return };
-        if owned.stopped {
+        if owned.stopped.is_some() {
             return;
         }
         if let Some(waiting) = &mut owned.entering {

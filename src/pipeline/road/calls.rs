@@ -110,7 +110,7 @@ impl Road {
                 return Some(job);
             }
             let settings = &self.fixtures.settings;
-            if self.asking >= settings.max_in_flight + settings.prepared() {
+            if self.asking >= settings.max_in_flight + settings.prepared(self.pace.per_second(now)) {
                 return None;
             }
             self.refill_admission(now);
@@ -223,6 +223,7 @@ impl Road {
         };
         if let Some(reserved_tokens) = call.reserved_tokens {
             self.asking -= 1;
+            self.pace.ended(now);
             self.admission.settle(now, &call.tenant, reserved_tokens, billed);
         }
         match triaged {

@@ -105,7 +105,7 @@ impl Road {
     pub(super) fn model_waits(&self, now: Instant) -> bool {
         let settings = &self.fixtures.settings;
         let work = self.asking + self.admission.waiting() + self.claiming;
-        work < settings.max_in_flight + settings.prepared() && self.model_is_asked(now)
+        work < settings.max_in_flight + settings.prepared(self.pace.per_second(now)) && self.model_is_asked(now)
     }
 }
 

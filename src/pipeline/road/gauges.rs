@@ -21,12 +21,12 @@ impl Road {
         RoadGauges {
             on_road: Fill { now: self.items.len(), max: settings.max_on_road },
             in_flight: Fill { now: running, max: settings.max_in_flight },
-            prepared: Fill { now: self.calls.len().saturating_sub(running), max: settings.prepared() },
-            waiting: Fill { now: self.admission.waiting(), max: settings.max_on_road },
+            prepared: Fill { now: self.calls.len().saturating_sub(running), max: settings.max_prepared },
+            waiting: Fill { now: self.admission.fullest(), max: settings.max_waiting_per_tenant },
             over_limits: Fill { now: self.admission.over_limits(), max: settings.max_over_limits },
             held: Fill { now: self.held_by_breaker(Instant::now()).unwrap_or_default(), max: settings.max_held },
             unpublished: Fill { now: self.ready_results, max: settings.max_on_road },
-            stopped: self.partitions.values().filter(|owned| owned.stopped).count(),
+            stopped: self.partitions.values().filter(|owned| owned.stopped.is_some()).count(),
         }
     }
 }

@@ -54,6 +54,7 @@ mod work;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
@@ -69,18 +70,23 @@ use self::ownership::{Away, Owned};
 use self::purpose::Purpose;
 use super::admit::Admission;
 use super::admit::bookings::Bookings;
+use super::admit::pace::Pace;
 use super::burst::{Group, Sent};
 use super::dedupe::ledger::places::Mark;
 use super::dedupe::ledger::{Entry, LedgerError, Outcome};
 use super::lane::{Lanes, Place, TicketKey};
 use super::log::{Epoch, Errand, Happening};
 use super::log_health::Unpublished;
+
 use super::tracked::Tracked;
 use super::triage::guard::Places;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Partition;
 use crate::domain::record::OutRecord;
 use crate::domain::silence::Presence;
+
+/// How fast calls end is seen over about so long.
+const PACE: Duration = Duration::from_secs(1);
 
 /// The road.
 pub struct Road {
@@ -112,6 +118,8 @@ pub struct Road {
     calls: HashMap<DedupeKey, Call>,
     /// Events whose calls take one of the places, now or later.
     asking: usize,
+    /// How fast they end.
+    pace: Pace,
     /// `pipeline.max_in_flight` of them.
     places: Places,
     /// Improve records that wait for a model which nobody else wants, the one that waits longest first.
@@ -149,8 +157,6 @@ pub struct Road {
     reading_stopped: bool,
     draining: bool,
     failed: Option<String>,
-    /// What keeps part of the log from being read, not yet told to anybody.
-    complaints: Vec<String>,
 }
 
 impl Road {
@@ -179,6 +185,7 @@ impl Road {
             at_home: VecDeque::new(),
             calls: HashMap::new(),
             asking: 0,
+            pace: Pace::begin(Instant::now(), PACE),
             places,
             improving: VecDeque::new(),
             admission_due: None,
@@ -202,7 +209,6 @@ impl Road {
             reading_stopped: false,
             draining: false,
             failed: None,
-            complaints: Vec::new(),
         }
     }
 
@@ -340,9 +346,14 @@ impl Road {
         self.failed.take()
     }
 
-    /// What has come to keep part of the log from being read, told once.
-    pub fn complaint(&mut self) -> Option<String> {
-        (!self.complaints.is_empty()).then(|| std::mem::take(&mut self.complaints).join("; "))
+    /// What keeps partitions that we own from being read, if anything does.
+    #[must_use]
+    pub fn complaint(&self) -> Option<String> {
+        let stopped =
+            self.partitions.iter().filter_map(|(partition, owned)| Some((partition, owned.stopped.as_ref()?)));
+        let complaints: Vec<_> =
+            stopped.map(|(partition, reason)| format!("{partition} is stopped: {reason}")).collect();
+        (!complaints.is_empty()).then(|| complaints.join("; "))
     }
 
     /// Let the log go and give up what is not committed; it will be read again.

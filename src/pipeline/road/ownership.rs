@@ -20,7 +20,8 @@ use crate::pipeline::frontier::{Frontier, Gaps, codec};
 use crate::pipeline::log::{Assignment, Epoch, Errand};
 use crate::sabotage::{self, Sabotage};
 use crate::telemetry::happenings::{
-    AwayNoticed, PartitionStopped, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason,
+    AwayNoticed, FrontierLeft, PartitionStopped, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason,
+    PausedLeft,
 };
 
 /// One unfinished offset takes fewer characters than this, however far it is from the next: a partition with less than
@@ -49,8 +50,8 @@ pub(super) struct Owned {
     pub entering: Option<Waiting>,
     /// When the ledger was last told where the group stands here; never: it knows of no commit.
     pub noted_at: Option<Instant>,
-    /// Its commit cannot be gone on from: nothing of it is read or committed until a person has looked.
-    pub stopped: bool,
+    /// Why its commit cannot be gone on from: nothing of it is read or committed until a person has looked.
+    pub stopped: Option<String>,
     /// Of a deferred topic: records that may not come yet; while there are any, it is not read further.
     pub early: VecDeque<Early>,
     /// Of a deferred topic: the end that was reached behind those.
@@ -72,7 +73,7 @@ pub(super) const FOLLOW_AFTER: Duration = Duration::from_secs(10);
 impl Owned {
     /// Everything before the cursor is finished, and more of it than stands in the log.
     pub(super) fn lags(&self) -> bool {
-        !self.stopped && self.frontier.base() > self.committed
+        self.stopped.is_none() && self.frontier.base() > self.committed
     }
 
     /// The end was reached over nothing but gaps.
@@ -105,11 +106,11 @@ impl Owned {
 
     /// Whether it may be read and committed.
     pub(super) fn is_open(&self) -> bool {
-        self.entering.is_none() && !self.stopped
+        self.entering.is_none() && self.stopped.is_none()
     }
 
     pub(super) fn is_read(&self) -> bool {
-        self.caught_up || self.stopped
+        self.caught_up || self.stopped.is_some()
     }
 }
 
@@ -199,7 +200,7 @@ impl Road {
             held: None,
             entering: stopped.is_none().then(|| Waiting::at(committed, last)),
             noted_at: None,
-            stopped: false,
+            stopped: None,
             early: VecDeque::new(),
             read_to: None,
             gaps_unmarked: 0,
@@ -217,9 +218,8 @@ impl Road {
     /// Nothing of it is read or committed from now on, which is said as loudly as can be; the others go on.
     pub(super) fn stop_reading(&mut self, partition: Partition, reason: &str) {
         let Some(owned) = self.partitions.get_mut(&partition) else { return };
-        (owned.stopped, owned.paused) = (true, None);
+        (owned.stopped, owned.paused) = (Some(reason.to_owned()), None);
         self.errands.send(Errand::Pause(vec![partition])).ok();
-        self.complaints.push(format!("{partition} is stopped: {reason}"));
         PartitionStopped { partition, reason }.record();
     }
 
@@ -286,7 +286,12 @@ impl Road {
             return;
         }
         for partition in gone {
-            self.partitions.remove(partition);
+            if let Some(owned) = self.partitions.remove(partition) {
+                FrontierLeft { partition: *partition }.record();
+                if let Some(reason) = owned.paused {
+                    PausedLeft { reason, paused_now: self.paused_for(reason) }.record();
+                }
+            }
         }
         let ids: Vec<_> =
             self.items.iter().filter(|(_, item)| gone.contains(&item.partition())).map(|(id, _)| *id).collect();
@@ -417,7 +422,7 @@ mod tests {
         let mut test = TestRoad::new(&[]);
         test.assign(Assignment { committed: Some(13), metadata: String::new(), log_start: 13, ..committed_at_ten() });
         assert_eq!(test.road.complaint(), None);
-        assert!(!test.road.partitions[&EVENTS].stopped);
+        assert_eq!(test.road.partitions[&EVENTS].stopped, None);
     }
 
     #[tokio::test(start_paused = true)]

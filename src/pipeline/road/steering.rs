@@ -53,7 +53,7 @@ impl Road {
                 _ => {}
             }
         }
-        let now = |reason| self.partitions.values().filter(|owned| owned.paused == Some(reason)).count();
+        let now = |reason| self.paused_for(reason);
         for (&reason, partitions) in &pause {
             ReadingPaused { partitions, reason, paused_now: now(reason) }.record();
         }
@@ -68,5 +68,10 @@ impl Road {
             self.errands.send(Errand::Resume(resume.into_values().flatten().collect())).ok();
         }
         stops
+    }
+
+    /// How many partitions are paused for this reason.
+    pub(super) fn paused_for(&self, reason: PauseReason) -> usize {
+        self.partitions.values().filter(|owned| owned.paused == Some(reason)).count()
     }
 }

@@ -35,10 +35,10 @@ pub use login::{ClientNotLetIn, TokenNotRenewed, TokenRenewed};
 pub use models::{BreakerChanged, BreakerState, CallOutcome, ModelAnswered, ModelCalled};
 pub use pacing::{ModelPace, ModelPaused, ModelSlowed, Slowed};
 pub use process::{DependencyAwaited, DependencyThere, Draining, Stopped};
-pub use publishing::{BurstCommitted, BurstFailed, BurstFailure, FrontierWidened};
+pub use publishing::{BurstCommitted, BurstFailed, BurstFailure, FrontierLeft, FrontierWidened};
 pub use reading::{
-    AwayNoticed, PartitionStopped, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason, ReadingPaused,
-    ReadingResumed, RecordsRead,
+    AwayNoticed, PartitionStopped, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason, PausedLeft,
+    ReadingPaused, ReadingResumed, RecordsRead,
 };
 pub use registry::{LookupOutcome, PartitionHeld, PartitionReleased, SchemaLookedUp, StartHeldByRegistry};
 pub use reviews::{FeedbackEnd, FeedbackJoined, FeedbackSettled, FieldJudged, Outcome};

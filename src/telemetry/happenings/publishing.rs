@@ -89,6 +89,22 @@ impl FrontierWidened {
     }
 }
 
+/// A partition is not ours any more.
+#[derive(Debug, Clone, Copy)]
+pub struct FrontierLeft {
+    /// Which partition.
+    pub partition: Partition,
+}
+
+impl FrontierLeft {
+    /// What was measured last is true no more.
+    pub fn record(&self) {
+        let partition = self.partition.to_string();
+        gauge!(names::FRONTIER_WIDTH, "partition" => partition.clone()).set(0.0);
+        gauge!(names::FRONTIER_METADATA, "partition" => partition).set(0.0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

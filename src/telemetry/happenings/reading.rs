@@ -106,6 +106,22 @@ impl ReadingResumed<'_> {
     }
 }
 
+/// A partition whose reading was paused is not ours any more.
+#[derive(Debug, Clone, Copy)]
+pub struct PausedLeft {
+    /// Why it was paused.
+    pub reason: PauseReason,
+    /// All that are still paused for this reason.
+    pub paused_now: usize,
+}
+
+impl PausedLeft {
+    /// Count those that are left.
+    pub fn record(&self) {
+        gauge!(names::PARTITIONS_PAUSED, "reason" => self.reason.label()).set(gauge(self.paused_now));
+    }
+}
+
 macro_rules! ownership_changed {
     ($(#[$doc:meta])* $name:ident, $change:literal, $level:ident, $message:literal) => {
         $(#[$doc])*

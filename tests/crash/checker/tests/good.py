@@ -24,7 +24,7 @@ IMPROVED = TICKETS
 INSTANCES = ("gk-1", "gk-2")
 START = 1_000_000
 
-FATES = ("decided", "decided", "degraded", "ignored", "rejected", "unreadable", "copy", "conflict", "superseded")
+FATES = ("decided", "decided", "degraded", "ignored", "rejected", "unreadable", "copy", "conflict", "superseded", "put_off")
 
 
 @dataclass
@@ -74,7 +74,7 @@ def _records(steps: list[tuple[str, int]]) -> list[Record]:
         if fate == "unreadable":
             record.event = None
         elif fate in ("copy", "conflict"):
-            firsts = [one for one in records if one.ticket == ticket and one.fate in ("decided", "degraded")]
+            firsts = [one for one in records if one.ticket == ticket and one.fate in DECIDED]
             if firsts:
                 first = record.first = firsts[0]
                 assert first.event
@@ -93,12 +93,14 @@ def _records(steps: list[tuple[str, int]]) -> list[Record]:
     return records
 
 
+DECIDED = ("decided", "degraded", "put_off")
 STATUS = {
     "decided": ("ACCEPTED", "DECIDED"), "degraded": ("DEGRADED", "BREAKER_OPEN"), "ignored": ("IGNORED", "INTERNAL_NOTE"),
     "rejected": ("REJECTED", "TENANT_UNKNOWN"), "unreadable": ("REJECTED", "DECODE_FAILED"),
     "copy": ("DUPLICATE", "SAME_EVENT"), "conflict": ("REJECTED", "IDEMPOTENCY_CONFLICT"),
-    "superseded": ("SUPERSEDED", "NEWER_EVENT"),
+    "superseded": ("SUPERSEDED", "NEWER_EVENT"), "put_off": ("ACCEPTED", "DECIDED"),
 }
+PUT_OFF = ("DEFERRED", "TENANT_RATE_LIMITED")
 
 
 class _World:
@@ -114,6 +116,7 @@ class _World:
         )
 
     def run(self) -> History:
+        self.away: set[Place] = set()
         for record in self.records:
             key = f"{record.event.identity.tenant}|{record.event.ticket}" if record.event else "?"
             self.history.inputs.append(Input(record.place, START, key, f"sum-{record.place}", record.event))
@@ -127,17 +130,25 @@ class _World:
                 self._generation(2, lambda partition: INSTANCES[partition % 2])
             ready = [lane for lane in lanes if lane]
             taken = self.chance.sample(ready, self.chance.randint(1, len(ready)))
-            self._burst([lane.pop(0) for lane in taken])
+            self._burst([self._next_of(lane) for lane in taken])
         self._improve()
         self.history.position = dict(self.position)
         return self.history
+
+    def _next_of(self, lane: list[Record]) -> Record:
+        """What is put off comes twice, and what is behind it waits."""
+        first = lane[0]
+        if first.fate != "put_off" or first.place in self.away:
+            return lane.pop(0)
+        self.away.add(first.place)
+        return first
 
     def _improve(self) -> None:
         """A fallback's decision is followed by a better one, unless a newer event of its ticket was decided."""
         self.now += 10_000
         for at, record in enumerate(self.records):
             later = (one for one in self.records[at + 1:] if one.ticket == record.ticket)
-            if record.fate != "degraded" or any(one.fate in ("decided", "degraded") for one in later):
+            if record.fate != "degraded" or any(one.fate in DECIDED for one in later):
                 continue
             event, place, decision_id = record.event, record.place, f"better-{record.place}"
             assert event
@@ -181,9 +192,13 @@ class _World:
     def _publish(self, record: Record) -> None:
         history, (status, code) = self.history, STATUS[record.fate]
         event, place = record.event, record.place
+        goes_aside = record.fate == "put_off" and place not in self.done
         self.done.add(place)
+        if goes_aside:
+            self._say(record, PUT_OFF, None)
+            return
         decision_id = None
-        if record.fate in ("decided", "degraded"):
+        if record.fate in DECIDED:
             assert event
             decision_id = record.decision_id()
             offset = self._append(history.topics.decisions, place, "decision")
@@ -192,16 +207,22 @@ class _World:
                                               f"value-{place}"))
             self._pay(record)
         named = decision_id or (record.first.decision_id() if record.fate == "copy" and record.first else None)
-        offset = self._append(history.topics.feedback, place, "feedback")
-        history.feedback.append(Terminal(
-            place.partition, offset, self.now, f"feedback-sum-{place}", place, (), True, status, code,
-            event.identity.tenant if event else None, event.identity.source if event else None,
-            event.event_id if event else None, event.ticket if event else None, named, record.superseded_by, "gk-1"))
+        self._say(record, (status, code), named)
         if status == "REJECTED":
             offset = self._append(history.topics.dead_letters, place, "letter")
             history.dead_letters.append(DeadLetter(
                 place.partition, offset, self.now, f"letter-sum-{place}", place, (), code,
                 event.event_id if event else None, event.identity.tenant if event else None, f"sum-{place}"))
+
+    def _say(self, record: Record, words: tuple[str, str], decision_id: str | None) -> None:
+        event, place = record.event, record.place
+        status, code = words
+        what = "deferral" if words == PUT_OFF else "feedback"
+        offset = self._append(self.history.topics.feedback, place, what)
+        self.history.feedback.append(Terminal(
+            place.partition, offset, self.now, f"{what}-sum-{place}", place, (), words != PUT_OFF, status, code,
+            event.identity.tenant if event else None, event.identity.source if event else None,
+            event.event_id if event else None, event.ticket if event else None, decision_id, record.superseded_by, "gk-1"))
 
     def _append(self, topic: str, place: Place, what: str) -> int:
         offset = self.ends[topic, place.partition]

@@ -264,6 +264,13 @@ def a_decision_written_after_its_offset(history: History) -> None:
 
 
 @anomaly("I4 atomic")
+def a_put_off_event_finished_before_that_is_said(history: History) -> None:
+    one = next(it for it in history.feedback if not it.terminal)
+    sample = next(it for it in history.samples if it.written[history.topics.feedback, one.partition] > one.offset)
+    sample.written[history.topics.feedback, one.partition] = one.offset
+
+
+@anomaly("I4 atomic")
 def nobody_looked(history: History) -> None:
     history.samples.clear()
 
