@@ -46,6 +46,26 @@ impl Record {
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers.iter().find(|header| &*header.name == name).and_then(|header| header.value.as_deref())
     }
+
+    /// Bytes of key, value and headers.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.envelope_bytes() + size(self.value.as_ref())
+    }
+
+    /// Bytes of key and headers.
+    #[must_use]
+    pub fn envelope_bytes(&self) -> usize {
+        size(self.key.as_ref()) + headers_bytes(&self.headers)
+    }
+}
+
+fn size(bytes: Option<&Payload>) -> usize {
+    bytes.map_or(0, Payload::len)
+}
+
+fn headers_bytes(headers: &[Header]) -> usize {
+    headers.iter().map(|header| header.name.len() + size(header.value.as_ref())).sum()
 }
 
 /// A record to be written. Its partition is explicit: outputs go to the number of the record they stem from.
@@ -67,8 +87,6 @@ impl OutRecord {
     /// Bytes of key, value and headers; framing comes on top.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let size = |bytes: &Option<Payload>| bytes.as_ref().map_or(0, Payload::len);
-        let headers = self.headers.iter().map(|header| header.name.len() + size(&header.value));
-        size(&self.key) + size(&self.value) + headers.sum::<usize>()
+        size(self.key.as_ref()) + size(self.value.as_ref()) + headers_bytes(&self.headers)
     }
 }

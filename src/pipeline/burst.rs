@@ -21,6 +21,13 @@ pub struct Group<I> {
     pub results: Vec<(I, Vec<OutRecord>)>,
 }
 
+impl<I> Group<I> {
+    /// Bytes of all that goes out.
+    pub fn bytes(&self) -> usize {
+        self.results.iter().flat_map(|(_, records)| records).map(OutRecord::bytes).sum()
+    }
+}
+
 /// What a commit does to one partition.
 #[derive(Debug)]
 pub struct Move {

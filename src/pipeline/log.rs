@@ -37,6 +37,8 @@ pub struct Assignment {
     pub metadata: String,
     /// The first offset that can still be read.
     pub log_start: u64,
+    /// The next offset that will be written, as far as is known.
+    pub log_end: u64,
 }
 
 /// What the log says.

@@ -166,11 +166,13 @@ pub async fn run(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, RunE
         sign_of_life,
     };
     let ended = this.turn().await;
-    if matches!(ended, Ok(Ended::Drained | Ended::Idle)) {
+    // A drain that took too long hands over all the same.
+    let hands_over = ended.is_ok() && *this.outside.stop.borrow() != Stop::Now;
+    if hands_over {
         this.give_back_shares().await;
     }
     this.road.stop();
-    if matches!(ended, Ok(Ended::Drained | Ended::Idle)) {
+    if hands_over {
         closing::until_closed(&mut this.outside.log, &mut this.outside.stop).await;
     }
     ended

@@ -17,6 +17,8 @@ pub struct Pipeline {
     pub max_prepared: usize,
     /// Records on the road, from read to committed, before reading stops.
     pub max_on_road: usize,
+    /// Bytes of those, as they were read, before reading stops.
+    pub max_on_road_bytes: usize,
     /// Events of one tenant waiting for admission before reading stops.
     pub max_waiting_per_tenant: usize,
     /// Whether events that would wait too long for their tenant's limits are put off.
@@ -36,6 +38,8 @@ pub struct Pipeline {
     pub burst_interval: Duration,
     /// Results that close a burst early, and the most one carries.
     pub burst_max_records: usize,
+    /// Bytes of records that one burst carries at most, unless one group has more.
+    pub burst_max_bytes: usize,
     /// Longest metadata string of a commit.
     pub metadata_max_chars: usize,
     /// Reading a partition stops when its metadata reaches this share of the maximum.

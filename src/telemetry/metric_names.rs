@@ -124,6 +124,8 @@ metric_names! {
 
     Gauge ON_ROAD = "gatekeeper_on_road", Count, "Records on the road, from read to committed.";
     Gauge ON_ROAD_MAX = "gatekeeper_on_road_max", Count, "Most there may be (pipeline.max_on_road).";
+    Gauge ON_ROAD_BYTES = "gatekeeper_on_road_bytes", Bytes, "Bytes of those, as they were read.";
+    Gauge ON_ROAD_BYTES_MAX = "gatekeeper_on_road_bytes_max", Bytes, "Most there may be before reading stops (pipeline.max_on_road_bytes).";
     Gauge IN_FLIGHT = "gatekeeper_in_flight", Count, "Calls that run, and answers that are being saved.";
     Gauge IN_FLIGHT_MAX = "gatekeeper_in_flight_max", Count, "Most there may be (pipeline.max_in_flight).";
     Gauge PREPARED = "gatekeeper_prepared", Count, "Events in triage without a place among those: made ready, or waiting for their next attempt.";

@@ -166,6 +166,7 @@ impl Processor {
                 committed,
                 metadata: metadata.unwrap_or_default(),
                 log_start: marks.log_start,
+                log_end: marks.next_offset,
             });
         }
         Ok((cursors, assignments))

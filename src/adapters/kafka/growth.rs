@@ -107,7 +107,8 @@ impl Growth {
                 None => Counted { settled: below, growth: Some((number(topic), self.ends(consumer, role, below)?)) },
                 Some((to, ends)) => {
                     if let Some(why) = lags(&topics, *to).or_else(|| self.is_behind(consumer, role, ends)) {
-                        return Ok(Readable { below, why: Some(why) });
+                        let why = Some(why + &moves_between_old_ones(below, *to));
+                        return Ok(Readable { below, why });
                     }
                     settled(*to)
                 }
@@ -188,6 +189,16 @@ fn lags(topics: &[TopicDescription], to: u32) -> Option<String> {
     Some(format!("{} has {} partitions and must have {to}: all topics grow together", lagging.name, lagging.partitions))
 }
 
+/// Where a topic grows to a multiple, a key stays in its partition or moves to a new one.
+fn moves_between_old_ones(from: u32, to: u32) -> String {
+    if from == 0 || to.is_multiple_of(from) {
+        return String::new();
+    }
+    format!(
+        "; {to} is no multiple of {from}: tickets moved between old partitions too, which are read on, maybe out of order"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,5 +212,11 @@ mod tests {
         assert!(why.contains("feedback has 4 partitions and must have 6"), "{why}");
         assert_eq!(lags(&topics[..2], 6), None);
         assert_eq!(lags(&topics, 4), None);
+    }
+
+    #[test]
+    fn who_grows_to_anything_but_a_multiple_is_told_what_that_does() {
+        assert_eq!((moves_between_old_ones(4, 8), moves_between_old_ones(0, 4)), (String::new(), String::new()));
+        assert!(moves_between_old_ones(4, 6).contains("6 is no multiple of 4"));
     }
 }

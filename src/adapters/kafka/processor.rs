@@ -82,6 +82,11 @@ pub enum CannotOpen {
     /// Some are missing.
     #[error("there is no topic {}; `gatekeeper topics --create` creates what is missing", .0.join(", "))]
     NoTopics(Vec<String>),
+    /// Only brokers of long ago have no ids for their topics.
+    #[error(
+        "the brokers give topic {0} no id, so a recreated one could not be told from it; brokers from 3.6 on are needed"
+    )]
+    NoTopicId(String),
     /// Order per ticket stands on equal counts.
     #[error("topics differ in their number of partitions: {}", .0.join(", "))]
     UnequalPartitions(Vec<String>),
@@ -109,9 +114,12 @@ impl CannotOpen {
             Self::NotIn(why) => why.may_pass(),
             Self::Unreachable { source, .. } => !is_refusal(source.code),
             Self::NoTransactions { source, .. } => passes(source),
-            Self::Refused(_) | Self::NoTopics(_) | Self::UnequalPartitions(_) | Self::NoThread(_) | Self::Ending => {
-                false
-            }
+            Self::Refused(_)
+            | Self::NoTopics(_)
+            | Self::NoTopicId(_)
+            | Self::UnequalPartitions(_)
+            | Self::NoThread(_)
+            | Self::Ending => false,
         }
     }
 }
@@ -164,7 +172,7 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
     };
     let pulse = Pulse {
         kafka: kafka.clone(),
-        topic: reading.roles.first().map(|role| names.name(*role).to_owned()).unwrap_or_default(),
+        topic_ids: topic_ids.iter().map(|(role, id)| (names.name(*role).to_owned(), id.clone())).collect(),
         orders: orders.clone(),
         happenings: happenings.downgrade(),
     };
@@ -247,6 +255,9 @@ fn check_topics(
         roles.iter().filter(|role| found(role).is_none()).map(|role| names.name(*role).to_owned()).collect();
     if !missing.is_empty() {
         return Err(CannotOpen::NoTopics(missing));
+    }
+    if let Some(nameless) = described.iter().find(|topic| topic.id == raw::NO_TOPIC_ID) {
+        return Err(CannotOpen::NoTopicId(nameless.name.clone()));
     }
     if described.windows(2).any(|pair| pair[0].partitions != pair[1].partitions) {
         let counts = described.iter().map(|topic| format!("{} has {}", topic.name, topic.partitions)).collect();

@@ -1,6 +1,8 @@
 //! Asks the cluster every few seconds whether it is there, on a client of its own: an idle processor must notice as well as
-//! a busy one that there is nobody to read from, and say why.
+//! a busy one that there is nobody to read from, and say why. And whether our topics are still the ones we know: a topic that
+//! was deleted, created and filled between two answers to the consumer would be read on in its middle.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,8 @@ use super::clients;
 use super::complaints::{self, Complaints};
 use super::login::{Client, Login};
 use super::orders::Orders;
+use super::raw;
+use super::restore::CannotRestore;
 use crate::pipeline::log::Happening;
 
 /// Between two questions.
@@ -20,6 +24,9 @@ const EVERY: Duration = Duration::from_secs(2);
 /// Longest wait for an answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// So many questions to the cluster for one about its topics.
+const TOPICS_EVERY: u32 = 3;
+
 /// One question may be lost with its broker; so many in a row mean that nobody is there. Told after 14 s at the latest.
 const MISSES: u32 = 2;
 
@@ -27,8 +34,8 @@ const MISSES: u32 = 2;
 pub struct Pulse {
     /// The cluster.
     pub kafka: Login,
-    /// A topic that it has.
-    pub topic: String,
+    /// The topics that are read, by name.
+    pub topic_ids: BTreeMap<String, String>,
     /// Whether everything ends.
     pub orders: Arc<Orders>,
     /// To the road, as long as somebody else has something to tell it.
@@ -38,7 +45,7 @@ pub struct Pulse {
 impl Pulse {
     /// Until everything ends.
     pub fn run(self) {
-        let (mut client, mut missed) = (None::<Client<BaseConsumer<Complaints>>>, 0);
+        let (mut client, mut missed, mut asked) = (None::<Client<BaseConsumer<Complaints>>>, 0, 0u32);
         while !self.orders.pause(EVERY) {
             if client.is_none() {
                 client = self.kafka.open_with(&clients::base(&self.kafka), Complaints::default()).ok();
@@ -51,12 +58,31 @@ impl Pulse {
             if (answer.is_ok() || missed >= MISSES) && !self.tell(answer, is_news) {
                 return;
             }
+            asked = asked.wrapping_add(1);
+            if missed == 0
+                && asked.is_multiple_of(TOPICS_EVERY)
+                && let Some(reason) = self.recreated(client)
+            {
+                // A road that is gone needs no reason.
+                self.happenings.upgrade().map(|to_road| to_road.blocking_send(Happening::Failed { reason }));
+                return;
+            }
         }
+    }
+
+    /// Which topic is another than the one we knew. One that is missing is for whoever reads it to notice.
+    fn recreated(&self, client: &BaseConsumer<Complaints>) -> Option<String> {
+        let names: Vec<String> = self.topic_ids.keys().cloned().collect();
+        let described = raw::describe_topics(client.client().native_ptr(), &names, ANSWER).ok()?;
+        described.iter().find_map(|found| {
+            let known = self.topic_ids.get(&found.name).filter(|known| **known != found.id)?;
+            Some(CannotRestore::recreated(&found.name, known, &found.id).reason())
+        })
     }
 
     fn ask(&self, client: &BaseConsumer<Complaints>) -> Result<Duration, String> {
         let asked = Instant::now();
-        let answer = client.fetch_metadata(Some(&self.topic), ANSWER);
+        let answer = client.fetch_metadata(self.topic_ids.keys().next().map(String::as_str), ANSWER);
         let why = complaints::heard(client);
         match answer {
             Ok(_) => Ok(asked.elapsed()),

@@ -49,6 +49,18 @@ pub enum CannotRestore {
     },
 }
 
+impl CannotRestore {
+    /// What was committed and remembered speaks of other records.
+    pub fn recreated(name: &str, known: &str, found: &str) -> Self {
+        Self::Topic { name: name.to_owned(), what: format!("was recreated: its id was {known} and is {found}") }
+    }
+
+    /// For whoever has to look.
+    pub fn reason(&self) -> String {
+        format!("{self}; nothing of it is read until somebody has looked")
+    }
+}
+
 /// Asks the cluster.
 pub struct Restorer {
     /// The cluster.
@@ -84,6 +96,7 @@ impl Restorer {
                 committed: offset.or_else(|| sabotage::on(Sabotage::StartAtLatest).then_some(end)),
                 metadata,
                 log_start,
+                log_end: end,
             });
         }
         Ok(assignments)
@@ -144,13 +157,13 @@ impl Restorer {
         };
         for role in topics {
             let name = self.names.name(*role);
-            let topic = |what| CannotRestore::Topic { name: name.to_owned(), what };
             let Some(found) = described.iter().find(|topic| topic.name == name) else {
-                return Err(topic("does not exist any more".to_owned()));
+                let what = "does not exist any more".to_owned();
+                return Err(CannotRestore::Topic { name: name.to_owned(), what });
             };
             let known = self.topic_ids.entry(*role).or_insert_with(|| found.id.clone());
             if *known != found.id {
-                return Err(topic(format!("was recreated: its id was {known} and is {}", found.id)));
+                return Err(CannotRestore::recreated(name, known, &found.id));
             }
         }
         Ok(())

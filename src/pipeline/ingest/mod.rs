@@ -28,6 +28,9 @@ use crate::domain::record::Record;
 use crate::domain::tenant::{Tenant, TenantBook};
 use crate::pipeline::schema_set::{ReadError, SchemaSet, schema_id};
 
+/// Key and headers may have one part in so many of what a value may have: copies have room for half as much again.
+const ENVELOPE_SHARE: usize = 4;
+
 /// Reads records of the events topic, and of the topic of human feedback.
 pub struct Ingest {
     schemas: Arc<SchemaSet>,
@@ -178,13 +181,20 @@ impl Ingest {
     }
 
     fn check_size(&self, record: &Record) -> Result<(), (ReasonCode, String)> {
-        match record.value.as_ref().map(|value| value.len()) {
-            None => Err((ReasonCode::DecodeFailed, "the record has no value (a tombstone)".to_owned())),
-            Some(bytes) if bytes > self.max_payload_bytes => {
-                let reason = format!("the value has {bytes} bytes, {} are allowed", self.max_payload_bytes);
-                Err((ReasonCode::PayloadTooLarge, reason))
-            }
-            Some(_) => Ok(()),
+        let too_large = |what: &str, bytes: usize, allowed: usize| {
+            Err((ReasonCode::PayloadTooLarge, format!("{what} {bytes} bytes, {allowed} are allowed")))
+        };
+        let Some(value) = record.value.as_ref().map(|value| value.len()) else {
+            return Err((ReasonCode::DecodeFailed, "the record has no value (a tombstone)".to_owned()));
+        };
+        // A copy carries them along, and has to fit into its topic.
+        let (envelope, room) = (record.envelope_bytes(), self.max_payload_bytes / ENVELOPE_SHARE);
+        if value > self.max_payload_bytes {
+            too_large("the value has", value, self.max_payload_bytes)
+        } else if envelope > room {
+            too_large("key and headers have", envelope, room)
+        } else {
+            Ok(())
         }
     }
 }

@@ -86,6 +86,18 @@ fn a_record_without_a_value_is_unreadable() {
 }
 
 #[test]
+fn a_record_whose_copy_would_not_fit_because_of_its_headers_is_too_large() {
+    let mut large = record(Some(vec![b'?']));
+    large.key = Some(vec![b'k'; 100].into());
+    large.headers = vec![Header { name: "x".into(), value: Some(vec![b'x'; MAX_PAYLOAD_BYTES / 4 - 101].into()) }];
+    assert_eq!(unreadable(&large).code, ReasonCode::DecodeFailed, "the bound itself is allowed");
+    large.headers.push(Header { name: "y".into(), value: None });
+    let rejection = unreadable(&large);
+    assert_eq!(rejection.code, ReasonCode::PayloadTooLarge);
+    assert_eq!(rejection.reason, "key and headers have 1001 bytes, 1000 are allowed");
+}
+
+#[test]
 fn a_value_that_is_too_large_is_not_even_decoded() {
     let mut value = vec![0, 0, 0, 0, 1];
     value.resize(MAX_PAYLOAD_BYTES + 1, b'x');

@@ -115,6 +115,7 @@ impl Road {
         let claim = item.event().map(|event| (event.ticket.clone(), event.claim.clone(), event.improves.is_some()));
         let is_feedback = item.feedback().is_some();
         let place = place_of(&item);
+        self.on_road_bytes += item.record.bytes();
         self.items.insert(id, Tracked::new(partition, offset, item));
         match claim {
             Some((ticket, claim, improves)) => {

@@ -101,7 +101,14 @@ mod tests {
         test.road.fixtures.guard = Arc::new(guard.under(switches.clone()));
         test.road.fixtures.defers = false;
         let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+        test.assign(Assignment {
+            partition: EVENTS,
+            topic_id,
+            committed: None,
+            metadata,
+            log_start: 0,
+            log_end: u64::MAX,
+        });
         (test, switches)
     }
 

@@ -299,7 +299,14 @@ mod tests {
             test.road.fixtures.clock = clock.clone();
             test.road.fixtures.ingest = Ingest::new(test.schemas(), receiver, 1 << 20, false);
             let (topic_id, metadata) = ("t".to_owned(), String::new());
-            test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+            test.assign(Assignment {
+                partition: EVENTS,
+                topic_id,
+                committed: None,
+                metadata,
+                log_start: 0,
+                log_end: u64::MAX,
+            });
             Self { test, clock, purses: Purses::default(), book: sender, batches: Vec::new() }
         }
 

@@ -398,7 +398,14 @@ mod tests {
     fn three_wait(limits: CallLimits) -> TestRoad {
         let mut test = TestRoad::asking(ModelCard { limits, ..card("gpt", true) }, &[]);
         let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+        test.assign(Assignment {
+            partition: EVENTS,
+            topic_id,
+            committed: None,
+            metadata,
+            log_start: 0,
+            log_end: u64::MAX,
+        });
         test.read_tickets(0..3);
         assert_eq!(test.road.admission.waiting(), 3);
         test
@@ -427,7 +434,14 @@ mod tests {
             let set = format!("pipeline.max_prepared={set}");
             let mut test = TestRoad::new(&["pipeline.max_in_flight=5", &set]);
             let (topic_id, metadata) = ("t".to_owned(), String::new());
-            test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+            test.assign(Assignment {
+                partition: EVENTS,
+                topic_id,
+                committed: None,
+                metadata,
+                log_start: 0,
+                log_end: u64::MAX,
+            });
             test.read_tickets(0..9);
             let jobs: Vec<_> = std::iter::from_fn(|| test.road.next_job(Instant::now())).collect();
             assert_eq!(jobs.len(), 5 + prepared);
@@ -440,7 +454,14 @@ mod tests {
     async fn what_is_ready_when_the_process_ends_does_not_call() {
         let mut test = TestRoad::new(&[]);
         let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+        test.assign(Assignment {
+            partition: EVENTS,
+            topic_id,
+            committed: None,
+            metadata,
+            log_start: 0,
+            log_end: u64::MAX,
+        });
         test.read_tickets(0..1);
         let job = test.road.next_job(Instant::now()).expect("one is there");
         let guard = test.road.fixtures.guard.clone();
@@ -467,7 +488,14 @@ mod tests {
         let begun = metrics::with_local_recorder(&recorder, || {
             let mut test = TestRoad::limited(Limits { requests_per_minute: Some(4), mode, ..Limits::NONE });
             let (topic_id, metadata) = ("t".to_owned(), String::new());
-            test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+            test.assign(Assignment {
+                partition: EVENTS,
+                topic_id,
+                committed: None,
+                metadata,
+                log_start: 0,
+                log_end: u64::MAX,
+            });
             test.read_tickets(0..10);
             std::iter::from_fn(|| test.road.next_job(Instant::now())).count()
         });

@@ -129,7 +129,7 @@ mod tests {
         let mut test = TestRoad::new(&[&bounds[..], sets].concat());
         for partition in [EVENTS, TIER] {
             let (topic_id, metadata) = ("t".to_owned(), String::new());
-            test.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0 });
+            test.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0, log_end: u64::MAX });
         }
         test.read_tickets(0..40);
         test.road.company.has_several = has_company;
@@ -213,7 +213,14 @@ mod tests {
         for waits_for_room in [true, false] {
             let mut test = TestRoad::new(&[]);
             let (topic_id, metadata) = ("t".to_owned(), String::new());
-            test.assign(Assignment { partition: TIER, topic_id, committed: None, metadata, log_start: 0 });
+            test.assign(Assignment {
+                partition: TIER,
+                topic_id,
+                committed: None,
+                metadata,
+                log_start: 0,
+                log_end: u64::MAX,
+            });
             let OutRecord { key, value, mut headers, .. } = copy.clone();
             headers.retain(|header| waits_for_room || &*header.name != "gk-waits-for-room");
             let records = vec![Record { offset: 0, timestamp: SystemClock.now(), key, value, headers }];

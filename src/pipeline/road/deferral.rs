@@ -136,7 +136,10 @@ impl Road {
 
     /// What waits for a copy to come back must not keep it out.
     pub(super) fn has_room_for_copies(&self) -> bool {
-        let has_room = !self.reading_stopped && self.items.len() < self.fixtures.settings.max_on_road;
+        let settings = &self.fixtures.settings;
+        let has_room = !self.reading_stopped
+            && self.items.len() < settings.max_on_road
+            && self.on_road_bytes < settings.max_on_road_bytes;
         !self.draining && (has_room || !self.waiting_for_earlier.is_empty())
     }
 
@@ -416,7 +419,7 @@ mod tests {
         let mut test = TestRoad::limited_with(limits, sets);
         for partition in [EVENTS, TIER] {
             let (topic_id, metadata) = ("t".to_owned(), String::new());
-            test.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0 });
+            test.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0, log_end: u64::MAX });
         }
         test.read_tickets(0..u64::from(requests_per_minute));
         for _ in 0..requests_per_minute {

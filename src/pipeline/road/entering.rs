@@ -157,6 +157,7 @@ mod tests {
             committed: None,
             metadata: String::new(),
             log_start: 0,
+            log_end: u64::MAX,
         }
     }
 

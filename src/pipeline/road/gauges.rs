@@ -20,6 +20,7 @@ impl Road {
         let running = self.places.taken();
         RoadGauges {
             on_road: Fill { now: self.items.len(), max: settings.max_on_road },
+            on_road_bytes: Fill { now: self.on_road_bytes, max: settings.max_on_road_bytes },
             in_flight: Fill { now: running, max: settings.max_in_flight },
             prepared: Fill { now: self.calls.len().saturating_sub(running), max: settings.max_prepared },
             waiting: Fill { now: self.admission.fullest(), max: settings.max_waiting_per_tenant },

@@ -107,7 +107,7 @@ mod tests {
 
     fn assign(test: &mut TestRoad, partition: Partition) {
         let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0 });
+        test.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0, log_end: u64::MAX });
     }
 
     fn read(test: &mut TestRoad, partition: Partition, from: u64, values: &[&[u8]]) {

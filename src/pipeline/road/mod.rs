@@ -98,6 +98,8 @@ pub struct Road {
     leaving: Option<ownership::Leaving>,
 
     items: HashMap<ItemId, Tracked<Item>>,
+    /// Bytes of their records.
+    on_road_bytes: usize,
     next_item: u64,
     lanes: Lanes<ItemId>,
 
@@ -147,6 +149,8 @@ pub struct Road {
 
     ready: VecDeque<Group<ItemId>>,
     ready_results: usize,
+    /// How many bursts in a row could not be committed: each carries half as much as the one before.
+    smaller: u32,
     asides: Vec<OutRecord>,
     in_flight: Option<Sent<ItemId>>,
     /// Since a burst was sent after the last one that was committed.
@@ -175,6 +179,7 @@ impl Road {
             partitions: BTreeMap::new(),
             leaving: None,
             items: HashMap::new(),
+            on_road_bytes: 0,
             next_item: 0,
             bookings: Bookings::default(),
             company: Company::default(),
@@ -201,6 +206,7 @@ impl Road {
             ledger_mark: Mark::NONE,
             ready: VecDeque::new(),
             ready_results: 0,
+            smaller: 0,
             asides: Vec::new(),
             in_flight: None,
             unpublished: None,
@@ -344,6 +350,13 @@ impl Road {
     /// Why the road cannot go on, if it cannot.
     pub fn failure(&mut self) -> Option<String> {
         self.failed.take()
+    }
+
+    /// Its way ends here.
+    fn off_the_road(&mut self, id: ItemId) -> Option<Tracked<Item>> {
+        let item = self.items.remove(&id)?;
+        self.on_road_bytes -= item.record.bytes();
+        Some(item)
     }
 
     /// What keeps partitions that we own from being read, if anything does.

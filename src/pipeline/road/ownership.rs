@@ -138,6 +138,16 @@ fn lost_unread(committed: u64, log_start: u64) -> String {
     )
 }
 
+/// The log has lost its end, with records that were worked on. Other records will stand there, and must not pass for those.
+fn cut_off(partition: Partition, known: u64, log_end: u64) -> String {
+    let (topic, number) = (partition.topic.key(), partition.number);
+    format!(
+        "the log ends at offset {log_end}, though it was read up to {known} before: it was cut off, as by an unclean election \
+         or a restored disk; to go on with what will be written, stop the processors of this group and run \
+         `gatekeeper topics --position {topic}:{number}={log_end}`"
+    )
+}
+
 /// Partitions that are being taken away.
 #[derive(Debug)]
 pub(super) struct Leaving {
@@ -177,12 +187,15 @@ impl Road {
     }
 
     fn take_over(&mut self, epoch: Epoch, assignment: Assignment) {
-        let Assignment { partition, topic_id, committed, metadata, log_start } = assignment;
+        let Assignment { partition, topic_id, committed, metadata, log_start, log_end } = assignment;
         let base = committed.unwrap_or(log_start);
         let (mut frontier, last, mut stopped) = match restore(partition, base, &metadata) {
             Ok((frontier, last)) => (frontier, last, None),
             Err(reason) => (Frontier::fresh(base), None, Some(reason)),
         };
+        if stopped.is_none() && frontier.end() > log_end {
+            stopped = Some(cut_off(partition, frontier.end(), log_end));
+        }
         let mut gaps = Gaps::default();
         if stopped.is_none() {
             self.enter((partition, epoch), &topic_id, committed, last.clone());
@@ -296,7 +309,7 @@ impl Road {
         let ids: Vec<_> =
             self.items.iter().filter(|(_, item)| gone.contains(&item.partition())).map(|(id, _)| *id).collect();
         for id in ids {
-            let Some(item) = self.items.remove(&id) else { continue };
+            let Some(item) = self.off_the_road(id) else { continue };
             let item = item.given_up();
             self.is_back_no_longer(&item);
             if let Some(ticket) = item.ticket() {
@@ -369,11 +382,23 @@ mod tests {
         let tag = Tag { writer: "before".to_owned(), incarnation: 1, burst: 1, ledger: 0 };
         let fitted = frontier.fit(&[vec![11, 13, 15]], &tag, codec::MAX_CHARS).expect("it is short");
         let (committed, metadata) = (Some(fitted.proposal.base), fitted.metadata);
-        Assignment { partition: EVENTS, topic_id: "t".to_owned(), committed, metadata, log_start: 0 }
+        Assignment { partition: EVENTS, topic_id: "t".to_owned(), committed, metadata, log_start: 0, log_end: 16 }
     }
 
     fn entries(test: &mut TestRoad) -> Vec<Entry> {
         std::iter::from_fn(|| test.next_batch(100)).flat_map(|(entries, _)| entries).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_partition_whose_end_was_cut_off_is_stopped_and_none_of_its_rows_is_touched() {
+        let mut test = TestRoad::new(&[]);
+        test.assign(Assignment { log_end: 15, ..committed_at_ten() });
+        let complaint = test.road.complaint().expect("it is loud");
+        assert!(complaint.contains("ends at offset 15") && complaint.contains("read up to 16"), "{complaint}");
+        assert!(complaint.contains("topics --position events:0=15"), "{complaint}");
+        assert!(entries(&mut test).is_empty(), "what stands there now is not what was worked on");
+        test.road.lost(&[EVENTS], Instant::now());
+        assert_eq!(test.road.complaint(), None, "whoever owns it next complains of it");
     }
 
     #[tokio::test(start_paused = true)]

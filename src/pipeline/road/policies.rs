@@ -68,7 +68,14 @@ mod tests {
         test.road.fixtures.defers = false;
         test.road.fixtures.ingest = Ingest::new(test.schemas(), receiver, 1 << 20, false);
         let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+        test.assign(Assignment {
+            partition: EVENTS,
+            topic_id,
+            committed: None,
+            metadata,
+            log_start: 0,
+            log_end: u64::MAX,
+        });
         (test, sender)
     }
 

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::choice::{Moves, choose};
 use super::item::{Item, ItemId, Plan};
+use super::ownership::{FOLLOW_AFTER, Owned};
 use super::{Purpose, Road};
 use crate::domain::position::Partition;
 use crate::domain::record::OutRecord;
@@ -18,6 +19,9 @@ use crate::pipeline::log::PublishOutcome;
 use crate::pipeline::log_health::Unpublished;
 use crate::sabotage::{self, Sabotage};
 use crate::telemetry::happenings::{BurstCommitted, BurstFailed, BurstFailure, FrontierWidened};
+
+/// So often is what a burst carries halved at most.
+const SMALLEST: u32 = 10;
 
 impl Road {
     /// A record for operators, to go with the next burst.
@@ -52,8 +56,9 @@ impl Road {
     pub(super) fn send_burst(&mut self, now: Instant) -> bool {
         self.not_before = now + self.fixtures.settings.burst_interval;
         let Some(snapshot) = self.snapshot() else {
-            // A position that cannot be written now waits for the next time that the end is reached.
-            self.partitions.values_mut().for_each(|owned| owned.follow_at = None);
+            // What cannot be written now is tried again, but not at once.
+            let due = |owned: &&mut Owned| owned.follow_at.is_some_and(|due| due <= now);
+            self.partitions.values_mut().filter(due).for_each(|owned| owned.follow_at = Some(now + FOLLOW_AFTER));
             return false;
         };
         failpoints::hit("burst_begun");
@@ -64,23 +69,24 @@ impl Road {
 
     /// Whole groups from the front, as many as the settings allow and as the metadata of their partitions can express.
     fn snapshot(&mut self) -> Option<Snapshot<ItemId>> {
-        if self.failed.is_some() || self.partitions.values().any(|owned| owned.gaps_unmarked > 0) {
+        if self.failed.is_some() {
             return None;
         }
-        let usual = self.fixtures.settings.burst_max_records;
+        let settings = &self.fixtures.settings;
+        let (results, bytes) = (settings.burst_max_records >> self.smaller, settings.burst_max_bytes >> self.smaller);
         // A few results may leave a longer list of unfinished offsets than many: when the usual number does not fit,
         // everything that is ready is tried.
-        self.snapshot_of(usual).or_else(|| self.snapshot_of(usize::MAX))
+        self.snapshot_of(results, bytes).or_else(|| self.snapshot_of(usize::MAX, usize::MAX))
     }
 
-    fn snapshot_of(&mut self, max_results: usize) -> Option<Snapshot<ItemId>> {
+    fn snapshot_of(&mut self, max_results: usize, max_bytes: usize) -> Option<Snapshot<ItemId>> {
         let mut groups: Vec<Group<ItemId>> = Vec::new();
-        let mut results = 0;
+        let (mut results, mut bytes) = (0, 0);
         while let Some(group) = self.ready.front() {
-            if results > 0 && results + group.results.len() > max_results {
+            (results, bytes) = (results + group.results.len(), bytes + group.bytes());
+            if !groups.is_empty() && (results > max_results || bytes > max_bytes) {
                 break;
             }
-            results += group.results.len();
             groups.extend(self.ready.pop_front());
         }
         let number = self.next_burst;
@@ -126,7 +132,8 @@ impl Road {
     }
 
     fn fitted(&self, partition: Partition, groups: &[Vec<u64>], number: u64) -> Option<(usize, Move)> {
-        let owned = self.partitions.get(&partition)?;
+        // A gap is marked before a commit passes it: nobody asks for its rows afterwards.
+        let owned = self.partitions.get(&partition).filter(|owned| owned.gaps_unmarked == 0)?;
         let fitted = owned.frontier.fit(groups, &self.tag(number), self.fixtures.settings.metadata_max_chars)?;
         let step = Move { assigned: owned.epoch, proposal: fitted.proposal, metadata: fitted.metadata };
         Some((fitted.kept, step))
@@ -178,6 +185,7 @@ impl Road {
         match outcome {
             PublishOutcome::Committed => {
                 BurstCommitted { results: sent.results(), duration }.record();
+                self.smaller = self.smaller.saturating_sub(1);
                 let sent_at = sent.sent_at;
                 self.committed(sent.committed(), now);
                 // One that went before may have been committed before as well: it says nothing of today.
@@ -192,6 +200,7 @@ impl Road {
             PublishOutcome::NotCommitted { reason } => {
                 BurstFailed { results: sent.results(), failure: BurstFailure::NotCommitted { reason: &reason } }
                     .record();
+                self.smaller = (self.smaller + 1).min(SMALLEST);
                 match sabotage::on(Sabotage::NoReturnAfterAbort) {
                     true => self.committed(sent.committed(), now),
                     false => self.send_again_later(sent.aborted(), now),
@@ -220,7 +229,7 @@ impl Road {
         }
         let at = self.fixtures.clock.now();
         for (id, _) in committed.groups.into_iter().flat_map(|group| group.results) {
-            let Some(item) = self.items.remove(&id) else { continue };
+            let Some(item) = self.off_the_road(id) else { continue };
             let item = item.committed();
             self.is_back_no_longer(&item);
             if let Some(key) = item.claim().map(|claim| claim.key)
@@ -279,7 +288,7 @@ mod tests {
 
     fn assign(test: &mut TestRoad, partition: Partition, committed: Option<u64>, log_start: u64) {
         let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment { partition, topic_id, committed, metadata, log_start });
+        test.assign(Assignment { partition, topic_id, committed, metadata, log_start, log_end: u64::MAX });
     }
 
     fn reach_the_end(test: &mut TestRoad, partition: Partition, end: u64) {
@@ -323,6 +332,7 @@ mod tests {
             committed: Some(4),
             metadata,
             log_start: 4,
+            log_end: 4,
         });
         assert_eq!(next.road.complaint(), None);
 
@@ -362,12 +372,68 @@ mod tests {
         assert_eq!(test.road.follow_due(), None);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_gap_that_is_not_marked_yet_keeps_back_its_own_partition_only() {
+        let mut test = TestRoad::new(&[]);
+        for partition in [EVENTS, OTHER] {
+            assign(&mut test, partition, Some(0), 0);
+        }
+        test.read_unreadable_of(EVENTS, 0..2);
+        test.read_unreadable_of(OTHER, 0..1);
+        // The end of a transaction upstream.
+        test.read_unreadable_of(OTHER, 2..3);
+        test.road.woke(Instant::now());
+        assert_eq!(positions(&test.bursts()), [(0, 2)]);
+        test.road.happened(Happening::Published { burst: 1, outcome: PublishOutcome::Committed }, Instant::now());
+        test.answer_vanished();
+        advance(Duration::from_millis(50)).await;
+        test.road.woke(Instant::now());
+        assert_eq!(positions(&test.bursts()), [(1, 3)]);
+    }
+
+    /// How many results each burst carries when all of them end like this.
+    async fn sizes(test: &mut TestRoad, outcome: impl Fn() -> PublishOutcome) -> Vec<usize> {
+        let mut sizes = Vec::new();
+        for _ in 0..3 {
+            advance(Duration::from_secs(1)).await;
+            test.wake();
+            for burst in test.bursts() {
+                sizes.push(burst.records.len() / 2);
+                test.road.happened(Happening::Published { burst: burst.number, outcome: outcome() }, Instant::now());
+            }
+        }
+        sizes
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_has_a_size_and_one_that_could_not_be_committed_makes_the_next_ones_smaller() {
+        let mut test = TestRoad::new(&[]);
+        assign(&mut test, EVENTS, Some(0), 0);
+        test.read_unreadable(0..100);
+        let of_one = test.road.ready[0].bytes();
+        // They differ by the digits of their offsets.
+        test.road.fixtures.settings.burst_max_bytes = 41 * of_one;
+        let aborted = || PublishOutcome::NotCommitted { reason: "timed out".to_owned() };
+        assert_eq!(sizes(&mut test, aborted).await, [40, 20, 10]);
+        assert_eq!(sizes(&mut test, || PublishOutcome::Committed).await, [5, 10, 20]);
+        assert_eq!(sizes(&mut test, || PublishOutcome::Refused).await, [40, 40, 40], "nobody was slow");
+        test.road.fixtures.settings.burst_max_bytes = 1;
+        assert_eq!(sizes(&mut test, || PublishOutcome::Committed).await, [1, 1, 1], "one goes, however large");
+    }
+
     /// Forty results wait, the one in the middle first; a burst usually carries one, and its metadata may be as long as
     /// it is with none.
     fn cramped() -> TestRoad {
         let mut test = TestRoad::new(&["pipeline.burst_max_records=1"]);
         let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+        test.assign(Assignment {
+            partition: EVENTS,
+            topic_id,
+            committed: None,
+            metadata,
+            log_start: 0,
+            log_end: u64::MAX,
+        });
         test.read_unreadable(0..40);
         let road = &mut test.road;
         road.ready.swap(0, 20);

@@ -220,7 +220,14 @@ mod tests {
     fn road() -> TestRoad {
         let mut test = TestRoad::new(&[]);
         let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+        test.assign(Assignment {
+            partition: EVENTS,
+            topic_id,
+            committed: None,
+            metadata,
+            log_start: 0,
+            log_end: u64::MAX,
+        });
         test
     }
 

@@ -19,9 +19,10 @@ impl Road {
     /// Says whether any stopped that was read until now.
     pub(super) fn steer_reading(&mut self) -> bool {
         let settings = &self.fixtures.settings;
-        let on_road = self.items.len();
-        let full = on_road >= settings.max_on_road || !self.overflow.is_empty() || self.draining;
-        let roomy = on_road <= settings.max_on_road / 4 * 3 && self.overflow.is_empty() && !self.draining;
+        let (on_road, bytes) = (self.items.len(), self.on_road_bytes);
+        let blocked = !self.overflow.is_empty() || self.draining;
+        let full = on_road >= settings.max_on_road || bytes >= settings.max_on_road_bytes || blocked;
+        let roomy = on_road <= settings.max_on_road / 4 * 3 && bytes <= settings.max_on_road_bytes / 4 * 3 && !blocked;
         if self.reading_stopped != full && (full || roomy) {
             self.reading_stopped = full;
         }
@@ -73,5 +74,45 @@ impl Road {
     /// How many partitions are paused for this reason.
     pub(super) fn paused_for(&self, reason: PauseReason) -> usize {
         self.partitions.values().filter(|owned| owned.paused == Some(reason)).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use crate::pipeline::log::{Assignment, Errand, Happening, PublishOutcome};
+    use crate::pipeline::road::testing::{EVENTS, TestRoad};
+
+    #[tokio::test(start_paused = true)]
+    async fn reading_stops_at_so_many_bytes_and_goes_on_when_they_are_published() {
+        let mut test = TestRoad::new(&[]);
+        test.road.fixtures.settings.max_on_road_bytes = 3;
+        let (topic_id, metadata) = ("t".to_owned(), String::new());
+        test.assign(Assignment {
+            partition: EVENTS,
+            topic_id,
+            committed: None,
+            metadata,
+            log_start: 0,
+            log_end: u64::MAX,
+        });
+        let told = |test: &mut TestRoad, which: fn(&Errand) -> bool| test.errands().iter().any(which);
+        let stops = |errand: &Errand| matches!(errand, Errand::Pause(_));
+        test.errands();
+        test.read_unreadable(0..2);
+        assert!(!test.road.steer_reading() && !told(&mut test, stops), "two bytes");
+        test.read_unreadable(2..3);
+        assert!(test.road.steer_reading() && told(&mut test, stops), "three");
+        assert_eq!(test.road.gauges().on_road_bytes.now, 3);
+        test.wake();
+        let sent = test.bursts();
+        test.road.happened(
+            Happening::Published { burst: sent[0].number, outcome: PublishOutcome::Committed },
+            Instant::now(),
+        );
+        test.road.steer_reading();
+        assert!(told(&mut test, |errand| matches!(errand, Errand::Resume(_))));
+        assert_eq!(test.road.gauges().on_road_bytes.now, 0);
     }
 }

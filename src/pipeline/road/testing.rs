@@ -210,6 +210,18 @@ impl TestRoad {
         self.road.woke(Instant::now());
     }
 
+    /// Only that gaps are marked.
+    pub(crate) fn answer_vanished(&mut self) {
+        let now = Instant::now();
+        while let Some((entries, batch)) = self.next_batch(1) {
+            let outcome = entries.iter().map(|entry| match entry {
+                Entry::Mark { .. } => Outcome::Marked(Mark::NONE),
+                _ => Outcome::Changed(0),
+            });
+            self.road.ledger_said(batch, outcome.collect(), now);
+        }
+    }
+
     pub(crate) fn for_operators(&self) -> OutRecord {
         let event: OpsEvent = samples::ops_event();
         self.road.fixtures.publisher.ops_event(&event, 0)

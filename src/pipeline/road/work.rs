@@ -392,7 +392,14 @@ mod tests {
     fn waiting_for_another(sets: &[&str]) -> TestRoad {
         let mut test = TestRoad::new(sets);
         let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+        test.assign(Assignment {
+            partition: EVENTS,
+            topic_id,
+            committed: None,
+            metadata,
+            log_start: 0,
+            log_end: u64::MAX,
+        });
         let mut event = samples::sparse_event();
         event.tenant_id = "acme".to_owned();
         let record = Record {

@@ -133,7 +133,14 @@ mod tests {
         for interval in [Duration::ZERO, PAUSE / 20, PAUSE * 3] {
             let mut test = TestRoad::new(&[]);
             let (topic_id, metadata) = ("t".to_owned(), String::new());
-            test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+            test.assign(Assignment {
+                partition: EVENTS,
+                topic_id,
+                committed: None,
+                metadata,
+                log_start: 0,
+                log_end: u64::MAX,
+            });
             test.hand_over_tickets(0..1);
             let (mut batches, begun) = (batches(interval), Instant::now());
             batches.start(&mut test.road, begun);

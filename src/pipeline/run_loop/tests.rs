@@ -62,6 +62,7 @@ impl Running {
             committed: None,
             metadata: String::new(),
             log_start: 0,
+            log_end: u64::MAX,
         };
         self.say(Happening::Assigned { epoch: Epoch(1), partitions: vec![assignment] }).await;
     }

@@ -19,6 +19,8 @@ pub struct Fill {
 pub struct RoadGauges {
     /// Records from read to committed.
     pub on_road: Fill,
+    /// Bytes of those.
+    pub on_road_bytes: Fill,
     /// Calls that run, and answers that are being saved.
     pub in_flight: Fill,
     /// Events in triage without a place among those.
@@ -40,6 +42,7 @@ impl RoadGauges {
     pub fn record(&self) {
         for (now, max, fill) in [
             (names::ON_ROAD, names::ON_ROAD_MAX, self.on_road),
+            (names::ON_ROAD_BYTES, names::ON_ROAD_BYTES_MAX, self.on_road_bytes),
             (names::IN_FLIGHT, names::IN_FLIGHT_MAX, self.in_flight),
             (names::PREPARED, names::PREPARED_MAX, self.prepared),
             (names::WAITING, names::WAITING_MAX, self.waiting),

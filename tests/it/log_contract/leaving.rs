@@ -33,3 +33,21 @@ async fn who_leaves_hands_over_long_before_its_session_would_end() {
     leaves.stop().await;
     tokio::time::timeout(2 * PATIENCE, until_it_has(&mut stays, everything)).await.expect("it has them all");
 }
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn a_second_process_under_the_same_name_takes_over_and_the_first_one_ends_and_says_so() {
+    let log = KafkaUnderTest::start().await;
+    let everything = READS.len() * PARTITIONS as usize;
+    let mut first = Road::of(log.open_processor("group").await);
+    until_it_has(&mut first, everything).await;
+    let mut second = Road::of(log.open_processor("group").await);
+    let reason = loop {
+        if let Happening::Failed { reason } = first.next().await {
+            break reason;
+        }
+    };
+    assert!(reason.contains(&format!("log.kafka.transactional_id = {}-1: it has taken over", log.prefix)), "{reason}");
+    until_it_has(&mut second, everything).await;
+    second.stop().await;
+}

@@ -194,8 +194,9 @@ impl Session<'_> {
     }
 }
 
-/// Where reading begins. A position before the start is a loss that the road has to see; reading it would be an error.
+/// Where reading begins. A position before the start or beyond the end is a loss that the road has to see; reading it would be
+/// an error, again and again.
 pub(super) fn begin(at: &Assignment) -> Offset {
-    let from = at.committed.unwrap_or(at.log_start).max(at.log_start);
+    let from = at.committed.unwrap_or(at.log_start).min(at.log_end).max(at.log_start);
     Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX))
 }

@@ -15,7 +15,7 @@ use std::ffi::{CStr, c_char};
 pub(super) use events::{Event, EventQueue};
 pub(super) use group::GroupMetadata;
 pub(super) use token::NativeClient;
-pub(super) use topic_ids::{DescribeError, TopicDescription, describe_topics};
+pub(super) use topic_ids::{DescribeError, NO_TOPIC_ID, TopicDescription, describe_topics};
 pub(super) use transaction::{TransactionError, commit, send_offsets};
 
 /// A text of librdkafka's, copied.

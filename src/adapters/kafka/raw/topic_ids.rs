@@ -9,6 +9,9 @@ use rdkafka_sys as sys;
 
 use super::text;
 
+/// What brokers from before 2.8 say of every topic.
+pub const NO_TOPIC_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+
 /// A topic as the cluster knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicDescription {
@@ -96,5 +99,22 @@ unsafe fn read(event: *mut sys::rd_kafka_event_t) -> Result<Vec<TopicDescription
             });
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_nothing_but_zeros_is_none() {
+        // SAFETY: the id is ours, destroyed once, after its text was copied; the text belongs to it.
+        let id = unsafe {
+            let id = sys::rd_kafka_Uuid_new(0, 0);
+            let said = text(sys::rd_kafka_Uuid_base64str(id));
+            sys::rd_kafka_Uuid_destroy(id);
+            said
+        };
+        assert_eq!(id, NO_TOPIC_ID);
     }
 }

@@ -119,6 +119,7 @@ impl MemoryLog {
                     committed,
                     metadata,
                     log_start: 0,
+                    log_end: u64::MAX,
                 });
             }
             state.members.get_mut(&member).filter(|member| !member.gone).map(|member| {
