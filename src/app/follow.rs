@@ -19,7 +19,7 @@ use crate::operations::breakers::{FORGOTTEN_AFTER, Order, Said};
 use crate::operations::flags::live::LiveFlags;
 use crate::operations::following::{Changes, Following, News};
 use crate::operations::tenants::live::LiveTenants;
-use crate::pipeline::health::DATABASE;
+use crate::pipeline::health::{DATABASE, HealthListener};
 use crate::pipeline::triage::guard::Guard;
 
 /// Breakers that do not change are told so often: who is silent for longer is away.
@@ -35,6 +35,7 @@ pub struct Follower {
     guard: Arc<Guard>,
     clock: Arc<dyn Clock>,
     instance: String,
+    on_health: HealthListener,
     told: Option<(Instant, Vec<Said>)>,
 }
 
@@ -44,6 +45,7 @@ impl Follower {
         parts: &Parts,
         guard: Arc<Guard>,
         to_operators: Arc<dyn Fn(OpsEvent) + Send + Sync>,
+        on_health: HealthListener,
     ) -> anyhow::Result<Self> {
         let tenants = LiveTenants::new(parts.settings.tenants.clone(), parts.tenants.clone())?;
         let flags = LiveFlags::new(parts.settings.flags.book(), parts.flags.clone());
@@ -60,6 +62,7 @@ impl Follower {
             guard,
             clock,
             instance,
+            on_health,
             told: None,
         })
     }
@@ -88,13 +91,22 @@ impl Follower {
             tokio::select! {
                 _ = ticks.tick() => {
                     if let Some(changes) = self.changes.clone() {
-                        self.following.look(&*changes).await;
+                        self.look(&*changes).await;
                         self.tell(&*changes).await;
                     }
                 }
                 // A folder of any size is read, which is no work for a thread that others wait for.
                 Some(()) = self.hangups.recv() => tokio::task::block_in_place(|| self.following.reload_files()),
             }
+        }
+    }
+
+    /// An instance that has nothing to write would not notice otherwise that the database is away.
+    async fn look(&mut self, changes: &dyn Changes) {
+        match self.following.look(changes).await {
+            Ok(true) => (self.on_health)(DATABASE, Ok(None)),
+            Ok(false) => {}
+            Err(why) => (self.on_health)(DATABASE, Err(why)),
         }
     }
 

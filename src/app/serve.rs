@@ -46,7 +46,9 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
     let stop = shutdown::listen()?;
     // Before anything is waited for: operators see what.
     let http = listen(&parts.settings.http, metrics, health.clone()).await?;
+    let ending = tokio::spawn(tell_of_the_end(health.clone(), stop.clone()));
     let ended = work(&parts, serve, &health, stop).await;
+    ending.abort();
     health.end();
     if let Some(http) = http {
         http.stop().await;
@@ -55,13 +57,20 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
+/// From the first word on that it is to end a process is not ready any more, however long its running calls take.
+async fn tell_of_the_end(health: Health, mut stop: watch::Receiver<Stop>) {
+    if stop.changed().await.is_ok() {
+        health.end();
+    }
+}
+
 /// Open what the processor stands on, and work until the end.
 async fn work(parts: &Parts, serve: ServeArgs, health: &Health, stop: watch::Receiver<Stop>) -> anyhow::Result<()> {
     let incarnation = u64::try_from(parts.clock.now().0).unwrap_or_default();
     let (to_road, asides) = mpsc::unbounded_channel();
     let guard = parts.guard(breaker_changes(parts, ops_events(parts, to_road.clone())))?;
     let fixtures = parts.fixtures(guard, incarnation);
-    let following = Follower::new(parts, fixtures.guard.clone(), ops_events(parts, to_road))?;
+    let following = Follower::new(parts, fixtures.guard.clone(), ops_events(parts, to_road), told_to(parts, health))?;
     // Before the log: a partition that is ours and not read stands still.
     let mut told = stop.clone();
     tokio::select! {

@@ -97,18 +97,22 @@ impl Following {
         self.known
     }
 
-    /// Take what is new. While the database is away this says so once, and changes nothing.
-    pub async fn look(&mut self, trail: &dyn AuditTrail) {
+    /// Take what is new. While the database is away this says so once, and changes nothing. Whether it is back; an error: why
+    /// it is away.
+    pub async fn look(&mut self, trail: &dyn AuditTrail) -> Result<bool, String> {
         match News::of(trail, self.known).await {
             Ok(news) => {
-                self.is_away = false;
+                let is_back = std::mem::take(&mut self.is_away);
                 let (switched, flags) = news.map(|news| self.take(news)).unwrap_or_default();
                 self.tell(switched);
                 flags.iter().for_each(|switched| self.tell_flag(switched));
+                Ok(is_back)
             }
             Err(error) => {
-                ChangesUnread { error: &error.to_string(), again: self.is_away }.record();
+                let why = error.to_string();
+                ChangesUnread { error: &why, again: self.is_away }.record();
                 self.is_away = true;
+                Err(why)
             }
         }
     }
@@ -312,13 +316,14 @@ mod tests {
         let (recorder, metrics) = recorder::local();
         let _here = metrics::set_default_local_recorder(&recorder);
         let (mut followed, trail) = (Followed::new(), Memory::of(vec![set(1, "acme", "a")]));
-        followed.following.look(&trail).await;
+        assert_eq!(followed.following.look(&trail).await, Ok(false));
         trail.now(None);
-        followed.following.look(&trail).await;
-        followed.following.look(&trail).await;
+        for _ in 0..2 {
+            followed.following.look(&trail).await.expect_err("it is away");
+        }
         assert_eq!((followed.version().as_deref(), followed.following.revision()), (Some("a"), 1));
         trail.now(Some(vec![set(1, "acme", "a"), set(2, "acme", "b")]));
-        followed.following.look(&trail).await;
+        assert_eq!(followed.following.look(&trail).await, Ok(true), "it is back");
         assert_eq!((followed.version().as_deref(), followed.following.revision()), (Some("b"), 2));
         let text = metrics.render();
         assert!(text.contains("gatekeeper_changes_unread_total 2") && text.contains("gatekeeper_changes_revision 2"));
@@ -328,8 +333,8 @@ mod tests {
     async fn every_switch_and_every_mistake_is_told_to_operators() {
         let wrong = entry(2, "acme", Act::Set, Some("id = 'acme'\ndecide_by = 'soon'"));
         let (mut followed, trail) = (Followed::new(), Memory::of(vec![set(1, "acme", "a"), wrong]));
-        followed.following.look(&trail).await;
-        followed.following.look(&trail).await;
+        followed.following.look(&trail).await.expect("it answers");
+        followed.following.look(&trail).await.expect("it answers");
         let told = followed.told.lock().expect("nobody panics with it");
         let told: Vec<_> = told.iter().map(|event| (event.kind, event.current.as_deref())).collect();
         assert_eq!(told, [(OpsKind::PolicyRejected, None), (OpsKind::PolicyLoaded, Some("a (database, revision 1)"))]);
@@ -341,20 +346,20 @@ mod tests {
         let news = News::of(&trail, 0).await.expect("it is there").expect("it is not empty");
         followed.following.start_from(news);
         assert_eq!((followed.version().as_deref(), followed.orders().len()), (Some("a"), 1));
-        followed.following.look(&trail).await;
+        followed.following.look(&trail).await.expect("it answers");
         assert_eq!((followed.told.lock().expect("nobody panics with it").len(), followed.orders().len()), (0, 0));
     }
 
     #[tokio::test]
     async fn an_order_is_carried_out_once_and_not_again_with_the_next_change() {
         let (mut followed, trail) = (Followed::new(), Memory::of(vec![order(1, Act::Opened)]));
-        followed.following.look(&trail).await;
+        followed.following.look(&trail).await.expect("it answers");
         assert_eq!(followed.orders(), [Order::Open { model: "gpt".to_owned(), lasts: None }]);
         trail.now(Some(vec![order(1, Act::Opened), set(2, "acme", "a")]));
-        followed.following.look(&trail).await;
+        followed.following.look(&trail).await.expect("it answers");
         assert_eq!(followed.orders(), []);
         trail.now(Some(vec![order(1, Act::Opened), set(2, "acme", "a"), order(3, Act::Reset)]));
-        followed.following.look(&trail).await;
+        followed.following.look(&trail).await.expect("it answers");
         assert_eq!(followed.orders(), [Order::Reset { model: "gpt".to_owned() }]);
     }
 
@@ -368,9 +373,9 @@ mod tests {
         followed.following.start_from(news);
         assert_eq!(followed.told.lock().expect("nobody panics with it").len(), 0, "no news at the start");
         trail.now(Some(vec![rule(1, "hold", "off"), rule(2, "apply/acme", "25%"), rule(3, "apply", "half")]));
-        followed.following.look(&trail).await;
+        followed.following.look(&trail).await.expect("it answers");
         trail.now(None);
-        followed.following.look(&trail).await;
+        followed.following.look(&trail).await.expect_err("it is away");
         let counts = |flag, tenant| followed.flags.borrow().counts(flag, tenant).share;
         assert_eq!((counts(Flag::Hold, None), counts(Flag::Apply, Some("acme")).percent()), (Share::OFF, 25.0));
         let told = followed.told.lock().expect("nobody panics with it");
@@ -391,9 +396,9 @@ mod tests {
     #[tokio::test]
     async fn a_trail_that_became_shorter_counts_alone() {
         let (mut followed, trail) = (Followed::new(), Memory::of(vec![set(1, "acme", "a"), set(2, "acme", "b")]));
-        followed.following.look(&trail).await;
+        followed.following.look(&trail).await.expect("it answers");
         trail.now(Some(vec![set(1, "acme", "a")]));
-        followed.following.look(&trail).await;
+        followed.following.look(&trail).await.expect("it answers");
         assert_eq!((followed.version().as_deref(), followed.following.revision()), (Some("a"), 1));
     }
 }

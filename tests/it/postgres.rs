@@ -151,6 +151,8 @@ enum Mood {
     /// From the next COMMIT on nothing that the server says arrives, and nothing says that it does not.
     FallsSilentAtNextCommit,
     Silent,
+    /// Every connection ends with the first word from our side.
+    Cut,
 }
 
 impl Wire {
@@ -177,6 +179,10 @@ impl Wire {
         *self.mood.lock().expect("nobody panics with it") = Mood::CutsNextCommit;
     }
 
+    pub fn cut(&self, is_cut: bool) {
+        *self.mood.lock().expect("nobody panics with it") = if is_cut { Mood::Cut } else { Mood::Good };
+    }
+
     pub fn fall_silent_at_next_commit(&self) {
         *self.mood.lock().expect("nobody panics with it") = Mood::FallsSilentAtNextCommit;
     }
@@ -189,6 +195,9 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, mood: Arc<Mutex<Moo
         tokio::select! {
             read = client.read(&mut from_client) => {
                 let Some(bytes) = read.ok().filter(|read| *read > 0).map(|read| &from_client[..read]) else { return };
+                if *mood.lock().expect("nobody panics with it") == Mood::Cut {
+                    return;
+                }
                 if bytes.windows(7).any(|word| word == b"COMMIT\0") {
                     is_cut = is_cut_by_commit(&mood);
                 }
@@ -214,6 +223,7 @@ fn is_cut_by_commit(mood: &Mutex<Mood>) -> bool {
     *mood = match before {
         Mood::Good | Mood::CutsNextCommit => Mood::Good,
         Mood::FallsSilentAtNextCommit | Mood::Silent => Mood::Silent,
+        Mood::Cut => Mood::Cut,
     };
     before == Mood::CutsNextCommit
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::gatekeeper::{Gatekeeper, IN_FLIGHT, until};
 use super::tickets::records;
+use super::waiting::{free_port, health, ready};
 
 #[tokio::test]
 async fn asked_to_end_it_answers_what_is_under_way_and_leaves_the_rest_for_the_next() {
@@ -28,6 +29,22 @@ async fn asked_to_end_it_answers_what_is_under_way_and_leaves_the_rest_for_the_n
     gatekeeper.ends_of(&places).await;
     let report = gatekeeper.audit_finished().await;
     assert_eq!(report["calls"], 40, "every event was paid for once");
+}
+
+#[tokio::test]
+async fn from_the_first_word_on_it_is_not_ready_however_long_its_calls_take() {
+    let (http, port) = (free_port(), "http.enabled=true");
+    let gatekeeper = Gatekeeper::with(&[port, &format!("http.bind=127.0.0.1:{http}")]).await;
+    gatekeeper.control(json!({"mode": "hang"})).await;
+    gatekeeper.publish(records(0..1)).await;
+    let mut worker = gatekeeper.serve();
+    gatekeeper.calls_are_under_way(1).await;
+    assert_eq!(ready(http).await, 200);
+    worker.signal(Signal::SIGTERM);
+    health(http, "it is ending", |report| report["status"] == "ending").await;
+    assert_eq!(ready(http).await, 503);
+    worker.signal(Signal::SIGTERM);
+    worker.ended().await;
 }
 
 #[tokio::test]

@@ -103,6 +103,24 @@ async fn patience_ends_and_names_its_setting() {
 
 #[tokio::test]
 #[ignore = "needs Postgres: tests/run starts it"]
+async fn a_processor_without_work_says_that_its_database_is_away_and_that_it_is_back() {
+    let database = TestDatabase::new().await;
+    let (http, port) = (free_port(), free_port());
+    let settings = database.settings_by(port);
+    let wire = Wire::on(port, &database).await;
+    let gatekeeper = serving_on(http, &[&format!("ledger.url={}", settings.url)]).await;
+    let _worker = gatekeeper.serve();
+    health(http, "everything is there", |report| report["status"] == "ready").await;
+    wire.cut(true);
+    health(http, "the database is down", is_down("database")).await;
+    assert_eq!(ready(http).await, 503);
+    wire.cut(false);
+    health(http, "everything is there again", |report| report["status"] == "ready").await;
+    assert_eq!(ready(http).await, 200);
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
 async fn a_database_that_is_away_at_the_start_is_waited_for_and_what_waiting_does_not_mend_is_not() {
     let database = TestDatabase::new().await;
     let (http, closed) = (free_port(), free_port());
