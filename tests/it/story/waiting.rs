@@ -111,12 +111,15 @@ async fn a_processor_without_work_says_that_its_database_is_away_and_that_it_is_
     let gatekeeper = serving_on(http, &[&format!("ledger.url={}", settings.url)]).await;
     let _worker = gatekeeper.serve();
     health(http, "everything is there", |report| report["status"] == "ready").await;
-    wire.cut(true);
-    health(http, "the database is down", is_down("database")).await;
-    assert_eq!(ready(http).await, 503);
-    wire.cut(false);
-    health(http, "everything is there again", |report| report["status"] == "ready").await;
-    assert_eq!(ready(http).await, 200);
+    // What it wrote when it began may find that out the first time.
+    for _ in 0..3 {
+        wire.cut(true);
+        health(http, "the database is down", is_down("database")).await;
+        assert_eq!(ready(http).await, 503);
+        wire.cut(false);
+        health(http, "everything is there again", |report| report["status"] == "ready").await;
+        assert_eq!(ready(http).await, 200);
+    }
 }
 
 #[tokio::test]
