@@ -264,8 +264,6 @@ impl Session<'_> {
     }
 
     fn trouble(&mut self, code: Code, text: &str, fatal: bool, at: Option<(String, i32)>) -> Result<(), End> {
-        // A fatal error comes as such, and what it is has to be asked for.
-        let code = self.consumer.client().fatal_error().map_or(code, |(cause, _)| cause);
         clients::troubled("consumer", Some(code), text);
         let at = at.and_then(|(topic, number)| self.owned_partition(&topic, number));
         match (code, at) {
