@@ -84,7 +84,8 @@ def provider_outage(options: Options) -> dict[str, Any]:
 
 def a_crowd(options: Options) -> dict[str, Any]:
     """A hundred tenants, and a model that takes less than they send."""
-    crowd = replace(options, tenants=tuple(fairness.HABITS), max_in_flight=8, settle_bound_ms=180_000)
+    crowd = replace(options, tenants=tuple(fairness.HABITS), max_in_flight=8, p50_ms=200, p99_ms=1_000,
+                    settle_bound_ms=180_000)
     return _judged("fairness", crowd, 4, fairness.Crowd(options.seed), fairness.act, fairness.measured)
 
 

@@ -47,6 +47,6 @@ class Sending(unittest.TestCase):
         crowd = Crowd(1)
         sent = [json.loads(json.loads(crowd.next())["value"]) for _ in range(10_000)]
         of = {tenant: [event for event in sent if event["tenant_id"] == tenant] for tenant in (LOUD, LONG, "even-3")}
-        self.assertAlmostEqual(len(of[LOUD]) / 10_000, 0.387, delta=0.03)
+        self.assertAlmostEqual(len(of[LOUD]) / 10_000, 0.453, delta=0.03)
         self.assertGreater(len(of["even-3"]), 20)
         self.assertGreater(len(of[LONG][0]["message"]["body"]), 40 * len(of[LOUD][0]["message"]["body"]))
