@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from checker.history import History
 from checker.reading import read
 
-from . import fairness, outage, verdict
+from . import fairness, limits, outage, verdict
 from .faults import WEIGHTS, Maker
 from .publisher import Events
 from .rebalances import Rebalances, measured
@@ -87,6 +87,12 @@ def a_crowd(options: Options) -> dict[str, Any]:
     crowd = replace(options, tenants=tuple(fairness.HABITS), max_in_flight=8, p50_ms=200, p99_ms=1_000,
                     settle_bound_ms=180_000)
     return _judged("fairness", crowd, 4, fairness.Crowd(options.seed), fairness.act, fairness.measured)
+
+
+def shared_limits(options: Options) -> dict[str, Any]:
+    """Four instances, and tenants that send more than they may."""
+    load = replace(options, tenants=limits.TENANTS, tenant=limits.POLICY, settle_bound_ms=int(limits.ALL_BACK_WITHIN * 1_000))
+    return _judged("limits", load, 4, limits.Many(options.seed), limits.act, limits.measured)
 
 
 def _judged(name: str, options: Options, instances: int, events: Events | None, act: Callable[[World], Happened],
