@@ -69,7 +69,7 @@ impl Road {
         // One that went meanwhile and came back is entered anew.
         let Some(owned) = self.partitions.get_mut(&partition).filter(|owned| owned.epoch == epoch) else { return };
         let Some(Waiting { committed, last, records, end }) = owned.entering.take() else { return };
-        owned.noted_at = committed.map(|_| now);
+        owned.noted = committed.map(|base| (now, base));
         if let Some(last) = last.filter(|last| last.mark.batches() > known.batches) {
             self.failed = Some(gone_backwards(partition, &last, known.batches));
             return;
@@ -328,5 +328,34 @@ mod tests {
             tokio::time::advance(Duration::from_secs(seconds)).await;
         }
         assert_eq!(told, [vec![1], vec![], vec![], vec![4]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_goes_tells_the_ledger_where_the_group_stands_at_last() {
+        type Goes = fn(&mut TestRoad);
+        let revoked: Goes = |test| {
+            let (partitions, deadline) = (vec![EVENTS], Duration::from_secs(9));
+            test.road.happened(Happening::Revoking { partitions, deadline }, Instant::now());
+        };
+        let drained: Goes = |test| test.road.drain();
+        for goes in [revoked, drained] {
+            let mut test = TestRoad::new(&["pipeline.burst_interval=1s"]);
+            test.assign(assignment());
+            let commit = |test: &mut TestRoad, offset| {
+                test.read_unreadable(offset..offset + 1);
+                test.wake();
+                let number = test.bursts()[0].number;
+                let committed = Happening::Published { burst: number, outcome: PublishOutcome::Committed };
+                test.road.happened(committed, Instant::now());
+            };
+            commit(&mut test, 0);
+            tokio::time::advance(Duration::from_secs(1)).await;
+            commit(&mut test, 1);
+            assert_eq!(stands(&mut test), [1], "the second one is for later");
+            goes(&mut test);
+            assert_eq!(stands(&mut test), [2]);
+            goes(&mut test);
+            assert_eq!(stands(&mut test), [0; 0], "it knows");
+        }
     }
 }

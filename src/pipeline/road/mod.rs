@@ -224,7 +224,7 @@ impl Road {
             Happening::Assigned { epoch, partitions } => self.assigned(epoch, partitions, now),
             Happening::Records { epoch, partition, records } => self.arrive(epoch, partition, records, now),
             Happening::CaughtUp { epoch, partition, end } => self.caught_up(epoch, partition, end, now),
-            Happening::Revoking { partitions, deadline } => self.revoking(partitions, now + deadline),
+            Happening::Revoking { partitions, deadline } => self.revoking(partitions, now + deadline, now),
             Happening::Lost { partitions } => self.lost(&partitions, now),
             Happening::Away { silent } => self.log_was_away(silent, now),
             // How the log is, is for others to tell; the road goes by what comes of it.
@@ -322,6 +322,8 @@ impl Road {
         for owned in self.partitions.values_mut().filter(|owned| owned.lags()) {
             owned.follow_at = Some(now);
         }
+        let ours: Vec<_> = self.partitions.keys().copied().collect();
+        self.note_before_going(&ours, now);
     }
 
     /// Nothing runs, nothing waits to be published, nothing waits to be written.

@@ -48,8 +48,8 @@ pub(super) struct Owned {
     pub held: Option<Held>,
     /// What waits for the ledger to know that it is ours; nothing of it is read or committed before.
     pub entering: Option<Waiting>,
-    /// When the ledger was last told where the group stands here; never: it knows of no commit.
-    pub noted_at: Option<Instant>,
+    /// When the ledger was last told where the group stands here, and what; never: it knows of no commit.
+    pub noted: Option<(Instant, u64)>,
     /// Why its commit cannot be gone on from: nothing of it is read or committed until a person has looked.
     pub stopped: Option<String>,
     /// Of a deferred topic: records that may not come yet; while there are any, it is not read further.
@@ -94,12 +94,13 @@ impl Owned {
         reading_widens && self.frontier.unfinished_count() > few && self.frontier.fill() >= limit
     }
 
-    /// Where the group stands, if it is time to say so again.
-    pub(super) fn noting(&mut self, partition: Partition, now: Instant) -> Option<Entry> {
-        let due = self.noted_at.is_none_or(|at| now - at >= NOTED_EVERY);
+    /// Where the group stands, if it is time to say so again. Whoever goes says it at once.
+    pub(super) fn noting(&mut self, partition: Partition, now: Instant, goes: bool) -> Option<Entry> {
+        let base = self.committed;
+        let due = self.noted.is_none_or(|(at, noted)| now - at >= NOTED_EVERY || (goes && noted != base));
         due.then(|| {
-            self.noted_at = Some(now);
-            let (topic_id, base) = (self.topic_id.clone(), self.frontier.base());
+            self.noted = Some((now, base));
+            let topic_id = self.topic_id.clone();
             Entry::Stands { topic_id, partition: partition.number, base }
         })
     }
@@ -212,7 +213,7 @@ impl Road {
             paused: None,
             held: None,
             entering: stopped.is_none().then(|| Waiting::at(committed, last)),
-            noted_at: None,
+            noted: None,
             stopped: None,
             early: VecDeque::new(),
             read_to: None,
@@ -264,8 +265,19 @@ impl Road {
         }
     }
 
-    pub(super) fn revoking(&mut self, partitions: Vec<Partition>, deadline: Instant) {
+    pub(super) fn revoking(&mut self, partitions: Vec<Partition>, deadline: Instant, now: Instant) {
+        self.note_before_going(&partitions, now);
         self.leaving = Some(Leaving { partitions, deadline, last_burst_sent: false });
+    }
+
+    /// The log may forget where the group stood long after we are gone.
+    pub(super) fn note_before_going(&mut self, partitions: &[Partition], now: Instant) {
+        for partition in partitions {
+            let owned = self.partitions.get_mut(partition).filter(|owned| owned.noted.is_some());
+            if let Some(entry) = owned.and_then(|owned| owned.noting(*partition, now, true)) {
+                self.want(entry, Purpose::Background);
+            }
+        }
     }
 
     /// One last burst for partitions that are taken away, then they are let go.

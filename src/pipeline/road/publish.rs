@@ -210,6 +210,7 @@ impl Road {
     }
 
     fn committed(&mut self, committed: Committed<ItemId>, now: Instant) {
+        let goes = self.draining || self.leaving.is_some();
         let mut marks = Vec::new();
         for (partition, Move { assigned, proposal, metadata }) in &committed.moves {
             // A partition that went and came back meanwhile was restored from what is committed.
@@ -224,7 +225,7 @@ impl Road {
                     metadata_max_chars: self.fixtures.settings.metadata_max_chars,
                 }
                 .record();
-                marks.extend(owned.noting(*partition, now).map(|entry| (entry, Purpose::Background)));
+                marks.extend(owned.noting(*partition, now, goes).map(|entry| (entry, Purpose::Background)));
             }
         }
         let at = self.fixtures.clock.now();

@@ -256,6 +256,16 @@ log_format = "json"
             ends[ack["partition"]] = max(ends.get(ack["partition"], 0), ack["offset"] + 1)
         return ends
 
+    def wait_until_all_is_committed(self, patience: float) -> bool:
+        """Nothing is sent any more, and what was is behind the group's position."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            ends, committed = self._acknowledged(), self.committed()
+            if ends and all(committed.get(partition, -1) >= end for partition, end in ends.items()):
+                return True
+            time.sleep(0.5)
+        return False
+
     def committed(self) -> dict[int, int]:
         """The group's position at the last sample."""
         file = self.options.folder / "samples.jsonl"

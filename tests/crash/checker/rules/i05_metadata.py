@@ -27,12 +27,18 @@ def metadata(view: View, report: Report) -> None:
     bursts: set[tuple[str, int, int, int]] = set()
     last: dict[int, Frontier] = {}
     metadata_before: dict[int, str] = {}
+    waits_for_an_operator: set[int] = set()
     for commit in merge(history.commits, history.forgotten, key=lambda one: one.at_offset):
         if commit.topic != history.topics.events:
             continue
         if isinstance(commit, Forgotten):
             last.pop(commit.partition, None)
             metadata_before.pop(commit.partition, None)
+            waits_for_an_operator.add(commit.partition)
+            continue
+        if commit.metadata == "" and commit.partition in waits_for_an_operator:
+            # Somebody has said from where it goes on: nothing above is finished.
+            waits_for_an_operator.discard(commit.partition)
             continue
         if metadata_before.get(commit.partition) == commit.metadata != "":
             report.count("commits_asked_for_again", report.counts.get("commits_asked_for_again", 0) + 1)

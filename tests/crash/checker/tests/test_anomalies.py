@@ -279,6 +279,11 @@ def nobody_looked(history: History) -> None:
 
 
 @anomaly("I5 metadata")
+def a_commit_of_nobody(history: History) -> None:
+    history.commits[-1].metadata = ""
+
+
+@anomaly("I5 metadata")
 def a_commit_over_a_hole(history: History) -> None:
     last = history.commits[-1]
     place = Place(last.partition, 0)

@@ -36,6 +36,16 @@ class Good(unittest.TestCase):
         self.assertTrue(report.is_green(), report.as_json())
         self.assertEqual(report.counts["commits_asked_for_again"], 1)
 
+    def test_an_operator_says_from_where_a_forgotten_position_goes_on(self) -> None:
+        history = good.history()
+        last = history.commits[-1]
+        history.forgotten.append(Forgotten(last.at_offset + 1, last.topic, last.partition))
+        history.commits.append(replace(last, at_offset=last.at_offset + 2, metadata=""))
+        history.transactional_ids.add("crash-append-d2059d5d-761b-4345-92df-90c361adca32")
+        good.read_again(history, last.at_offset + 3, last.partition)
+        report = judge(history)
+        self.assertTrue(report.is_green(), report.as_json())
+
     def test_a_forgotten_position_begins_anew(self) -> None:
         history = good.history()
         last = history.commits[-1]
