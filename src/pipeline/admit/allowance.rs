@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::shares::share::Share;
 use crate::domain::tenant::Limits;
-use crate::pipeline::quota::Quota;
 use crate::pipeline::quota::token_bucket::Verdict;
+use crate::pipeline::quota::{Load, Quota};
 
 /// A spent minute is over after this, and everything a share has heard is.
 const A_MINUTE: Duration = Duration::from_secs(60);
@@ -74,10 +74,10 @@ impl Allowance {
         }
     }
 
-    pub fn served_in(&self, now: Instant, requests: u64, tokens: u64) -> Duration {
+    pub fn served_in(&self, now: Instant, before: Load, tokens: u32) -> Duration {
         match self {
-            Self::Own(quota) => quota.served_in(now, requests, tokens),
-            Self::Shared(share) => share.served_in(now, requests, tokens),
+            Self::Own(quota) => quota.served_in(now, before, tokens),
+            Self::Shared(share) => share.served_in(now, before, tokens),
         }
     }
 

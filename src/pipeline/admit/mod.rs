@@ -42,6 +42,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::tenant::{LimitMode, Limits};
+use crate::pipeline::quota::Load;
 use crate::pipeline::quota::token_bucket::Verdict;
 use agenda::Agenda;
 use allowance::Allowance;
@@ -214,10 +215,10 @@ impl<T> Admission<T> {
     pub fn wait_of(&self, now: Instant, tenant: &str, limits: Limits, tokens: u32) -> Duration {
         match self.state_of(tenant) {
             Some(state) => {
-                let (requests, tokens) = (state.queue.len() as u64 + 1, state.queued_tokens + u64::from(tokens));
-                state.allowance.served_in(now, requests, tokens)
+                let before = Load { requests: state.queue.len() as u64, tokens: state.queued_tokens };
+                state.allowance.served_in(now, before, tokens)
             }
-            None => Allowance::new(now, limits, self.share_every).served_in(now, 1, u64::from(tokens)),
+            None => Allowance::new(now, limits, self.share_every).served_in(now, Load::default(), tokens),
         }
     }
 
