@@ -57,7 +57,7 @@ impl Road {
         }
         let Some(event) = self.items.get(&id).and_then(|item| item.event()) else { return true };
         let Some(tenant) = &event.tenant else { return true };
-        let tokens = self.fixtures.guard.estimated_tokens(&event.event);
+        let tokens = self.fixtures.guard.estimated_tokens(tenant, &event.event);
         let tenant_id = event.claim.tenant_id.clone();
         let limits = self.limits_now(&tenant_id, tenant);
         self.company.meet(&tenant_id);

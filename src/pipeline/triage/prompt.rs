@@ -19,7 +19,7 @@ use super::redact::{NotRedacted, Redactor};
 use super::text::{cut, legible};
 use super::{injection, model};
 use crate::domain::answer::Findings;
-use crate::domain::event::SupportEvent;
+use crate::domain::event::{Message, SupportEvent};
 use crate::domain::identity::{hash_parts, hex};
 use crate::domain::taxonomy::Taxonomy;
 
@@ -147,6 +147,16 @@ impl Prompts {
         Frame { system, schema: Arc::new(schema), estimated_tokens }
     }
 
+    /// Prompt tokens that a ticket will take in its frame, roughly: of its texts what will be shown.
+    #[must_use]
+    pub fn estimate(&self, frame: &Frame, event: &SupportEvent) -> u32 {
+        let shown = |text: &str, max_chars| estimated_tokens(cut(text, max_chars));
+        let subject = event.ticket.subject.iter().map(|subject| shown(subject, MAX_SUBJECT_CHARS));
+        let earlier = earlier(event).into_iter().map(|message| shown(&message.body, MAX_EARLIER_CHARS));
+        let body = event.message.iter().map(|message| shown(&message.body, self.max_chars));
+        subject.chain(earlier).chain(body).fold(frame.estimated_tokens, u32::saturating_add)
+    }
+
     /// One ticket in its frame. Nothing of the event but what this returns may leave the process.
     ///
     /// # Errors
@@ -164,9 +174,7 @@ impl Prompts {
         };
         let subject = event.ticket.subject.as_deref().unwrap_or_default();
         let subject = prepare(subject, MAX_SUBJECT_CHARS)?.replace('\n', " ");
-        let earlier: Vec<_> = event.history.iter().filter(|message| message.is_public).collect();
-        let earlier = &earlier[earlier.len().saturating_sub(MAX_EARLIER_MESSAGES)..];
-        let history = earlier.iter().map(|message| prepare(&message.body, MAX_EARLIER_CHARS));
+        let history = earlier(event).into_iter().map(|message| prepare(&message.body, MAX_EARLIER_CHARS));
         let history = history.collect::<Result<Vec<String>, NotRedacted>>()?;
         let body = event.message.as_ref().map_or("", |message| message.body.as_str());
         let body = prepare(body, self.max_chars)?;
@@ -201,6 +209,13 @@ impl Prompts {
         let template = self.environment.get_template(name);
         template.and_then(|template| template.render(values)).map_err(|source| PromptError::Template { name, source })
     }
+}
+
+/// Of the messages before this one, those that are shown.
+fn earlier(event: &SupportEvent) -> Vec<&Message> {
+    let mut public: Vec<_> = event.history.iter().filter(|message| message.is_public).collect();
+    public.drain(..public.len().saturating_sub(MAX_EARLIER_MESSAGES));
+    public
 }
 
 fn short_hash(parts: &[&str]) -> String {
@@ -399,6 +414,19 @@ mod tests {
         let user = prompts.render(&prompts.frame(&generic_taxonomy(), None), &event).expect("redacted").prompt.user;
         let seen: Vec<bool> = (0..5).map(|number| user.contains(&format!("earlier-{number}"))).collect();
         assert_eq!(seen, [false, true, true, true, false]);
+    }
+
+    #[test]
+    fn what_is_estimated_is_about_what_is_rendered_however_much_a_ticket_holds() {
+        let (prompts, long) = (prompts(1_000), "wörd ".repeat(10_000));
+        let frame = prompts.frame(&generic_taxonomy(), None);
+        let mut talked = event(&long, &long);
+        talked.history = vec![talked.message.clone().expect("the event has one"); 9];
+        for event in [event("", ""), event("Charged twice", "My card was charged twice"), event(&long, "b"), talked] {
+            let rendered = prompts.render(&frame, &event).expect("redacted").prompt.estimated_tokens;
+            let estimated = prompts.estimate(&frame, &event);
+            assert!(rendered.abs_diff(estimated) < 60, "{estimated} for {rendered}");
+        }
     }
 
     #[test]

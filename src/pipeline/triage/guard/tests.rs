@@ -338,8 +338,26 @@ async fn a_local_model_takes_no_lease_and_may_abstain() {
     let (answer, _) = answered(&guard, &leases).await;
     assert_eq!(answer.predicted.and_then(|predicted| predicted.abstained), Some(Abstention::NoText));
     assert_eq!((leases.counts(), answer.degraded), ((0, 0), None));
-    assert_eq!((guard.first_is_remote(), guard.estimated_tokens(&job().event)), (false, 0));
+    assert_eq!((guard.first_is_remote(), guard.estimated_tokens(&tenant(), &job().event)), (false, 0));
     assert!(answer.answered_at > Timestamp(0) && answer.versions.fingerprint == guard.fingerprint(&tenant()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_event_is_estimated_to_take_depends_on_its_own_tenant_alone() {
+    let gpt = remote([]);
+    let guard = guard(&[&gpt]);
+    let wordy = Tenant { id: "wordy".to_owned(), instructions: Some("word ".repeat(800)), ..tenant() };
+    let job = job();
+    let before = guard.estimated_tokens(&tenant(), &job.event);
+    let theirs = guard.estimated_tokens(&wordy, &job.event);
+    assert!(theirs > before + 900, "{theirs}, {before}");
+    let asked = Job { tenant: Arc::new(wordy), event: Arc::clone(&job.event), ..self::job() };
+    guard.triage(asked, &FakeLeases::default()).await;
+    assert_eq!(guard.estimated_tokens(&tenant(), &job.event), before);
+    guard.triage(job, &FakeLeases::default()).await;
+    let prompts: Vec<_> = gpt.asked.lock().expect("not poisoned").iter().filter_map(|one| one.prompt.clone()).collect();
+    let really = prompts[1].estimated_tokens + COMPLETION_TOKENS;
+    assert!(really.abs_diff(before) < 60, "{before} for {really}, and so before anything was asked");
 }
 
 #[tokio::test(start_paused = true)]
