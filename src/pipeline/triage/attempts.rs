@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::answer::{self, Invalid};
 use super::breaker::{Admit, Breaker, BreakerState, Outcome, Permit};
 use super::call_errors::meaning;
-use super::failure::{Failure, breaker_open, deadline_passed, left_alone, no_money, stopped, switched_off};
+use super::failure::{Failure, breaker_open, deadline_passed, left_alone, no_money, silent, stopped, switched_off};
 use super::job::{Job, LeaseReply, Leases, NoPlace, Place, Triaged};
 use super::lease::Lease;
 use super::model::{CallError, Model, Prompt, Question, Reply};
@@ -149,7 +149,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// A slot and the breaker's word. What is not to be had is waited for as long as there is nobody else to ask and time
-    /// is left: for a slot in line, for the breaker until its time has passed or it changes, holding no slot.
+    /// is left (a slot also where there is somebody, unless the model is silent): for a slot in line, for the breaker until its time has passed or it changes, holding no slot.
     async fn permit(&mut self) -> Result<(Slot, Permit), Failure> {
         let Guarded { breaker, throttle, .. } = self.guarded;
         let decide_by = self.job.decide_by;
@@ -193,6 +193,8 @@ impl<'a> Attempts<'a> {
                         BreakerState::Open | BreakerState::HalfOpen if !self.may_hold => {
                             return Err(self.last_or(breaker_open));
                         }
+                        // Who was told to leave it alone for so long asks the next one meanwhile.
+                        _ if !self.may_hold && throttle.is_silent(now) => return Err(self.last_or(silent)),
                         _ if matches!(refused, NotYet::Until(at) if at >= decide_by) => {
                             return Err(self.last_or(left_alone));
                         }

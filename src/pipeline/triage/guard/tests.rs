@@ -284,6 +284,25 @@ async fn an_open_breaker_is_not_held_for_while_another_remote_model_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_model_that_wants_to_be_left_alone_for_long_is_not_waited_for_while_another_is_left() {
+    let day = Duration::from_secs(86_400);
+    let (gpt, other) = (remote([fail(CallError::RateLimited { retry_after: Some(day) })]), second([]));
+    let guard = guard(&[&gpt, &other]);
+    let began = Instant::now();
+    for events in 1..4 {
+        let patient = Job { decide_by: began + DECIDE_WITHIN * 5, ..job() };
+        let Triaged::Answered(answer, _) = guard.triage(patient, &FakeLeases::default()).await else {
+            panic!("answered")
+        };
+        assert_eq!((answer.degraded, began.elapsed()), (Some(Code::ProviderError), Duration::ZERO));
+        assert_eq!((gpt.calls(), other.calls()), (1, events));
+    }
+    // Its pause is over: somebody asks it, and it is heard again.
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(answered(&guard, &FakeLeases::default()).await.0.degraded, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_event_probes_and_the_others_follow_when_it_comes_back() {
     let probe = Act::SayAfter(Duration::from_secs(3), Ok(good_reply()));
     let gpt = remote((0..5).map(|_| fail(SERVER)).chain([probe]));
