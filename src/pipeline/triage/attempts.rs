@@ -1,7 +1,8 @@
 //! The attempts at one remote model for one event: slot, permit, lease, place, call, and what the result means.
 //!
 //! Order matters. The slot comes before the permit, because a probe must not wait in line; the permit before the lease,
-//! because a breaker that is open must not cost the ledger a write; the lease before the call, because two instances must
+//! because a breaker that is open must not cost the ledger a write (a place may be long in coming: whether the permit still
+//! counts is asked again before the call); the lease before the call, because two instances must
 //! not pay for one event; and before the place, which would stand empty while the ledger writes. The lease is kept when
 //! there is an answer (saving it ends the lease) and released at every other end, also when this future is dropped.
 //!
@@ -127,9 +128,10 @@ impl<'a> Attempts<'a> {
                     continue;
                 }
             };
-            if Instant::now() >= self.job.decide_by || !lease.holds() || self.job.presence.was_away_since(present) {
-                // Too late, or nobody knows whether the event is still ours: whether there is time is asked anew, and
-                // then the road, which has heard of an absence by then.
+            let is_late = Instant::now() >= self.job.decide_by || !lease.holds();
+            if is_late || self.job.presence.was_away_since(present) || !permit.counts() {
+                // Too late, nobody knows whether the event is still ours, or the breaker opened while a place was waited
+                // for: all of it is asked anew, and then the road, which has heard of an absence by then.
                 drop(place);
                 permit.settle(Outcome::Neither);
                 continue;
