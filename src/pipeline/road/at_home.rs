@@ -81,7 +81,7 @@ mod tests {
     use crate::domain::tenant::{Limits, Tenant};
     use crate::pipeline::log::{Assignment, Happening};
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
-    use crate::pipeline::triage::guard::{Guard, Triaged};
+    use crate::pipeline::triage::guard::{Bill, Guard, Triaged};
     use crate::pipeline::triage::model::Model;
     use crate::pipeline::triage::prompt::Prompts;
     use crate::pipeline::triage::testing::{Scripted, Switches, card, settings, tenant};
@@ -143,7 +143,7 @@ mod tests {
         switches.set(Flag::RemoteModels, Share::OFF);
         test.read_tickets(3..4);
         assert_eq!(jobs(&mut test)[0].way, Way::WithoutRemote, "a new one waits for nothing");
-        test.road.triaged(first[0].key, Triaged::Gone, Instant::now());
+        test.road.triaged(first[0].key, Triaged::Gone(Bill::default()), Instant::now());
         tokio::time::advance(std::time::Duration::from_secs(60)).await;
         test.road.woke(Instant::now());
         let turned = jobs(&mut test);

@@ -19,7 +19,7 @@ use super::answer::{self, Invalid};
 use super::breaker::{Admit, Breaker, BreakerState, Outcome, Permit};
 use super::call_errors::meaning;
 use super::failure::{Failure, breaker_open, deadline_passed, left_alone, no_money, silent, stopped, switched_off};
-use super::job::{Job, LeaseReply, Leases, NoPlace, Place, Triaged};
+use super::job::{Bill, Job, LeaseReply, Leases, NoPlace, Place, Triaged};
 use super::lease::Lease;
 use super::model::{CallError, Model, Prompt, Question, Reply};
 use super::prompt::repair;
@@ -243,7 +243,7 @@ impl<'a> Attempts<'a> {
         let job: &'a Job = self.job;
         let place = job.turn.place(job.decide_by).await.map_err(|why| match why {
             NoPlace::NotInTime => Refused::NoPlace,
-            NoPlace::Closed => Refused::Left(Box::new(Triaged::Gone)),
+            NoPlace::Closed => Refused::Left(Box::new(Triaged::Gone(self.spent.so_far()))),
         })?;
         let left = job.decide_by.saturating_duration_since(Instant::now());
         if lease.holds_for(self.guarded.model.card().hard_deadline.min(left)) {
@@ -261,11 +261,14 @@ impl<'a> Attempts<'a> {
         let input = u64::from(self.prompt.estimated_tokens);
         let expected = self.guarded.model.card().cost(input, u64::from(COMPLETION_TOKENS));
         let (leases, job) = (self.leases, self.job);
+        let left = |how: fn(Bill) -> Triaged| Err(Refused::Left(Box::new(how(self.spent.so_far()))));
         match leases.acquire(job.key, &job.owner, lasts, expected).await {
             LeaseReply::Granted => Ok(Lease { leases, job, until, is_answered: false, billed: Money::default() }),
-            LeaseReply::HeldElsewhere(remaining) => Err(Refused::Left(Box::new(Triaged::HeldElsewhere(remaining)))),
-            LeaseReply::Pointless => Err(Refused::Left(Box::new(Triaged::Pointless))),
-            LeaseReply::Gone => Err(Refused::Left(Box::new(Triaged::Gone))),
+            LeaseReply::HeldElsewhere(remaining) => {
+                Err(Refused::Left(Box::new(Triaged::HeldElsewhere(remaining, self.spent.so_far()))))
+            }
+            LeaseReply::Pointless => left(Triaged::Pointless),
+            LeaseReply::Gone => left(Triaged::Gone),
             LeaseReply::NoMoney => Err(Refused::NoMoney),
             LeaseReply::NoMoneyYet => Err(Refused::NoMoneyYet),
         }

@@ -15,7 +15,7 @@ use super::attempts::{Attempts, COMPLETION_TOKENS, End, Guarded};
 use super::breaker::{Breaker, BreakerState, Listener, Report};
 use super::failure::{Failure, kept_back, switched_off, unpaid};
 use super::injection;
-pub use super::job::{Budget, Job, LeaseReply, Leases, Places, Reserved, Triaged, Turn};
+pub use super::job::{Bill, Budget, Job, LeaseReply, Leases, Places, Reserved, Triaged, Turn};
 use super::known::{Known, KnownTenants};
 use super::local::ask_local;
 use super::model::{Model, ModelCard};
@@ -207,7 +207,7 @@ impl Guard {
             }
         }
         if job.budget.when_spent == WhenSpent::Defer && waits_or_goes_to_people(&job, &tried, &spent) {
-            return Triaged::Unpaid;
+            return Triaged::Unpaid(spent.so_far());
         }
         self.answered(&job, &known, None, tried, rendered.and_then(Result::ok), spent)
     }
@@ -250,7 +250,7 @@ impl Guard {
                 *text = rendered.redactor.restore(text);
             }
         }
-        let tokens = spent.tokens();
+        let bill = spent.so_far();
         let usage = spent.usage();
         if let Some(usage) = &usage {
             ModelAnswered {
@@ -275,7 +275,7 @@ impl Guard {
             first_look: if let Way::Chain(look) = &job.way { look.clone() } else { None },
         };
         FlagsRead { flags: &job.flags }.record();
-        Triaged::Answered(answer, tokens)
+        Triaged::Answered(answer, bill)
     }
 
     /// Hash of policy, taxonomy, prompt and chain: what a decision depends on besides the event.

@@ -128,7 +128,7 @@ async fn when_the_process_ends_what_is_ready_gives_its_lease_back_and_what_runs_
     let second = bench.begin(PATIENT).await;
     bench.places.close();
     let (ended, _) = second.await.expect("it ends");
-    assert_eq!((ended, bench.counts()), (Triaged::Gone, (2, 1, 1, 1)));
+    assert_eq!((ended, bench.counts()), (Triaged::Gone(Bill::default()), (2, 1, 1, 1)));
     let (Triaged::Answered(answer, _), _) = first.await.expect("it ends") else { panic!("answered") };
     assert_eq!(answer.degraded, None);
 }

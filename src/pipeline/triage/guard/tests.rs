@@ -62,7 +62,7 @@ pub(super) fn job() -> Job {
 
 pub(super) async fn answered(guard: &Guard, leases: &FakeLeases) -> (Answer, u64) {
     match guard.triage(job(), leases).await {
-        Triaged::Answered(answer, tokens) => (answer, tokens),
+        Triaged::Answered(answer, bill) => (answer, bill.tokens),
         other => panic!("wanted an answer, got {other:?}"),
     }
 }
@@ -224,7 +224,9 @@ async fn a_reply_a_millisecond_too_late_is_no_reply() {
         let (gpt, leases) = (remote(script), FakeLeases::default());
         let guard = guard(&[&gpt]);
         let job = Job { decide_by: Instant::now() + decide_within, ..job() };
-        let Triaged::Answered(answer, tokens) = guard.triage(job, &leases).await else { panic!("answered") };
+        let Triaged::Answered(answer, Bill { tokens, .. }) = guard.triage(job, &leases).await else {
+            panic!("answered")
+        };
         assert_eq!((answer.predicted.is_none(), answer.degraded, tokens), (true, Some(code), 0));
         assert_eq!(leases.counts().0, leases.counts().1 as usize, "every lease was given back");
     }
@@ -325,10 +327,11 @@ async fn one_event_probes_and_the_others_follow_when_it_comes_back() {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_ledger_says_ends_it_without_a_call_and_without_a_mark_on_the_breaker() {
+    let none = Bill::default();
     for (refusal, left) in [
-        (LeaseReply::HeldElsewhere(Duration::from_secs(9)), Triaged::HeldElsewhere(Duration::from_secs(9))),
-        (LeaseReply::Pointless, Triaged::Pointless),
-        (LeaseReply::Gone, Triaged::Gone),
+        (LeaseReply::HeldElsewhere(Duration::from_secs(9)), Triaged::HeldElsewhere(Duration::from_secs(9), none)),
+        (LeaseReply::Pointless, Triaged::Pointless(none)),
+        (LeaseReply::Gone, Triaged::Gone(none)),
     ] {
         let gpt = remote([]);
         let leases = FakeLeases { refusal: Some(refusal), ..FakeLeases::default() };
