@@ -66,6 +66,14 @@ impl Allowance {
         }
     }
 
+    /// What was charged for a request that was never made.
+    pub fn give_back(&mut self, now: Instant, tokens: u32) {
+        match self {
+            Self::Own(quota) => quota.give_back(now, tokens),
+            Self::Shared(share) => share.give_back(tokens),
+        }
+    }
+
     /// How long until nothing that is known of it matters any more; never, while something is to be said.
     pub fn forgotten_in(&self, now: Instant) -> Option<Duration> {
         match self {

@@ -124,7 +124,7 @@ impl Road {
                 Next::Go { item: ticket, tenant, reserved_tokens } => {
                     match self.start_call(&ticket, Some(reserved_tokens), now) {
                         Some(job) => return Some(Job { reserved: room.unwrap_or_default(), ..job }),
-                        None => self.admission.settle(now, &tenant, reserved_tokens, 0),
+                        None => self.admission.give_back(now, &tenant, reserved_tokens),
                     }
                 }
                 Next::WaitUntil(due) => {
@@ -222,8 +222,12 @@ impl Road {
         if let Some(reserved_tokens) = call.reserved_tokens.take() {
             self.asking -= 1;
             self.pace.ended(now);
-            let used = u32::try_from(bill.tokens).unwrap_or(u32::MAX);
-            self.admission.settle(now, &call.tenant, reserved_tokens, used);
+            if bill.calls == 0 && self.fixtures.guard.first_is_remote() {
+                self.admission.give_back(now, &call.tenant, reserved_tokens);
+            } else {
+                let used = u32::try_from(bill.tokens).unwrap_or(u32::MAX);
+                self.admission.settle(now, &call.tenant, reserved_tokens, used);
+            }
         }
         match triaged {
             Triaged::InDoubt(look) => self.in_doubt(key, look, now),
@@ -443,6 +447,57 @@ mod tests {
             let levels = test.road.admission.levels_of(Instant::now(), "acme", limits);
             assert_eq!(levels, (Some(59.0), Some(60_000.0)));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_comes_back_if_no_call_was_made_and_stays_taken_if_one_was() {
+        let limits = Limits { requests_per_minute: Some(60), tokens_per_minute: Some(100_000), ..Limits::NONE };
+        for (calls, requests) in [(0, 60.0), (1, 59.0)] {
+            let bill = Bill { calls, tokens: 0 };
+            for left in [
+                Triaged::HeldElsewhere(Duration::from_secs(9), bill),
+                Triaged::Pointless(bill),
+                Triaged::Gone(bill),
+                Triaged::Unpaid(bill),
+            ] {
+                let (mut test, job) = one_is_asked(limits);
+                test.road.triaged(job.key, left, Instant::now());
+                let levels = test.road.admission.levels_of(Instant::now(), "acme", limits);
+                assert_eq!(levels, (Some(requests), Some(100_000.0)));
+            }
+        }
+        // Under an open breaker the event is decided by nobody, and nobody was called.
+        let (mut test, job) = one_is_asked(limits);
+        let (key, guard) = (job.key, test.road.fixtures.guard.clone());
+        guard.open_breaker("gpt", None);
+        let triaged = guard.triage(job, &FakeLeases::default()).await;
+        assert!(matches!(triaged, Triaged::Answered(..)));
+        test.road.triaged(key, triaged, Instant::now());
+        assert_eq!(test.road.admission.levels_of(Instant::now(), "acme", limits).0, Some(60.0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_turns_out_to_need_no_call_when_its_turn_comes_takes_nothing_of_its_tenants_limits() {
+        let limits = Limits { requests_per_minute: Some(60), ..Limits::NONE };
+        let mut test = TestRoad::limited(limits);
+        let (topic_id, metadata) = ("t".to_owned(), String::new());
+        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+        test.read_tickets(0..1);
+        // Somebody else's call for the same event is on its way.
+        let key = test.road.items.values().find_map(|item| item.claim()).expect("it is here").key;
+        let (_, other) = one_is_asked(limits);
+        let call = Call {
+            item: None,
+            owner: other.owner,
+            tenant: Arc::from("acme"),
+            read_under: other.tenant,
+            reserved_tokens: None,
+            improves: false,
+            _turn: other.turn,
+        };
+        test.road.calls.insert(key, call);
+        assert!(test.road.next_job(Instant::now()).is_none());
+        assert_eq!(test.road.admission.levels_of(Instant::now(), "acme", limits).0, Some(60.0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -118,6 +118,12 @@ impl Share {
         }
     }
 
+    /// A request that was charged was never made: others may have it. What trickles while the database is away is not
+    /// saved up.
+    pub fn give_back(&mut self, tokens: u32) {
+        self.held = self.limited(self.held + Amount { requests: 1, tokens: i64::from(tokens) });
+    }
+
     /// When the next trip is due; never, if there is nothing to say.
     #[must_use]
     pub fn trip_due(&self, waiting: usize) -> Option<Instant> {
@@ -339,6 +345,24 @@ mod tests {
         share.answered(now + 4 * SECOND, reply(1 + 6, 4));
         assert_eq!(share.levels(), (Some(6.0), None));
         assert_eq!(share.check(now + 4 * SECOND, 7), Verdict::Granted);
+    }
+
+    #[test]
+    fn a_request_that_was_not_made_is_there_again_but_for_a_trickle() {
+        let now = Instant::now();
+        let mut share = share(now);
+        share.ask(now, &"acme".into(), waits(9));
+        share.answered(now, reply(1, 1));
+        share.charge(now, 7);
+        assert_eq!(share.check(now, 7), Verdict::Wait(LONGEST_WAIT));
+        share.give_back(7);
+        assert_eq!((share.check(now, 7), share.levels()), (Verdict::Granted, (Some(1.0), None)));
+        share.charge(now, 7);
+        share.ask(now, &"acme".into(), waits(9));
+        share.failed(now);
+        share.give_back(7);
+        assert_eq!(share.check(now, 7), Verdict::Wait(SECOND), "sixty a minute");
+        assert_eq!(share.ask(now, &"acme".into(), waits(9)).held.requests, 1, "and the others hear of it");
     }
 
     #[test]
