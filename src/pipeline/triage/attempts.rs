@@ -118,12 +118,12 @@ impl<'a> Attempts<'a> {
                     drop(slot);
                     match refused {
                         Refused::Left(left) => return End::Left(left),
-                        Refused::NoMoney => return End::Failed(self.last_or(no_money)),
+                        Refused::NoMoney => return End::Failed(self.without_money()),
                         Refused::NoPlace => continue,
                         Refused::NoMoneyYet => sleep_until(self.job.decide_by.min(Instant::now() + NO_MONEY_YET)).await,
                     }
                     if Instant::now() >= self.job.decide_by {
-                        return End::Failed(self.last_or(no_money));
+                        return End::Failed(self.without_money());
                     }
                     continue;
                 }
@@ -235,6 +235,11 @@ impl<'a> Attempts<'a> {
 
     fn last_or(&self, otherwise: fn() -> Failure) -> Failure {
         self.last.clone().unwrap_or_else(otherwise)
+    }
+
+    /// What its tenant wants then, it wants also after an attempt that failed, unless one was paid: that would be lost.
+    fn without_money(&self) -> Failure {
+        if self.spent.tokens() == 0 { no_money() } else { self.last_or(no_money) }
     }
 
     /// A lease, and then a place: while the ledger writes, the place is another call's.

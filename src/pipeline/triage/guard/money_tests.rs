@@ -121,3 +121,21 @@ async fn what_was_billed_is_told_also_where_the_event_leaves_in_the_middle() {
         assert_eq!(guard(&[&paid]).triage(job(), &Once::then(then)).await, left);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn money_that_ends_after_an_attempt_that_cost_nothing_is_what_its_tenant_wants_it_to_be() {
+    for (when_spent, locals) in [(WhenSpent::Degrade, 1), (WhenSpent::Human, 0), (WhenSpent::Defer, 0)] {
+        let (paid, free) = (remote([fail(SERVER)]), local());
+        let guard = guard(&[&paid, &free]);
+        let triaged = guard.triage(unpaid_job(when_spent, false), &Once::then(LeaseReply::NoMoney)).await;
+        let bill = Bill { calls: 1, tokens: 0 };
+        match triaged {
+            Triaged::Answered(answer, billed) if when_spent != WhenSpent::Defer => {
+                assert_eq!((answer.degraded, answer.tried[0].attempts), (Some(Code::BudgetExhausted), 1));
+                assert_eq!((answer.predicted.is_some(), billed), (locals == 1, bill));
+            }
+            other => assert_eq!((other, when_spent), (Triaged::Unpaid(bill), WhenSpent::Defer)),
+        }
+        assert_eq!((paid.calls(), free.calls()), (1, locals));
+    }
+}
