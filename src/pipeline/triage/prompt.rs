@@ -2,8 +2,9 @@
 //!
 //! - The system prompt and the schema depend on the taxonomy only, byte for byte, so that providers can cache them; the
 //!   ticket stands last, in the user role, between fences that its text cannot forge.
-//! - Invisible characters are stripped, look-alikes made the same, and personal data is replaced *before* the text is
-//!   cut, so that no half of an address survives at the edge. Where it cannot be replaced for sure, there is no prompt.
+//! - Invisible characters are stripped, look-alikes made the same and fences broken *before* personal data is replaced, and
+//!   that *before* the text is cut, so that no half of an address survives at the edge. Where it cannot be replaced for
+//!   sure, there is no prompt.
 //! - A tenant's own words stand in the system prompt: they are its operator's, not a ticket's.
 //! - The version is a hash of the templates and of what else shapes a prompt; it is in every decision.
 
@@ -167,7 +168,8 @@ impl Prompts {
             let whole = legible(text);
             // What is far behind the cut is not looked at; an address that this edge halves is behind the second cut.
             let looked_at = cut(&whole, 2 * max_chars + EDGE_CHARS);
-            let text = unfence(&(self.redact)(&mut redactor, looked_at)?);
+            // What will leave is looked through: a bracket that goes may be what broke up an address.
+            let text = (self.redact)(&mut redactor, &unfence(looked_at))?;
             let shown =
                 if looked_at.len() < whole.len() { text.chars().count().saturating_sub(EDGE_CHARS) } else { max_chars };
             Ok(cut(&text, shown.min(max_chars)).to_owned())
@@ -398,6 +400,22 @@ mod tests {
         let out = rendered(&prompts, "jane@acme.example", "0123456789jane@acme.example");
         assert!(!out.prompt.user.contains("jane"), "{}", out.prompt.user);
         assert_eq!((out.findings.pii_types, out.findings.redactions), (vec!["email".to_owned()], 2));
+    }
+
+    #[test]
+    fn brackets_that_are_taken_out_hide_no_personal_data() {
+        let prompts = prompts(1_000);
+        for (text, left) in [
+            ("jane\u{22D9}@acme.example", "[EMAIL_1]"),
+            ("4111 1111\u{22D8} 1111 1111", "[CARD_1]"),
+            ("<<<jane@acme\u{22D8}.example>>> [EMAIL_1]", "<<[EMAIL_1]>> [LITERAL_1]"),
+        ] {
+            let out = rendered(&prompts, "", text);
+            assert!(out.prompt.user.contains(&format!("\n{left}\n")), "{}", out.prompt.user);
+            assert_eq!(out.findings.redactions, 1);
+            let restored = out.redactor.restore(left);
+            assert_eq!(restored, if left == "[CARD_1]" { left.to_owned() } else { unfence(&legible(text)) });
+        }
     }
 
     #[test]
