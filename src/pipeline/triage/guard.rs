@@ -11,6 +11,7 @@ use rand_chacha::rand_core::SeedableRng;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::answer;
 use super::attempts::{Attempts, COMPLETION_TOKENS, End, Guarded};
 use super::breaker::{Breaker, BreakerState, Listener, Report};
 use super::failure::{Failure, kept_back, switched_off, unpaid};
@@ -246,9 +247,7 @@ impl Guard {
         spent: Spent,
     ) -> Triaged {
         if let (Some(predicted), Some(rendered)) = (&mut predicted, &rendered) {
-            for text in [&mut predicted.summary, &mut predicted.reply, &mut predicted.rationale].into_iter().flatten() {
-                *text = rendered.redactor.restore(text);
-            }
+            answer::restore(predicted, |text| rendered.redactor.restore(text));
         }
         let bill = spent.so_far();
         let usage = spent.usage();

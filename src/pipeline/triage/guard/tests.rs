@@ -97,6 +97,24 @@ async fn placeholders_come_back_in_what_people_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_comes_back_for_placeholders_keeps_to_the_caps() {
+    let mut said = good();
+    for text in ["summary", "reply", "rationale"] {
+        said[text] = "[EMAIL_1] ".repeat(90).into();
+    }
+    let gpt = remote([Act::Say(Ok(reply(Content::Text(said.to_string()))))]);
+    let address = format!("{}@acme.example", "jane".repeat(14));
+    let job = Job { event: Arc::new(event("Charged twice", &format!("I am {address}"))), ..job() };
+    let Triaged::Answered(answer, _) = guard(&[&gpt]).triage(job, &FakeLeases::default()).await else {
+        panic!("answered")
+    };
+    let predicted = answer.predicted.expect("answered");
+    let texts = [predicted.summary, predicted.reply, predicted.rationale].map(|text| text.expect("some text"));
+    assert!(texts.iter().all(|text| text.starts_with(&address)));
+    assert_eq!(texts.map(|text| text.chars().count()), [1_000, 4_000, 1_000]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_text_that_cannot_be_redacted_is_asked_of_no_remote_model() {
     let (gpt, other, local, leases) = (remote([]), second([]), local(), FakeLeases::default());
     let prompts = Prompts::load(None, 4_000).expect("the shipped templates are right").that_cannot_redact();
