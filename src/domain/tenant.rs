@@ -66,7 +66,8 @@ pub struct Tenant {
     /// Where a ticket goes when its category names no queue.
     #[serde(default = "default_queue")]
     pub default_queue: String,
-    /// How long a decision may wait for its model, from the head of its lane.
+    /// How long a decision may wait for its model, from the start of its call. What it waited before, for its tenant's limits
+    /// or for room at a busy model, does not count: a backlog would be decided by fallbacks although the model is well.
     #[serde(default = "a_minute", with = "humantime_serde")]
     pub decide_by: Duration,
     /// Whether a fallback's decision is followed by a better one once the first model is back: one more call for it, and

@@ -140,7 +140,7 @@ async fn triage_by(guard: &Guard) -> (Answer, u64) {
         budget: Budget::default(),
     };
     match guard.triage(job, &FakeLeases::default()).await {
-        Triaged::Answered(answer, tokens) => (answer, tokens),
+        Triaged::Answered(answer, bill) => (answer, bill.tokens),
         other => panic!("wanted an answer, got {other:?}"),
     }
 }

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::shares::share::Share;
 use crate::domain::tenant::Limits;
-use crate::pipeline::quota::Quota;
 use crate::pipeline::quota::token_bucket::Verdict;
+use crate::pipeline::quota::{Load, Quota};
 
 /// A spent minute is over after this, and everything a share has heard is.
 const A_MINUTE: Duration = Duration::from_secs(60);
@@ -66,6 +66,14 @@ impl Allowance {
         }
     }
 
+    /// What was charged for a request that was never made.
+    pub fn give_back(&mut self, now: Instant, tokens: u32) {
+        match self {
+            Self::Own(quota) => quota.give_back(now, tokens),
+            Self::Shared(share) => share.give_back(tokens),
+        }
+    }
+
     /// How long until nothing that is known of it matters any more; never, while something is to be said.
     pub fn forgotten_in(&self, now: Instant) -> Option<Duration> {
         match self {
@@ -74,10 +82,10 @@ impl Allowance {
         }
     }
 
-    pub fn served_in(&self, now: Instant, requests: u64, tokens: u64) -> Duration {
+    pub fn served_in(&self, now: Instant, before: Load, tokens: u32) -> Duration {
         match self {
-            Self::Own(quota) => quota.served_in(now, requests, tokens),
-            Self::Shared(share) => share.served_in(now, requests, tokens),
+            Self::Own(quota) => quota.served_in(now, before, tokens),
+            Self::Shared(share) => share.served_in(now, before, tokens),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Who has more waiting for a busy model than its part, and how fast it goes.
+//! Who has more waiting than its part, for a busy model or for its own limits, and how fast it goes.
 
 use std::sync::Arc;
 
@@ -17,6 +17,19 @@ impl<T> Admission<T> {
         let all: usize = waiting.iter().map(|(waits, _)| waits).sum();
         let (most, crowder) = waiting.iter().max_by_key(|(waits, _)| *waits)?;
         ((waiting.len() + 1) * most >= 2 * all).then(|| Arc::clone(crowder))
+    }
+
+    /// Whether this tenant has its part of so many waiting for their limits: all tenants over theirs have the same.
+    #[must_use]
+    pub fn fills_its_part(&self, tenant: &str, of: usize) -> bool {
+        self.waiting_of(tenant) >= of / self.asleep.len().max(1)
+    }
+
+    /// How many wait for their tenants' limits.
+    #[must_use]
+    pub fn over_limits(&self) -> usize {
+        let asleep = self.tenants.iter().enumerate().filter(|(number, _)| self.asleep.contains(*number));
+        asleep.filter_map(|(_, state)| state.as_ref()).map(|state| state.queue.len()).sum()
     }
 
     /// How many calls of this tenant end while it has something waiting, a second; none while too little is known.

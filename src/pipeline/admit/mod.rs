@@ -42,6 +42,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::tenant::{LimitMode, Limits};
+use crate::pipeline::quota::Load;
 use crate::pipeline::quota::token_bucket::Verdict;
 use agenda::Agenda;
 use allowance::Allowance;
@@ -85,6 +86,8 @@ struct Tenant<T> {
     queued_tokens: u64,
     /// Calls that went and were not settled.
     running: u32,
+    /// Those among them that went under the limits of now.
+    charged: u32,
     served: Pace,
 }
 
@@ -102,7 +105,7 @@ pub struct Full<T>(pub T);
 /// What comes next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next<T> {
-    /// This one may go. It must be settled, however it ends.
+    /// This one may go. It must be settled, however it ends, or given back.
     Go {
         /// What was offered.
         item: T,
@@ -200,7 +203,7 @@ impl<T> Admission<T> {
         state.queued_tokens -= u64::from(tokens);
         // It may: that was checked when it joined, and since then its levels have only risen.
         state.allowance.charge(now, tokens);
-        state.running += 1;
+        (state.running, state.charged) = (state.running + 1, state.charged + 1);
         let (tenant, weight) = (Arc::clone(&state.id), state.allowance.limits().weight);
         self.waiting -= 1;
         self.turns.go(number, tokens, weight);
@@ -214,10 +217,10 @@ impl<T> Admission<T> {
     pub fn wait_of(&self, now: Instant, tenant: &str, limits: Limits, tokens: u32) -> Duration {
         match self.state_of(tenant) {
             Some(state) => {
-                let (requests, tokens) = (state.queue.len() as u64 + 1, state.queued_tokens + u64::from(tokens));
-                state.allowance.served_in(now, requests, tokens)
+                let before = Load { requests: state.queue.len() as u64, tokens: state.queued_tokens };
+                state.allowance.served_in(now, before, tokens)
             }
-            None => Allowance::new(now, limits, self.share_every).served_in(now, 1, u64::from(tokens)),
+            None => Allowance::new(now, limits, self.share_every).served_in(now, Load::default(), tokens),
         }
     }
 
@@ -229,11 +232,26 @@ impl<T> Admission<T> {
 
     /// A call that went has ended and used so many tokens.
     pub fn settle(&mut self, now: Instant, tenant: &str, reserved_tokens: u32, used_tokens: u32) {
+        self.ended(now, tenant, |allowance, _| allowance.settle(now, reserved_tokens, used_tokens));
+    }
+
+    /// What went came to no call: its request and its tokens are there again. Never more than was taken: not of limits that
+    /// have changed since.
+    pub fn give_back(&mut self, now: Instant, tenant: &str, reserved_tokens: u32) {
+        self.ended(now, tenant, |allowance, was_charged| {
+            if was_charged {
+                allowance.give_back(now, reserved_tokens);
+            }
+        });
+    }
+
+    fn ended(&mut self, now: Instant, tenant: &str, act: impl FnOnce(&mut Allowance, bool)) {
         let Some(&number) = self.numbers.get(tenant) else { return };
         let state = self.tenant_mut(number);
-        state.running = state.running.saturating_sub(1);
+        let was_charged = state.charged > 0;
+        (state.running, state.charged) = (state.running.saturating_sub(1), state.charged.saturating_sub(1));
         state.served.ended(now);
-        state.allowance.settle(now, reserved_tokens, used_tokens);
+        act(&mut state.allowance, was_charged);
         self.place(now, number);
     }
 
@@ -244,6 +262,7 @@ impl<T> Admission<T> {
         let state = self.tenant_mut(number);
         if *state.allowance.limits() != limits {
             state.allowance.set_limits(now, limits, every);
+            state.charged = 0;
             self.place(now, number);
         }
     }
@@ -281,19 +300,6 @@ impl<T> Admission<T> {
     #[must_use]
     pub fn fullest(&self) -> usize {
         self.tenants.iter().flatten().map(|state| state.queue.len()).max().unwrap_or_default()
-    }
-
-    /// Whether this tenant has its part of so many waiting for their limits: all tenants over theirs have the same.
-    #[must_use]
-    pub fn fills_its_part(&self, tenant: &str, of: usize) -> bool {
-        self.waiting_of(tenant) >= of / self.asleep.len().max(1)
-    }
-
-    /// How many wait for their tenants' limits.
-    #[must_use]
-    pub fn over_limits(&self) -> usize {
-        let asleep = self.tenants.iter().enumerate().filter(|(number, _)| self.asleep.contains(*number));
-        asleep.filter_map(|(_, state)| state.as_ref()).map(|state| state.queue.len()).sum()
     }
 
     /// How many of this tenant wait.
@@ -365,6 +371,7 @@ impl<T> Admission<T> {
             queue: VecDeque::new(),
             queued_tokens: 0,
             running: 0,
+            charged: 0,
             served: Pace::begin(now, SERVED),
         }));
         self.numbers.insert(Arc::clone(tenant), number);

@@ -376,3 +376,36 @@ fn limits_in_shadow_mode_let_everything_go_and_still_count() {
     admission.offer(now, &acme, requests(2), 5, 1).expect("there is room");
     assert!(matches!(admission.next(now, |_| true), Next::WaitUntil(_)), "from now on they bite");
 }
+
+#[test]
+fn nothing_comes_back_that_was_not_taken() {
+    let now = Instant::now();
+    let limits = Limits { requests_per_minute: Some(3), tokens_per_minute: Some(300), ..UNLIMITED };
+    for every in [None, Some(seconds(1))] {
+        let mut admission = Admission::new(10);
+        if let Some(every) = every {
+            admission.share(every);
+        }
+        // Went before there were any limits.
+        admission.offer(now, &id("a"), UNLIMITED, 0, 100).expect("there is room");
+        assert_eq!(item(admission.next(now, |_| true)), Some(0));
+        admission.set_limits(now, "a", limits);
+        let before = admission.levels_of(now, "a", limits);
+        for _ in 0..3 {
+            admission.give_back(now, "a", 100);
+            admission.give_back(now, "nobody", 100);
+        }
+        assert_eq!(admission.levels_of(now, "a", limits), before);
+    }
+    let mut admission = Admission::new(10);
+    for n in 0..2 {
+        admission.offer(now, &id("a"), limits, n, 100).expect("there is room");
+        assert_eq!(item(admission.next(now, |_| true)), Some(n));
+    }
+    assert_eq!(admission.levels_of(now, "a", limits), (Some(1.0), Some(100.0)));
+    admission.give_back(now, "a", 100);
+    assert_eq!(admission.levels_of(now, "a", limits), (Some(2.0), Some(200.0)));
+    admission.settle(now, "a", 100, 0);
+    admission.give_back(now, "a", 100);
+    assert_eq!(admission.levels_of(now, "a", limits), (Some(2.0), Some(300.0)), "the call that was made counts");
+}

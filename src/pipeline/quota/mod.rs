@@ -12,6 +12,15 @@ use tokio::time::Instant;
 use self::token_bucket::{TokenBucket, Verdict};
 use crate::domain::tenant::Limits;
 
+/// So many requests, of so many tokens altogether.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// How many.
+    pub requests: u64,
+    /// Of all of them.
+    pub tokens: u64,
+}
+
 /// The buckets of one tenant or model, as its limits want them.
 #[derive(Debug, Clone)]
 pub struct Quota {
@@ -112,11 +121,13 @@ impl Quota {
         self.requests.iter().chain(&self.tokens).map(|bucket| bucket.full_in(now)).max().unwrap_or_default()
     }
 
-    /// How long until so many requests of so many tokens altogether could have gone.
+    /// How long until one request of so many tokens may go, behind what goes before it.
     #[must_use]
-    pub fn served_in(&self, now: Instant, requests: u64, tokens: u64) -> Duration {
-        let wait = |bucket: &Option<TokenBucket>, cost| bucket.as_ref().map(|bucket| bucket.served_in(now, cost));
-        wait(&self.requests, requests).max(wait(&self.tokens, tokens)).unwrap_or_default()
+    pub fn served_in(&self, now: Instant, before: Load, tokens: u32) -> Duration {
+        let wait = |bucket: &Option<TokenBucket>, before, cost| {
+            bucket.as_ref().map(|bucket| bucket.served_in(now, before, cost))
+        };
+        wait(&self.requests, before.requests, 1).max(wait(&self.tokens, before.tokens, tokens)).unwrap_or_default()
     }
 
     /// Requests and tokens that are left; `None`: unlimited.
@@ -185,12 +196,15 @@ mod tests {
     fn what_waits_is_served_when_the_slower_bucket_has_brought_it_all() {
         let now = Instant::now();
         let mut quota = Quota::full(now, limits(Some(60), Some(600)));
-        assert_eq!(quota.served_in(now, 60, 600), Duration::ZERO, "a minute's worth is saved up");
-        assert_eq!(quota.served_in(now, 75, 600), seconds(15));
-        assert_eq!(quota.served_in(now, 60, 6_000), seconds(540), "more than the bucket ever holds");
+        let behind = |requests, tokens| Load { requests, tokens };
+        assert_eq!(quota.served_in(now, behind(59, 500), 100), Duration::ZERO, "a minute's worth is saved up");
+        assert_eq!(quota.served_in(now, behind(74, 500), 100), seconds(15));
+        assert_eq!(quota.served_in(now, behind(59, 5_900), 100), seconds(540), "more than the bucket ever holds");
+        assert_eq!(quota.served_in(now, behind(0, 0), 6_000), Duration::ZERO, "one goes when it is full");
         quota.charge(now, 1_200);
-        assert_eq!(quota.served_in(now, 1, 100), seconds(70), "a debt is paid first");
-        assert_eq!(Quota::full(now, limits(None, None)).served_in(now, u64::MAX, u64::MAX), Duration::ZERO);
+        assert_eq!(quota.served_in(now, behind(0, 0), 100), seconds(70), "a debt is paid first");
+        let unlimited = Quota::full(now, limits(None, None));
+        assert_eq!(unlimited.served_in(now, behind(u64::MAX, u64::MAX), u32::MAX), Duration::ZERO);
     }
 
     #[test]

@@ -43,9 +43,7 @@ impl TokenBucket {
     /// Whether `cost` may be taken now. More than the bucket holds may be taken when it is full, and leaves a debt.
     #[must_use]
     pub fn check(&self, now: Instant, cost: u32) -> Verdict {
-        // Never nothing: a call that costs nothing waits out a debt too, and an empty bucket of no size grants nothing.
-        let needed = i128::from(cost.min(self.capacity).max(1)) * TOKEN;
-        match self.time_until(now, needed) {
+        match self.time_until(now, self.needed(cost)) {
             Duration::ZERO => Verdict::Granted,
             wait => Verdict::Wait(wait),
         }
@@ -92,16 +90,21 @@ impl TokenBucket {
         self.units_at(now) as f64 / TOKEN as f64
     }
 
-    /// How long until so much could have been taken altogether, whatever its size.
+    /// How long until `cost` may be taken, if so much is taken before it, whatever the size of each.
     #[must_use]
-    pub fn served_in(&self, now: Instant, cost: u64) -> Duration {
-        self.time_until(now, i128::from(cost) * TOKEN)
+    pub fn served_in(&self, now: Instant, before: u64, cost: u32) -> Duration {
+        self.time_until(now, i128::from(before) * TOKEN + self.needed(cost))
     }
 
     /// How long it is until it is full, if nothing is taken.
     #[must_use]
     pub fn full_in(&self, now: Instant) -> Duration {
         self.time_until(now, i128::from(self.capacity) * TOKEN)
+    }
+
+    /// Never nothing: a call that costs nothing waits out a debt too, and an empty bucket of no size grants nothing.
+    fn needed(&self, cost: u32) -> i128 {
+        i128::from(cost.min(self.capacity).max(1)) * TOKEN
     }
 
     fn units_at(&self, now: Instant) -> i128 {
@@ -160,6 +163,20 @@ mod tests {
         assert_eq!(bucket.level(start + seconds(1)), -400.0);
         assert_eq!(bucket.take(start + seconds(1), 1), Verdict::Wait(seconds(401)));
         assert_eq!(bucket.take(start + seconds(1), 0), Verdict::Wait(seconds(401)), "nothing also waits out a debt");
+    }
+
+    #[test]
+    fn a_wait_is_foreseen_as_it_will_be_also_for_more_than_the_bucket_holds() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::full(start, 100, 60);
+        assert_eq!(bucket.served_in(start, 0, 500), Duration::ZERO);
+        assert_eq!(bucket.served_in(start, 500, 500), seconds(500), "those before it leave their debt");
+        for cost in [40, 500, 1, 0, 250] {
+            let wait = bucket.served_in(start, 0, cost);
+            let grants = |at| bucket.check(at, cost) == Verdict::Granted;
+            assert!(grants(start + wait) && (wait.is_zero() || !grants(start + wait - Duration::from_nanos(1))));
+            bucket.charge(start, cost);
+        }
     }
 
     #[test]

@@ -81,7 +81,7 @@ mod tests {
     use crate::domain::tenant::{Limits, Tenant};
     use crate::pipeline::log::{Assignment, Happening};
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
-    use crate::pipeline::triage::guard::{Guard, Triaged};
+    use crate::pipeline::triage::guard::{Bill, Guard, Triaged};
     use crate::pipeline::triage::model::Model;
     use crate::pipeline::triage::prompt::Prompts;
     use crate::pipeline::triage::testing::{Scripted, Switches, card, settings, tenant};
@@ -150,11 +150,10 @@ mod tests {
         switches.set(Flag::RemoteModels, Share::OFF);
         test.read_tickets(3..4);
         assert_eq!(jobs(&mut test)[0].way, Way::WithoutRemote, "a new one waits for nothing");
-        test.road.triaged(first[0].key, Triaged::Gone, Instant::now());
-        tokio::time::advance(std::time::Duration::from_secs(60)).await;
-        test.road.woke(Instant::now());
+        test.road.triaged(first[0].key, Triaged::Gone(Bill::default()), Instant::now());
         let turned = jobs(&mut test);
-        assert_eq!(turned.iter().map(|job| job.way.clone()).collect::<Vec<_>>(), [Way::WithoutRemote]);
+        let ways: Vec<_> = turned.iter().map(|job| job.way.clone()).collect();
+        assert_eq!(ways, [Way::WithoutRemote, Way::WithoutRemote], "the first made no call, and so do they");
         assert_eq!(test.road.asking, 0, "and its tenant's place is free again");
     }
 

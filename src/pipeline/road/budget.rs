@@ -256,7 +256,7 @@ mod tests {
     use crate::pipeline::road::item::Plan;
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
     use crate::pipeline::road::{LeaseRequest, Wish};
-    use crate::pipeline::triage::guard::{Job, Triaged};
+    use crate::pipeline::triage::guard::{Bill, Job, Triaged};
     use crate::pipeline::triage::testing::tenant;
 
     const NOON: i64 = 20_000 * 24 * 3_600_000 + 12 * 3_600_000;
@@ -420,7 +420,7 @@ mod tests {
         shop.test.read_tickets(0..1);
         let job = shop.jobs().remove(0);
         assert_eq!(shop.begin(&job, 101), LeaseReply::NoMoney);
-        shop.test.road.triaged(job.key, Triaged::Unpaid, Instant::now());
+        shop.test.road.triaged(job.key, Triaged::Unpaid(Bill::default()), Instant::now());
         // One that comes now waits for nothing first.
         shop.test.hand_over_tickets(1..2);
         shop.serve();

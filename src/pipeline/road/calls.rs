@@ -20,7 +20,7 @@ use crate::domain::tenant::{LimitMode, Limits, Tenant, WhenSpent};
 use crate::pipeline::admit::Next;
 use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::lane::TicketKey;
-use crate::pipeline::triage::guard::{Job, LeaseReply, NotYet, Reserved, Triaged, Turn};
+use crate::pipeline::triage::guard::{Bill, Job, LeaseReply, NotYet, Reserved, Triaged, Turn};
 use crate::telemetry::happenings::{CallsReattached, LimitWouldHold};
 
 /// Somebody else's call is looked at again after this long at most.
@@ -57,7 +57,7 @@ impl Road {
         }
         let Some(event) = self.items.get(&id).and_then(|item| item.event()) else { return true };
         let Some(tenant) = &event.tenant else { return true };
-        let tokens = self.fixtures.guard.estimated_tokens(&event.event);
+        let tokens = self.fixtures.guard.estimated_tokens(tenant, &event.event);
         let tenant_id = event.claim.tenant_id.clone();
         let limits = self.limits_now(&tenant_id, tenant);
         self.company.meet(&tenant_id);
@@ -124,7 +124,7 @@ impl Road {
                 Next::Go { item: ticket, tenant, reserved_tokens } => {
                     match self.start_call(&ticket, Some(reserved_tokens), now) {
                         Some(job) => return Some(Job { reserved: room.unwrap_or_default(), ..job }),
-                        None => self.admission.settle(now, &tenant, reserved_tokens, 0),
+                        None => self.admission.give_back(now, &tenant, reserved_tokens),
                     }
                 }
                 Next::WaitUntil(due) => {
@@ -216,15 +216,18 @@ impl Road {
 
     /// A call has ended.
     pub fn triaged(&mut self, key: DedupeKey, triaged: Triaged, now: Instant) {
-        let Some(call) = self.calls.get(&key) else { return };
-        let billed = match &triaged {
-            Triaged::Answered(_, billed) => u32::try_from(*billed).unwrap_or(u32::MAX),
-            Triaged::InDoubt(_) | Triaged::HeldElsewhere(_) | Triaged::Pointless | Triaged::Gone | Triaged::Unpaid => 0,
-        };
-        if let Some(reserved_tokens) = call.reserved_tokens {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let bill = triaged.bill();
+        // Taken out, for the call stays until its answer is saved: nothing is settled twice.
+        if let Some(reserved_tokens) = call.reserved_tokens.take() {
             self.asking -= 1;
             self.pace.ended(now);
-            self.admission.settle(now, &call.tenant, reserved_tokens, billed);
+            if bill.calls == 0 && self.fixtures.guard.first_is_remote() {
+                self.admission.give_back(now, &call.tenant, reserved_tokens);
+            } else {
+                let used = u32::try_from(bill.tokens).unwrap_or(u32::MAX);
+                self.admission.settle(now, &call.tenant, reserved_tokens, used);
+            }
         }
         match triaged {
             Triaged::InDoubt(look) => self.in_doubt(key, look, now),
@@ -233,17 +236,17 @@ impl Road {
                     self.improve_later(id, code, now);
                 }
             }
-            Triaged::Answered(answer, 0) if self.fixtures.guard.first_is_remote() => {
+            Triaged::Answered(answer, Bill { tokens: 0, .. }) if self.fixtures.guard.first_is_remote() => {
                 self.save_unpaid(key, Arc::new(answer));
             }
             Triaged::Answered(answer, _) => self.save_answer(key, Arc::new(answer)),
-            Triaged::HeldElsewhere(remaining) => self.look_again(key, remaining, now),
-            Triaged::Unpaid => {
+            Triaged::HeldElsewhere(remaining, _) => self.look_again(key, remaining, now),
+            Triaged::Unpaid(_) => {
                 if let Some(id) = self.calls.remove(&key).and_then(|call| call.item) {
                     self.put_off_unpaid(id, now);
                 }
             }
-            Triaged::Pointless | Triaged::Gone => {
+            Triaged::Pointless(_) | Triaged::Gone(_) => {
                 if let Some(id) = self.calls.remove(&key).and_then(|call| call.item) {
                     self.claim_again(id);
                 }
@@ -427,6 +430,83 @@ mod tests {
         test.road.next_job(now).expect("the place is free again");
     }
 
+    /// One event of a tenant with these limits is at its model.
+    fn one_is_asked(limits: Limits) -> (TestRoad, Job) {
+        let mut test = TestRoad::limited(limits);
+        let (topic_id, metadata) = ("t".to_owned(), String::new());
+        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+        test.read_tickets(0..1);
+        let job = test.road.next_job(Instant::now()).expect("there is room");
+        (test, job)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_billed_before_an_event_left_is_charged_to_its_tenant_once() {
+        let limits = Limits { requests_per_minute: Some(60), tokens_per_minute: Some(100_000), ..Limits::NONE };
+        let bill = Bill { calls: 1, tokens: 40_000 };
+        for left in
+            [Triaged::Gone(bill), Triaged::Pointless(bill), Triaged::HeldElsewhere(Duration::from_secs(9), bill)]
+        {
+            let (mut test, job) = one_is_asked(limits);
+            for _ in 0..2 {
+                test.road.triaged(job.key, left.clone(), Instant::now());
+            }
+            let levels = test.road.admission.levels_of(Instant::now(), "acme", limits);
+            assert_eq!(levels, (Some(59.0), Some(60_000.0)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_comes_back_if_no_call_was_made_and_stays_taken_if_one_was() {
+        let limits = Limits { requests_per_minute: Some(60), tokens_per_minute: Some(100_000), ..Limits::NONE };
+        for (calls, requests) in [(0, 60.0), (1, 59.0)] {
+            let bill = Bill { calls, tokens: 0 };
+            for left in [
+                Triaged::HeldElsewhere(Duration::from_secs(9), bill),
+                Triaged::Pointless(bill),
+                Triaged::Gone(bill),
+                Triaged::Unpaid(bill),
+            ] {
+                let (mut test, job) = one_is_asked(limits);
+                test.road.triaged(job.key, left, Instant::now());
+                let levels = test.road.admission.levels_of(Instant::now(), "acme", limits);
+                assert_eq!(levels, (Some(requests), Some(100_000.0)));
+            }
+        }
+        // Under an open breaker the event is decided by nobody, and nobody was called.
+        let (mut test, job) = one_is_asked(limits);
+        let (key, guard) = (job.key, test.road.fixtures.guard.clone());
+        guard.open_breaker("gpt", None);
+        let triaged = guard.triage(job, &FakeLeases::default()).await;
+        assert!(matches!(triaged, Triaged::Answered(..)));
+        test.road.triaged(key, triaged, Instant::now());
+        assert_eq!(test.road.admission.levels_of(Instant::now(), "acme", limits).0, Some(60.0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_turns_out_to_need_no_call_when_its_turn_comes_takes_nothing_of_its_tenants_limits() {
+        let limits = Limits { requests_per_minute: Some(60), ..Limits::NONE };
+        let mut test = TestRoad::limited(limits);
+        let (topic_id, metadata) = ("t".to_owned(), String::new());
+        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0 });
+        test.read_tickets(0..1);
+        // Somebody else's call for the same event is on its way.
+        let key = test.road.items.values().find_map(|item| item.claim()).expect("it is here").key;
+        let (_, other) = one_is_asked(limits);
+        let call = Call {
+            item: None,
+            owner: other.owner,
+            tenant: Arc::from("acme"),
+            read_under: other.tenant,
+            reserved_tokens: None,
+            improves: false,
+            _turn: other.turn,
+        };
+        test.road.calls.insert(key, call);
+        assert!(test.road.next_job(Instant::now()).is_none());
+        assert_eq!(test.road.admission.levels_of(Instant::now(), "acme", limits).0, Some(60.0));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn so_many_are_made_ready_beyond_those_whose_calls_run() {
         // More than a quarter of the places would keep others waiting, whose turn comes later.
@@ -466,7 +546,7 @@ mod tests {
         let job = test.road.next_job(Instant::now()).expect("one is there");
         let guard = test.road.fixtures.guard.clone();
         test.road.drain();
-        assert_eq!(guard.triage(job, &FakeLeases::default()).await, Triaged::Gone);
+        assert_eq!(guard.triage(job, &FakeLeases::default()).await, Triaged::Gone(Bill::default()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -566,6 +566,31 @@ mod tests {
         tokio::time::advance(TIER_DELAYS[1]).await;
         assert_eq!(test.road.next_job(Instant::now()).expect("a minute has passed").owner.offset, 12);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_needs_more_than_the_bucket_holds_goes_when_it_is_full_and_leaves_a_debt() {
+        let limits = Limits { tokens_per_minute: Some(100), ..Limits::NONE };
+        let mut test = TestRoad::limited(limits);
+        for partition in [EVENTS, TIER] {
+            let (topic_id, metadata) = ("t".to_owned(), String::new());
+            test.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0 });
+        }
+        read(&mut test, 10);
+        ledger_says(&mut test, Row::left_by);
+        test.road.next_job(Instant::now()).expect("the bucket is full");
+        let (_, level) = test.road.admission.levels_of(Instant::now(), "acme", limits);
+        assert!(level.is_some_and(|level| level < -100.0), "{level:?}");
+        read_of(&mut test, "t-11", 11);
+        for _ in 0..2 {
+            ledger_says(&mut test, Row::left_by);
+        }
+        let gone = topics(&published(&mut test));
+        assert!(
+            matches!(gone[..], [TopicRole::Deferred(_), TopicRole::Feedback]),
+            "the next waits for the debt: {gone:?}"
+        );
+    }
+
     #[tokio::test(start_paused = true)]
     async fn short_waits_are_put_off_too_where_many_wait_already() {
         // A request a second: the tenth would wait no longer than is allowed.

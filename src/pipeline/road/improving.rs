@@ -242,7 +242,7 @@ impl Road {
                 continue;
             };
             let Some(tenant) = &event.tenant else { continue };
-            let tokens = self.fixtures.guard.estimated_tokens(&event.event);
+            let tokens = self.fixtures.guard.estimated_tokens(tenant, &event.event);
             let (tenant_id, ticket) = (event.claim.tenant_id.clone(), event.ticket.clone());
             let limits = self.limits_now(&tenant_id, tenant);
             let free = self.admission.wait_of(now, &tenant_id, limits, tokens).is_zero();

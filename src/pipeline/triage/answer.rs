@@ -140,6 +140,17 @@ fn from_scores(
     }
 }
 
+/// Put the originals of placeholders back into what people will read. They may be long: the caps hold for them, too.
+pub fn restore(predicted: &mut Predicted, original: impl Fn(&str) -> String) {
+    for (text, max_chars) in [
+        (&mut predicted.summary, MAX_SENTENCE_CHARS),
+        (&mut predicted.reply, MAX_REPLY_CHARS),
+        (&mut predicted.rationale, MAX_SENTENCE_CHARS),
+    ] {
+        *text = text.take().and_then(|text| some_text(&original(&text), max_chars));
+    }
+}
+
 fn scored<T>(value: T, confidence: f64) -> Scored<T> {
     // NaN is outside every range.
     Scored { value, confidence: if (0.0..=1.0).contains(&confidence) { confidence } else { 0.0 } }

@@ -1,7 +1,8 @@
 //! The attempts at one remote model for one event: slot, permit, lease, place, call, and what the result means.
 //!
 //! Order matters. The slot comes before the permit, because a probe must not wait in line; the permit before the lease,
-//! because a breaker that is open must not cost the ledger a write; the lease before the call, because two instances must
+//! because a breaker that is open must not cost the ledger a write (a place may be long in coming: whether the permit still
+//! counts is asked again before the call); the lease before the call, because two instances must
 //! not pay for one event; and before the place, which would stand empty while the ledger writes. The lease is kept when
 //! there is an answer (saving it ends the lease) and released at every other end, also when this future is dropped.
 //!
@@ -17,8 +18,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::answer::{self, Invalid};
 use super::breaker::{Admit, Breaker, BreakerState, Outcome, Permit};
 use super::call_errors::meaning;
-use super::failure::{Failure, breaker_open, deadline_passed, left_alone, no_money, stopped, switched_off};
-use super::job::{Job, LeaseReply, Leases, NoPlace, Place, Triaged};
+use super::failure::{Failure, breaker_open, deadline_passed, left_alone, no_money, silent, stopped, switched_off};
+use super::job::{Bill, Job, LeaseReply, Leases, NoPlace, Place, Triaged};
 use super::lease::Lease;
 use super::model::{CallError, Model, Prompt, Question, Reply};
 use super::prompt::repair;
@@ -117,19 +118,20 @@ impl<'a> Attempts<'a> {
                     drop(slot);
                     match refused {
                         Refused::Left(left) => return End::Left(left),
-                        Refused::NoMoney => return End::Failed(self.last_or(no_money)),
+                        Refused::NoMoney => return End::Failed(self.without_money()),
                         Refused::NoPlace => continue,
                         Refused::NoMoneyYet => sleep_until(self.job.decide_by.min(Instant::now() + NO_MONEY_YET)).await,
                     }
                     if Instant::now() >= self.job.decide_by {
-                        return End::Failed(self.last_or(no_money));
+                        return End::Failed(self.without_money());
                     }
                     continue;
                 }
             };
-            if Instant::now() >= self.job.decide_by || !lease.holds() || self.job.presence.was_away_since(present) {
-                // Too late, or nobody knows whether the event is still ours: whether there is time is asked anew, and
-                // then the road, which has heard of an absence by then.
+            let is_late = Instant::now() >= self.job.decide_by || !lease.holds();
+            if is_late || self.job.presence.was_away_since(present) || !permit.counts() {
+                // Too late, nobody knows whether the event is still ours, or the breaker opened while a place was waited
+                // for: all of it is asked anew, and then the road, which has heard of an absence by then.
                 drop(place);
                 permit.settle(Outcome::Neither);
                 continue;
@@ -149,7 +151,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// A slot and the breaker's word. What is not to be had is waited for as long as there is nobody else to ask and time
-    /// is left: for a slot in line, for the breaker until its time has passed or it changes, holding no slot.
+    /// is left (a slot also where there is somebody, unless the model is silent): for a slot in line, for the breaker until its time has passed or it changes, holding no slot.
     async fn permit(&mut self) -> Result<(Slot, Permit), Failure> {
         let Guarded { breaker, throttle, .. } = self.guarded;
         let decide_by = self.job.decide_by;
@@ -193,6 +195,8 @@ impl<'a> Attempts<'a> {
                         BreakerState::Open | BreakerState::HalfOpen if !self.may_hold => {
                             return Err(self.last_or(breaker_open));
                         }
+                        // Who was told to leave it alone for so long asks the next one meanwhile.
+                        _ if !self.may_hold && throttle.is_silent(now) => return Err(self.last_or(silent)),
                         _ if matches!(refused, NotYet::Until(at) if at >= decide_by) => {
                             return Err(self.last_or(left_alone));
                         }
@@ -233,13 +237,18 @@ impl<'a> Attempts<'a> {
         self.last.clone().unwrap_or_else(otherwise)
     }
 
+    /// What its tenant wants then, it wants also after an attempt that failed, unless one was paid: that would be lost.
+    fn without_money(&self) -> Failure {
+        if self.spent.tokens() == 0 { no_money() } else { self.last_or(no_money) }
+    }
+
     /// A lease, and then a place: while the ledger writes, the place is another call's.
     async fn ready(&self) -> Result<(Lease<'a>, Place<'a>), Refused> {
         let lease = self.lease().await?;
         let job: &'a Job = self.job;
         let place = job.turn.place(job.decide_by).await.map_err(|why| match why {
             NoPlace::NotInTime => Refused::NoPlace,
-            NoPlace::Closed => Refused::Left(Box::new(Triaged::Gone)),
+            NoPlace::Closed => Refused::Left(Box::new(Triaged::Gone(self.spent.so_far()))),
         })?;
         let left = job.decide_by.saturating_duration_since(Instant::now());
         if lease.holds_for(self.guarded.model.card().hard_deadline.min(left)) {
@@ -257,11 +266,14 @@ impl<'a> Attempts<'a> {
         let input = u64::from(self.prompt.estimated_tokens);
         let expected = self.guarded.model.card().cost(input, u64::from(COMPLETION_TOKENS));
         let (leases, job) = (self.leases, self.job);
+        let left = |how: fn(Bill) -> Triaged| Err(Refused::Left(Box::new(how(self.spent.so_far()))));
         match leases.acquire(job.key, &job.owner, lasts, expected).await {
             LeaseReply::Granted => Ok(Lease { leases, job, until, is_answered: false, billed: Money::default() }),
-            LeaseReply::HeldElsewhere(remaining) => Err(Refused::Left(Box::new(Triaged::HeldElsewhere(remaining)))),
-            LeaseReply::Pointless => Err(Refused::Left(Box::new(Triaged::Pointless))),
-            LeaseReply::Gone => Err(Refused::Left(Box::new(Triaged::Gone))),
+            LeaseReply::HeldElsewhere(remaining) => {
+                Err(Refused::Left(Box::new(Triaged::HeldElsewhere(remaining, self.spent.so_far()))))
+            }
+            LeaseReply::Pointless => left(Triaged::Pointless),
+            LeaseReply::Gone => left(Triaged::Gone),
             LeaseReply::NoMoney => Err(Refused::NoMoney),
             LeaseReply::NoMoneyYet => Err(Refused::NoMoneyYet),
         }

@@ -248,6 +248,12 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// Whether a call may still begin under it: the breaker has not changed since.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.breaker.lock().generation == self.generation
+    }
+
     /// Say what became of the call.
     pub fn settle(mut self, outcome: Outcome) {
         self.settled = true;

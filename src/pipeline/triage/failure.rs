@@ -33,6 +33,10 @@ pub(super) fn left_alone() -> Failure {
     Failure { code: ReasonCode::ProviderError, detail }
 }
 
+pub(super) fn silent() -> Failure {
+    Failure { code: ReasonCode::ProviderError, detail: "the provider wants to be left alone".to_owned() }
+}
+
 pub(super) fn no_money() -> Failure {
     let detail = "the tenant's money for the day is spent".to_owned();
     Failure { code: ReasonCode::BudgetExhausted, detail }

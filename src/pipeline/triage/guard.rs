@@ -3,7 +3,6 @@
 //! The first model that answers wins; `degraded` says why it was not the first of the chain. After the last model come
 //! people: an answer without a prediction, never an error. What a decision may do with either is policy, elsewhere.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,15 +11,16 @@ use rand_chacha::rand_core::SeedableRng;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::answer;
 use super::attempts::{Attempts, COMPLETION_TOKENS, End, Guarded};
 use super::breaker::{Breaker, BreakerState, Listener, Report};
 use super::failure::{Failure, kept_back, switched_off, unpaid};
 use super::injection;
-pub use super::job::{Budget, Job, LeaseReply, Leases, Places, Reserved, Triaged, Turn};
+pub use super::job::{Bill, Budget, Job, LeaseReply, Leases, Places, Reserved, Triaged, Turn};
 use super::known::{Known, KnownTenants};
 use super::local::ask_local;
 use super::model::{Model, ModelCard};
-use super::prompt::{Prompts, Rendered, estimated_tokens};
+use super::prompt::{Prompts, Rendered};
 use super::redact::NotRedacted;
 use super::retry::RetryBudget;
 use super::spent::Spent;
@@ -52,9 +52,6 @@ pub struct Guard {
     known: KnownTenants,
     clock: Arc<dyn Clock>,
     chance: Mutex<ChaCha8Rng>,
-    max_prompt_chars: usize,
-    /// Tokens of the largest frame that was rendered so far.
-    frame_tokens: AtomicU32,
     /// Told when a new event may find room where it found none.
     room: Arc<Notify>,
     local_first: LocalFirst,
@@ -101,8 +98,6 @@ impl Guard {
             known: KnownTenants::default(),
             clock,
             chance: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
-            max_prompt_chars: settings.max_prompt_chars,
-            frame_tokens: AtomicU32::new(0),
             room,
             local_first: settings.local_first,
             flags: Arc::new(FlagBook::default()),
@@ -213,7 +208,7 @@ impl Guard {
             }
         }
         if job.budget.when_spent == WhenSpent::Defer && waits_or_goes_to_people(&job, &tried, &spent) {
-            return Triaged::Unpaid;
+            return Triaged::Unpaid(spent.so_far());
         }
         self.answered(&job, &known, None, tried, rendered.and_then(Result::ok), spent)
     }
@@ -239,9 +234,7 @@ impl Guard {
     }
 
     fn render(&self, known: &Known, event: &SupportEvent) -> Result<Rendered, NotRedacted> {
-        let frame = known.frame(&self.prompts);
-        self.frame_tokens.fetch_max(frame.estimated_tokens, Ordering::Relaxed);
-        self.prompts.render(frame, event)
+        self.prompts.render(known.frame(&self.prompts), event)
     }
 
     fn answered(
@@ -254,11 +247,9 @@ impl Guard {
         spent: Spent,
     ) -> Triaged {
         if let (Some(predicted), Some(rendered)) = (&mut predicted, &rendered) {
-            for text in [&mut predicted.summary, &mut predicted.reply, &mut predicted.rationale].into_iter().flatten() {
-                *text = rendered.redactor.restore(text);
-            }
+            answer::restore(predicted, |text| rendered.redactor.restore(text));
         }
-        let tokens = spent.tokens();
+        let bill = spent.so_far();
         let usage = spent.usage();
         if let Some(usage) = &usage {
             ModelAnswered {
@@ -283,7 +274,7 @@ impl Guard {
             first_look: if let Way::Chain(look) = &job.way { look.clone() } else { None },
         };
         FlagsRead { flags: &job.flags }.record();
-        Triaged::Answered(answer, tokens)
+        Triaged::Answered(answer, bill)
     }
 
     /// Hash of policy, taxonomy, prompt and chain: what a decision depends on besides the event.
@@ -292,17 +283,14 @@ impl Guard {
         self.known.of(tenant, &self.prompts, &self.cards).versions.fingerprint.clone()
     }
 
-    /// Tokens to reserve before the first model is asked, roughly; 0 if it costs none.
+    /// Tokens to reserve for this tenant before the first model is asked, roughly; 0 if it costs none.
     #[must_use]
-    pub fn estimated_tokens(&self, event: &SupportEvent) -> u32 {
+    pub fn estimated_tokens(&self, tenant: &Tenant, event: &SupportEvent) -> u32 {
         if !self.first_is_remote() {
             return 0;
         }
-        let body = event.message.as_ref().map_or(0, |message| message.body.len().min(self.max_prompt_chars));
-        let ticket = u32::try_from(body / 4).unwrap_or(u32::MAX);
-        let subject = event.ticket.subject.as_deref().map_or(0, estimated_tokens);
-        let frame = self.frame_tokens.load(Ordering::Relaxed);
-        frame.saturating_add(ticket).saturating_add(subject).saturating_add(COMPLETION_TOKENS)
+        let known = self.known.of(tenant, &self.prompts, &self.cards);
+        self.prompts.estimate(known.frame(&self.prompts), event).saturating_add(COMPLETION_TOKENS)
     }
 
     /// Whether the first model of the chain costs money.

@@ -183,20 +183,44 @@ pub enum LeaseReply {
     NoMoneyYet,
 }
 
-/// How triage ended.
+/// What an event's calls came to, however it ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bill {
+    /// Made to remote models.
+    pub calls: u32,
+    /// Of all replies.
+    pub tokens: u64,
+}
+
+/// How triage ended, and what was billed on the way.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "an answer is the rule; the others are rare and short-lived")]
 pub enum Triaged {
-    /// With an answer (maybe nobody's), and all tokens that were billed on the way.
-    Answered(Answer, u64),
+    /// With an answer, maybe nobody's.
+    Answered(Answer, Bill),
     /// The local model was to look first, and is in doubt: the chain is to be asked. Nothing was billed.
     InDoubt(FirstLook),
     /// Somebody else is calling for this event, for this much longer at most.
-    HeldElsewhere(Duration),
+    HeldElsewhere(Duration, Bill),
     /// The ledger knows more than we do: read the row again.
-    Pointless,
+    Pointless(Bill),
     /// The road is going away.
-    Gone,
-    /// There is no money for it, nothing was billed, and its tenant wants such events put off.
-    Unpaid,
+    Gone(Bill),
+    /// There is no money for it, no tokens were billed, and its tenant wants such events put off.
+    Unpaid(Bill),
+}
+
+impl Triaged {
+    /// What its calls came to.
+    #[must_use]
+    pub fn bill(&self) -> Bill {
+        match self {
+            Self::InDoubt(_) => Bill::default(),
+            Self::Answered(_, bill)
+            | Self::HeldElsewhere(_, bill)
+            | Self::Pointless(bill)
+            | Self::Gone(bill)
+            | Self::Unpaid(bill) => *bill,
+        }
+    }
 }

@@ -2,8 +2,9 @@
 //!
 //! - The system prompt and the schema depend on the taxonomy only, byte for byte, so that providers can cache them; the
 //!   ticket stands last, in the user role, between fences that its text cannot forge.
-//! - Invisible characters are stripped, look-alikes made the same, and personal data is replaced *before* the text is
-//!   cut, so that no half of an address survives at the edge. Where it cannot be replaced for sure, there is no prompt.
+//! - Invisible characters are stripped, look-alikes made the same and fences broken *before* personal data is replaced, and
+//!   that *before* the text is cut, so that no half of an address survives at the edge. Where it cannot be replaced for
+//!   sure, there is no prompt.
 //! - A tenant's own words stand in the system prompt: they are its operator's, not a ticket's.
 //! - The version is a hash of the templates and of what else shapes a prompt; it is in every decision.
 
@@ -19,7 +20,7 @@ use super::redact::{NotRedacted, Redactor};
 use super::text::{cut, legible};
 use super::{injection, model};
 use crate::domain::answer::Findings;
-use crate::domain::event::SupportEvent;
+use crate::domain::event::{Message, SupportEvent};
 use crate::domain::identity::{hash_parts, hex};
 use crate::domain::taxonomy::Taxonomy;
 
@@ -147,6 +148,16 @@ impl Prompts {
         Frame { system, schema: Arc::new(schema), estimated_tokens }
     }
 
+    /// Prompt tokens that a ticket will take in its frame, roughly: of its texts what will be shown.
+    #[must_use]
+    pub fn estimate(&self, frame: &Frame, event: &SupportEvent) -> u32 {
+        let shown = |text: &str, max_chars| estimated_tokens(cut(text, max_chars));
+        let subject = event.ticket.subject.iter().map(|subject| shown(subject, MAX_SUBJECT_CHARS));
+        let earlier = earlier(event).into_iter().map(|message| shown(&message.body, MAX_EARLIER_CHARS));
+        let body = event.message.iter().map(|message| shown(&message.body, self.max_chars));
+        subject.chain(earlier).chain(body).fold(frame.estimated_tokens, u32::saturating_add)
+    }
+
     /// One ticket in its frame. Nothing of the event but what this returns may leave the process.
     ///
     /// # Errors
@@ -157,16 +168,15 @@ impl Prompts {
             let whole = legible(text);
             // What is far behind the cut is not looked at; an address that this edge halves is behind the second cut.
             let looked_at = cut(&whole, 2 * max_chars + EDGE_CHARS);
-            let text = unfence(&(self.redact)(&mut redactor, looked_at)?);
+            // What will leave is looked through: a bracket that goes may be what broke up an address.
+            let text = (self.redact)(&mut redactor, &unfence(looked_at))?;
             let shown =
                 if looked_at.len() < whole.len() { text.chars().count().saturating_sub(EDGE_CHARS) } else { max_chars };
             Ok(cut(&text, shown.min(max_chars)).to_owned())
         };
         let subject = event.ticket.subject.as_deref().unwrap_or_default();
         let subject = prepare(subject, MAX_SUBJECT_CHARS)?.replace('\n', " ");
-        let earlier: Vec<_> = event.history.iter().filter(|message| message.is_public).collect();
-        let earlier = &earlier[earlier.len().saturating_sub(MAX_EARLIER_MESSAGES)..];
-        let history = earlier.iter().map(|message| prepare(&message.body, MAX_EARLIER_CHARS));
+        let history = earlier(event).into_iter().map(|message| prepare(&message.body, MAX_EARLIER_CHARS));
         let history = history.collect::<Result<Vec<String>, NotRedacted>>()?;
         let body = event.message.as_ref().map_or("", |message| message.body.as_str());
         let body = prepare(body, self.max_chars)?;
@@ -201,6 +211,13 @@ impl Prompts {
         let template = self.environment.get_template(name);
         template.and_then(|template| template.render(values)).map_err(|source| PromptError::Template { name, source })
     }
+}
+
+/// Of the messages before this one, those that are shown.
+fn earlier(event: &SupportEvent) -> Vec<&Message> {
+    let mut public: Vec<_> = event.history.iter().filter(|message| message.is_public).collect();
+    public.drain(..public.len().saturating_sub(MAX_EARLIER_MESSAGES));
+    public
 }
 
 fn short_hash(parts: &[&str]) -> String {
@@ -386,6 +403,22 @@ mod tests {
     }
 
     #[test]
+    fn brackets_that_are_taken_out_hide_no_personal_data() {
+        let prompts = prompts(1_000);
+        for (text, left) in [
+            ("jane\u{22D9}@acme.example", "[EMAIL_1]"),
+            ("4111 1111\u{22D8} 1111 1111", "[CARD_1]"),
+            ("<<<jane@acme\u{22D8}.example>>> [EMAIL_1]", "<<[EMAIL_1]>> [LITERAL_1]"),
+        ] {
+            let out = rendered(&prompts, "", text);
+            assert!(out.prompt.user.contains(&format!("\n{left}\n")), "{}", out.prompt.user);
+            assert_eq!(out.findings.redactions, 1);
+            let restored = out.redactor.restore(left);
+            assert_eq!(restored, if left == "[CARD_1]" { left.to_owned() } else { unfence(&legible(text)) });
+        }
+    }
+
+    #[test]
     fn internal_notes_do_not_leave_and_only_the_last_messages_do() {
         let prompts = prompts(1_000);
         let mut event = event("s", "now");
@@ -399,6 +432,19 @@ mod tests {
         let user = prompts.render(&prompts.frame(&generic_taxonomy(), None), &event).expect("redacted").prompt.user;
         let seen: Vec<bool> = (0..5).map(|number| user.contains(&format!("earlier-{number}"))).collect();
         assert_eq!(seen, [false, true, true, true, false]);
+    }
+
+    #[test]
+    fn what_is_estimated_is_about_what_is_rendered_however_much_a_ticket_holds() {
+        let (prompts, long) = (prompts(1_000), "wörd ".repeat(10_000));
+        let frame = prompts.frame(&generic_taxonomy(), None);
+        let mut talked = event(&long, &long);
+        talked.history = vec![talked.message.clone().expect("the event has one"); 9];
+        for event in [event("", ""), event("Charged twice", "My card was charged twice"), event(&long, "b"), talked] {
+            let rendered = prompts.render(&frame, &event).expect("redacted").prompt.estimated_tokens;
+            let estimated = prompts.estimate(&frame, &event);
+            assert!(rendered.abs_diff(estimated) < 60, "{estimated} for {rendered}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What an event's calls have cost so far, over all models and attempts: every reply that was billed counts, usable or
 //! not.
 
+use super::job::Bill;
 use super::model::{ModelCard, Reply};
 use crate::domain::answer::Usage;
 
@@ -37,6 +38,11 @@ impl Spent {
             finish_reason: reply.finish_reason.clone(),
             calibrated: card.calibrated,
         });
+    }
+
+    /// So far.
+    pub fn so_far(&self) -> Bill {
+        Bill { calls: self.calls, tokens: self.tokens() }
     }
 
     /// Tokens of all billed replies.

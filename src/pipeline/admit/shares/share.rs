@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use super::{Amount, Ask, Reply};
 use crate::domain::tenant::Limits;
-use crate::pipeline::quota::Quota;
 use crate::pipeline::quota::token_bucket::{LONGEST_WAIT, Verdict};
+use crate::pipeline::quota::{Load, Quota};
 
 /// After this long without a word, all that could come in has come in.
 const A_MINUTE: Duration = Duration::from_secs(60);
@@ -118,6 +118,12 @@ impl Share {
         }
     }
 
+    /// A request that was charged was never made: others may have it. What trickles while the database is away is not
+    /// saved up.
+    pub fn give_back(&mut self, tokens: u32) {
+        self.held = self.limited(self.held + Amount { requests: 1, tokens: i64::from(tokens) });
+    }
+
     /// When the next trip is due; never, if there is nothing to say.
     #[must_use]
     pub fn trip_due(&self, waiting: usize) -> Option<Instant> {
@@ -176,17 +182,17 @@ impl Share {
         self.part(self.heard.map_or(1, |(_, reply)| reply.sharers))
     }
 
-    /// How long until so many requests of so many tokens altogether could have gone, as far as can be known here: the
-    /// rest of a minute that is spent, then our part of the limit.
+    /// How long until one request of so many tokens may go behind what goes before it, as far as can be known here: the
+    /// rest of a minute that is spent, then our part of the limit. Who is first gets what it needs undivided.
     #[must_use]
-    pub fn served_in(&self, now: Instant, requests: u64, tokens: u64) -> Duration {
-        let wanted = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
-        let missing = self.limited(Amount { requests: wanted(requests), tokens: wanted(tokens) }) - self.held;
-        let missing = missing.max(Amount::default());
-        let (opens_in, there) = self.outlook(now);
+    pub fn served_in(&self, now: Instant, before: Load, tokens: u32) -> Duration {
         if let Some(alone) = &self.alone {
-            return alone.served_in(now, missing.requests.unsigned_abs(), missing.tokens.unsigned_abs());
+            return alone.served_in(now, before, tokens);
         }
+        let wanted = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
+        let before = self.limited(Amount { requests: wanted(before.requests), tokens: wanted(before.tokens) });
+        let missing = (before + self.needed(1, tokens) - self.held).max(Amount::default());
+        let (opens_in, there) = self.outlook(now, before == Amount::default());
         let late = (missing - there).max(Amount::default());
         if late == Amount::default() {
             return Duration::ZERO;
@@ -213,9 +219,9 @@ impl Share {
         )
     }
 
-    /// How long the minute that is spent lasts, and what of the rest is for us. Who has not heard for a minute, or ever,
-    /// expects to find everything there.
-    fn outlook(&self, now: Instant) -> (Duration, Amount) {
+    /// How long the minute that is spent lasts, and what of the rest is for us, or for our first. Who has not heard for a
+    /// minute, or ever, expects to find everything there.
+    fn outlook(&self, now: Instant, is_first: bool) -> (Duration, Amount) {
         let all = |limit: Option<u32>| limit.map_or(0, i64::from);
         let full =
             Amount { requests: all(self.limits.requests_per_minute), tokens: all(self.limits.tokens_per_minute) };
@@ -224,7 +230,7 @@ impl Share {
         if silent >= A_MINUTE {
             return (Duration::ZERO, full);
         }
-        let sharers = i64::from(reply.sharers.max(1));
+        let sharers = if is_first { 1 } else { i64::from(reply.sharers.max(1)) };
         let part = |left: i64| left / sharers;
         (
             reply.opens_in.saturating_sub(silent),
@@ -273,6 +279,10 @@ mod tests {
     fn reply(requests: i64, sharers: u32) -> Reply {
         let change = Amount { requests, tokens: 0 };
         Reply { change, left: Amount::default(), sharers, opens_in: Duration::ZERO }
+    }
+
+    fn behind(requests: u64) -> Load {
+        Load { requests, tokens: 0 }
     }
 
     fn waits(waiting: usize) -> Queue {
@@ -328,7 +338,7 @@ mod tests {
         share.failed(now);
         assert_eq!(share.check(now, 7), Verdict::Wait(4 * SECOND), "sixty a minute, for four");
         assert_eq!(share.check(now + 4 * SECOND, 7), Verdict::Granted);
-        assert_eq!(share.served_in(now, 3, 0), 12 * SECOND);
+        assert_eq!(share.served_in(now, behind(2), 0), 12 * SECOND);
         share.charge(now + 4 * SECOND, 7);
         let ask = share.ask(now + 4 * SECOND, &"acme".into(), waits(9));
         assert_eq!(ask.held.requests, -1, "it is owed");
@@ -338,17 +348,51 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_was_not_made_is_there_again_but_for_a_trickle() {
+        let now = Instant::now();
+        let mut share = share(now);
+        share.ask(now, &"acme".into(), waits(9));
+        share.answered(now, reply(1, 1));
+        share.charge(now, 7);
+        assert_eq!(share.check(now, 7), Verdict::Wait(LONGEST_WAIT));
+        share.give_back(7);
+        assert_eq!((share.check(now, 7), share.levels()), (Verdict::Granted, (Some(1.0), None)));
+        share.charge(now, 7);
+        share.ask(now, &"acme".into(), waits(9));
+        share.failed(now);
+        share.give_back(7);
+        assert_eq!(share.check(now, 7), Verdict::Wait(SECOND), "sixty a minute");
+        assert_eq!(share.ask(now, &"acme".into(), waits(9)).held.requests, 1, "and the others hear of it");
+    }
+
+    #[test]
     fn a_turn_is_foreseen_by_what_is_left_and_how_many_want_it() {
         let now = Instant::now();
         let mut share = share(now);
-        assert_eq!(share.served_in(now, 60, 0), Duration::ZERO, "a minute's worth is expected to be there");
+        assert_eq!(share.served_in(now, behind(59), 0), Duration::ZERO, "a minute's worth is expected to be there");
         share.ask(now, &"acme".into(), waits(9));
         let left = Amount { requests: 8, tokens: 0 };
         share.answered(now, Reply { left, opens_in: 30 * SECOND, ..reply(5, 2) });
-        assert_eq!(share.served_in(now, 5 + 4, 0), Duration::ZERO, "in hand, and our part of what is left");
-        assert_eq!(share.served_in(now, 5 + 4 + 10, 0), 50 * SECOND, "a spent minute ends first");
-        assert_eq!(share.served_in(now + 10 * SECOND, 5 + 4 + 10, 0), 40 * SECOND);
-        assert_eq!(share.served_in(now + 60 * SECOND, 5 + 60, 0), Duration::ZERO);
+        assert_eq!(share.served_in(now, behind(5 + 3), 0), Duration::ZERO, "in hand, and our part of what is left");
+        assert_eq!(share.served_in(now, behind(5 + 3 + 10), 0), 50 * SECOND, "a spent minute ends first");
+        assert_eq!(share.served_in(now + 10 * SECOND, behind(5 + 3 + 10), 0), 40 * SECOND);
+        assert_eq!(share.served_in(now + 60 * SECOND, behind(5 + 59), 0), Duration::ZERO);
         assert_eq!(share.pace().requests_per_minute, Some(30));
+    }
+
+    #[test]
+    fn one_that_needs_more_than_a_minute_brings_is_foreseen_to_go_with_all_that_is_left() {
+        let now = Instant::now();
+        let limits = Limits { tokens_per_minute: Some(600), ..Limits::NONE };
+        let mut share = Share::new(now, limits, SECOND);
+        assert_eq!(share.served_in(now, Load::default(), 5_000), Duration::ZERO);
+        let queue = Queue { waiting: 1, first_tokens: 5_000, tokens: 5_000 };
+        assert_eq!(share.ask(now, &"acme".into(), queue).least.tokens, 600, "that is what a trip asks for, too");
+        let left = |tokens| Amount { requests: 0, tokens };
+        share.answered(now, Reply { left: left(600), ..reply(0, 2) });
+        assert_eq!(share.served_in(now, Load::default(), 5_000), Duration::ZERO, "however many want some");
+        assert_eq!(share.served_in(now, Load { requests: 1, tokens: 300 }, 5_000), 120 * SECOND);
+        share.answered(now, Reply { left: left(550), ..reply(0, 2) });
+        assert_eq!(share.served_in(now, Load::default(), 5_000), 10 * SECOND);
     }
 }

@@ -19,7 +19,7 @@ use crate::pipeline::dedupe::ledger::{Entry, Outcome, Row};
 use crate::pipeline::log::{Assignment, Burst, Epoch, Happening};
 use crate::pipeline::road::item::Plan;
 use crate::pipeline::road::testing::{EVENTS, TestRoad, decidable_event};
-use crate::pipeline::triage::guard::{Job, Triaged, Way};
+use crate::pipeline::triage::guard::{Bill, Job, Triaged, Way};
 
 const fn tier(number: u8) -> Partition {
     Partition { topic: TopicRole::Deferred(number), number: 0 }
@@ -102,7 +102,7 @@ fn answer(degraded: Option<ReasonCode>) -> Answer {
 }
 
 fn ends(test: &mut TestRoad, job: &Job, degraded: Option<ReasonCode>) {
-    test.road.triaged(job.key, Triaged::Answered(answer(degraded), 1), Instant::now());
+    test.road.triaged(job.key, Triaged::Answered(answer(degraded), Bill { calls: 1, tokens: 1 }), Instant::now());
 }
 
 fn burst(test: &mut TestRoad) -> Burst {

@@ -112,7 +112,7 @@ async fn a_local_model_that_looks_first_and_is_sure_answers_and_nothing_is_degra
     let (guard, _) = guard(&[&gpt, &local]);
     let job = sent(&guard, None);
     assert_eq!(job.way, Way::LookFirst);
-    let Triaged::Answered(answer, tokens) = guard.triage(job, &leases).await else { panic!("it is sure") };
+    let Triaged::Answered(answer, Bill { tokens, .. }) = guard.triage(job, &leases).await else { panic!("it is sure") };
     assert_eq!((gpt.calls(), leases.counts(), tokens), (0, (0, 0), 0));
     assert_eq!((answer.degraded, answer.tried.len()), (None, 0));
     assert_eq!(answer.usage.as_ref().map(|usage| (usage.model.as_str(), usage.calibrated)), Some(("local", false)));

@@ -87,6 +87,33 @@ async fn nobody_waits_for_a_place_after_its_decision_is_due() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_call_begins_for_which_a_place_came_after_the_breaker_opened() {
+    for lasts in [None, Some(Duration::from_secs(30))] {
+        let bench = Bench::with_calls_of(&[3]);
+        let first = bench.begin(PATIENT).await;
+        let second = bench.begin(PATIENT).await;
+        assert!(bench.guard.open_breaker("gpt", lasts));
+        let (Triaged::Answered(answer, _), _) = second.await.expect("it ends") else { panic!("answered") };
+        assert_eq!((answer.degraded, answer.tried[0].attempts), (Some(Code::BreakerOpen), 0));
+        assert_eq!(bench.counts(), (2, 1, 1, 0), "its lease and its place were given back, and it never called");
+        first.await.expect("it ends");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_that_opened_and_closed_while_a_place_was_waited_for_is_asked_anew() {
+    let bench = Bench::of([Act::SayAfter(Duration::from_secs(1), Err(CallError::Request { status: 400 }))]);
+    let first = bench.begin(PATIENT).await;
+    let second = bench.begin(PATIENT).await;
+    bench.guard.open_breaker("gpt", None);
+    bench.guard.reset_breaker("gpt");
+    for ended in [first.await, second.await] {
+        assert!(matches!(ended, Ok((Triaged::Answered(..), _))));
+    }
+    assert_eq!(bench.counts(), (3, 2, 2, 0), "the permit was asked for anew, and then it called");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_waits_to_try_again_leaves_its_place_to_others() {
     let slow_down = CallError::Server { status: 503, retry_after: Some(Duration::from_secs(30)) };
     let bench = Bench::of([fail(slow_down)]);
@@ -101,7 +128,7 @@ async fn when_the_process_ends_what_is_ready_gives_its_lease_back_and_what_runs_
     let second = bench.begin(PATIENT).await;
     bench.places.close();
     let (ended, _) = second.await.expect("it ends");
-    assert_eq!((ended, bench.counts()), (Triaged::Gone, (2, 1, 1, 1)));
+    assert_eq!((ended, bench.counts()), (Triaged::Gone(Bill::default()), (2, 1, 1, 1)));
     let (Triaged::Answered(answer, _), _) = first.await.expect("it ends") else { panic!("answered") };
     assert_eq!(answer.degraded, None);
 }

@@ -62,7 +62,7 @@ pub(super) fn job() -> Job {
 
 pub(super) async fn answered(guard: &Guard, leases: &FakeLeases) -> (Answer, u64) {
     match guard.triage(job(), leases).await {
-        Triaged::Answered(answer, tokens) => (answer, tokens),
+        Triaged::Answered(answer, bill) => (answer, bill.tokens),
         other => panic!("wanted an answer, got {other:?}"),
     }
 }
@@ -94,6 +94,24 @@ async fn placeholders_come_back_in_what_people_read() {
     let (answer, _) = answered(&guard(&[&gpt]), &FakeLeases::default()).await;
     let summary = answer.predicted.expect("answered").summary;
     assert_eq!(summary.as_deref(), Some("jane@acme.example paid twice with [CARD_1]."));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_for_placeholders_keeps_to_the_caps() {
+    let mut said = good();
+    for text in ["summary", "reply", "rationale"] {
+        said[text] = "[EMAIL_1] ".repeat(90).into();
+    }
+    let gpt = remote([Act::Say(Ok(reply(Content::Text(said.to_string()))))]);
+    let address = format!("{}@acme.example", "jane".repeat(14));
+    let job = Job { event: Arc::new(event("Charged twice", &format!("I am {address}"))), ..job() };
+    let Triaged::Answered(answer, _) = guard(&[&gpt]).triage(job, &FakeLeases::default()).await else {
+        panic!("answered")
+    };
+    let predicted = answer.predicted.expect("answered");
+    let texts = [predicted.summary, predicted.reply, predicted.rationale].map(|text| text.expect("some text"));
+    assert!(texts.iter().all(|text| text.starts_with(&address)));
+    assert_eq!(texts.map(|text| text.chars().count()), [1_000, 4_000, 1_000]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,7 +242,9 @@ async fn a_reply_a_millisecond_too_late_is_no_reply() {
         let (gpt, leases) = (remote(script), FakeLeases::default());
         let guard = guard(&[&gpt]);
         let job = Job { decide_by: Instant::now() + decide_within, ..job() };
-        let Triaged::Answered(answer, tokens) = guard.triage(job, &leases).await else { panic!("answered") };
+        let Triaged::Answered(answer, Bill { tokens, .. }) = guard.triage(job, &leases).await else {
+            panic!("answered")
+        };
         assert_eq!((answer.predicted.is_none(), answer.degraded, tokens), (true, Some(code), 0));
         assert_eq!(leases.counts().0, leases.counts().1 as usize, "every lease was given back");
     }
@@ -284,6 +304,25 @@ async fn an_open_breaker_is_not_held_for_while_another_remote_model_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_model_that_wants_to_be_left_alone_for_long_is_not_waited_for_while_another_is_left() {
+    let day = Duration::from_secs(86_400);
+    let (gpt, other) = (remote([fail(CallError::RateLimited { retry_after: Some(day) })]), second([]));
+    let guard = guard(&[&gpt, &other]);
+    let began = Instant::now();
+    for events in 1..4 {
+        let patient = Job { decide_by: began + DECIDE_WITHIN * 5, ..job() };
+        let Triaged::Answered(answer, _) = guard.triage(patient, &FakeLeases::default()).await else {
+            panic!("answered")
+        };
+        assert_eq!((answer.degraded, began.elapsed()), (Some(Code::ProviderError), Duration::ZERO));
+        assert_eq!((gpt.calls(), other.calls()), (1, events));
+    }
+    // Its pause is over: somebody asks it, and it is heard again.
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(answered(&guard, &FakeLeases::default()).await.0.degraded, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_event_probes_and_the_others_follow_when_it_comes_back() {
     let probe = Act::SayAfter(Duration::from_secs(3), Ok(good_reply()));
     let gpt = remote((0..5).map(|_| fail(SERVER)).chain([probe]));
@@ -306,10 +345,11 @@ async fn one_event_probes_and_the_others_follow_when_it_comes_back() {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_ledger_says_ends_it_without_a_call_and_without_a_mark_on_the_breaker() {
+    let none = Bill::default();
     for (refusal, left) in [
-        (LeaseReply::HeldElsewhere(Duration::from_secs(9)), Triaged::HeldElsewhere(Duration::from_secs(9))),
-        (LeaseReply::Pointless, Triaged::Pointless),
-        (LeaseReply::Gone, Triaged::Gone),
+        (LeaseReply::HeldElsewhere(Duration::from_secs(9)), Triaged::HeldElsewhere(Duration::from_secs(9), none)),
+        (LeaseReply::Pointless, Triaged::Pointless(none)),
+        (LeaseReply::Gone, Triaged::Gone(none)),
     ] {
         let gpt = remote([]);
         let leases = FakeLeases { refusal: Some(refusal), ..FakeLeases::default() };
@@ -338,8 +378,26 @@ async fn a_local_model_takes_no_lease_and_may_abstain() {
     let (answer, _) = answered(&guard, &leases).await;
     assert_eq!(answer.predicted.and_then(|predicted| predicted.abstained), Some(Abstention::NoText));
     assert_eq!((leases.counts(), answer.degraded), ((0, 0), None));
-    assert_eq!((guard.first_is_remote(), guard.estimated_tokens(&job().event)), (false, 0));
+    assert_eq!((guard.first_is_remote(), guard.estimated_tokens(&tenant(), &job().event)), (false, 0));
     assert!(answer.answered_at > Timestamp(0) && answer.versions.fingerprint == guard.fingerprint(&tenant()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_event_is_estimated_to_take_depends_on_its_own_tenant_alone() {
+    let gpt = remote([]);
+    let guard = guard(&[&gpt]);
+    let wordy = Tenant { id: "wordy".to_owned(), instructions: Some("word ".repeat(800)), ..tenant() };
+    let job = job();
+    let before = guard.estimated_tokens(&tenant(), &job.event);
+    let theirs = guard.estimated_tokens(&wordy, &job.event);
+    assert!(theirs > before + 900, "{theirs}, {before}");
+    let asked = Job { tenant: Arc::new(wordy), event: Arc::clone(&job.event), ..self::job() };
+    guard.triage(asked, &FakeLeases::default()).await;
+    assert_eq!(guard.estimated_tokens(&tenant(), &job.event), before);
+    guard.triage(job, &FakeLeases::default()).await;
+    let prompts: Vec<_> = gpt.asked.lock().expect("not poisoned").iter().filter_map(|one| one.prompt.clone()).collect();
+    let really = prompts[1].estimated_tokens + COMPLETION_TOKENS;
+    assert!(really.abs_diff(before) < 60, "{before} for {really}, and so before anything was asked");
 }
 
 #[tokio::test(start_paused = true)]
