@@ -52,6 +52,9 @@ pub struct Deferral {
     pub improves: Option<String>,
 }
 
+/// Longer than any id that we write.
+const LONGEST_ID: usize = 256;
+
 /// Why a record of a deferred topic is none of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a record of a deferred topic has no usable header {0}")]
@@ -65,19 +68,25 @@ impl Deferral {
             text.and_then(|text| text.parse().ok()).ok_or(NotADeferral(name))
         }
         let topic_id = record.header(TOPIC).and_then(|value| std::str::from_utf8(value).ok());
-        let topic_id = topic_id.filter(|id| !id.is_empty()).ok_or(NotADeferral(TOPIC))?.to_owned();
+        let topic_id = topic_id.filter(|id| (1..=LONGEST_ID).contains(&id.len())).ok_or(NotADeferral(TOPIC))?.to_owned();
         let hop = number(record, HOP)?;
         if hop == 0 {
             return Err(NotADeferral(HOP));
         }
+        // No log has more, and no ledger can write it down.
+        let offset = Some(number(record, OFFSET)?).filter(|offset| i64::try_from(*offset).is_ok());
+        let improves = record.header(IMPROVES).map(|id| String::from_utf8_lossy(id).into_owned());
+        if improves.as_ref().is_some_and(|id| id.len() > LONGEST_ID) {
+            return Err(NotADeferral(IMPROVES));
+        }
         Ok(Self {
-            origin: Position { topic_id, partition, offset: number(record, OFFSET)? },
+            origin: Position { topic_id, partition, offset: offset.ok_or(NotADeferral(OFFSET))? },
             timestamp: Timestamp(number(record, TIMESTAMP)?),
             hop,
             not_before: Timestamp(number(record, NOT_BEFORE)?),
             turn: Timestamp(number(record, TURN)?),
             waits_for_room: record.header(ROOM).is_some(),
-            improves: record.header(IMPROVES).map(|id| String::from_utf8_lossy(id).into_owned()),
+            improves,
         })
     }
 
@@ -115,6 +124,23 @@ fn without_ours(headers: Vec<Header>) -> Vec<Header> {
 mod tests {
     use super::*;
     use crate::domain::record::Payload;
+
+    #[test]
+    fn what_no_log_and_no_ledger_could_have_said_is_none_of_ours() {
+        let copy = |deferral: &Deferral| Record { headers: deferral.headers(&original()), ..original() };
+        let (most, topic_id) = (i64::MAX.unsigned_abs(), "t".repeat(LONGEST_ID));
+        let ours = Deferral { origin: Position { topic_id, partition: 3, offset: most }, ..deferral() };
+        assert_eq!(Deferral::read(&copy(&ours), 3), Ok(ours.clone()));
+        let with = |origin: Position, improves: Option<String>| Deferral { origin, improves, ..ours.clone() };
+        let origin = &ours.origin;
+        for (bad, header) in [
+            (with(Position { offset: most + 1, ..origin.clone() }, None), OFFSET),
+            (with(Position { topic_id: "t".repeat(LONGEST_ID + 1), ..origin.clone() }, None), TOPIC),
+            (with(origin.clone(), Some("d".repeat(LONGEST_ID + 1))), IMPROVES),
+        ] {
+            assert_eq!(Deferral::read(&copy(&bad), 3), Err(NotADeferral(header)));
+        }
+    }
 
     fn original() -> Record {
         Record {

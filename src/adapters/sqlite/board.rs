@@ -2,9 +2,9 @@
 
 use futures_util::future::BoxFuture;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row as _};
+use sqlx::{Connection as _, FromRow, Row as _, SqliteConnection};
 
-use super::ledger::SqliteLedger;
+use super::ledger::{SqliteLedger, given_back};
 use super::statements::Statement;
 use crate::domain::clock::Timestamp;
 use crate::operations::breakers::{BreakerBoard, Said};
@@ -42,8 +42,19 @@ impl FromRow<'_, SqliteRow> for Row {
 
 impl SqliteLedger {
     async fn write_board(&self, said: &[Said], forget_before: Timestamp) -> Result<(), sqlx::Error> {
-        let begin = self.pools.writer.begin_with("BEGIN IMMEDIATE");
-        let mut transaction = self.pace.watch("begin", begin).await?;
+        let mut writer = self.pools.writer.acquire().await?;
+        let written = self.write_board_with(&mut writer, said, forget_before).await;
+        given_back(writer, &written);
+        written
+    }
+
+    async fn write_board_with(
+        &self,
+        writer: &mut SqliteConnection,
+        said: &[Said],
+        forget_before: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let mut transaction = self.pace.watch("begin", writer.begin_with("BEGIN IMMEDIATE")).await?;
         for said in said {
             let say = sqlx::query(SAY.sql)
                 .bind(&said.instance)

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures_util::future::BoxFuture;
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection as _, Sqlite, SqliteConnection};
 
 use super::decisions;
 use super::error;
@@ -77,8 +79,14 @@ impl SqliteLedger {
     }
 
     async fn write(&self, batch: &[Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
-        let begin = self.pools.writer.begin_with("BEGIN IMMEDIATE");
-        let mut transaction = self.pace.watch("begin", begin).await?;
+        let mut writer = self.pools.writer.acquire().await?;
+        let written = self.write_with(&mut writer, batch).await;
+        given_back(writer, &written);
+        written
+    }
+
+    async fn write_with(&self, writer: &mut SqliteConnection, batch: &[Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
+        let mut transaction = self.pace.watch("begin", writer.begin_with("BEGIN IMMEDIATE")).await?;
         let now = self.clock.now();
         // A clock that was set back beats at once.
         let beat_is_due = !(0..BEAT_EVERY_MS).contains(&now.0.saturating_sub(self.beaten_at.load(Ordering::Relaxed)));
@@ -110,6 +118,14 @@ impl SqliteLedger {
 
     pub(super) fn sorted(&self, error: &sqlx::Error) -> LedgerError {
         error::sorted(error, self.pools.acquire_timeout)
+    }
+}
+
+/// The writer after a transaction. SQLite ends one by itself when the disk is full, and sqlx goes on counting it: a connection
+/// on which one failed begins no other.
+pub(super) fn given_back<T>(mut writer: PoolConnection<Sqlite>, outcome: &Result<T, sqlx::Error>) {
+    if outcome.is_err() {
+        writer.close_on_drop();
     }
 }
 
@@ -146,5 +162,45 @@ impl Ledger for SqliteLedger {
             let gone = self.pace.watch(statements::FORGET.name, query.execute(&self.pools.writer)).await;
             gone.map(|gone| gone.rows_affected()).map_err(|error| self.sorted(&error))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::SystemClock;
+    use crate::domain::identity::BodyHash;
+    use crate::domain::position::Position;
+    use crate::pipeline::dedupe::ledger::Claim;
+    use crate::settings::{LoadOptions, load};
+
+    fn claim(number: u8) -> Entry {
+        let event_id = "e".repeat(1_000).into();
+        Entry::Claim(Claim {
+            key: DedupeKey([number; 32]),
+            position: Position { topic_id: "t".to_owned(), partition: 0, offset: number.into() },
+            hop: 0,
+            copy: None,
+            ticket: "acme|1".into(),
+            body: BodyHash { form: 1, sha256: [number; 32] },
+            tenant_id: "acme".into(),
+            event_id,
+            at: Timestamp(0),
+        })
+    }
+
+    #[tokio::test]
+    async fn after_a_disk_was_full_the_next_batch_is_written() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let defaults = load(&LoadOptions::default()).expect("the defaults are right").settings.ledger;
+        let settings = Settings { url: format!("sqlite:{}", folder.path().join("ledger.db").display()), ..defaults };
+        let clock = Arc::new(SystemClock);
+        let ledger = SqliteLedger::open(&settings, "gk-1", 1, false, clock).await.expect("a new file");
+        let batch: Vec<_> = (0..200).map(claim).collect();
+        // As many as there are: a limit of this connection.
+        sqlx::query("PRAGMA max_page_count = 1").execute(&ledger.pools.writer).await.expect("a limit");
+        let error = ledger.commit(batch.clone()).await.expect_err("there is no room");
+        assert!(error.to_string().contains("full"), "{error}");
+        ledger.commit(batch).await.expect("there is room again");
     }
 }

@@ -2,9 +2,9 @@
 
 use futures_util::future::BoxFuture;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row as _};
+use sqlx::{Connection as _, FromRow, Row as _, SqliteConnection};
 
-use super::ledger::SqliteLedger;
+use super::ledger::{SqliteLedger, given_back};
 use super::statements::Statement;
 use crate::domain::clock::Timestamp;
 use crate::operations::trail::{Act, Appended, AuditTrail, Change, Kind, NewChange};
@@ -62,8 +62,14 @@ fn signed(revision: u64) -> i64 {
 
 impl SqliteLedger {
     async fn add(&self, change: &NewChange) -> Result<Appended, sqlx::Error> {
-        let begin = self.pools.writer.begin_with("BEGIN IMMEDIATE");
-        let mut transaction = self.pace.watch("begin", begin).await?;
+        let mut writer = self.pools.writer.acquire().await?;
+        let added = self.add_with(&mut writer, change).await;
+        given_back(writer, &added);
+        added
+    }
+
+    async fn add_with(&self, writer: &mut SqliteConnection, change: &NewChange) -> Result<Appended, sqlx::Error> {
+        let mut transaction = self.pace.watch("begin", writer.begin_with("BEGIN IMMEDIATE")).await?;
         let newest = sqlx::query_scalar(NEWEST.sql).bind(change.kind.name()).bind(&change.subject);
         let newest: Option<i64> = self.pace.watch(NEWEST.name, newest.fetch_one(&mut *transaction)).await?;
         let newest = newest.map(i64::unsigned_abs);

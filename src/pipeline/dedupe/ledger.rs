@@ -245,10 +245,13 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// Whether a burst will rest on it: on a claim that read the row, or on a verdict that wrote it.
+    /// Whether a burst will rest on it: on a claim that read the row, or on a verdict or a deferral that wrote it.
     #[must_use]
     pub fn is_rested_on(&self) -> bool {
-        matches!(self, Self::Claim(_) | Self::TakeOver { .. } | Self::Verdict { .. } | Self::Decide { .. })
+        matches!(
+            self,
+            Self::Claim(_) | Self::TakeOver { .. } | Self::Verdict { .. } | Self::Decide { .. } | Self::Defer { .. }
+        )
     }
 }
 

@@ -139,14 +139,15 @@ impl Road {
         copy_of: Option<&Deferral>,
         now: Instant,
     ) -> Result<Item, NotYet> {
-        let ingested = self.fixtures.ingest.read(&record);
-        if let Ingested::NotYetKnown { schema_id } = ingested {
-            return Err(NotYet { record, schema_id });
-        }
-        let (position, record) = match copy_of {
-            Some(deferral) => (deferral.origin.clone(), deferral.original(record)),
-            None => (here.clone(), record),
+        // As it first stood: what was added to a copy is nothing that its publisher said.
+        let (position, original, copy) = match copy_of {
+            Some(deferral) => (deferral.origin.clone(), deferral.original(record.clone()), Some(record)),
+            None => (here.clone(), record, None),
         };
+        let ingested = self.fixtures.ingest.read(&original);
+        if let Ingested::NotYetKnown { schema_id } = ingested {
+            return Err(NotYet { record: copy.unwrap_or(original), schema_id });
+        }
         let content = match ingested {
             Ingested::Unreadable(rejection) => Content::Unreadable(rejection),
             Ingested::Event(arrival) => {
@@ -162,9 +163,10 @@ impl Road {
         Ok(Item {
             partition,
             position,
-            record,
+            record: original,
             origin: TopicRole::Events,
             turn: copy_of.map(|deferral| deferral.turn),
+            had_its_end: copy_of.is_some_and(|deferral| deferral.improves.is_some()),
             read_at: now,
             content,
             plan: Plan::Unknown,
@@ -216,6 +218,7 @@ fn foreign_copy(partition: Partition, position: Position, record: Record, why: &
         record,
         origin,
         turn: None,
+        had_its_end: false,
         read_at: now,
         content,
         plan: Plan::Unknown,

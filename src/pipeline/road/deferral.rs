@@ -549,6 +549,81 @@ mod tests {
         assert_eq!(test.road.next_job(Instant::now()).expect("it is here").owner.offset, 10);
     }
 
+    /// What would be written of the ledger's rows by their owners' places.
+    fn vanished(test: &mut TestRoad) -> Vec<(u64, u64)> {
+        let entries = std::iter::from_fn(|| test.next_batch(100)).flat_map(|(entries, _)| entries);
+        let gone = entries.filter_map(|entry| match entry {
+            Entry::Vanished { from, to, .. } => Some((from, to)),
+            _ => None,
+        });
+        gone.collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_that_cannot_be_read_any_more_is_rejected_and_keeps_nobody_waiting() {
+        for (improves, ends) in [(None, vec![TopicRole::Feedback, TopicRole::DeadLetters]), (Some("d".to_owned()), vec![])] {
+            let mut test = spent();
+            ledger_says(&mut test, Row::left_by);
+            let is_event = improves.is_none();
+            let due = Timestamp(0);
+            let origin = Position { topic_id: "t".to_owned(), partition: 0, offset: 3 };
+            let deferral =
+                Deferral { origin, timestamp: due, hop: 1, not_before: due, turn: due, waits_for_room: false, improves };
+            let (value, headers) = (Some(Payload::from_static(b"?")), Vec::new());
+            let original = Record { offset: 0, timestamp: due, key: None, value, headers };
+            let headers = deferral.headers(&original);
+            arrives(&mut test, TIER, Record { headers, ..original });
+            test.wake();
+            let bursts = test.bursts();
+            let out: Vec<_> = bursts.iter().flat_map(|burst| &burst.records).map(|record| record.topic).collect();
+            assert_eq!(out, ends);
+            assert_eq!(vanished(&mut test), if is_event { vec![(3, 4)] } else { vec![] });
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_waits_for_its_original_that_was_read_again() {
+        let mut test = spent();
+        read(&mut test, 10);
+        // A burst of the one who put it off is committed; then a person has set the position back.
+        let due = Timestamp(0);
+        let mut event = decidable_event(10);
+        (event.ticket_id, event.occurred_at) = ("t-9".to_owned(), SystemClock.now());
+        let value = Some(Payload::from(serde_json::to_vec(&event).expect("an event can be written")));
+        let original = Record { offset: 10, timestamp: due, key: None, value, headers: Vec::new() };
+        let origin = Position { topic_id: "t".to_owned(), partition: 0, offset: 10 };
+        let deferral = Deferral {
+            origin,
+            timestamp: due,
+            hop: 1,
+            not_before: due,
+            turn: due,
+            waits_for_room: false,
+            improves: None,
+        };
+        ledger_says(&mut test, decided);
+        let headers = deferral.headers(&original);
+        arrives(&mut test, TIER, Record { offset: 0, headers, ..original });
+        ledger_says(&mut test, |claim| Row { hop: 1, ..decided(claim) });
+        let finishing = |test: &TestRoad| test.road.ready.iter().flat_map(|group| &group.results).count();
+        assert_eq!(finishing(&test), 1, "the original, and not the copy");
+        assert_eq!(topics(&published(&mut test)), [TopicRole::Decisions, TopicRole::Feedback]);
+        test.road.claim_again(test.road.held.pop_first().expect("the copy waits").1);
+        ledger_says(&mut test, |claim| Row { hop: 1, published_at: Some(Timestamp(1)), ..decided(claim) });
+        assert_eq!(topics(&published(&mut test)), [], "it ends without a word");
+        assert!(test.road.items.values().all(|item| item.partition() == EVENTS), "and its offset is committed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_loses_a_partition_does_not_say_of_its_events_that_they_are_put_off() {
+        let mut test = spent();
+        read(&mut test, 10);
+        ledger_says(&mut test, Row::left_by);
+        test.road.lost(&[EVENTS], Instant::now());
+        let entries: Vec<_> = std::iter::from_fn(|| test.next_batch(100)).flat_map(|(entries, _)| entries).collect();
+        assert!(!entries.iter().any(|entry| matches!(entry, Entry::Defer { .. })), "{entries:?}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_unit_of_a_lane_with_a_saved_decision_in_it_waits_here_for_its_tenants_limits() {
         let mut test = spent();
@@ -573,7 +648,7 @@ mod tests {
         let mut test = TestRoad::limited(limits);
         for partition in [EVENTS, TIER] {
             let (topic_id, metadata) = ("t".to_owned(), String::new());
-            test.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0 });
+            test.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0, log_end: u64::MAX });
         }
         read(&mut test, 10);
         ledger_says(&mut test, Row::left_by);

@@ -39,6 +39,8 @@ pub struct Item {
     pub origin: TopicRole,
     /// When its tenant's limits were to have room for it, if it was put off before; past, if they had.
     pub turn: Option<Timestamp>,
+    /// It is an improve record, whether it can be read or not: its event had its end before.
+    pub had_its_end: bool,
     /// When it was read.
     pub read_at: Instant,
     /// What could be understood of it.

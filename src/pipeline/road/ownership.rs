@@ -200,8 +200,11 @@ impl Road {
         let mut gaps = Gaps::default();
         if stopped.is_none() {
             self.enter((partition, epoch), &topic_id, committed, last.clone());
-            // Before the gap: what is gone counts as finished afterwards, but was not published.
-            self.repair_published(&topic_id, partition, &frontier);
+            // Before the gap: what is gone counts as finished afterwards, but was not published. Without a commit nothing is
+            // known to have been.
+            if committed.is_some() {
+                self.repair_published(&topic_id, partition, &frontier);
+            }
             gaps = frontier.advance_to(log_start);
             stopped = (!gaps.is_empty()).then(|| lost_unread(base, log_start));
         }
@@ -333,6 +336,11 @@ impl Road {
                 call.item = None;
             }
         }
+        // Said by us after the next owner has claimed it, it would stand against what that one comes to.
+        let items = &self.items;
+        let is_of_another =
+            |(_, purpose): &(Entry, Purpose)| matches!(purpose, Purpose::PutOff { item, .. } if !items.contains_key(item));
+        self.pending.retain(|group| !group.iter().any(is_of_another));
         self.held.retain(|(_, id)| self.items.contains_key(id));
         self.waiting_for_earlier.retain(|id| self.items.contains_key(id));
         self.carriers.retain(|_, id| self.items.contains_key(id));
@@ -399,6 +407,15 @@ mod tests {
 
     fn entries(test: &mut TestRoad) -> Vec<Entry> {
         std::iter::from_fn(|| test.next_batch(100)).flat_map(|(entries, _)| entries).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_commit_nothing_is_taken_for_published() {
+        let mut test = TestRoad::new(&[]);
+        let forgotten = Assignment { committed: None, metadata: String::new(), log_start: 13, ..committed_at_ten() };
+        test.road.happened(Happening::Assigned { epoch: Epoch(1), partitions: vec![forgotten] }, Instant::now());
+        let entries = entries(&mut test);
+        assert!(!entries.iter().any(|entry| matches!(entry, Entry::RepairPublished { .. })), "{entries:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -56,6 +56,7 @@ impl Road {
             record,
             origin: TopicRole::HumanFeedback,
             turn: None,
+            had_its_end: false,
             read_at: now,
             content,
             plan: Plan::Unknown,

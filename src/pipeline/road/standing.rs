@@ -44,8 +44,9 @@ impl Road {
         let owns = matches!(arrival, Arrival::Go | Arrival::GoFrom(_) | Arrival::Publish(_));
         let of_another = matches!(arrival, Arrival::Duplicate { .. } | Arrival::Conflict { .. });
         let plan = if owns && let Some(carrier) = self.carrier_before(id, &event) {
-            if carrier.goes_aside() {
-                // This copy of it is in the log, and nobody knows yet that it is.
+            if carrier.goes_aside() || carrier.claim().is_some_and(|before| before.hop < event.claim.hop) {
+                // This copy of it is in the log, and nobody knows yet that it is; or an earlier one was read again, and would
+                // take the ledger's word for it that this one goes on, if it had to be read once more.
                 self.held.insert((now + LOOK_AT_OWNER, id));
                 return;
             }
@@ -84,6 +85,8 @@ impl Road {
     fn plan(&self, item: &Item, event: &EventItem, arrival: Arrival, row: &Row) -> Plan {
         match arrival {
             Arrival::Go => self.plan_of_new(item, event),
+            // Its tenant may be gone since.
+            Arrival::GoFrom(_) if event.tenant.is_none() => self.plan_of_new(item, event),
             Arrival::GoFrom(answer) => {
                 AnswerReused { tenant_id: &event.claim.tenant_id, event_id: &event.claim.event_id }.record();
                 Plan::Judge(answer)
@@ -175,7 +178,7 @@ mod tests {
     use crate::domain::position::Position;
     use crate::domain::record::{Payload, Record};
     use crate::pipeline::log::{Assignment, Epoch, Happening};
-    use crate::pipeline::road::testing::{EVENTS, TestRoad, decidable_event};
+    use crate::pipeline::road::testing::{EVENTS, TestRoad, answer, decidable_event};
 
     /// A ledger with one row.
     #[derive(Default)]
@@ -301,5 +304,21 @@ mod tests {
         }
         assert_eq!(ends(&test), [(FeedbackStatus::Duplicate, ReasonCode::SameEvent)]);
         assert!(begun.elapsed() >= OWNER_PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_with_a_saved_answer_whose_tenant_is_gone_is_rejected() {
+        let mut test = road();
+        read(&mut test, &[event("nobody")]);
+        let mut ledger = OneRow::default();
+        let (entries, batch) = test.next_batch(10).expect("it is claimed");
+        let Some(Entry::Claim(claim)) = entries.iter().find(|entry| matches!(entry, Entry::Claim(_))) else {
+            panic!("{entries:?}")
+        };
+        ledger.0 = Some(Row { answer: Some(Arc::new(answer(None))), ..Row::left_by(claim) });
+        let outcomes = entries.iter().map(|entry| ledger.apply(entry)).collect();
+        test.road.ledger_said(batch, outcomes, Instant::now());
+        ledger.serve(&mut test);
+        assert_eq!(ends(&test), [(FeedbackStatus::Rejected, ReasonCode::TenantUnknown)]);
     }
 }

@@ -8,11 +8,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Batch, Fixtures, Line, Road};
+use crate::domain::answer::{Answer, Findings, Versions};
 use crate::domain::clock::{SystemClock, Timestamp};
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::EventFeedback;
 use crate::domain::ops_event::OpsEvent;
 use crate::domain::position::{Partition, TopicRole};
+use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::{OutRecord, Payload, Record};
 use crate::domain::samples;
 use crate::domain::tenant::{Limits, Tenant, TenantBook};
@@ -234,5 +236,20 @@ impl TestRoad {
     pub(crate) fn bursts(&mut self) -> Vec<Burst> {
         let burst = |errand| if let Errand::Publish(burst) = errand { Some(burst) } else { None };
         self.errands().into_iter().filter_map(burst).collect()
+    }
+}
+
+/// An answer without a prediction, by a fallback or by the model itself.
+pub(crate) fn answer(degraded: Option<ReasonCode>) -> Answer {
+    Answer {
+        predicted: None,
+        usage: None,
+        degraded,
+        tried: vec![],
+        findings: Findings::default(),
+        versions: Versions::default(),
+        answered_at: Timestamp(0),
+        flags: Vec::new(),
+        first_look: None,
     }
 }

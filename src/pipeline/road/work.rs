@@ -21,7 +21,7 @@ use crate::domain::answer::Answer;
 use crate::domain::decision::{Mode, Origin};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::past_decision::PastDecision;
-use crate::domain::position::TopicRole;
+use crate::domain::position::{Position, TopicRole};
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::OutRecord;
 use crate::domain::tenant::Tenant;
@@ -313,8 +313,16 @@ impl Road {
         let verdict = self.rejected(item, rejection);
         let outputs = match item.origin {
             TopicRole::HumanFeedback => self.review_outputs(item, &verdict),
+            // Nobody waits for what would have been better.
+            _ if item.had_its_end => Vec::new(),
             _ => self.outputs(item, &verdict),
         };
+        // A copy that could be read when it was put off: its row is nobody's now, and must not keep others waiting.
+        let is_copy = matches!(item.partition.topic, TopicRole::Deferred(_)) && item.origin == TopicRole::Events;
+        if is_copy && !item.had_its_end {
+            let Position { topic_id, partition, offset } = item.position.clone();
+            self.want(Entry::Vanished { topic_id, partition, from: offset, to: offset + 1 }, Purpose::Background);
+        }
         self.queue_group(vec![(id, outputs)]);
     }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, advance};
 
-use crate::domain::answer::{Answer, Findings, Versions};
 use crate::domain::better::{Better, Dropped, TRIES};
 use crate::domain::clock::{Clock as _, SystemClock, Timestamp};
 use crate::domain::deferral::Deferral;
@@ -18,7 +17,7 @@ use crate::pipeline::dedupe::ledger::places::Mark;
 use crate::pipeline::dedupe::ledger::{Entry, Outcome, Row};
 use crate::pipeline::log::{Assignment, Burst, Epoch, Happening};
 use crate::pipeline::road::item::Plan;
-use crate::pipeline::road::testing::{EVENTS, TestRoad, decidable_event};
+use crate::pipeline::road::testing::{EVENTS, TestRoad, answer, decidable_event};
 use crate::pipeline::triage::guard::{Bill, Job, Triaged, Way};
 
 const fn tier(number: u8) -> Partition {
@@ -85,20 +84,6 @@ fn serve(test: &mut TestRoad, against: Option<Dropped>) -> Vec<Arc<Verdict>> {
 
 fn next(test: &mut TestRoad) -> Option<Job> {
     test.road.next_job(Instant::now())
-}
-
-fn answer(degraded: Option<ReasonCode>) -> Answer {
-    Answer {
-        predicted: None,
-        usage: None,
-        degraded,
-        tried: vec![],
-        findings: Findings::default(),
-        versions: Versions::default(),
-        answered_at: Timestamp(0),
-        flags: Vec::new(),
-        first_look: None,
-    }
 }
 
 fn ends(test: &mut TestRoad, job: &Job, degraded: Option<ReasonCode>) {
