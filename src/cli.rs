@@ -299,6 +299,10 @@ pub struct TopicsArgs {
     /// `TOPIC:PARTITION=OFFSET`, `=earliest` or `=after-ledger`; may repeat.
     #[arg(long = "position", value_name = "POSITION", conflicts_with_all = ["create", "check", "acls"])]
     pub positions: Vec<String>,
+    /// With `--position`: also where that reads again what is finished. What the ledger knows ends silently; duplicates and
+    /// rejected records are told a second time; what is older than `ledger.window` is decided and paid for anew.
+    #[arg(long, requires = "positions")]
+    pub again: bool,
     /// Kafka: print the grants that this installation needs, as kafka-acls.sh commands.
     #[arg(long, conflicts_with_all = ["create", "check"])]
     pub acls: bool,

@@ -71,7 +71,8 @@ async fn set_positions(parts: &Parts, topics: &TopicsArgs) -> anyhow::Result<Exi
     let clerk = Clerk { publisher: &publisher, processor, at: parts.clock.now() };
     let reads = parts.reads();
     let group = (parts.settings.log.group_id(), &*reads);
-    let moved = positions::set((&*browser, &*positions), ledger.as_deref(), group, &orders, &clerk).await?;
+    let orders = (&*orders, topics.again);
+    let moved = positions::set((&*browser, &*positions), ledger.as_deref(), group, orders, &clerk).await?;
     match topics.output {
         Output::Table => moved.iter().for_each(|moved| println!("{moved}")),
         Output::Json => println!("{}", serde_json::to_string_pretty(&moved)?),

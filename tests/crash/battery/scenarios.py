@@ -137,7 +137,7 @@ def forgotten_offsets(world: World) -> bool:
         standing = [partition for partition, offset in world.committed().items() if offset < 0]
         if standing:
             gk1.leave(ENDS_WITHIN)
-            world.prepare("topics", *(f"--position=events:{partition}=earliest" for partition in standing))
+            world.prepare("topics", *(f"--position=events:{partition}=after-ledger" for partition in standing))
             gk1.start()
     time.sleep(2 * WORKS_FOR)
     return True
