@@ -13,9 +13,13 @@ pub async fn run(args: &SettingsArgs, command: LedgerArgs) -> anyhow::Result<Exi
     let settings = &parts.settings.ledger;
     anyhow::ensure!(settings.enabled, "ledger.enabled = false: there is none");
     let (browser, positions) = parts.operator().await?;
-    let ledger = parts.ledger_to_read().await?;
-    let group = parts.settings.log.group_id();
     let mode = if command.rebuild { Mode::Rebuild } else { Mode::Check };
+    let ledger = match mode {
+        Mode::Check => parts.ledger_to_read().await?,
+        // An empty one is filled too.
+        Mode::Rebuild => parts.memory(0, false).await?.ledger,
+    };
+    let group = parts.settings.log.group_id();
     if mode == Mode::Rebuild {
         // A processor would go on from the marks that are only half restored.
         positions.check_idle(group).await?;

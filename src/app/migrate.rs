@@ -8,7 +8,7 @@ use crate::cli::SettingsArgs;
 pub async fn run(args: &SettingsArgs) -> anyhow::Result<ExitCode> {
     let parts = Parts::new(wiring::settings(args)?.settings)?;
     anyhow::ensure!(parts.settings.ledger.enabled, "ledger.enabled = false: there is nothing to migrate");
-    parts.ledger_to_read().await?;
+    parts.memory(0, false).await?;
     println!("{} is up to date", parts.settings.ledger.url);
     Ok(ExitCode::SUCCESS)
 }

@@ -21,7 +21,7 @@ use crate::settings::tenants::document::MAX_BYTES;
 
 pub async fn run(args: &SettingsArgs, command: TenantsArgs) -> anyhow::Result<ExitCode> {
     let parts = Parts::new(wiring::settings(args)?.settings)?;
-    let memory = if parts.settings.ledger.enabled { Some(parts.memory(0, false).await?) } else { None };
+    let memory = if parts.settings.ledger.enabled { Some(parts.memory_as_it_is().await?) } else { None };
     let (ledger, trail) = memory.map(|Memory { ledger, changes, .. }| (ledger, changes)).unzip();
     let trail = trail.flatten().map(|changes| changes as Arc<dyn AuditTrail>);
     let mut tenants = LiveTenants::new(parts.settings.tenants.clone(), parts.tenants.clone())?;

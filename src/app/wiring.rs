@@ -256,13 +256,20 @@ impl Parts {
         Ok(())
     }
 
-    /// What remembers. `predecessor_is_dead`: the log's lock has proved that no other process runs under our name.
-    pub async fn ledger(&self, incarnation: u64, predecessor_is_dead: bool) -> anyhow::Result<Arc<dyn Ledger>> {
-        Ok(self.memory(incarnation, predecessor_is_dead).await?.ledger)
+    /// What remembers, and what it has in common with other instances; created and migrated as needed, for whoever works with
+    /// it. `predecessor_is_dead`: the log's lock has proved that no other process runs under our name.
+    pub async fn memory(&self, incarnation: u64, predecessor_is_dead: bool) -> anyhow::Result<Memory> {
+        self.remembering(Some((incarnation, predecessor_is_dead))).await
     }
 
-    /// What remembers, and what it has in common with other instances.
-    pub async fn memory(&self, incarnation: u64, predecessor_is_dead: bool) -> anyhow::Result<Memory> {
+    /// The same for commands that look, or change what operators change: what is there, as it is. No lease is taken over
+    /// from anybody.
+    pub async fn memory_as_it_is(&self) -> anyhow::Result<Memory> {
+        self.remembering(None).await
+    }
+
+    /// `life`: of a processor, and whether the one before is dead.
+    async fn remembering(&self, life: Option<(u64, bool)>) -> anyhow::Result<Memory> {
         if !self.settings.ledger.enabled {
             tracing::warn!(
                 "ledger.enabled = false: no dedupe and no saved answers; a crash pays again, a resend is decided again"
@@ -275,7 +282,10 @@ impl Parts {
         }
         let (settings, instance) = (&self.settings.ledger, self.settings.instance_name());
         if matches!(place(&settings.url), Ok(Place::Server(_))) {
-            let ledger = PostgresLedger::open(settings, instance, incarnation, predecessor_is_dead).await;
+            let ledger = match life {
+                Some((incarnation, is_alone)) => PostgresLedger::open(settings, instance, incarnation, is_alone).await,
+                None => PostgresLedger::open_existing(settings, instance).await,
+            };
             let ledger = Arc::new(ledger.context("the ledger cannot be opened")?);
             let limits = &self.settings.limits;
             let shared = || SharedLimits { shares: ledger.clone(), settings: limits.clone() };
@@ -283,7 +293,10 @@ impl Parts {
             return Ok(Memory { ledger: ledger.clone(), shared_limits, changes: Some(ledger) });
         }
         let clock = self.clock.clone();
-        let ledger = SqliteLedger::open(settings, instance, incarnation, predecessor_is_dead, clock).await;
+        let ledger = match life {
+            Some((incarnation, is_alone)) => SqliteLedger::open(settings, instance, incarnation, is_alone, clock).await,
+            None => SqliteLedger::open_existing(settings, instance, clock).await,
+        };
         let ledger = Arc::new(ledger.context("the ledger cannot be opened")?);
         Ok(Memory { ledger: ledger.clone(), shared_limits: None, changes: Some(ledger) })
     }
@@ -303,9 +316,9 @@ impl Parts {
         Ok(())
     }
 
-    /// The ledger for commands that only look: it takes no lease over from anybody.
+    /// The ledger for commands that only look.
     pub async fn ledger_to_read(&self) -> anyhow::Result<Arc<dyn Ledger>> {
-        self.ledger(0, false).await
+        Ok(self.memory_as_it_is().await?.ledger)
     }
 
     /// What operators changed, for commands; none without a ledger.
@@ -313,7 +326,7 @@ impl Parts {
         if !self.settings.ledger.enabled {
             return Ok(None);
         }
-        Ok(self.memory(0, false).await?.changes)
+        Ok(self.memory_as_it_is().await?.changes)
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::decisions;
 use super::error::sorted;
-use super::open::{self, OpenError};
+use super::open::{self, OpenError, Tables};
 use super::pool::{Held, Pool};
 use super::purses;
 use super::rarely::Rarely;
@@ -48,7 +48,7 @@ impl PostgresLedger {
     /// # Errors
     /// Whatever makes the server unfit to be relied upon.
     pub async fn prepare(settings: &Settings, instance: &str) -> Result<(), OpenError> {
-        open::open(settings, instance).await.map(drop)
+        open::open(settings, instance, Tables::Migrated).await.map(drop)
     }
 
     /// Connect to the server, whose tables are created and migrated as needed. `predecessor_is_dead`: the caller knows
@@ -63,9 +63,24 @@ impl PostgresLedger {
         incarnation: u64,
         predecessor_is_dead: bool,
     ) -> Result<Self, OpenError> {
+        let me = Holder { instance: instance.to_owned(), incarnation: incarnation.cast_signed() };
+        Self::over(open::open(settings, instance, Tables::Migrated).await?, settings, me, predecessor_is_dead).await
+    }
+
+    /// Connect to the server to look at its tables, or to change what operators change: nothing is created or migrated, and
+    /// no lease is taken over.
+    ///
+    /// # Errors
+    /// Its tables are not there or of an older build, or the server is unfit to be relied upon.
+    pub async fn open_existing(settings: &Settings, instance: &str) -> Result<Self, OpenError> {
+        let me = Holder { instance: instance.to_owned(), incarnation: 0 };
+        Self::over(open::open(settings, instance, Tables::AsTheyAre).await?, settings, me, false).await
+    }
+
+    async fn over(pool: Pool, settings: &Settings, me: Holder, predecessor_is_dead: bool) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared {
-            pool: open::open(settings, instance).await?,
-            me: Holder { instance: instance.to_owned(), incarnation: incarnation.cast_signed() },
+            pool,
+            me,
             watch: Watch {
                 pace: Pace { warn: settings.slow_warn, error: settings.slow_error },
                 statement_timeout: settings.postgres.statement_timeout,
