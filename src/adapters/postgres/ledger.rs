@@ -39,7 +39,17 @@ pub(super) struct Shared {
     me: Holder,
     watch: Watch,
     heartbeat_stale: Duration,
+    pub(super) kept: Kept,
     pub(super) limits_forgotten: Rarely,
+}
+
+/// What is younger than this by the server's clock is not forgotten, whatever the clock of the instance that asks says: the
+/// rows are everybody's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kept {
+    published: Duration,
+    rejected: Duration,
+    pub(super) decisions: Duration,
 }
 
 impl PostgresLedger {
@@ -86,6 +96,11 @@ impl PostgresLedger {
                 statement_timeout: settings.postgres.statement_timeout,
             },
             heartbeat_stale: settings.postgres.heartbeat_stale,
+            kept: Kept {
+                published: settings.window,
+                rejected: settings.rejected_window,
+                decisions: settings.decisions_window,
+            },
             limits_forgotten: Rarely::default(),
         });
         shared.enter(predecessor_is_dead).await.map_err(|error| OpenError::Enter(Arc::new(error)))?;
@@ -192,6 +207,12 @@ impl Shared {
     pub(super) fn session<'a>(&self, held: &'a mut Held) -> Session<'a> {
         Session { connection: held.connection(), watch: self.watch }
     }
+
+    /// For a question that takes as long as it takes to read everything.
+    pub(super) fn patient_session<'a>(&self, held: &'a mut Held) -> Session<'a> {
+        let watch = Watch { statement_timeout: statements::PATIENCE, ..self.watch };
+        Session { connection: held.connection(), watch }
+    }
 }
 
 impl Ledger for PostgresLedger {
@@ -229,7 +250,8 @@ impl Ledger for PostgresLedger {
         Box::pin(async move {
             let mut held = self.shared.pool.acquire().await?;
             let query = sqlx::query(statements::FORGET.sql).bind(published_before.0).bind(rejected_after.0);
-            let query = query.bind(i64::from(limit));
+            let Kept { published, rejected, .. } = self.shared.kept;
+            let query = query.bind(i64::from(limit)).bind(millis(published)).bind(millis(rejected));
             let gone = self.shared.session(&mut held).change(&statements::FORGET, query).await;
             let gone = gone.map_err(|error| sorted(&error))?;
             held.give_back();
