@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::out::say;
 use super::wiring::{self, Parts};
 use crate::cli::{LedgerArgs, Output, SettingsArgs};
 use crate::domain::clock::Timestamp;
@@ -29,8 +30,8 @@ pub async fn run(args: &SettingsArgs, command: LedgerArgs) -> anyhow::Result<Exi
     let window = Window { since: before(settings.window), rejected_since: before(settings.rejected_window) };
     let report = rebuild::run(&*browser, &*ledger, &parts.schemas, group, window, mode).await?;
     match command.output {
-        Output::Table => println!("{report}"),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Output::Table => say!("{report}"),
+        Output::Json => say!("{}", serde_json::to_string_pretty(&report)?),
     }
     Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

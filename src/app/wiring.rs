@@ -1,5 +1,6 @@
 //! Settings become parts.
 
+use std::fmt;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -37,6 +38,7 @@ use crate::pipeline::triage::guard::Guard;
 use crate::pipeline::triage::model::Model;
 use crate::pipeline::triage::prompt::Prompts;
 use crate::pipeline::trips::SharedLimits;
+use crate::settings::environment::environment;
 use crate::settings::ledger_url::{Place, place};
 use crate::settings::load::{LoadOptions, Loaded, load};
 use crate::settings::log::LogKind;
@@ -44,6 +46,7 @@ use crate::settings::models;
 use crate::settings::schemas::Encoding;
 use crate::settings::topics::Topics;
 use crate::settings::{Settings, tenants};
+use crate::telemetry::logging;
 
 /// `ce_source` of everything we write.
 pub const OUR_SOURCE: &str = "/gatekeeper";
@@ -53,10 +56,22 @@ pub fn settings(args: &SettingsArgs) -> anyhow::Result<Loaded> {
     let options = LoadOptions {
         profile: args.profile.clone(),
         file: args.config.clone(),
-        environment: std::env::vars().collect(),
+        environment: environment(std::env::vars_os())?,
         sets: args.sets.clone(),
     };
-    Ok(load(&options)?)
+    let loaded = load(&options)?;
+    logging::check(&loaded.settings.telemetry).context(Misconfigured)?;
+    Ok(loaded)
+}
+
+/// Said of a failure that only other settings, or other files that they name, can mend.
+#[derive(Debug, Clone, Copy)]
+pub struct Misconfigured;
+
+impl fmt::Display for Misconfigured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the settings cannot be followed")
+    }
 }
 
 /// What outlives the process.
@@ -88,6 +103,10 @@ pub struct Parts {
 impl Parts {
     /// From settings.
     pub fn new(settings: Settings) -> anyhow::Result<Self> {
+        Self::of(settings).context(Misconfigured)
+    }
+
+    fn of(settings: Settings) -> anyhow::Result<Self> {
         Ok(Self {
             clock: Arc::new(SystemClock),
             schemas: Arc::new(SchemaSet::new(&settings.schemas)?),
@@ -128,13 +147,13 @@ impl Parts {
 
     /// The chain of models behind their guard.
     pub fn guard(&self, on_breaker_change: Listener) -> anyhow::Result<Guard> {
-        self.guard_over(models(&self.settings)?, on_breaker_change)
+        self.guard_over(models(&self.settings).context(Misconfigured)?, on_breaker_change)
     }
 
     /// These models behind their guard.
     pub fn guard_over(&self, models: Vec<Arc<dyn Model>>, on_breaker_change: Listener) -> anyhow::Result<Guard> {
         let triage = &self.settings.triage;
-        let prompts = Prompts::load(triage.prompts.as_deref(), triage.max_prompt_chars)?;
+        let prompts = Prompts::load(triage.prompts.as_deref(), triage.max_prompt_chars).context(Misconfigured)?;
         let guard =
             Guard::new(models, triage, Arc::new(prompts), self.clock.clone(), rand::random(), on_breaker_change);
         Ok(guard.under(Arc::new(FlagReader(self.flags.subscribe()))))
