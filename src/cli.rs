@@ -299,6 +299,10 @@ pub struct TopicsArgs {
     /// `TOPIC:PARTITION=OFFSET`, `=earliest` or `=after-ledger`; may repeat.
     #[arg(long = "position", value_name = "POSITION", conflicts_with_all = ["create", "check", "acls"])]
     pub positions: Vec<String>,
+    /// With `--position`: also where that reads again what is finished. What the ledger knows ends silently; duplicates and
+    /// rejected records are told a second time; what is older than `ledger.window` is decided and paid for anew.
+    #[arg(long, requires = "positions")]
+    pub again: bool,
     /// Kafka: print the grants that this installation needs, as kafka-acls.sh commands.
     #[arg(long, conflicts_with_all = ["create", "check"])]
     pub acls: bool,
@@ -363,4 +367,42 @@ pub struct SimulateProviderArgs {
     /// 99th percentile in milliseconds.
     #[arg(long, default_value_t = 300)]
     pub p99_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// What follows `gatekeeper` where it is called in a text, behind options, each of which has a value.
+    fn called(text: &str) -> Vec<&str> {
+        let is_call =
+            |before: &str| before.ends_with('`') || before.rsplit('\n').next().is_some_and(|it| it.starts_with("$ "));
+        let calls = text.match_indices("gatekeeper ").filter(|(at, _)| is_call(&text[..*at]));
+        let command = |(at, name): (usize, &str)| {
+            let mut words = text[at + name.len()..].split_whitespace();
+            loop {
+                match words.next().expect("something is called") {
+                    option if option.starts_with("--") => drop(words.next()),
+                    word => return word,
+                }
+            }
+        };
+        let is_letter = |letter: char| letter.is_ascii_alphabetic() || letter == '-';
+        calls.map(command).map(|word| word.split(|letter| !is_letter(letter)).next().unwrap_or_default()).collect()
+    }
+
+    #[test]
+    fn every_command_that_people_are_told_of_is_there() {
+        let text = "`gatekeeper --config k.toml redrive`: the gatekeeper itself\n$ A=1 gatekeeper serve\n`gatekeeper\n";
+        assert_eq!(called(text), ["redrive", "serve"]);
+        let commands = Cli::command();
+        for text in [include_str!("domain/reason_codes.md"), include_str!("../README.md")] {
+            let told = called(text);
+            assert!(told.len() > 20, "the text was not read");
+            let unknown: Vec<_> = told.iter().filter(|word| commands.find_subcommand(word).is_none()).collect();
+            assert!(unknown.is_empty(), "there is no {unknown:?}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::out::say;
 use super::wiring::{self, Parts};
 use crate::adapters::embedded_log::Access;
 use crate::cli::{AuditArgs, Output, SettingsArgs};
@@ -11,8 +12,8 @@ pub async fn run(args: &SettingsArgs, audit: AuditArgs) -> anyhow::Result<ExitCo
     let parts = Parts::new(wiring::settings(args)?.settings)?;
     let report = report(&parts, audit.calls.as_deref()).await?;
     match audit.output {
-        Output::Table => println!("{report}"),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&report.to_json())?),
+        Output::Table => say!("{report}"),
+        Output::Json => say!("{}", serde_json::to_string_pretty(&report.to_json())?),
     }
     let green = report.is_green() && (!audit.finished || report.open == 0);
     Ok(if green { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use super::out::say;
 use super::trail::{self, NO_DATABASE};
 use super::wiring::{self, Parts};
 use crate::cli::{BreakerArgs, BreakerCommand, Output, SettingsArgs};
@@ -33,9 +34,9 @@ pub async fn run(args: &SettingsArgs, command: BreakerArgs) -> anyhow::Result<Ex
     match command.output {
         Output::Table => {
             let within = parts.settings.tenants.poll_interval;
-            println!("ordered at revision {revision}; processors look for changes every {within:?}");
+            say!("ordered at revision {revision}; processors look for changes every {within:?}");
         }
-        Output::Json => println!("{}", serde_json::json!({"revision": revision})),
+        Output::Json => say!("{}", serde_json::json!({"revision": revision})),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -60,13 +61,13 @@ fn list(said: &[Said], now: Timestamp, output: Output) -> anyhow::Result<ExitCod
                     String::new()
                 };
                 let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-                println!(
+                say!(
                     "{instance:<24} {model:<16} {state:<24} since {since}{why}; {failures} failures in a row; has taken \
                      revision {revision}{away}"
                 );
             }
         }
-        Output::Json => println!("{}", serde_json::to_string_pretty(said)?),
+        Output::Json => say!("{}", serde_json::to_string_pretty(said)?),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::EXIT_CONFIG;
+use super::out::{say, say_as_is};
 use super::trail::{self, NO_DATABASE};
 use super::wiring::{self, Parts};
 use crate::adapters::embedded_log::Access;
@@ -45,8 +46,8 @@ fn tell(parts: &Parts, judgements: &Judgements, command: &CalibrationArgs) -> an
         draw(file, &report)?;
     }
     match command.output {
-        Output::Table => println!("{report}"),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Output::Table => say!("{report}"),
+        Output::Json => say!("{}", serde_json::to_string_pretty(&report)?),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -82,7 +83,7 @@ async fn install(
         Err(error) => return Err(error.into()),
     };
     if print {
-        print!("{}", installable.document);
+        say_as_is!("{}", installable.document);
         return Ok(ExitCode::SUCCESS);
     }
     let trail = trail.as_deref().context(NO_DATABASE)?;
@@ -100,11 +101,11 @@ fn note(tables: &[Calibration]) -> String {
 fn told(installable: &Installable, revision: u64, output: Output) -> anyhow::Result<ExitCode> {
     let Installable { proposal, tables, .. } = installable;
     match output {
-        Output::Table => println!("{proposal}\nset at revision {revision}"),
+        Output::Table => say!("{proposal}\nset at revision {revision}"),
         Output::Json => {
             let told = json!({"tenant": proposal.tenant.id, "version": proposal.tenant.version, "tables": tables,
                               "revision": revision});
-            println!("{}", serde_json::to_string_pretty(&told)?);
+            say!("{}", serde_json::to_string_pretty(&told)?);
         }
     }
     Ok(ExitCode::SUCCESS)

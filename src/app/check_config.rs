@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::out::say;
 use super::wiring::{self, Parts};
 use crate::cli::{CheckConfigArgs, Output, SettingsArgs};
 
@@ -11,7 +12,7 @@ pub fn run(args: &SettingsArgs, check: CheckConfigArgs) -> anyhow::Result<ExitCo
         Output::Table => {
             let width = loaded.effective.iter().map(|value| value.key.len()).max().unwrap_or_default();
             for value in &loaded.effective {
-                println!("{:width$}  {}  # {}", value.key, value.value, value.layer);
+                say!("{:width$}  {}  # {}", value.key, value.value, value.layer);
             }
         }
         Output::Json => {
@@ -20,13 +21,13 @@ pub fn run(args: &SettingsArgs, check: CheckConfigArgs) -> anyhow::Result<ExitCo
                 .iter()
                 .map(|value| serde_json::json!({"key": value.key, "value": value.value, "layer": value.layer.to_string()}))
                 .collect();
-            println!("{}", serde_json::to_string_pretty(&values)?);
+            say!("{}", serde_json::to_string_pretty(&values)?);
         }
     }
     // Tenants, schemas and prompts are settings too: what they say is checked with the rest.
     let parts = Parts::new(loaded.settings)?;
     if check.output == Output::Table && parts.settings.ledger.enabled {
-        println!("# tenants: what `gatekeeper tenants set` put into the ledger's database wins over tenants.directory");
+        say!("# tenants: what `gatekeeper tenants set` put into the ledger's database wins over tenants.directory");
     }
     parts.guard(std::sync::Arc::new(|_| {}))?;
     Ok(ExitCode::SUCCESS)

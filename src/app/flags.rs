@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde_json::json;
 
+use super::out::say;
 use super::trail::{self, NO_DATABASE};
 use super::wiring::{self, Parts};
 use crate::cli::{ByArgs, FlagsArgs, FlagsCommand, Output, SettingsArgs};
@@ -55,12 +56,12 @@ impl Desk {
                         Some(tenant) => (tenant, String::new()),
                         None => ("everybody", format!("   off: {}", flag.when_off())),
                     };
-                    println!("{:<14} {whose:<24} {:<8} {:<26}{meaning}", flag.name(), rule.share, rule.source);
+                    say!("{:<14} {whose:<24} {:<8} {:<26}{meaning}", flag.name(), rule.share, rule.source);
                 }
             }
             Output::Json => {
                 let rows: Vec<_> = rows.map(|(flag, tenant, rule)| row(flag, tenant, rule)).collect();
-                println!("{}", serde_json::to_string_pretty(&rows)?);
+                say!("{}", serde_json::to_string_pretty(&rows)?);
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -86,16 +87,16 @@ impl Desk {
         };
         match self.output {
             Output::Table => {
-                println!("{subject}: {} ({}); off: {}", rule.share, rule.source, subject.flag.when_off());
+                say!("{subject}: {} ({}); off: {}", rule.share, rule.source, subject.flag.when_off());
                 if let (Some(evaluation), Some(ticket)) = (evaluation, ticket) {
-                    println!("ticket {ticket}: {evaluation}");
+                    say!("ticket {ticket}: {evaluation}");
                 }
                 trail::show(&history, self.output)
             }
             Output::Json => {
                 let told =
                     json!({"rule": row(subject.flag, tenant, rule), "evaluation": evaluation, "history": history});
-                println!("{}", serde_json::to_string_pretty(&told)?);
+                say!("{}", serde_json::to_string_pretty(&told)?);
                 Ok(ExitCode::SUCCESS)
             }
         }
@@ -108,9 +109,9 @@ impl Desk {
         let before = self.book.counts(subject.flag, subject.tenant.as_deref());
         let revision = edit::set(trail, &subject, share, trail::by(by, &*self.parts.clock)).await?;
         match self.output {
-            Output::Json => println!("{}", json!({"subject": subject, "share": share, "revision": revision})),
+            Output::Json => say!("{}", json!({"subject": subject, "share": share, "revision": revision})),
             Output::Table => {
-                println!("{subject}: {} ({}) -> {share}", before.share, before.source);
+                say!("{subject}: {} ({}) -> {share}", before.share, before.source);
                 self.tell(&subject, revision);
             }
         }
@@ -121,9 +122,9 @@ impl Desk {
         let subject = Subject { flag: Flag::named(flag)?, tenant };
         let revision = edit::remove(self.trail()?, &subject, trail::by(by, &*self.parts.clock)).await?;
         match self.output {
-            Output::Json => println!("{}", json!({"subject": subject, "revision": revision})),
+            Output::Json => say!("{}", json!({"subject": subject, "revision": revision})),
             Output::Table => {
-                println!("{subject}: no rule in the database any more; the next one counts (flags list)");
+                say!("{subject}: no rule in the database any more; the next one counts (flags list)");
                 self.tell(&subject, Some(revision));
             }
         }
@@ -134,14 +135,14 @@ impl Desk {
         match revision {
             Some(revision) => {
                 let within = self.parts.settings.tenants.poll_interval;
-                println!("changed at revision {revision}; processors look for changes every {within:?}");
+                say!("changed at revision {revision}; processors look for changes every {within:?}");
             }
-            None => println!("the database says so already"),
+            None => say!("the database says so already"),
         }
         if subject.tenant.is_none() {
             for (_, tenant, rule) in self.rules_of(subject.flag).iter().skip(1) {
                 let (tenant, Rule { share, source, .. }) = (tenant.unwrap_or_default(), rule);
-                println!("tenant {tenant} has a rule of its own, which goes on: {share} ({source})");
+                say!("tenant {tenant} has a rule of its own, which goes on: {share} ({source})");
             }
         }
     }

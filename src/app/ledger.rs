@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::out::say;
 use super::wiring::{self, Parts};
 use crate::cli::{LedgerArgs, Output, SettingsArgs};
 use crate::domain::clock::Timestamp;
@@ -13,9 +14,13 @@ pub async fn run(args: &SettingsArgs, command: LedgerArgs) -> anyhow::Result<Exi
     let settings = &parts.settings.ledger;
     anyhow::ensure!(settings.enabled, "ledger.enabled = false: there is none");
     let (browser, positions) = parts.operator().await?;
-    let ledger = parts.ledger_to_read().await?;
-    let group = parts.settings.log.group_id();
     let mode = if command.rebuild { Mode::Rebuild } else { Mode::Check };
+    let ledger = match mode {
+        Mode::Check => parts.ledger_to_read().await?,
+        // An empty one is filled too.
+        Mode::Rebuild => parts.memory(0, false).await?.ledger,
+    };
+    let group = parts.settings.log.group_id();
     if mode == Mode::Rebuild {
         // A processor would go on from the marks that are only half restored.
         positions.check_idle(group).await?;
@@ -25,8 +30,8 @@ pub async fn run(args: &SettingsArgs, command: LedgerArgs) -> anyhow::Result<Exi
     let window = Window { since: before(settings.window), rejected_since: before(settings.rejected_window) };
     let report = rebuild::run(&*browser, &*ledger, &parts.schemas, group, window, mode).await?;
     match command.output {
-        Output::Table => println!("{report}"),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Output::Table => say!("{report}"),
+        Output::Json => say!("{}", serde_json::to_string_pretty(&report)?),
     }
     Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

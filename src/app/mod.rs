@@ -13,6 +13,7 @@ mod ledger;
 mod log_memory;
 mod migrate;
 mod opening;
+mod out;
 mod publish;
 mod schemas;
 mod serve;
@@ -28,6 +29,7 @@ mod wiring;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use self::wiring::Misconfigured;
 use crate::cli::{Cli, Command};
 use crate::settings::problem::SettingsError;
 
@@ -53,13 +55,28 @@ pub fn main(cli: Cli) -> ExitCode {
     // A question to a server that does not answer may still block a thread, and nobody waits for its answer any more.
     runtime.shutdown_timeout(ABANDONED);
     match ended {
-        Ok(code) => code,
+        Ok(code) if out::all_was_said() => code,
+        Ok(_) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("gatekeeper: {error:#}");
-            let is_settings = error.chain().any(|cause| cause.is::<SettingsError>());
+            eprintln!("gatekeeper: {}", told(&error));
+            let is_settings = error.is::<Misconfigured>() || error.chain().any(|cause| cause.is::<SettingsError>());
             if is_settings { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// An error and what caused it, each thing once: many of them end with their cause by themselves.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if told.is_empty() {
+            told = cause;
+        } else if !told.ends_with(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -84,5 +101,22 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Trail(args) => trail::run(settings, args).await,
         Command::Migrate => migrate::run(settings).await,
         Command::SimulateProvider(args) => simulator::run(args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let source = io::Error::other("no such file");
+        let unreadable = SettingsError::Unreadable { path: "a.toml".into(), source };
+        let error = Err::<(), _>(unreadable).context("it cannot start").expect_err("it is one");
+        assert_eq!(told(&error), "it cannot start: cannot read the settings in a.toml: no such file");
     }
 }

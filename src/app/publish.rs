@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::out::say;
 use super::wiring::{self, Parts};
 use crate::adapters::embedded_log::Access;
 use crate::cli::{FileFormat, Output, PublishArgs, SettingsArgs};
@@ -36,8 +37,8 @@ pub async fn run(args: &SettingsArgs, publish: PublishArgs) -> anyhow::Result<Ex
     bar.finish_and_clear();
     let summary = summary?;
     match publish.output {
-        Output::Table => println!("{summary}"),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&summary)?),
+        Output::Table => say!("{summary}"),
+        Output::Json => say!("{}", serde_json::to_string_pretty(&summary)?),
     }
     Ok(if summary.skipped == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use super::out::say;
 use super::wiring::{self, Parts};
 use crate::adapters::schema_registry::SchemaRegistry;
 use crate::cli::{Output, SchemasArgs, SettingsArgs};
@@ -25,20 +26,20 @@ pub async fn run(args: &SettingsArgs, command: SchemasArgs) -> anyhow::Result<Ex
 async fn list(registry: &SchemaRegistry, topics: &Topics, output: Output) -> anyhow::Result<ExitCode> {
     let listed = schemas::list(registry, topics).await?;
     if output == Output::Json {
-        println!("{}", serde_json::to_string_pretty(&listed)?);
+        say!("{}", serde_json::to_string_pretty(&listed)?);
         return Ok(ExitCode::SUCCESS);
     }
     for Listed { subject, record, level, versions, missing } in listed {
-        println!("{subject:<42} {record:<15} {}{}", level.level, if level.own { "" } else { " (the registry's)" });
+        say!("{subject:<42} {record:<15} {}{}", level.level, if level.own { "" } else { " (the registry's)" });
         for version in versions {
             let is = version.is.unwrap_or_else(|| match version.unreadable {
                 None => "another version, readable".to_owned(),
                 Some(reason) => format!("not readable: {reason}"),
             });
-            println!("    version {:>3}  id {:>10}  {is}", version.version, version.id);
+            say!("    version {:>3}  id {:>10}  {is}", version.version, version.id);
         }
         for name in missing {
-            println!("    not registered: {name}");
+            say!("    not registered: {name}");
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -48,13 +49,13 @@ async fn list(registry: &SchemaRegistry, topics: &Topics, output: Output) -> any
 async fn check(registry: &SchemaRegistry, topics: &Topics, output: Output) -> anyhow::Result<ExitCode> {
     let flaws = schemas::check(registry, topics).await?;
     match output {
-        Output::Table if flaws.is_empty() => println!("the schema registry is as it should be"),
+        Output::Table if flaws.is_empty() => say!("the schema registry is as it should be"),
         Output::Table => {
             for Flaw { what, cure } in &flaws {
-                println!("{what}\n    {cure}");
+                say!("{what}\n    {cure}");
             }
         }
-        Output::Json => println!("{}", serde_json::to_string_pretty(&flaws)?),
+        Output::Json => say!("{}", serde_json::to_string_pretty(&flaws)?),
     }
     Ok(if flaws.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -64,10 +65,10 @@ async fn register(registry: &SchemaRegistry, topics: &Topics, output: Output) ->
     match output {
         Output::Table => {
             for Registered { subject, schema, id, new } in registered {
-                println!("{subject:<42} {schema:<20} id {id:>10}{}", if new { "  registered" } else { "" });
+                say!("{subject:<42} {schema:<20} id {id:>10}{}", if new { "  registered" } else { "" });
             }
         }
-        Output::Json => println!("{}", serde_json::to_string_pretty(&registered)?),
+        Output::Json => say!("{}", serde_json::to_string_pretty(&registered)?),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -102,14 +103,14 @@ async fn compatibility(
     match output {
         Output::Table => {
             for (subject, level) in rows {
-                println!("{subject:<42} {}{}", level.level, if level.own { "" } else { " (the registry's)" });
+                say!("{subject:<42} {}{}", level.level, if level.own { "" } else { " (the registry's)" });
             }
         }
         Output::Json => {
             let rows = rows
                 .iter()
                 .map(|(subject, of)| serde_json::json!({"subject": subject, "level": of.level, "own": of.own}));
-            println!("{}", serde_json::to_string_pretty(&rows.collect::<Vec<_>>())?);
+            say!("{}", serde_json::to_string_pretty(&rows.collect::<Vec<_>>())?);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::EXIT_CONFIG;
+use super::out::{say, say_as_is};
 use super::trail::{self, NO_DATABASE};
 use super::wiring::{self, Memory, Parts};
 use crate::cli::{ByArgs, Output, SettingsArgs, TenantsArgs, TenantsCommand};
@@ -21,7 +22,7 @@ use crate::settings::tenants::document::MAX_BYTES;
 
 pub async fn run(args: &SettingsArgs, command: TenantsArgs) -> anyhow::Result<ExitCode> {
     let parts = Parts::new(wiring::settings(args)?.settings)?;
-    let memory = if parts.settings.ledger.enabled { Some(parts.memory(0, false).await?) } else { None };
+    let memory = if parts.settings.ledger.enabled { Some(parts.memory_as_it_is().await?) } else { None };
     let (ledger, trail) = memory.map(|Memory { ledger, changes, .. }| (ledger, changes)).unzip();
     let trail = trail.flatten().map(|changes| changes as Arc<dyn AuditTrail>);
     let mut tenants = LiveTenants::new(parts.settings.tenants.clone(), parts.tenants.clone())?;
@@ -59,12 +60,12 @@ impl Desk {
                 json!({"tenant": tenant.id, "version": tenant.version, "enabled": tenant.enabled,
                        "limits": tenant.limits, "stands": source})
             });
-            println!("{}", serde_json::to_string_pretty(&rows.collect::<Vec<_>>())?);
+            say!("{}", serde_json::to_string_pretty(&rows.collect::<Vec<_>>())?);
             return Ok(ExitCode::SUCCESS);
         }
         for InForce { tenant, source } in self.tenants.in_force() {
             let door = if tenant.enabled { "enabled" } else { "disabled" };
-            println!("{:<24} {:<16} {door:<9} {:<44} {source}", tenant.id, tenant.version, limits(tenant));
+            say!("{:<24} {:<16} {door:<9} {:<44} {source}", tenant.id, tenant.version, limits(tenant));
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -92,9 +93,9 @@ impl Desk {
         };
         match self.output {
             Output::Table => {
-                print!("{document}");
+                say_as_is!("{document}");
                 if let (Some(tenant), Some((day, purse))) = (&tenant, today) {
-                    println!("{}", spent(tenant, day, purse));
+                    say!("{}", spent(tenant, day, purse));
                 }
             }
             Output::Json => {
@@ -104,7 +105,7 @@ impl Desk {
                                              "money_per_day": tenant.limits.money_per_day, "spent": purse.spent(),
                                              "of_running_calls": purse.open});
                 }
-                println!("{}", serde_json::to_string_pretty(&shown)?)
+                say!("{}", serde_json::to_string_pretty(&shown)?)
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -159,8 +160,8 @@ impl Desk {
             None => "it has no policy of its own any more (tenants.unknown says what becomes of its events)".to_owned(),
         };
         match self.output {
-            Output::Table => println!("{id}: removed from the database at revision {revision}; {now}"),
-            Output::Json => println!("{}", json!({"tenant": id, "revision": revision})),
+            Output::Table => say!("{id}: removed from the database at revision {revision}; {now}"),
+            Output::Json => say!("{}", json!({"tenant": id, "revision": revision})),
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -168,16 +169,16 @@ impl Desk {
     fn tell(&self, proposal: &Proposal, revision: Option<u64>) -> anyhow::Result<ExitCode> {
         match self.output {
             Output::Table => {
-                println!("{proposal}");
+                say!("{proposal}");
                 if let Some(revision) = revision {
                     let within = self.parts.settings.tenants.poll_interval;
-                    println!("set at revision {revision}; processors look for changes every {within:?}");
+                    say!("set at revision {revision}; processors look for changes every {within:?}");
                 }
             }
             Output::Json => {
                 let told = json!({"tenant": proposal.tenant.id, "version": proposal.tenant.version,
                                   "differences": proposal.differences, "revision": revision});
-                println!("{}", serde_json::to_string_pretty(&told)?);
+                say!("{}", serde_json::to_string_pretty(&told)?);
             }
         }
         Ok(ExitCode::SUCCESS)

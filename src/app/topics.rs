@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use super::out::say;
 use super::wiring::{self, Parts};
 use crate::adapters::embedded_log::Access;
 use crate::adapters::kafka::{self, Flaw, KafkaBrowser};
@@ -47,7 +48,7 @@ async fn list(parts: &Parts, topics: &TopicsArgs) -> anyhow::Result<ExitCode> {
         Output::Table => {
             for (name, partitions, offsets, created) in rows {
                 let note = if created { "  created" } else { "" };
-                println!("{name:<36} {partitions:>4} partitions {offsets:>10} offsets{note}");
+                say!("{name:<36} {partitions:>4} partitions {offsets:>10} offsets{note}");
             }
         }
         Output::Json => {
@@ -57,7 +58,7 @@ async fn list(parts: &Parts, topics: &TopicsArgs) -> anyhow::Result<ExitCode> {
                     serde_json::json!({"name": name, "partitions": partitions, "offsets": offsets, "created": created})
                 })
                 .collect();
-            println!("{}", serde_json::to_string_pretty(&rows)?);
+            say!("{}", serde_json::to_string_pretty(&rows)?);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -71,10 +72,11 @@ async fn set_positions(parts: &Parts, topics: &TopicsArgs) -> anyhow::Result<Exi
     let clerk = Clerk { publisher: &publisher, processor, at: parts.clock.now() };
     let reads = parts.reads();
     let group = (parts.settings.log.group_id(), &*reads);
-    let moved = positions::set((&*browser, &*positions), ledger.as_deref(), group, &orders, &clerk).await?;
+    let orders = (&*orders, topics.again);
+    let moved = positions::set((&*browser, &*positions), ledger.as_deref(), group, orders, &clerk).await?;
     match topics.output {
-        Output::Table => moved.iter().for_each(|moved| println!("{moved}")),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&moved)?),
+        Output::Table => moved.iter().for_each(|moved| say!("{moved}")),
+        Output::Json => say!("{}", serde_json::to_string_pretty(&moved)?),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -84,15 +86,15 @@ async fn check(parts: &Parts, output: Output) -> anyhow::Result<ExitCode> {
     let browser = KafkaBrowser::open(&parts.settings.log.kafka, &parts.settings.topics).await?;
     let flaws = browser.flaws(parts.settings.ledger.window).await?;
     match output {
-        Output::Table if flaws.is_empty() => println!("topics and brokers are as they should be"),
+        Output::Table if flaws.is_empty() => say!("topics and brokers are as they should be"),
         Output::Table => {
             for Flaw { what, cure } in &flaws {
-                println!("{what}\n    {cure}");
+                say!("{what}\n    {cure}");
             }
         }
         Output::Json => {
             let flaws = flaws.iter().map(|Flaw { what, cure }| serde_json::json!({"what": what, "cure": cure}));
-            println!("{}", serde_json::to_string_pretty(&flaws.collect::<Vec<_>>())?);
+            say!("{}", serde_json::to_string_pretty(&flaws.collect::<Vec<_>>())?);
         }
     }
     Ok(if flaws.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -104,14 +106,14 @@ fn acls(parts: &Parts, output: Output) -> anyhow::Result<ExitCode> {
         // A script that can be run once its principals are filled in.
         Output::Table => {
             for kafka::Grants { purpose, commands } in grants {
-                println!("# {purpose}\n{}\n", commands.join("\n"));
+                say!("# {purpose}\n{}\n", commands.join("\n"));
             }
         }
         Output::Json => {
             let grants = grants.iter().map(
                 |kafka::Grants { purpose, commands }| serde_json::json!({"purpose": purpose, "commands": commands}),
             );
-            println!("{}", serde_json::to_string_pretty(&grants.collect::<Vec<_>>())?);
+            say!("{}", serde_json::to_string_pretty(&grants.collect::<Vec<_>>())?);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use super::out::{say, say_as_is};
 use super::wiring::{self, Parts};
 use crate::cli::{ByArgs, Output, SettingsArgs, TrailArgs};
 use crate::domain::clock::Clock;
@@ -25,20 +26,20 @@ pub fn show(changes: &[Change], output: Output) -> anyhow::Result<ExitCode> {
         Output::Table => {
             for change in changes {
                 let Change { revision, at, actor, kind, subject, act, before, note, until, document } = change;
-                print!("{revision:>6}  {at}  {actor:<16} {} {subject}: {act}", kind.name());
+                say_as_is!("{revision:>6}  {at}  {actor:<16} {} {subject}: {act}", kind.name());
                 if let (Kind::Flag, Some(share)) = (kind, document) {
-                    print!(" {share}");
+                    say_as_is!(" {share}");
                 }
                 if let Some(until) = until {
-                    print!(" until {until}");
+                    say_as_is!(" until {until}");
                 }
                 if let Some(before) = before {
-                    print!(", before: revision {before}");
+                    say_as_is!(", before: revision {before}");
                 }
-                println!("{}", note.as_ref().map(|note| format!("  ({note})")).unwrap_or_default());
+                say!("{}", note.as_ref().map(|note| format!("  ({note})")).unwrap_or_default());
             }
         }
-        Output::Json => println!("{}", serde_json::to_string_pretty(changes)?),
+        Output::Json => say!("{}", serde_json::to_string_pretty(changes)?),
     }
     Ok(ExitCode::SUCCESS)
 }

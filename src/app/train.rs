@@ -1,12 +1,13 @@
 //! `train`: labelled tickets become a local model, or measure one.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::out::say_as_is;
 use crate::adapters::local_model::{LinearExaminer, LinearLearner};
 use crate::cli::{Output, TrainArgs};
 use crate::domain::clock::{Clock as _, SystemClock};
@@ -58,11 +59,8 @@ pub fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
         (None, None) => anyhow::bail!("--out or --evaluate is needed"),
     };
     bar.finish_and_clear();
-    // `train .. | head` has seen enough; what was to be done is done.
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    say_as_is!("{text}");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn written<T: Display + Serialize>(report: &T, output: Output) -> anyhow::Result<String> {

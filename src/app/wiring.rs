@@ -1,5 +1,6 @@
 //! Settings become parts.
 
+use std::fmt;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -37,6 +38,7 @@ use crate::pipeline::triage::guard::Guard;
 use crate::pipeline::triage::model::Model;
 use crate::pipeline::triage::prompt::Prompts;
 use crate::pipeline::trips::SharedLimits;
+use crate::settings::environment::environment;
 use crate::settings::ledger_url::{Place, place};
 use crate::settings::load::{LoadOptions, Loaded, load};
 use crate::settings::log::LogKind;
@@ -44,6 +46,7 @@ use crate::settings::models;
 use crate::settings::schemas::Encoding;
 use crate::settings::topics::Topics;
 use crate::settings::{Settings, tenants};
+use crate::telemetry::logging;
 
 /// `ce_source` of everything we write.
 pub const OUR_SOURCE: &str = "/gatekeeper";
@@ -53,10 +56,22 @@ pub fn settings(args: &SettingsArgs) -> anyhow::Result<Loaded> {
     let options = LoadOptions {
         profile: args.profile.clone(),
         file: args.config.clone(),
-        environment: std::env::vars().collect(),
+        environment: environment(std::env::vars_os())?,
         sets: args.sets.clone(),
     };
-    Ok(load(&options)?)
+    let loaded = load(&options)?;
+    logging::check(&loaded.settings.telemetry).context(Misconfigured)?;
+    Ok(loaded)
+}
+
+/// Said of a failure that only other settings, or other files that they name, can mend.
+#[derive(Debug, Clone, Copy)]
+pub struct Misconfigured;
+
+impl fmt::Display for Misconfigured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the settings cannot be followed")
+    }
 }
 
 /// What outlives the process.
@@ -88,6 +103,10 @@ pub struct Parts {
 impl Parts {
     /// From settings.
     pub fn new(settings: Settings) -> anyhow::Result<Self> {
+        Self::of(settings).context(Misconfigured)
+    }
+
+    fn of(settings: Settings) -> anyhow::Result<Self> {
         Ok(Self {
             clock: Arc::new(SystemClock),
             schemas: Arc::new(SchemaSet::new(&settings.schemas)?),
@@ -128,13 +147,13 @@ impl Parts {
 
     /// The chain of models behind their guard.
     pub fn guard(&self, on_breaker_change: Listener) -> anyhow::Result<Guard> {
-        self.guard_over(models(&self.settings)?, on_breaker_change)
+        self.guard_over(models(&self.settings).context(Misconfigured)?, on_breaker_change)
     }
 
     /// These models behind their guard.
     pub fn guard_over(&self, models: Vec<Arc<dyn Model>>, on_breaker_change: Listener) -> anyhow::Result<Guard> {
         let triage = &self.settings.triage;
-        let prompts = Prompts::load(triage.prompts.as_deref(), triage.max_prompt_chars)?;
+        let prompts = Prompts::load(triage.prompts.as_deref(), triage.max_prompt_chars).context(Misconfigured)?;
         let guard =
             Guard::new(models, triage, Arc::new(prompts), self.clock.clone(), rand::random(), on_breaker_change);
         Ok(guard.under(Arc::new(FlagReader(self.flags.subscribe()))))
@@ -256,13 +275,20 @@ impl Parts {
         Ok(())
     }
 
-    /// What remembers. `predecessor_is_dead`: the log's lock has proved that no other process runs under our name.
-    pub async fn ledger(&self, incarnation: u64, predecessor_is_dead: bool) -> anyhow::Result<Arc<dyn Ledger>> {
-        Ok(self.memory(incarnation, predecessor_is_dead).await?.ledger)
+    /// What remembers, and what it has in common with other instances; created and migrated as needed, for whoever works with
+    /// it. `predecessor_is_dead`: the log's lock has proved that no other process runs under our name.
+    pub async fn memory(&self, incarnation: u64, predecessor_is_dead: bool) -> anyhow::Result<Memory> {
+        self.remembering(Some((incarnation, predecessor_is_dead))).await
     }
 
-    /// What remembers, and what it has in common with other instances.
-    pub async fn memory(&self, incarnation: u64, predecessor_is_dead: bool) -> anyhow::Result<Memory> {
+    /// The same for commands that look, or change what operators change: what is there, as it is. No lease is taken over
+    /// from anybody.
+    pub async fn memory_as_it_is(&self) -> anyhow::Result<Memory> {
+        self.remembering(None).await
+    }
+
+    /// `life`: of a processor, and whether the one before is dead.
+    async fn remembering(&self, life: Option<(u64, bool)>) -> anyhow::Result<Memory> {
         if !self.settings.ledger.enabled {
             tracing::warn!(
                 "ledger.enabled = false: no dedupe and no saved answers; a crash pays again, a resend is decided again"
@@ -275,7 +301,10 @@ impl Parts {
         }
         let (settings, instance) = (&self.settings.ledger, self.settings.instance_name());
         if matches!(place(&settings.url), Ok(Place::Server(_))) {
-            let ledger = PostgresLedger::open(settings, instance, incarnation, predecessor_is_dead).await;
+            let ledger = match life {
+                Some((incarnation, is_alone)) => PostgresLedger::open(settings, instance, incarnation, is_alone).await,
+                None => PostgresLedger::open_existing(settings, instance).await,
+            };
             let ledger = Arc::new(ledger.context("the ledger cannot be opened")?);
             let limits = &self.settings.limits;
             let shared = || SharedLimits { shares: ledger.clone(), settings: limits.clone() };
@@ -283,7 +312,10 @@ impl Parts {
             return Ok(Memory { ledger: ledger.clone(), shared_limits, changes: Some(ledger) });
         }
         let clock = self.clock.clone();
-        let ledger = SqliteLedger::open(settings, instance, incarnation, predecessor_is_dead, clock).await;
+        let ledger = match life {
+            Some((incarnation, is_alone)) => SqliteLedger::open(settings, instance, incarnation, is_alone, clock).await,
+            None => SqliteLedger::open_existing(settings, instance, clock).await,
+        };
         let ledger = Arc::new(ledger.context("the ledger cannot be opened")?);
         Ok(Memory { ledger: ledger.clone(), shared_limits: None, changes: Some(ledger) })
     }
@@ -303,9 +335,9 @@ impl Parts {
         Ok(())
     }
 
-    /// The ledger for commands that only look: it takes no lease over from anybody.
+    /// The ledger for commands that only look.
     pub async fn ledger_to_read(&self) -> anyhow::Result<Arc<dyn Ledger>> {
-        self.ledger(0, false).await
+        Ok(self.memory_as_it_is().await?.ledger)
     }
 
     /// What operators changed, for commands; none without a ledger.
@@ -313,7 +345,7 @@ impl Parts {
         if !self.settings.ledger.enabled {
             return Ok(None);
         }
-        Ok(self.memory(0, false).await?.changes)
+        Ok(self.memory_as_it_is().await?.changes)
     }
 }
 

@@ -3,6 +3,9 @@
 //! Positions move with the results of a burst, and nobody else moves them, with this one exception: a partition that a
 //! processor has stopped (its position was lost, or what it should read next is gone) goes on from where a person says.
 //! The log sees to it that no processor of the group runs meanwhile, and a record for operators says what was done.
+//!
+//! Nothing that is finished is read again unless a person says so: the ledger knows only what was decided within its window,
+//! and of the rest every record would have a second terminal.
 
 use std::fmt;
 use std::str::FromStr;
@@ -63,7 +66,7 @@ pub struct Moved {
     at: Partition,
 }
 
-/// Why nothing was moved.
+/// Why nothing was moved, or nobody was told.
 #[derive(Debug, thiserror::Error)]
 pub enum PositionError {
     /// Not an order.
@@ -88,6 +91,39 @@ pub enum PositionError {
         offset: u64,
         /// What there is.
         watermarks: Watermarks,
+    },
+    /// It was asked for before.
+    #[error("{topic}:{number} is named twice: say once from where it goes on")]
+    Twice {
+        /// The topic's name.
+        topic: String,
+        /// The partition's number.
+        number: u32,
+    },
+    /// What is finished would be read again, and nobody said that it should.
+    #[error(
+        "{topic}:{number} cannot go on at {offset}: everything that is open lies from offset {open} on; reading again \
+         means that what the ledger knows ends silently, that duplicates and rejected \
+         records are told a second time, and that what is older than ledger.window is decided anew; say =after-ledger, or an \
+         offset from {open} on, or --again if it is meant"
+    )]
+    Finished {
+        /// The topic's name.
+        topic: String,
+        /// The partition's number.
+        number: u32,
+        /// What was asked for.
+        offset: u64,
+        /// The first that is not known to be finished.
+        open: u64,
+    },
+    /// It is done, and the record for operators is not written.
+    #[error("the positions WERE moved ({moved}), but the record for operators could not be appended: {error}")]
+    NotTold {
+        /// What was done.
+        moved: String,
+        /// Why nobody was told.
+        error: BrowseError,
     },
     /// The ledger cannot say.
     #[error("the ledger knows nothing of {topic}:{number}: say =earliest or an offset")]
@@ -140,17 +176,18 @@ pub struct Clerk<'a> {
     pub at: Timestamp,
 }
 
-/// All of these orders, or none if one of them cannot be followed. `reads`: the topics a processor reads.
+/// All of these orders, or none if one of them cannot be followed. `reads`: the topics a processor reads. `again`: also where
+/// that reads what is finished.
 pub async fn set(
     (browser, positions): (&dyn LogBrowser, &dyn GroupPositions),
     ledger: Option<&dyn Ledger>,
     (group, reads): (&str, &[TopicRole]),
-    orders: &[Order],
+    (orders, again): (&[Order], bool),
     clerk: &Clerk<'_>,
 ) -> Result<Vec<Moved>, PositionError> {
     let topics = browser.topics().await?;
     let stood = browser.positions(group).await?;
-    let mut moves = Vec::with_capacity(orders.len());
+    let mut moves: Vec<Moved> = Vec::with_capacity(orders.len());
     for order in orders {
         let topic = topics.iter().find(|topic| topic.name == order.topic || topic.role.key() == order.topic);
         let topic = topic.filter(|topic| reads.contains(&topic.role) && order.number < topic.partitions);
@@ -158,34 +195,54 @@ pub async fn set(
             return Err(PositionError::NotRead { topic: order.topic.clone(), number: order.number });
         };
         let at = Partition { topic: topic.role, number: order.number };
-        let now = offset_of(browser, ledger, topic, order).await?;
+        let (topic, number) = (topic.name.clone(), order.number);
+        if moves.iter().any(|moved| moved.at == at) {
+            return Err(PositionError::Twice { topic, number });
+        }
+        let first_open = first_open(ledger, &topics, at).await?;
+        let now = offset_of(browser, first_open, &topic, (at, order.place)).await?;
         let was = stood.iter().find(|stood| stood.partition == at).map(|stood| stood.offset);
-        moves.push(Moved { topic: topic.name.clone(), partition: order.number, was, now, at });
+        if let Some(open) = was.max(first_open).filter(|open| now < *open && !again) {
+            return Err(PositionError::Finished { topic, number, offset: now, open });
+        }
+        moves.push(Moved { topic, partition: number, was, now, at });
     }
     let wanted: Vec<_> = moves.iter().map(|moved| (moved.at, moved.now)).collect();
     positions.set(group, &wanted).await?;
     let records = moves.iter().map(|moved| clerk.publisher.ops_event(&clerk.event(group, moved), moved.partition));
-    browser.append(records.collect()).await?;
-    Ok(moves)
+    match browser.append(records.collect()).await {
+        Ok(_) => Ok(moves),
+        Err(error) => {
+            let moved: Vec<_> = moves.iter().map(Moved::to_string).collect();
+            Err(PositionError::NotTold { moved: moved.join(", "), error })
+        }
+    }
+}
+
+/// The first offset that the ledger does not know as finished.
+async fn first_open(
+    ledger: Option<&dyn Ledger>,
+    topics: &[TopicInfo],
+    at: Partition,
+) -> Result<Option<u64>, LedgerError> {
+    let topic = topics.iter().find(|topic| topic.role == at.topic);
+    let (Some(ledger), Some(topic)) = (ledger, topic) else { return Ok(None) };
+    ledger.first_open(&topic.topic_id, at.number).await
 }
 
 async fn offset_of(
     browser: &dyn LogBrowser,
-    ledger: Option<&dyn Ledger>,
-    topic: &TopicInfo,
-    order: &Order,
+    first_open: Option<u64>,
+    topic: &str,
+    (at, place): (Partition, Place),
 ) -> Result<u64, PositionError> {
-    let (name, number) = (topic.name.clone(), order.number);
-    let watermarks = browser.watermarks(Partition { topic: topic.role, number }).await?;
-    let offset = match order.place {
+    let (topic, number) = (topic.to_owned(), at.number);
+    let watermarks = browser.watermarks(at).await?;
+    let offset = match place {
         Place::Earliest => watermarks.log_start,
         Place::Offset(offset) => offset,
         Place::AfterLedger => {
-            let known = match ledger {
-                Some(ledger) => ledger.first_open(&topic.topic_id, number).await?,
-                None => None,
-            };
-            let Some(open) = known else { return Err(PositionError::NotInLedger { topic: name, number }) };
+            let Some(open) = first_open else { return Err(PositionError::NotInLedger { topic, number }) };
             // What retention has taken cannot be read, whoever thinks it open.
             open.max(watermarks.log_start)
         }
@@ -193,7 +250,7 @@ async fn offset_of(
     if (watermarks.log_start..=watermarks.end).contains(&offset) {
         Ok(offset)
     } else {
-        Err(PositionError::OutOfRange { topic: name, number, offset, watermarks })
+        Err(PositionError::OutOfRange { topic, number, offset, watermarks })
     }
 }
 
@@ -215,7 +272,138 @@ impl Clerk<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::super::log_browser::{CommittedPosition, ReadLimit};
     use super::*;
+    use crate::adapters::memory::ledger::{MemoryLedger, Rows};
+    use crate::domain::clock::SystemClock;
+    use crate::domain::position::Position;
+    use crate::domain::record::{OutRecord, Record};
+    use crate::pipeline::dedupe::ledger::Entry;
+    use crate::pipeline::schema_set::SchemaSet;
+    use crate::settings::load::{LoadOptions, load};
+
+    /// Topics with two partitions of offsets 3 to 100; where the group stands in the first one.
+    struct Log {
+        stands_at: Option<u64>,
+        set: Mutex<Vec<(u32, u64)>>,
+        is_full: bool,
+    }
+
+    impl GroupPositions for Log {
+        fn check_idle<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), BrowseError>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+
+        fn set<'a>(&'a self, _: &'a str, places: &'a [(Partition, u64)]) -> BoxFuture<'a, Result<(), BrowseError>> {
+            self.set.lock().expect("nobody panicked").extend(places.iter().map(|(at, to)| (at.number, *to)));
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+
+    impl LogBrowser for Log {
+        fn topics(&self) -> BoxFuture<'_, Result<Vec<TopicInfo>, BrowseError>> {
+            let (role, name, topic_id) = (TopicRole::Events, "support.events.v1".to_owned(), "t".to_owned());
+            Box::pin(std::future::ready(Ok(vec![TopicInfo { role, name, topic_id, partitions: 2 }])))
+        }
+
+        fn watermarks(&self, _: Partition) -> BoxFuture<'_, Result<Watermarks, BrowseError>> {
+            Box::pin(std::future::ready(Ok(Watermarks { log_start: 3, end: 100 })))
+        }
+
+        fn read(&self, _: Partition, _: u64, _: ReadLimit) -> BoxFuture<'_, Result<Vec<Record>, BrowseError>> {
+            Box::pin(std::future::ready(Ok(Vec::new())))
+        }
+
+        fn append(&self, _: Vec<OutRecord>) -> BoxFuture<'_, Result<Vec<Position>, BrowseError>> {
+            let full = || Err(BrowseError::Unavailable("the disk is full".to_owned()));
+            Box::pin(std::future::ready(if self.is_full { full() } else { Ok(Vec::new()) }))
+        }
+
+        fn positions<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<CommittedPosition>, BrowseError>> {
+            let partition = Partition { topic: TopicRole::Events, number: 0 };
+            let stands = |offset| CommittedPosition { partition, offset, metadata: String::new() };
+            Box::pin(std::future::ready(Ok(self.stands_at.map(stands).into_iter().collect())))
+        }
+
+        fn create_topics(&self) -> BoxFuture<'_, Result<Vec<TopicRole>, BrowseError>> {
+            Box::pin(std::future::ready(Ok(Vec::new())))
+        }
+    }
+
+    fn log(stands_at: Option<u64>) -> Log {
+        Log { stands_at, set: Mutex::default(), is_full: false }
+    }
+
+    /// One that last heard of the group at this offset of the first partition.
+    async fn ledger(base: Option<u64>) -> MemoryLedger {
+        let ledger = MemoryLedger::open(Rows::default(), "a", 1, true, Arc::new(SystemClock));
+        let stands = base.map(|base| Entry::Stands { topic_id: "t".to_owned(), partition: 0, base });
+        ledger.commit(stands.into_iter().collect()).await.expect("nothing is wrong with it");
+        ledger
+    }
+
+    async fn ordered(
+        log: &Log,
+        ledger: Option<&dyn Ledger>,
+        orders: &[&str],
+        again: bool,
+    ) -> Result<Vec<Moved>, PositionError> {
+        let settings = load(&LoadOptions::default()).expect("the defaults are right").settings;
+        let schemas = Arc::new(SchemaSet::new(&settings.schemas).expect("they are readable"));
+        let (processor, group, source) = ("p".to_owned(), "g".to_owned(), "/gatekeeper".to_owned());
+        let publisher = Publisher::new(schemas, settings.schemas.output, processor, group, source);
+        let clerk = Clerk { publisher: &publisher, processor: "p", at: Timestamp(0) };
+        let orders: Vec<Order> = orders.iter().map(|order| order.parse().expect("an order")).collect();
+        set((log, log), ledger, ("g", &[TopicRole::Events]), (&orders, again), &clerk).await
+    }
+
+    #[tokio::test]
+    async fn what_is_finished_is_read_again_only_if_somebody_says_so() {
+        for (stands_at, known, open) in
+            [(Some(40), None, 40), (None, Some(40), 40), (Some(40), Some(30), 40), (Some(30), Some(40), 40)]
+        {
+            let (log, ledger) = (log(stands_at), ledger(known).await);
+            for order in ["events:0=earliest", "events:0=39"] {
+                let refused = ordered(&log, Some(&ledger), &[order], false).await.expect_err("it is finished");
+                let said = refused.to_string();
+                assert!(matches!(refused, PositionError::Finished { open: from, .. } if from == open), "{said}");
+                for word in [&format!("from offset {open} on"), "--again", "=after-ledger", "ledger.window"] {
+                    assert!(said.contains(word), "{said}");
+                }
+            }
+            assert!(log.set.lock().expect("nobody panicked").is_empty());
+            ordered(&log, Some(&ledger), &["events:0=40"], false).await.expect("it is open");
+            ordered(&log, Some(&ledger), &["events:0=earliest"], true).await.expect("it is meant");
+            assert_eq!(*log.set.lock().expect("nobody panicked"), [(0, 40), (0, 3)]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_place_before_where_the_group_stands_is_refused_without_a_ledger_too() {
+        let log = log(Some(40));
+        let refused = ordered(&log, None, &["events:0=earliest"], false).await.expect_err("it is finished");
+        assert!(matches!(refused, PositionError::Finished { open: 40, .. }), "{refused}");
+        ordered(&log, None, &["events:1=earliest"], false).await.expect("nobody was ever there");
+    }
+
+    #[tokio::test]
+    async fn a_partition_is_named_once_whatever_its_topic_is_called() {
+        let log = log(None);
+        let orders = ["events:1=5", "events:0=5", "support.events.v1:1=7"];
+        let refused = ordered(&log, None, &orders, false).await.expect_err("it is named twice");
+        assert!(matches!(refused, PositionError::Twice { number: 1, .. }), "{refused}");
+        assert!(log.set.lock().expect("nobody panicked").is_empty());
+    }
+
+    #[tokio::test]
+    async fn positions_that_were_moved_without_a_record_are_not_told_as_if_they_stood() {
+        let log = Log { is_full: true, ..log(Some(40)) };
+        let said = ordered(&log, None, &["events:0=50"], false).await.expect_err("nobody was told").to_string();
+        assert!(said.contains("WERE moved") && said.contains("40 -> 50") && said.contains("disk is full"), "{said}");
+        assert_eq!(*log.set.lock().expect("nobody panicked"), [(0, 50)]);
+    }
 
     #[test]
     fn an_order_names_a_partition_and_a_place() {

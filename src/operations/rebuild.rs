@@ -11,13 +11,15 @@
 //! ```
 
 mod better;
+mod decisions;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use self::decisions::Decisions;
 use super::audit::reading::{ReadError, decode};
 use super::log_browser::{LogBrowser, ReadLimit, TopicInfo};
 use crate::domain::bytes::Bytes;
@@ -119,7 +121,7 @@ pub async fn run(
         let partition = |topic| Partition { topic, number };
         let mut decisions = Decisions::of(Pages::of(browser, partition(TopicRole::Decisions)).await?, schemas);
         let mut feedback = Pages::of(browser, partition(TopicRole::Feedback)).await?;
-        let mut restored = Vec::new();
+        let mut restored = Restoring { ledger: (mode == Mode::Rebuild).then_some(ledger), entries: Vec::new() };
         // Put off and not back yet: whatever comes later of their tickets must find them in the ledger.
         let mut away: BTreeMap<u64, Claim> = BTreeMap::new();
         while let Some(record) = feedback.next().await? {
@@ -154,17 +156,14 @@ pub async fn run(
                 Fate::Elsewhere => report.elsewhere += 1,
             }
             if let Some((id, version)) = decision {
-                let bytes = decisions.find(&id).await?;
+                let bytes = decisions.find(&id, record.timestamp).await?;
                 report.without_decision += u64::from(bytes.is_none());
                 let past = bytes.as_ref().and_then(|bytes| past_decision(schemas, bytes, row.claim.key));
                 row.decision = past.map(Arc::new);
                 let verdict = Arc::make_mut(&mut row.verdict);
                 verdict.decision = bytes.map(|bytes| SavedDecision { id, version, bytes });
             }
-            restored.push(Entry::Restore(row));
-            if restored.len() >= BATCH && mode == Mode::Rebuild {
-                ledger.commit(std::mem::take(&mut restored)).await?;
-            }
+            restored.push(row).await?;
         }
         for better in decisions.better_ones(events).await? {
             if better.published_at < window.since {
@@ -177,10 +176,10 @@ pub async fn run(
                 Fate::Unpublished => report.unpublished += 1,
                 Fate::Elsewhere => report.elsewhere += 1,
             }
-            restored.push(Entry::Restore(better));
+            restored.push(better).await?;
         }
         if mode == Mode::Rebuild {
-            ledger.commit(restored).await?;
+            restored.write().await?;
             put_off_again(ledger, away.into_values()).await?;
         }
     }
@@ -188,6 +187,27 @@ pub async fn run(
         recover(browser, ledger, &topics, group).await?;
     }
     Ok(report)
+}
+
+/// Rows on their way into the ledger, a batch at a time; without one they go nowhere.
+struct Restoring<'a> {
+    ledger: Option<&'a dyn Ledger>,
+    entries: Vec<Entry>,
+}
+
+impl Restoring<'_> {
+    async fn push(&mut self, row: Restored) -> Result<(), ReadError> {
+        self.entries.push(Entry::Restore(row));
+        if self.entries.len() >= BATCH { self.write().await } else { Ok(()) }
+    }
+
+    async fn write(&mut self) -> Result<(), ReadError> {
+        let entries = std::mem::take(&mut self.entries);
+        if let Some(ledger) = self.ledger {
+            ledger.commit(entries).await?;
+        }
+        Ok(())
+    }
 }
 
 /// What is kept of a decision for feedback; one that cannot be read is not joined with any.
@@ -336,52 +356,6 @@ impl<'a> Pages<'a> {
             self.next = self.page.back().map_or(self.end, |last| last.offset + 1);
         }
         Ok(self.page.pop_front())
-    }
-}
-
-/// Decisions by id: read as far as was asked for, kept until they are asked for.
-struct Decisions<'a> {
-    pages: Pages<'a>,
-    schemas: &'a SchemaSet,
-    passed: HashMap<String, Bytes>,
-    /// Better ones: no feedback speaks of them.
-    better: Vec<(Record, TriageDecision)>,
-}
-
-impl<'a> Decisions<'a> {
-    fn of(pages: Pages<'a>, schemas: &'a SchemaSet) -> Self {
-        Self { pages, schemas, passed: HashMap::new(), better: Vec::new() }
-    }
-
-    async fn find(&mut self, id: &str) -> Result<Option<Bytes>, ReadError> {
-        if let Some(bytes) = self.passed.remove(id) {
-            return Ok(Some(bytes));
-        }
-        while let Some((decision, bytes)) = self.next().await? {
-            if decision == id {
-                return Ok(Some(bytes));
-            }
-            self.passed.insert(decision, bytes);
-        }
-        Ok(None)
-    }
-
-    /// The next one of an event's terminal: its id and its value.
-    async fn next(&mut self) -> Result<Option<(String, Bytes)>, ReadError> {
-        while let Some(record) = self.pages.next().await? {
-            let decision: TriageDecision = decode(self.schemas, self.pages.partition, &record, "TriageDecision")?;
-            if decision.decision_version == 1 {
-                return Ok(Some((decision.decision_id, Bytes(record.value.as_deref().unwrap_or_default().to_vec()))));
-            }
-            self.better.push((record, decision));
-        }
-        Ok(None)
-    }
-
-    /// The rows of all better decisions of the partition, which is read to its end.
-    async fn better_ones(mut self, events: &TopicInfo) -> Result<Vec<Restored>, ReadError> {
-        while self.next().await?.is_some() {}
-        Ok(self.better.into_iter().filter_map(|(record, decision)| better::row(&record, &decision, events)).collect())
     }
 }
 

@@ -20,7 +20,7 @@ const DEVELOPMENT: &str = include_str!("../../config/development.toml");
 const PRODUCTION: &str = include_str!("../../config/production.toml");
 
 /// Variables that start so are settings.
-const PREFIX: &str = "GATEKEEPER__";
+pub(super) const PREFIX: &str = "GATEKEEPER__";
 
 /// What the command line and the environment say.
 #[derive(Debug, Clone, Default)]

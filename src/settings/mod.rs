@@ -6,6 +6,7 @@
 
 pub mod calibration;
 pub mod check;
+pub mod environment;
 pub mod flags;
 pub mod http;
 pub mod kafka;

@@ -28,6 +28,19 @@ pub enum LoggingError {
     Installed(#[from] TryInitError),
 }
 
+/// Whether logs could be written so.
+///
+/// # Errors
+/// When the filter cannot be read.
+pub fn check(settings: &Telemetry) -> Result<(), LoggingError> {
+    filter(settings).map(drop)
+}
+
+fn filter(settings: &Telemetry) -> Result<EnvFilter, LoggingError> {
+    EnvFilter::try_new(&settings.log_filter)
+        .map_err(|source| LoggingError::Filter { filter: settings.log_filter.clone(), source })
+}
+
 /// Write the logs of this process to stderr from now on.
 ///
 /// # Errors
@@ -46,9 +59,7 @@ fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&settings.log_filter)
-        .map_err(|source| LoggingError::Filter { filter: settings.log_filter.clone(), source })?;
-    let filter = filter.and(filter_fn(|metadata| !metadata.target().starts_with(SILENCED)));
+    let filter = filter(settings)?.and(filter_fn(|metadata| !metadata.target().starts_with(SILENCED)));
     let json = match settings.log_format {
         LogFormat::Auto => !terminal,
         LogFormat::Json => true,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatekeeper::adapters::postgres::{OpenError, PostgresLedger};
-use gatekeeper::domain::clock::Timestamp;
+use gatekeeper::domain::clock::{Clock as _, SystemClock, Timestamp};
 use gatekeeper::pipeline::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome};
 use gatekeeper::settings::ledger::Ledger as Settings;
 use gatekeeper::telemetry::recorder;
@@ -182,6 +182,43 @@ async fn a_batch_that_waits_too_long_for_a_lock_leaves_nothing_and_may_come_agai
     assert_eq!(ledger.forget(Timestamp(9_000), Timestamp(9_000), 10).await.expect("it passes locked rows by"), 0);
     transaction.rollback().await.expect("it is open");
     assert_eq!(commit(&ledger, batch).await.len(), 2);
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn an_instance_whose_clock_is_ahead_forgets_nothing_that_is_young_by_the_servers() {
+    let database = TestDatabase::new().await;
+    let settings = database.settings();
+    let ledger = open(&settings, "gk-1", 1).await;
+    let age = i64::try_from(settings.window.as_millis()).expect("days");
+    let now = SystemClock.now().0;
+    let (young, old) = (now - age + 60_000, now - age - 60_000);
+    commit(&ledger, vec![Entry::Claim(claim(1, 10)), Entry::Claim(claim(2, 11))]).await;
+    commit(&ledger, vec![reached(1, 10, accepted("v")), reached(2, 11, accepted("v"))]).await;
+    commit(&ledger, vec![published(1, 10, young), published(2, 11, old)]).await;
+    let ahead = Timestamp(now + 30 * 24 * 3_600_000);
+    assert_eq!(ledger.forget(ahead, ahead, 10).await.expect("it forgets"), 1);
+    assert!(find(&ledger, 1).await.is_some() && find(&ledger, 2).await.is_none());
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn what_an_operator_asks_may_take_longer_than_a_batch() {
+    let database = TestDatabase::new().await;
+    let mut settings = database.settings();
+    settings.postgres.statement_timeout = Duration::from_millis(100);
+    let ledger = open(&settings, "gk-1", 1).await;
+    one(&ledger, Entry::Claim(claim(1, 10))).await;
+    let mut holder = database.connect().await;
+    let mut transaction = holder.begin().await.expect("nothing is open");
+    transaction.execute("LOCK TABLE ledger IN ACCESS EXCLUSIVE MODE").await.expect("nobody reads it");
+    let asking = {
+        let ledger = Arc::clone(&ledger);
+        tokio::spawn(async move { ledger.first_open("events", 0).await })
+    };
+    tokio::time::sleep(5 * settings.postgres.statement_timeout).await;
+    transaction.rollback().await.expect("it is open");
+    assert_eq!(asking.await.expect("no panic").expect("it was waited for"), Some(10));
 }
 
 #[tokio::test]

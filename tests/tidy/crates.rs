@@ -43,8 +43,8 @@ const CALLS: &[(&[&str], &[&str], &str)] = &[
     (&["process", "::", "exit"], &["app", "failpoints"], "only main and app end the process"),
     // Behind a failpoint there is nothing left to block; librdkafka's calls have threads that may.
     (&["thread", "::", "sleep"], &["failpoints", "adapters::kafka"], "a blocked thread blocks a runtime"),
-    (&["println", "!"], &["app"], "data goes to stdout from commands only"),
-    (&["print", "!"], &["app"], "data goes to stdout from commands only"),
+    (&["println", "!"], &[], "commands say! it: println panics when nobody reads along any more"),
+    (&["print", "!"], &[], "commands say_as_is! it: print panics when nobody reads along any more"),
     (&["eprintln", "!"], &["app"], "logs are tracing's"),
     (&["eprint", "!"], &["app"], "logs are tracing's"),
     (&[".", "unwrap", "("], &[], "say why it cannot fail: expect(..)"),

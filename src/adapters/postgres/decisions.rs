@@ -58,11 +58,13 @@ const OF_TICKETS: Statement = Statement {
               ORDER BY decided_at DESC, decision_id DESC LIMIT 32) AS d",
 };
 
-/// Rows that somebody holds at this moment wait for the next time.
+/// Rows that somebody holds at this moment wait for the next time. By the server's clock too: see [`super::statements::FORGET`].
 pub(super) const FORGET: Statement = Statement {
     name: "forget_decisions",
     sql: "WITH old AS MATERIALIZED (
-              SELECT decision_id FROM decisions WHERE decided_at < $1 ORDER BY decided_at LIMIT $2
+              SELECT decision_id FROM decisions
+              WHERE decided_at < least($1, (extract(epoch FROM now()) * 1000)::bigint - $3)
+              ORDER BY decided_at LIMIT $2
               FOR UPDATE SKIP LOCKED)
           DELETE FROM decisions USING old WHERE decisions.decision_id = old.decision_id",
 };

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::decisions;
 use super::error::sorted;
-use super::open::{self, OpenError};
+use super::open::{self, OpenError, Tables};
 use super::pool::{Held, Pool};
 use super::purses;
 use super::rarely::Rarely;
@@ -39,7 +39,17 @@ pub(super) struct Shared {
     me: Holder,
     watch: Watch,
     heartbeat_stale: Duration,
+    pub(super) kept: Kept,
     pub(super) limits_forgotten: Rarely,
+}
+
+/// What is younger than this by the server's clock is not forgotten, whatever the clock of the instance that asks says: the
+/// rows are everybody's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kept {
+    published: Duration,
+    rejected: Duration,
+    pub(super) decisions: Duration,
 }
 
 impl PostgresLedger {
@@ -48,7 +58,7 @@ impl PostgresLedger {
     /// # Errors
     /// Whatever makes the server unfit to be relied upon.
     pub async fn prepare(settings: &Settings, instance: &str) -> Result<(), OpenError> {
-        open::open(settings, instance).await.map(drop)
+        open::open(settings, instance, Tables::Migrated).await.map(drop)
     }
 
     /// Connect to the server, whose tables are created and migrated as needed. `predecessor_is_dead`: the caller knows
@@ -63,14 +73,34 @@ impl PostgresLedger {
         incarnation: u64,
         predecessor_is_dead: bool,
     ) -> Result<Self, OpenError> {
+        let me = Holder { instance: instance.to_owned(), incarnation: incarnation.cast_signed() };
+        Self::over(open::open(settings, instance, Tables::Migrated).await?, settings, me, predecessor_is_dead).await
+    }
+
+    /// Connect to the server to look at its tables, or to change what operators change: nothing is created or migrated, and
+    /// no lease is taken over.
+    ///
+    /// # Errors
+    /// Its tables are not there or of an older build, or the server is unfit to be relied upon.
+    pub async fn open_existing(settings: &Settings, instance: &str) -> Result<Self, OpenError> {
+        let me = Holder { instance: instance.to_owned(), incarnation: 0 };
+        Self::over(open::open(settings, instance, Tables::AsTheyAre).await?, settings, me, false).await
+    }
+
+    async fn over(pool: Pool, settings: &Settings, me: Holder, predecessor_is_dead: bool) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared {
-            pool: open::open(settings, instance).await?,
-            me: Holder { instance: instance.to_owned(), incarnation: incarnation.cast_signed() },
+            pool,
+            me,
             watch: Watch {
                 pace: Pace { warn: settings.slow_warn, error: settings.slow_error },
                 statement_timeout: settings.postgres.statement_timeout,
             },
             heartbeat_stale: settings.postgres.heartbeat_stale,
+            kept: Kept {
+                published: settings.window,
+                rejected: settings.rejected_window,
+                decisions: settings.decisions_window,
+            },
             limits_forgotten: Rarely::default(),
         });
         shared.enter(predecessor_is_dead).await.map_err(|error| OpenError::Enter(Arc::new(error)))?;
@@ -177,6 +207,12 @@ impl Shared {
     pub(super) fn session<'a>(&self, held: &'a mut Held) -> Session<'a> {
         Session { connection: held.connection(), watch: self.watch }
     }
+
+    /// For a question that takes as long as it takes to read everything.
+    pub(super) fn patient_session<'a>(&self, held: &'a mut Held) -> Session<'a> {
+        let watch = Watch { statement_timeout: statements::PATIENCE, ..self.watch };
+        Session { connection: held.connection(), watch }
+    }
 }
 
 impl Ledger for PostgresLedger {
@@ -214,7 +250,8 @@ impl Ledger for PostgresLedger {
         Box::pin(async move {
             let mut held = self.shared.pool.acquire().await?;
             let query = sqlx::query(statements::FORGET.sql).bind(published_before.0).bind(rejected_after.0);
-            let query = query.bind(i64::from(limit));
+            let Kept { published, rejected, .. } = self.shared.kept;
+            let query = query.bind(i64::from(limit)).bind(millis(published)).bind(millis(rejected));
             let gone = self.shared.session(&mut held).change(&statements::FORGET, query).await;
             let gone = gone.map_err(|error| sorted(&error))?;
             held.give_back();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sqlx::Connection as _;
 use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::PgConnection;
 
 use super::connect::{self, Refused};
 use super::pool::Pool;
@@ -43,6 +44,14 @@ pub enum OpenError {
         /// Its number.
         version: i64,
     },
+    /// Nobody worked with it yet, or it is of an older build.
+    #[error("the ledger has {applied} of {known} migrations: run `gatekeeper migrate`")]
+    Behind {
+        /// How many it has.
+        applied: usize,
+        /// How many there are.
+        known: usize,
+    },
     /// A migration failed; those before it are done, this one left nothing behind.
     #[error("the ledger cannot be migrated: {0}")]
     Migration(Arc<MigrateError>),
@@ -69,7 +78,11 @@ impl OpenError {
             // After a failover the address leads to the new primary soon.
             Self::ReadOnly => true,
             Self::Enter(error) => error.is_retryable(),
-            Self::Url | Self::NotDurable { .. } | Self::MigrationEdited { .. } | Self::Newer { .. } => false,
+            Self::Url
+            | Self::NotDurable { .. }
+            | Self::MigrationEdited { .. }
+            | Self::Newer { .. }
+            | Self::Behind { .. } => false,
         }
     }
 }
@@ -84,16 +97,43 @@ fn passes(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Connect and migrate.
-pub(super) async fn open(settings: &Settings, instance: &str) -> Result<Pool, OpenError> {
+/// What may be done to the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tables {
+    /// They are created and brought up to date: somebody works with them.
+    Migrated,
+    /// They are as this build wants them, or are refused.
+    AsTheyAre,
+}
+
+/// Connect, and migrate or see that nothing is to be migrated.
+pub(super) async fn open(settings: &Settings, instance: &str, tables: Tables) -> Result<Pool, OpenError> {
     let server = connect::server(settings, instance).ok_or(OpenError::Url)?;
     let patience = settings.postgres.acquire_timeout;
     let connection = connect::connect(&connect::for_migrations(&server), patience).await;
     let mut connection = connection.map_err(refused)?;
+    if tables == Tables::AsTheyAre {
+        let (applied, known) = (applied(&mut connection).await.map_err(refused)?, MIGRATIONS.iter().count());
+        if applied < known {
+            return Err(OpenError::Behind { applied, known });
+        }
+    }
+    // Where none is missing the texts are compared.
     MIGRATIONS.run(&mut connection).await.map_err(not_migrated)?;
     // It would not have been used again; the server notices anyway.
     connection.close().await.ok();
     Ok(Pool::new(connect::for_batches(&server, settings), &settings.postgres))
+}
+
+/// How many migrations were applied; a new database has no list of them.
+async fn applied(connection: &mut PgConnection) -> Result<usize, sqlx::Error> {
+    let listed = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL");
+    let listed: bool = listed.fetch_one(&mut *connection).await?;
+    if !listed {
+        return Ok(0);
+    }
+    let applied: i64 = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(connection).await?;
+    Ok(usize::try_from(applied).unwrap_or_default())
 }
 
 fn refused(error: sqlx::Error) -> OpenError {

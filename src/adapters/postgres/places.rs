@@ -52,7 +52,7 @@ const RECOVERED: Statement = Statement {
 };
 
 /// Rows are claimed in the order of offsets. Without a row of its own are only what could not be read, and duplicates: what
-/// of those lies between the last two commits is told once more.
+/// of those lies between the last two commits is told once more. Where nothing is open all rows are read: asked patiently.
 pub(super) const FIRST_OPEN: Statement = Statement {
     name: "first_open",
     sql: "SELECT nullif(greatest(

@@ -9,7 +9,8 @@ use super::error::sorted;
 use super::ledger::PostgresLedger;
 use super::places::{BIND, BOUND, FIRST_OPEN, WRITER, about};
 use super::purses::{PURSE, purse};
-use super::sets::named;
+use super::sets::{millis, named};
+use super::statements::{BE_PATIENT, BEGIN, COMMIT};
 use crate::domain::budget::{Day, Purse};
 use crate::domain::clock::Timestamp;
 use crate::pipeline::dedupe::ledger::LedgerError;
@@ -73,9 +74,15 @@ impl Places for PostgresLedger {
     fn first_open<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {
         Box::pin(async move {
             let mut held = self.shared.pool.acquire().await?;
-            let rows = self.shared.session(&mut held).read(&FIRST_OPEN, about(&FIRST_OPEN, topic_id, partition)).await;
-            let open = rows.and_then(|rows| rows.first().map_or(Ok(None), |row| row.try_get(0)));
-            let open: Option<i64> = open.map_err(|error| sorted(&error))?;
+            let mut session = self.shared.patient_session(&mut held);
+            let asking = async {
+                session.say(&BEGIN).await?;
+                session.say(&BE_PATIENT).await?;
+                let rows = session.read(&FIRST_OPEN, about(&FIRST_OPEN, topic_id, partition)).await?;
+                session.say(&COMMIT).await?;
+                rows.first().map_or(Ok(None), |row| row.try_get(0))
+            };
+            let open: Option<i64> = asking.await.map_err(|error| sorted(&error))?;
             held.give_back();
             Ok(open.map(i64::unsigned_abs))
         })
@@ -87,6 +94,7 @@ impl DecisionIndex for PostgresLedger {
         Box::pin(async move {
             let mut held = self.shared.pool.acquire().await?;
             let query = sqlx::query(FORGET.sql).bind(decided_before.0).bind(i64::from(limit));
+            let query = query.bind(millis(self.shared.kept.decisions));
             let gone = self.shared.session(&mut held).change(&FORGET, query).await;
             let gone = gone.map_err(|error| sorted(&error))?;
             held.give_back();

@@ -4,6 +4,8 @@
 //! offset. `statement_timestamp()` is the server's clock when the statement arrived: the start of the transaction (`now()`)
 //! may be long past where it had to wait for locks, and would make a lease end too early.
 
+use std::time::Duration;
+
 /// A statement and the name it has in logs and metrics.
 pub(super) struct Statement {
     pub(super) name: &'static str,
@@ -22,6 +24,13 @@ pub(super) const BEGIN: Statement =
     Statement { name: "begin", sql: "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE" };
 
 pub(super) const COMMIT: Statement = Statement { name: "commit", sql: "COMMIT" };
+
+/// What an operator asks now and then may read a whole partition's rows, for which there is no index: it would cost every
+/// event something.
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// For the rest of the transaction; the same as [`PATIENCE`].
+pub(super) const BE_PATIENT: Statement = Statement { name: "be_patient", sql: "SET LOCAL statement_timeout = '600s'" };
 
 /// Rows of a batch are locked in the order of keys before anything else, so that two instances do not wait for each other
 /// in a circle. Where they still do (over rows that were inserted meanwhile, or over a range), the server ends one of them,
@@ -282,12 +291,16 @@ pub(super) const RESTORE: Statement = Statement {
              OR (l.is_rejected = excluded.is_rejected AND l.published_at < excluded.published_at)"#,
 };
 
-/// Rows that somebody holds at this moment wait for the next time: instances share the work instead of queueing for it.
+/// Rows that somebody holds at this moment wait for the next time: instances share the work instead of queueing for it. The
+/// server's clock has its say (`now()` is the earlier, so it takes no more): one instance whose clock is ahead would delete
+/// what all of them know duplicates by.
 pub(super) const FORGET: Statement = Statement {
     name: "forget",
     sql: "WITH old AS MATERIALIZED (
               SELECT key FROM ledger
-              WHERE published_at < $1 AND (rejected_at IS NULL OR rejected_at <= $2)
+              WHERE published_at < least($1, (extract(epoch FROM now()) * 1000)::bigint - $4)
+                AND (rejected_at IS NULL
+                     OR rejected_at <= least($2, (extract(epoch FROM now()) * 1000)::bigint - $5))
               ORDER BY published_at LIMIT $3
               FOR UPDATE SKIP LOCKED)
           DELETE FROM ledger USING old WHERE ledger.key = old.key",

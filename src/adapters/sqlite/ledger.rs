@@ -9,7 +9,7 @@ use sqlx::{Connection as _, Sqlite, SqliteConnection};
 
 use super::decisions;
 use super::error;
-use super::open::{self, OpenError, Pools};
+use super::open::{self, OpenError, Pools, Tables};
 use super::purses;
 use super::rows;
 use super::statements;
@@ -50,10 +50,30 @@ impl SqliteLedger {
         predecessor_is_dead: bool,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        let pools = open::open(settings).await?;
+        let me = Holder { instance: instance.to_owned(), incarnation: incarnation.cast_signed() };
+        Self::over(open::open(settings, Tables::Migrated).await?, settings, me, predecessor_is_dead, clock).await
+    }
+
+    /// Open the file that is there, to look at it or to change what operators change: nothing is created or migrated, and
+    /// no lease is taken over.
+    ///
+    /// # Errors
+    /// There is none, it is of an older build, or it is unfit to be relied upon.
+    pub async fn open_existing(settings: &Settings, instance: &str, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let me = Holder { instance: instance.to_owned(), incarnation: 0 };
+        Self::over(open::open(settings, Tables::AsTheyAre).await?, settings, me, false, clock).await
+    }
+
+    async fn over(
+        pools: Pools,
+        settings: &Settings,
+        me: Holder,
+        predecessor_is_dead: bool,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
         let ledger = Self {
             pools,
-            me: Holder { instance: instance.to_owned(), incarnation: incarnation.cast_signed() },
+            me,
             pace: Pace { warn: settings.slow_warn, error: settings.slow_error },
             clock,
             beaten_at: AtomicI64::new(i64::MIN),

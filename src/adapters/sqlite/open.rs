@@ -34,6 +34,22 @@ pub enum OpenError {
         /// As it was set.
         url: String,
     },
+    /// Nobody worked with it yet, or it lies elsewhere.
+    #[error("there is no ledger at {path:?}: `gatekeeper migrate` creates it, and so does `gatekeeper serve`")]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// It is of an older build, or was never finished.
+    #[error("the ledger {path:?} has {applied} of {known} migrations: run `gatekeeper migrate`")]
+    Behind {
+        /// The file.
+        path: PathBuf,
+        /// How many it has.
+        applied: usize,
+        /// How many there are.
+        known: usize,
+    },
     /// Its folder is not there and cannot be made.
     #[error("the ledger's folder {folder:?} cannot be created: {error}")]
     Folder {
@@ -86,35 +102,70 @@ pub(super) struct Pools {
     pub(super) path: PathBuf,
 }
 
-/// Open the file at `settings.url`, created and migrated as needed.
-pub(super) async fn open(settings: &Settings) -> Result<Pools, OpenError> {
+/// What may be done to the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tables {
+    /// It is created and brought up to date: somebody works with it.
+    Migrated,
+    /// It is there and as this build wants it, or is refused.
+    AsTheyAre,
+}
+
+/// Open the file at `settings.url`.
+pub(super) async fn open(settings: &Settings, tables: Tables) -> Result<Pools, OpenError> {
     let path = path_of(&settings.url)?;
-    create_folder_of(&path)?;
-    let options = options(&path, settings.busy_timeout);
+    match tables {
+        Tables::Migrated => create_folder_of(&path)?,
+        Tables::AsTheyAre => check_there(&path)?,
+    }
+    let options = options(&path, settings.busy_timeout).create_if_missing(tables == Tables::Migrated);
     // A batch waits for another process's lock at most this long, so a connection is free again soon after.
     let acquire_timeout = settings.busy_timeout + settings.slow_error;
     let writer = pool(1, options.clone(), acquire_timeout).await.map_err(|error| refused(&path, error))?;
+    if tables == Tables::AsTheyAre {
+        check_migrated(&path, &writer).await?;
+    }
+    // Where none is missing the texts are compared.
     migrate(&writer).await.map_err(|error| not_migrated(&path, error))?;
     let reading = options.pragma("query_only", "ON");
     let readers = pool(READERS, reading, acquire_timeout).await.map_err(|error| refused(&path, error))?;
     Ok(Pools { writer, readers, acquire_timeout, path })
 }
 
+fn check_there(path: &Path) -> Result<(), OpenError> {
+    if path.try_exists().unwrap_or(true) {
+        return Ok(());
+    }
+    Err(OpenError::Missing { path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()) })
+}
+
+async fn check_migrated(path: &Path, writer: &SqlitePool) -> Result<(), OpenError> {
+    let applied = applied(writer).await.map_err(|error| refused(path, error))?;
+    let known = MIGRATIONS.iter().count();
+    if applied < known { Err(OpenError::Behind { path: path.to_owned(), applied, known }) } else { Ok(()) }
+}
+
 /// One transaction around all of it: a crash leaves the old layout or the new one, and two processes that start at once
 /// do not migrate twice. Where nothing is to be done the texts are compared without the write lock: commands that only
 /// look do not wait for a processor's.
 async fn migrate(writer: &SqlitePool) -> Result<(), MigrateError> {
-    let begin = if is_migrated(writer).await { "BEGIN" } else { "BEGIN IMMEDIATE" };
+    let is_migrated = applied(writer).await.is_ok_and(|applied| applied == MIGRATIONS.iter().count());
+    let begin = if is_migrated { "BEGIN" } else { "BEGIN IMMEDIATE" };
     let mut transaction = writer.begin_with(begin).await?;
     MIGRATIONS.run_direct(None, &mut *transaction, false).await?;
     failpoints::hit("migration_half_done");
     Ok(transaction.commit().await?)
 }
 
-/// Whether as many migrations were applied as there are; not on a new file, which has no list of them.
-async fn is_migrated(writer: &SqlitePool) -> bool {
-    let applied = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(writer).await;
-    applied.is_ok_and(|applied: i64| usize::try_from(applied) == Ok(MIGRATIONS.iter().count()))
+/// How many migrations were applied; a new file has no list of them.
+async fn applied(writer: &SqlitePool) -> Result<usize, sqlx::Error> {
+    let listed = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'");
+    let listed: i64 = listed.fetch_one(writer).await?;
+    if listed == 0 {
+        return Ok(0);
+    }
+    let applied: i64 = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(writer).await?;
+    Ok(usize::try_from(applied).unwrap_or_default())
 }
 
 fn path_of(url: &str) -> Result<PathBuf, OpenError> {
@@ -135,7 +186,6 @@ fn options(path: &Path, busy_timeout: Duration) -> SqliteConnectOptions {
     let durable = !sabotage::on(Sabotage::LedgerNotDurable);
     SqliteConnectOptions::new()
         .filename(path)
-        .create_if_missing(true)
         .page_size(PAGE_BYTES)
         .busy_timeout(busy_timeout)
         .journal_mode(SqliteJournalMode::Wal)
@@ -208,23 +258,53 @@ mod tests {
     }
 
     async fn refusal(settings: &Settings) -> OpenError {
-        open(settings).await.err().expect("it is refused")
+        open(settings, Tables::Migrated).await.err().expect("it is refused")
     }
 
     #[tokio::test]
     async fn a_file_that_is_up_to_date_is_opened_while_somebody_else_writes() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let settings = settings(&folder.path().join("ledger.db"));
-        let first = open(&settings).await.expect("a new file");
+        let first = open(&settings, Tables::Migrated).await.expect("a new file");
         let _writing = first.writer.begin_with("BEGIN IMMEDIATE").await.expect("nobody else writes");
-        open(&settings).await.expect("nothing is to be written");
+        open(&settings, Tables::Migrated).await.expect("nothing is to be written");
+    }
+
+    #[tokio::test]
+    async fn who_only_looks_makes_no_file_and_no_folder() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("state/ledger.db");
+        let error = open(&settings(&path), Tables::AsTheyAre).await.err().expect("there is nothing to look at");
+        assert!(matches!(&error, OpenError::Missing { path: missing } if *missing == path), "{error}");
+        assert!(error.to_string().contains("gatekeeper migrate"), "{error}");
+        assert!(!folder.path().join("state").exists());
+    }
+
+    #[tokio::test]
+    async fn who_only_looks_migrates_nothing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let settings = settings(&folder.path().join("ledger.db"));
+        let pools = open(&settings, Tables::Migrated).await.expect("a new file");
+        let pools_to_look = open(&settings, Tables::AsTheyAre).await.expect("it is up to date");
+        pools_to_look.writer.close().await;
+        let behind = "DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+        sqlx::query(behind).execute(&pools.writer).await.expect("the table is there");
+        let error = open(&settings, Tables::AsTheyAre).await.err().expect("it is refused");
+        let known = MIGRATIONS.iter().count();
+        assert!(matches!(error, OpenError::Behind { applied, .. } if applied + 1 == known), "{error}");
+        assert!(error.to_string().contains("gatekeeper migrate"), "{error}");
+        assert_eq!(applied(&pools.writer).await.expect("it is readable"), known - 1);
+        std::fs::write(folder.path().join("empty.db"), "").expect("written");
+        let empty = Settings { url: format!("sqlite:{}", folder.path().join("empty.db").display()), ..settings };
+        let error = open(&empty, Tables::AsTheyAre).await.err().expect("it is refused");
+        assert!(matches!(error, OpenError::Behind { applied: 0, .. }), "{error}");
     }
 
     #[tokio::test]
     async fn an_edited_migration_is_refused() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let settings = settings(&folder.path().join("ledger.db"));
-        let pools = open(&settings).await.expect("a new file");
+        let pools = open(&settings, Tables::Migrated).await.expect("a new file");
         let edit = "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1";
         sqlx::query(edit).execute(&pools.writer).await.expect("the table is there");
         assert!(matches!(refusal(&settings).await, OpenError::MigrationEdited { version: 1 }));
@@ -234,11 +314,12 @@ mod tests {
     async fn a_file_of_a_newer_build_is_refused() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let settings = settings(&folder.path().join("ledger.db"));
-        let pools = open(&settings).await.expect("a new file");
+        let pools = open(&settings, Tables::Migrated).await.expect("a new file");
         let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                      VALUES (999, 'from the future', 1, x'00', 0)";
         sqlx::query(newer).execute(&pools.writer).await.expect("the table is there");
         assert!(matches!(refusal(&settings).await, OpenError::Newer { version: 999 }));
+        assert!(matches!(open(&settings, Tables::AsTheyAre).await.err(), Some(OpenError::Newer { version: 999 })));
     }
 
     #[tokio::test]
@@ -269,12 +350,12 @@ mod tests {
         for (synchronous, path) in
             [(SqliteSynchronous::Off, path("off.db")), (SqliteSynchronous::Normal, path("normal.db"))]
         {
-            let weak = options(&path, PATIENCE).synchronous(synchronous);
+            let weak = options(&path, PATIENCE).create_if_missing(true).synchronous(synchronous);
             let error = refused(&path, pool(1, weak, Duration::from_secs(1)).await.expect_err("it is refused"));
             assert!(matches!(error, OpenError::NotDurable { pragma: "synchronous", .. }), "{error}");
         }
         let path = path("memory.db");
-        let rollback = options(&path, PATIENCE).journal_mode(SqliteJournalMode::Memory);
+        let rollback = options(&path, PATIENCE).create_if_missing(true).journal_mode(SqliteJournalMode::Memory);
         let error = refused(&path, pool(1, rollback, Duration::from_secs(1)).await.expect_err("it is refused"));
         assert!(matches!(error, OpenError::NotDurable { pragma: "journal_mode", .. }), "{error}");
     }

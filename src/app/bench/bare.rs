@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tokio::time::{Instant, sleep_until};
 
 use super::usage::{Worked, cpu_seconds, peak_rss};
+use crate::app::out::say;
 use crate::app::wiring::Parts;
 use crate::domain::position::{Partition, TopicRole};
 use crate::domain::record::{Header, OutRecord, Payload, Record};
@@ -78,7 +79,7 @@ pub async fn run(parts: &Parts) -> anyhow::Result<ExitCode> {
         call_mean: 0.0,
         bare_rate: Some(bare.events as f64 / seconds),
     };
-    println!("{}", serde_json::to_string(&worked)?);
+    say!("{}", serde_json::to_string(&worked)?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -37,6 +37,7 @@ use anyhow::Context as _;
 use self::place::Place;
 use self::report::Report;
 use self::scenario::{Run, SCENARIOS, Scenario};
+use crate::app::out::say;
 use crate::cli::{BenchArgs, BenchWork, Output, SettingsArgs};
 
 pub async fn run(settings: &SettingsArgs, args: BenchArgs) -> anyhow::Result<ExitCode> {
@@ -50,8 +51,8 @@ pub async fn run(settings: &SettingsArgs, args: BenchArgs) -> anyhow::Result<Exi
         reports.push(measure(settings, &Run::new(scenario, &args)).await.with_context(|| scenario.name)?);
     }
     match args.output {
-        Output::Table => reports.iter().for_each(|report| println!("{report}")),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "runs": reports }))?),
+        Output::Table => reports.iter().for_each(|report| say!("{report}")),
+        Output::Json => say!("{}", serde_json::to_string_pretty(&serde_json::json!({ "runs": reports }))?),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -13,6 +13,7 @@ use super::place::without_registry;
 use super::scenario::Run;
 use super::usage::{Worked, cpu_seconds, peak_rss};
 use crate::adapters::local_model::LocalModel;
+use crate::app::out::say;
 use crate::app::wiring::{self, Memory, Parts};
 use crate::cli::{BenchWork, SettingsArgs};
 use crate::pipeline::run_loop::{self, Outside, Stop};
@@ -64,7 +65,7 @@ pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow:
     };
     listening.abort();
     upkeep.abort();
-    println!("{}", serde_json::to_string(&worked)?);
+    say!("{}", serde_json::to_string(&worked)?);
     Ok(ExitCode::SUCCESS)
 }
 

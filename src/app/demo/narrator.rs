@@ -1,5 +1,6 @@
 //! Tells the story: plain lines, the time since the start in front, colour only where somebody looks at a terminal.
 
+use crate::app::out::say;
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
@@ -46,14 +47,14 @@ impl Narrator {
 
     /// A new act.
     pub fn act(self, title: &str) {
-        println!();
+        say!();
         self.say(&self.ink(Ink::Title, title));
     }
 
     /// One line.
     pub fn say(self, text: &str) {
         let time = format!("{:5.1} s", self.elapsed().as_secs_f64());
-        println!("{}  {text}", self.ink(Ink::Quiet, &time));
+        say!("{}  {text}", self.ink(Ink::Quiet, &time));
     }
 
     /// Coloured, if anything is.

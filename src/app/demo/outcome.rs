@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::narrator::Ink;
 use super::stage::{Published, Stage};
 use crate::app::audit;
+use crate::app::out::say;
 use crate::domain::feedback::EventFeedback;
 
 /// How an end compares to the one that was expected.
@@ -46,7 +47,7 @@ pub(super) async fn judge(stage: &Stage<'_>) -> anyhow::Result<ExitCode> {
     } else {
         narrator.ink(Ink::Bad, "the audit of the log, the ledger and the provider's own call ledger is not green")
     });
-    println!("{report}");
+    say!("{report}");
     Ok(if green && different == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -77,5 +78,5 @@ fn what_next(stage: &Stage<'_>) {
     narrator.say(&format!("  gatekeeper --config {config} explain acme-0055"));
     narrator
         .say(&format!("  gatekeeper --config {config} publish your-tickets.csv --tenant acme --map message.body=text"));
-    println!();
+    say!();
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::wiring::{self, Parts};
 use crate::adapters::embedded_log::Access;
+use crate::app::out::{say, say_as_is};
 use crate::cli::{ExplainArgs, Output, SettingsArgs};
 use crate::operations::explain::{self, Explanation, Question};
 use crate::operations::trail::AuditTrail;
@@ -27,8 +28,8 @@ pub async fn run(args: &SettingsArgs, explain: ExplainArgs) -> anyhow::Result<Ex
         explanation.tables = explain::tables(decision, &files, trail.as_deref()).await?;
     }
     match explain.output {
-        Output::Table => print!("{}", text::of(&explanation)),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&document(&explanation))?),
+        Output::Table => say_as_is!("{}", text::of(&explanation)),
+        Output::Json => say!("{}", serde_json::to_string_pretty(&document(&explanation))?),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -133,7 +133,8 @@ fn position_lost(partition: Partition, base: u64) -> String {
     format!(
         "the group has no committed position here, though it stood at offset {base} when the ledger last heard of it; say \
          from where it goes on: stop the processors of this group and run \
-         `gatekeeper topics --position {topic}:{number}=after-ledger` (or =earliest, or =OFFSET)",
+         `gatekeeper topics --position {topic}:{number}=after-ledger` (or =OFFSET; what is finished is read again only with \
+         --again)",
         topic = partition.topic.key(),
         number = partition.number,
     )

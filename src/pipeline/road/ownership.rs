@@ -131,11 +131,34 @@ fn restore(partition: Partition, base: u64, metadata: &str) -> Result<(Frontier,
     }
 }
 
-/// Retention was faster than the group. Going on would hide it.
-fn lost_unread(committed: u64, log_start: u64) -> String {
+/// Nobody knows what is finished above the offset. The ledger does, of events that it took.
+fn damaged(partition: Partition, base: u64, why: &str) -> String {
     format!(
-        "offsets {committed} to {log_start} are gone from the log before they were read; commit a position for the group \
-         by hand (it needs no metadata) to go on from there"
+        "{why}; what is finished from offset {base} on is not known: {}; what the ledger knows of it ends silently, and \
+         duplicates and rejected records are told a second time",
+        go_on(partition, base)
+    )
+}
+
+/// Retention was faster than the group. Going on would hide it. `open`: the first of what is left that is not finished.
+fn lost_unread(partition: Partition, committed: u64, log_start: u64, open: u64) -> String {
+    format!(
+        "offsets {committed} to {log_start} are gone from the log before they were read; {}",
+        go_on(partition, open)
+    )
+}
+
+/// The lowest offset that is not finished, also if what is finished below it is still to be read over.
+fn first_open(frontier: &Frontier) -> u64 {
+    frontier.unfinished().next().unwrap_or_else(|| frontier.end())
+}
+
+/// What an operator does about a partition that is stopped.
+fn go_on(partition: Partition, offset: u64) -> String {
+    let Partition { topic, number } = partition;
+    format!(
+        "to go on there, stop the processors of this group and run `gatekeeper topics --position {}:{number}={offset}`",
+        topic.key()
     )
 }
 
@@ -192,7 +215,7 @@ impl Road {
         let base = committed.unwrap_or(log_start);
         let (mut frontier, last, mut stopped) = match restore(partition, base, &metadata) {
             Ok((frontier, last)) => (frontier, last, None),
-            Err(reason) => (Frontier::fresh(base), None, Some(reason)),
+            Err(reason) => (Frontier::fresh(base), None, Some(damaged(partition, base.max(log_start), &reason))),
         };
         if stopped.is_none() && frontier.end() > log_end {
             stopped = Some(cut_off(partition, frontier.end(), log_end));
@@ -206,7 +229,7 @@ impl Road {
                 self.repair_published(&topic_id, partition, &frontier);
             }
             gaps = frontier.advance_to(log_start);
-            stopped = (!gaps.is_empty()).then(|| lost_unread(base, log_start));
+            stopped = (!gaps.is_empty()).then(|| lost_unread(partition, base, log_start, first_open(&frontier)));
         }
         let owned = Owned {
             epoch,
@@ -436,6 +459,7 @@ mod tests {
         test.assign(Assignment { log_start: 13, ..committed_at_ten() });
         let complaint = test.road.complaint().expect("it is loud");
         assert!(complaint.contains("offsets 10 to 13 are gone from the log before they were read"), "{complaint}");
+        assert!(complaint.contains("`gatekeeper topics --position events:0=14`"), "{complaint}");
         assert!(test.errands().iter().any(|errand| matches!(errand, Errand::Pause(which) if *which == [EVENTS])));
 
         // What was committed is repaired first; what is gone is marked, nothing else.
@@ -458,6 +482,15 @@ mod tests {
         test.read_unreadable(13..16);
         test.wake();
         assert!(test.bursts().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_partition_whose_commit_is_damaged_says_how_it_goes_on() {
+        let mut test = TestRoad::new(&[]);
+        test.assign(Assignment { metadata: "gk1.AAAAAAAA".to_owned(), ..committed_at_ten() });
+        let complaint = test.road.complaint().expect("it is loud");
+        assert!(complaint.contains("`gatekeeper topics --position events:0=10`"), "{complaint}");
+        assert!(complaint.contains("told a second time"), "{complaint}");
     }
 
     #[tokio::test(start_paused = true)]

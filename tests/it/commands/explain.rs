@@ -85,6 +85,9 @@ fn an_id_of_several_tenants_lists_them_and_an_unknown_one_says_so() {
 fn an_event_that_waits_for_its_processor_is_explained_as_far_as_it_came() {
     let place = Place::new();
     place.run(&["publish", "-"], &event("acme", "1", "Where is my parcel?"));
+    let ended = place.run(&["explain", "1"], "");
+    assert!(ended.code == Some(1) && ended.stderr.contains("`gatekeeper migrate` creates it"), "{ended:?}");
+    place.good(&["migrate"]);
     let explained = place.json(&["explain", "1"]);
     assert!(stage(&explained["copies"][0], "publish").starts_with("nothing yet"), "{explained}");
     assert!(explained["decision"].is_null() && explained["ledger"].is_null());

@@ -116,6 +116,11 @@ async fn a_tenant_that_was_unknown_is_known_limited_and_removed_while_the_proces
 #[tokio::test]
 async fn what_is_in_the_database_outlives_a_restart_and_what_was_put_there_by_hand_harms_nobody() {
     let gatekeeper = Gatekeeper::new().await;
+    let too_early = gatekeeper.command(&["tenants"]).output().expect("the binary starts");
+    let told = String::from_utf8_lossy(&too_early.stderr);
+    assert!(!too_early.status.success() && told.contains("there is no ledger at"), "{told}");
+    assert!(!gatekeeper.folder.path().join("ledger.db").exists(), "who only looks makes none");
+    said(&mut gatekeeper.command(&["migrate"]));
     set(&gatekeeper, "id = 'acme'\nversion = 'db'", "");
     let listed = said(&mut gatekeeper.command(&["tenants"]));
     let acme = listed.lines().find(|line| line.starts_with("acme")).expect("it is there");
@@ -164,6 +169,7 @@ async fn files_that_changed_are_taken_on_a_hangup_as_a_whole_or_not_at_all() {
 #[tokio::test]
 async fn a_policy_is_refused_with_all_its_mistakes_and_a_version_stands_for_one_policy() {
     let gatekeeper = Gatekeeper::new().await;
+    said(&mut gatekeeper.command(&["migrate"]));
     let refused = |text: &str| {
         let path = policy(&gatekeeper, "proposal.toml", text);
         let Output { status, stderr, .. } =
@@ -250,6 +256,10 @@ async fn every_instance_on_a_cluster_takes_what_is_changed_and_says_how_its_brea
     let kafka = OnKafka::new(&broker(), &[&url, key, nowhere, "tenants.unknown=reject", "log.kafka.partitions=2"]);
     let browser = kafka.browser().await;
     browser.create_topics().await.expect("topics");
+    let too_early = kafka.command(&["breaker"]).output().expect("the binary starts");
+    let told = String::from_utf8_lossy(&too_early.stderr);
+    assert!(!too_early.status.success() && told.contains("`gatekeeper migrate`"), "{told}");
+    said(&mut kafka.command(&["migrate"]));
     said(kafka.command(&["breaker", "open", "openai", "--note", "the provider is not to be asked"]).env("USER", "ada"));
 
     let group = &kafka.settings.log.kafka.group_id;

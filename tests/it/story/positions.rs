@@ -15,7 +15,11 @@ fn said(output: &Output) -> String {
 }
 
 fn go_on(gatekeeper: &Gatekeeper, position: &str) -> Output {
-    let arguments = ["topics", "--position", position, "--output", "json"];
+    said_to_go_on(gatekeeper, &["--position", position])
+}
+
+fn said_to_go_on(gatekeeper: &Gatekeeper, how: &[&str]) -> Output {
+    let arguments = [&["topics", "--output", "json"], how].concat();
     gatekeeper.command(&arguments).output().expect("it runs")
 }
 
@@ -51,6 +55,8 @@ async fn a_position_that_the_log_forgot_stops_its_partition_until_somebody_says_
     {
         assert!(!go_on(&gatekeeper, &wrong).status.success(), "{wrong}");
     }
+    let refused = go_on(&gatekeeper, &format!("events:{partition}=earliest"));
+    assert!(!refused.status.success() && said(&refused).contains("--again"), "{}", said(&refused));
     let moved = go_on(&gatekeeper, &format!("events:{partition}=after-ledger"));
     assert!(moved.status.success(), "{}", said(&moved));
     let moved: Value = serde_json::from_slice(&moved.stdout).expect("JSON");
@@ -73,7 +79,7 @@ async fn nobody_moves_a_position_under_a_running_processor() {
     let places = gatekeeper.publish(records(0..3)).await;
     let _running = gatekeeper.serve();
     gatekeeper.ends_of(&places).await;
-    let refused = go_on(&gatekeeper, "events:0=earliest");
+    let refused = said_to_go_on(&gatekeeper, &["--position", "events:0=earliest", "--again"]);
     assert!(!refused.status.success() && said(&refused).contains("another processor"), "{}", said(&refused));
     let more = gatekeeper.publish(records(3..6)).await;
     gatekeeper.ends_of(&more).await;

@@ -62,6 +62,10 @@ async fn wrong_settings_end_with_78_and_name_the_key() {
         ("pipeline.burst_interval=soon", "pipeline.burst_interval"),
         ("ledger.url=sqlite::memory:", "ledger.url"),
         ("triage.chain=[\"openai\", \"nobody\"]", "triage.chain"),
+        ("telemetry.log_filter=gatekeeper=loud", "telemetry.log_filter"),
+        ("tenants.directory=nowhere", "tenants.directory"),
+        ("triage.prompts=nowhere", "nowhere/system.txt"),
+        ("models.local.weights=nowhere.gkw", "models.local"),
     ] {
         let output = serve(&gatekeeper, &[set]);
         assert_eq!(output.status.code(), Some(78), "{set}: {}", said(&output));
