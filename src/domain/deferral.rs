@@ -68,7 +68,8 @@ impl Deferral {
             text.and_then(|text| text.parse().ok()).ok_or(NotADeferral(name))
         }
         let topic_id = record.header(TOPIC).and_then(|value| std::str::from_utf8(value).ok());
-        let topic_id = topic_id.filter(|id| (1..=LONGEST_ID).contains(&id.len())).ok_or(NotADeferral(TOPIC))?.to_owned();
+        let topic_id =
+            topic_id.filter(|id| (1..=LONGEST_ID).contains(&id.len())).ok_or(NotADeferral(TOPIC))?.to_owned();
         let hop = number(record, HOP)?;
         if hop == 0 {
             return Err(NotADeferral(HOP));

@@ -434,7 +434,14 @@ mod tests {
     fn one_is_asked(limits: Limits) -> (TestRoad, Job) {
         let mut test = TestRoad::limited(limits);
         let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0, log_end: u64::MAX });
+        test.assign(Assignment {
+            partition: EVENTS,
+            topic_id,
+            committed: None,
+            metadata,
+            log_start: 0,
+            log_end: u64::MAX,
+        });
         test.read_tickets(0..1);
         let job = test.road.next_job(Instant::now()).expect("there is room");
         (test, job)
@@ -488,7 +495,14 @@ mod tests {
         let limits = Limits { requests_per_minute: Some(60), ..Limits::NONE };
         let mut test = TestRoad::limited(limits);
         let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment { partition: EVENTS, topic_id, committed: None, metadata, log_start: 0, log_end: u64::MAX });
+        test.assign(Assignment {
+            partition: EVENTS,
+            topic_id,
+            committed: None,
+            metadata,
+            log_start: 0,
+            log_end: u64::MAX,
+        });
         test.read_tickets(0..1);
         // Somebody else's call for the same event is on its way.
         let key = test.road.items.values().find_map(|item| item.claim()).expect("it is here").key;

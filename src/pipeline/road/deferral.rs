@@ -561,14 +561,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_copy_that_cannot_be_read_any_more_is_rejected_and_keeps_nobody_waiting() {
-        for (improves, ends) in [(None, vec![TopicRole::Feedback, TopicRole::DeadLetters]), (Some("d".to_owned()), vec![])] {
+        for (improves, ends) in
+            [(None, vec![TopicRole::Feedback, TopicRole::DeadLetters]), (Some("d".to_owned()), vec![])]
+        {
             let mut test = spent();
             ledger_says(&mut test, Row::left_by);
             let is_event = improves.is_none();
             let due = Timestamp(0);
             let origin = Position { topic_id: "t".to_owned(), partition: 0, offset: 3 };
-            let deferral =
-                Deferral { origin, timestamp: due, hop: 1, not_before: due, turn: due, waits_for_room: false, improves };
+            let deferral = Deferral {
+                origin,
+                timestamp: due,
+                hop: 1,
+                not_before: due,
+                turn: due,
+                waits_for_room: false,
+                improves,
+            };
             let (value, headers) = (Some(Payload::from_static(b"?")), Vec::new());
             let original = Record { offset: 0, timestamp: due, key: None, value, headers };
             let headers = deferral.headers(&original);
@@ -608,7 +617,8 @@ mod tests {
         let finishing = |test: &TestRoad| test.road.ready.iter().flat_map(|group| &group.results).count();
         assert_eq!(finishing(&test), 1, "the original, and not the copy");
         assert_eq!(topics(&published(&mut test)), [TopicRole::Decisions, TopicRole::Feedback]);
-        test.road.claim_again(test.road.held.pop_first().expect("the copy waits").1);
+        let (_, copy) = test.road.held.pop_first().expect("the copy waits");
+        test.road.claim_again(copy);
         ledger_says(&mut test, |claim| Row { hop: 1, published_at: Some(Timestamp(1)), ..decided(claim) });
         assert_eq!(topics(&published(&mut test)), [], "it ends without a word");
         assert!(test.road.items.values().all(|item| item.partition() == EVENTS), "and its offset is committed");

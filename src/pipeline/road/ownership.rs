@@ -361,8 +361,7 @@ impl Road {
         }
         // Said by us after the next owner has claimed it, it would stand against what that one comes to.
         let items = &self.items;
-        let is_of_another =
-            |(_, purpose): &(Entry, Purpose)| matches!(purpose, Purpose::PutOff { item, .. } if !items.contains_key(item));
+        let is_of_another = |(_, purpose): &(Entry, Purpose)| matches!(purpose, Purpose::PutOff { item, .. } if !items.contains_key(item));
         self.pending.retain(|group| !group.iter().any(is_of_another));
         self.held.retain(|(_, id)| self.items.contains_key(id));
         self.waiting_for_earlier.retain(|id| self.items.contains_key(id));
