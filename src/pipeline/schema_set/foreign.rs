@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use apache_avro::Schema;
 use apache_avro::schema::{InnerDecimalSchema, UuidSchema};
-use apache_avro::schema_compatibility::SchemaCompatibility;
 
 use super::datum::Codec;
+use super::fit::{fits, make_plain};
 use super::registry::RegisteredSchema;
 use super::released::{RELEASED, Released};
 use super::{Known, Reads};
@@ -34,25 +34,24 @@ pub(super) fn understand(id: u32, registered: &RegisteredSchema) -> Result<Known
     if registered.has_references {
         return Err("it refers to other schemas, which is not supported: register it as one document".to_owned());
     }
-    let written = Schema::parse_str(&registered.text).map_err(|error| shortened(&error.to_string()))?;
+    let mut written = Schema::parse_str(&registered.text).map_err(|error| shortened(&error.to_string()))?;
     Walk::default().measure(&written, 0)?;
     let Schema::Record(record) = &written else { return Err("it is no record".to_owned()) };
     let name = record.name.name();
     // The table has a record's versions in order; structs have the shape of the newest.
     let ours = RELEASED.iter().rfind(|released| released.record == name);
     let ours = ours.ok_or_else(|| format!("it is a {}, which is none of our records", shortened(name)))?;
+    // Before anything else: the canonical form does not tell microseconds from milliseconds.
+    fits(&written, &ours.schema)
+        .map_err(|reason| format!("our {} cannot read it: {}", ours.name(), shortened(&reason)))?;
     // What a value looks like is said by types, names and order alone, and a version of ours needs no detour.
     let canonical = written.canonical_form();
     if let Some(same) = RELEASED.iter().find(|released| released.schema.canonical_form() == canonical) {
         return Ok(known(same, ours));
     }
-    SchemaCompatibility::can_read(&written, &ours.schema)
-        .map_err(|error| format!("our {} cannot read it: {}", ours.name(), shortened(&error.to_string())))?;
-    Ok(Known {
-        record: ours.record,
-        name: format!("{name} (schema id {id})"),
-        reads: Reads::Foreign(Box::new(written), &ours.schema),
-    })
+    let name = format!("{name} (schema id {id})");
+    make_plain(&mut written).map_err(|reason| shortened(&reason))?;
+    Ok(Known { record: ours.record, name, reads: Reads::Foreign(Box::new(written), &ours.schema) })
 }
 
 /// Under an id of its own.
@@ -167,9 +166,13 @@ impl Walk {
 
 #[cfg(test)]
 mod tests {
+    use apache_avro::writer::datum::GenericDatumWriter;
     use serde_json::{Value, json};
 
+    use super::super::datum::read_foreign;
     use super::*;
+    use crate::domain::event::SupportEvent;
+    use crate::domain::samples::full_event;
 
     fn registered(document: &Value) -> RegisteredSchema {
         RegisteredSchema { kind: "AVRO".to_owned(), text: document.to_string(), has_references: false }
@@ -186,6 +189,89 @@ mod tests {
         let fields = document["fields"].as_array_mut().expect("a record has fields");
         fields.push(json!({"name": "more", "type": kind}));
         registered(&document)
+    }
+
+    fn support_event() -> Value {
+        let released = RELEASED.iter().find(|released| released.record == "SupportEvent").expect("in the table");
+        serde_json::from_str(released.text).expect("a schema is JSON")
+    }
+
+    fn field<'a>(record: &'a mut Value, name: &str) -> &'a mut Value {
+        let fields = record["fields"].as_array_mut().expect("a record has fields");
+        fields.iter_mut().find(|field| field["name"] == name).expect("it has the field")
+    }
+
+    /// Where a type is mentioned by name, its definition.
+    fn spell_out(node: &mut Value, known: &mut BTreeMap<String, Value>) {
+        match node {
+            Value::String(name) => {
+                if let Some(definition) = known.get(name.rsplit('.').next().unwrap_or(name)) {
+                    *node = definition.clone();
+                }
+            }
+            Value::Array(branches) => branches.iter_mut().for_each(|branch| spell_out(branch, known)),
+            _ => {
+                parts(node).into_iter().for_each(|part| spell_out(part, known));
+                if let Some(name) = node["name"].as_str() {
+                    known.insert(name.to_owned(), node.clone());
+                }
+            }
+        }
+    }
+
+    /// Where a type was defined before, its name.
+    fn mention(node: &mut Value, seen: &mut BTreeSet<String>) {
+        if let Value::Array(branches) = node {
+            branches.iter_mut().for_each(|branch| mention(branch, seen));
+        } else if node.is_object() {
+            match node["name"].as_str().map(str::to_owned) {
+                Some(name) if !seen.insert(name.clone()) => *node = json!(name),
+                _ => parts(node).into_iter().for_each(|part| mention(part, seen)),
+            }
+        }
+    }
+
+    fn parts(node: &mut Value) -> Vec<&mut Value> {
+        let Value::Object(object) = node else { return Vec::new() };
+        // All within it are named without: they are in the namespace of the whole.
+        object.remove("namespace");
+        let mut found = Vec::new();
+        for (key, part) in object.iter_mut() {
+            match (key.as_str(), part) {
+                ("items" | "values", part) => found.push(part),
+                ("fields", Value::Array(fields)) => found.extend(fields.iter_mut().map(|field| &mut field["type"])),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// The same with each type defined where it is mentioned first, after that change.
+    fn rearranged(namespace: &str, change: impl FnOnce(&mut Value)) -> RegisteredSchema {
+        let mut document = support_event();
+        spell_out(&mut document, &mut BTreeMap::new());
+        change(&mut document);
+        mention(&mut document, &mut BTreeSet::new());
+        document["namespace"] = json!(namespace);
+        registered(&document)
+    }
+
+    /// Writes an event with a schema and reads it as the road does.
+    fn read_back(registered: &RegisteredSchema, event: &Value) -> Result<SupportEvent, String> {
+        let mut written = Schema::parse_str(&registered.text).expect("a schema");
+        // The bytes are the same, and values of any text and number can be written.
+        make_plain(&mut written).expect("a schema");
+        let value = apache_avro::types::Value::try_from(event.clone()).and_then(|value| value.resolve(&written));
+        let writer = GenericDatumWriter::builder(&written).build().expect("no open references");
+        let bytes = writer.write_value_to_vec(value.expect("it has that shape")).expect("it fits");
+        match understand(7, registered)?.reads {
+            Reads::Ours(codec) => codec.read(&bytes),
+            Reads::Foreign(written, ours) => read_foreign(&written, ours, &bytes),
+        }
+    }
+
+    fn full() -> Value {
+        serde_json::to_value(full_event()).expect("plain data")
     }
 
     fn refusal(registered: &RegisteredSchema) -> String {
@@ -211,7 +297,77 @@ mod tests {
         assert!(understand(7, &registered(&moved)).is_ok());
         let mut without_id = ours();
         without_id["fields"].as_array_mut().expect("fields").retain(|field| field["name"] != "ops_event_id");
-        assert!(refusal(&registered(&without_id)).starts_with("our OpsEvent.v2 cannot read it: "));
+        let reason = "our OpsEvent.v2 cannot read it: at ops_event_id: it is missing";
+        assert_eq!(refusal(&registered(&without_id)), reason);
+    }
+
+    #[test]
+    fn where_a_type_is_defined_and_in_which_namespace_makes_no_difference() {
+        fn sort(node: &mut Value) {
+            if let Some(fields) = node.get_mut("fields").and_then(Value::as_array_mut) {
+                fields.sort_by_key(|field| field["name"].to_string());
+            }
+            if let Value::Array(branches) = node {
+                branches.iter_mut().for_each(sort);
+            }
+            parts(node).into_iter().for_each(sort);
+        }
+        fn fields(document: &mut Value) -> &mut Vec<Value> {
+            document["fields"].as_array_mut().expect("a record has fields")
+        }
+        let cases = [
+            rearranged("io.aigatekeeper.v1", |document| fields(document).reverse()),
+            rearranged("io.aigatekeeper.v1", sort),
+            rearranged("com.example.support", |_| {}),
+            rearranged("com.example.support", sort),
+            rearranged("io.aigatekeeper.v1", |document| {
+                let actor = field(document, "actor")["type"].clone();
+                fields(document).insert(0, json!({"name": "opened_by", "type": ["null", actor], "default": null}));
+            }),
+        ];
+        for case in cases {
+            assert_eq!(read_back(&case, &full()), Ok(full_event()), "{}", case.text);
+        }
+    }
+
+    #[test]
+    fn a_type_that_means_more_is_read_as_what_it_is() {
+        let schema = rearranged("io.aigatekeeper.v1", |document| {
+            field(document, "event_id")["type"] = json!({"type": "string", "logicalType": "uuid"});
+            field(document, "idempotency_key")["type"] = json!(["null", {"type": "string", "logicalType": "uuid"}]);
+            field(document, "ticket_version")["type"] =
+                json!(["null", {"type": "long", "logicalType": "timestamp-micros"}]);
+            field(document, "occurred_at")["type"] = json!("long");
+        });
+        let mut event = full();
+        event["event_id"] = json!("0F8FAD5B-d9cb-469f-a165-70867728950e");
+        event["idempotency_key"] = json!("no uuid at all");
+        let mut expected = full_event();
+        expected.event_id = "0F8FAD5B-d9cb-469f-a165-70867728950e".to_owned();
+        expected.idempotency_key = Some("no uuid at all".to_owned());
+        assert_eq!(read_back(&schema, &event), Ok(expected));
+    }
+
+    #[test]
+    fn a_type_that_says_something_else_with_the_same_bytes_is_refused() {
+        for time in ["timestamp-micros", "timestamp-nanos", "local-timestamp-millis", "time-micros"] {
+            let time = json!({"type": "long", "logicalType": time});
+            let mut document = support_event();
+            field(&mut document, "occurred_at")["type"] = time.clone();
+            let reason = refusal(&registered(&document));
+            assert!(reason.starts_with("our SupportEvent.v1 cannot read it: at occurred_at: "), "{reason}");
+            let mut document = support_event();
+            let ticket = &mut field(&mut document, "ticket")["type"];
+            field(ticket, "created_at")["type"] = json!(["null", time]);
+            let reason = refusal(&registered(&document));
+            assert!(reason.contains("at ticket.created_at: ") && reason.contains("timestamp-millis"), "{reason}");
+        }
+        for number in [json!({"type": "bytes", "logicalType": "decimal", "precision": 4}), json!("long")] {
+            let mut document = support_event();
+            field(&mut document, "event_id")["type"] = number;
+            let reason = refusal(&registered(&document));
+            assert!(reason.ends_with("where String is due"), "{reason}");
+        }
     }
 
     #[test]
