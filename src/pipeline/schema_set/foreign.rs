@@ -3,13 +3,14 @@
 //! Whoever may register a schema may not thereby hang or kill the processor. The library decodes by recursion and counts
 //! bytes, so a schema is refused when it is recursive (a value could nest without end and overflow the stack), when it is
 //! deeper or wider than any sensible record with its references followed, or when a list's items may take no bytes (then
-//! a count of a billion of them is a value of ten bytes).
+//! a count of a billion of them is a value of ten bytes) or few for what they become in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use apache_avro::Schema;
-use apache_avro::schema::{InnerDecimalSchema, UuidSchema};
+use apache_avro::schema::{DecimalSchema, InnerDecimalSchema, UuidSchema};
+use apache_avro::types::Value;
 
 use super::datum::Codec;
 use super::fit::{fits, make_plain};
@@ -23,6 +24,9 @@ const MAX_DEPTH: usize = 64;
 const MAX_TYPES: usize = 10_000;
 /// The library makes room for a fixed type before its bytes are there. More than any value the log carries.
 const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
+/// What is read may take so many times its bytes in memory. An empty optional field is one byte and about 200 in memory
+/// (itself, its name, a box), so sensible records stay far below; 1 MiB, which is what the log carries, stays below half a GiB.
+const MEMORY_PER_BYTE: usize = 512;
 /// Of the library's reasons, which may hold whole schemas.
 const MAX_REASON_CHARS: usize = 300;
 
@@ -65,12 +69,11 @@ fn shortened(text: &str) -> String {
 }
 
 /// A type of these parts.
-fn around(parts: impl IntoIterator<Item = Extent>, min_bytes: usize) -> Extent {
-    let empty = Extent { types: 1, depth: 1, min_bytes };
-    parts.into_iter().fold(empty, |whole, part| Extent {
+fn around(parts: impl IntoIterator<Item = Extent>, own: Extent) -> Extent {
+    parts.into_iter().fold(own, |whole, part| Extent {
         types: whole.types.saturating_add(part.types),
         depth: whole.depth.max(part.depth + 1),
-        min_bytes,
+        ..whole
     })
 }
 
@@ -89,64 +92,99 @@ struct Extent {
     types: usize,
     depth: usize,
     min_bytes: usize,
+    /// Most memory that a value takes, less [`MEMORY_PER_BYTE`] for each of its bytes. Of a record it is the sum of the
+    /// fields', and a list of items that have some left over has no bound: so bytes bound memory when no list has such.
+    surplus: i64,
 }
 
 impl Extent {
-    const fn leaf(min_bytes: usize) -> Self {
-        Self { types: 1, depth: 1, min_bytes }
+    /// A value of so many bytes at least, which takes so much memory beside them.
+    fn leaf(min_bytes: usize, beside: usize) -> Self {
+        let memory = signed(min_bytes).saturating_add(signed(size_of::<Value>())).saturating_add(signed(beside));
+        let allowed = signed(min_bytes).saturating_mul(signed(MEMORY_PER_BYTE));
+        Self { types: 1, depth: 1, min_bytes, surplus: memory.saturating_sub(allowed) }
     }
+}
+
+/// Of these there may be as many as there are bytes for.
+fn bounded(what: &str, each: Extent) -> Result<(), String> {
+    if each.surplus > 0 {
+        let why = "it has too many types, or too long names, for its bytes";
+        return Err(format!(
+            "it has a {what} whose item takes more than {MEMORY_PER_BYTE} times its bytes in memory: {why}"
+        ));
+    }
+    Ok(())
+}
+
+fn signed(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
 }
 
 impl Walk {
     fn measure(&mut self, schema: &Schema, depth: usize) -> Result<Extent, String> {
         let extent = match schema {
-            Schema::Null => Extent::leaf(0),
-            Schema::Float => Extent::leaf(4),
-            Schema::Double => Extent::leaf(8),
-            Schema::Fixed(fixed) | Schema::Duration(fixed) => {
-                self.define(&fixed.name.fullname(None), Extent::leaf(fixed.size))
+            Schema::Null => Extent::leaf(0, 0),
+            Schema::Float => Extent::leaf(4, 0),
+            Schema::Double => Extent::leaf(8, 0),
+            Schema::Fixed(fixed)
+            | Schema::Duration(fixed)
+            | Schema::Uuid(UuidSchema::Fixed(fixed))
+            | Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Fixed(fixed), .. }) => {
+                self.define(&fixed.name.fullname(None), Extent::leaf(fixed.size, 0))
             }
-            Schema::Decimal(decimal) => match &decimal.inner {
-                InnerDecimalSchema::Bytes => Extent::leaf(1),
-                InnerDecimalSchema::Fixed(fixed) => self.define(&fixed.name.fullname(None), Extent::leaf(fixed.size)),
-            },
-            Schema::Uuid(UuidSchema::Fixed(fixed)) => self.define(&fixed.name.fullname(None), Extent::leaf(fixed.size)),
-            Schema::Enum(symbols) => self.define(&symbols.name.fullname(None), Extent::leaf(1)),
+            Schema::Enum(symbols) => {
+                let longest = symbols.symbols.iter().map(String::len).max().unwrap_or(0);
+                self.define(&symbols.name.fullname(None), Extent::leaf(1, longest))
+            }
             Schema::Ref { name } => self.referred(&name.fullname(None))?,
             Schema::Array(array) => {
                 let items = self.measure(&array.items, depth + 1)?;
                 if items.min_bytes == 0 {
                     return Err("it has a list of items that take no bytes".to_owned());
                 }
-                around([items], 1)
+                bounded("list", items)?;
+                around([items], Extent::leaf(1, 0))
             }
             Schema::Map(map) => {
                 let values = self.measure(&map.types, depth + 1)?;
-                around([values], 1)
+                let key = Extent::leaf(1, 0);
+                bounded("map", Extent { surplus: values.surplus.saturating_add(key.surplus), ..values })?;
+                around([values], Extent::leaf(1, 0))
             }
             Schema::Union(union) => {
                 let branches: Result<Vec<_>, _> =
                     union.variants().iter().map(|branch| self.measure(branch, depth + 1)).collect();
-                around(branches?, 1)
+                let branches = branches?;
+                let most = branches.iter().map(|branch| branch.surplus).max().unwrap_or(0);
+                let own = Extent::leaf(1, 0);
+                around(branches, Extent { surplus: own.surplus.saturating_add(most), ..own })
             }
             Schema::Record(record) => {
                 let name = record.name.fullname(None);
                 self.open.insert(name.clone());
-                let fields: Result<Vec<_>, _> =
-                    record.fields.iter().map(|field| self.measure(&field.schema, depth + 1)).collect();
-                let fields = fields?;
-                let min_bytes = fields.iter().map(|field| field.min_bytes).fold(0, usize::saturating_add);
+                let mut own = Extent::leaf(0, 0);
+                let mut fields = Vec::with_capacity(record.fields.len());
+                for field in &record.fields {
+                    let part = self.measure(&field.schema, depth + 1)?;
+                    let named = signed(size_of::<String>() + field.name.len());
+                    own.min_bytes = own.min_bytes.saturating_add(part.min_bytes);
+                    own.surplus = own.surplus.saturating_add(part.surplus).saturating_add(named);
+                    fields.push(part);
+                }
                 self.open.remove(&name);
-                let extent = around(fields, min_bytes);
-                self.define(&name, extent)
+                self.define(&name, around(fields, own))
             }
-            _ => Extent::leaf(1),
+            _ => Extent::leaf(1, 0),
         };
         if extent.types > MAX_TYPES || extent.depth + depth > MAX_DEPTH {
             return Err(format!("it is larger than {MAX_TYPES} types or deeper than {MAX_DEPTH}"));
         }
         if extent.min_bytes > MAX_VALUE_BYTES {
             return Err(format!("its values would have more than {MAX_VALUE_BYTES} bytes"));
+        }
+        if extent.surplus > signed(MAX_VALUE_BYTES) {
+            return Err("its values would take far more memory than bytes: its names are too long".to_owned());
         }
         Ok(extent)
     }
@@ -393,6 +431,33 @@ mod tests {
             let list = json!({"type": "array", "items": nothing});
             assert_eq!(refusal(&with(&list)), "it has a list of items that take no bytes");
         }
+        let nothings = |count: usize| -> Vec<Value> {
+            let null = |at| json!({"name": format!("f{at}"), "type": "null"});
+            (0..count).map(null).chain([json!({"name": "x", "type": "int"})]).collect()
+        };
+        let record = |fields: Vec<Value>| json!({"type": "record", "name": "Item", "fields": fields});
+        let long = "x".repeat(600);
+        for item in [
+            record(nothings(5_000)),
+            json!(["null", record(nothings(5_000))]),
+            record(vec![json!({"name": long, "type": "int"})]),
+            json!({"type": "enum", "name": "Item", "symbols": ["A", long]}),
+        ] {
+            let list = json!({"type": "array", "items": item});
+            let reason = refusal(&with(&list));
+            assert!(reason.starts_with("it has a list whose item takes more than 512 times"), "{reason}");
+        }
+        let map = json!({"type": "map", "values": record(nothings(5_000))});
+        assert!(refusal(&with(&map)).starts_with("it has a map whose item takes more than"));
+        let optional = |at| json!({"name": format!("an_optional_field_{at}"), "type": ["null", "string"]});
+        for item in [record(nothings(2)), json!(["null", record((0..200).map(optional).collect())])] {
+            assert!(understand(7, &with(&json!({"type": "array", "items": item}))).is_ok(), "nothing unusual");
+        }
+        let named = record(vec![json!({"name": "x".repeat(100_000), "type": "null"})]);
+        let mut often = vec![json!({"name": "f", "type": named})];
+        often.extend((0..1_000).map(|at| json!({"name": format!("f{at}"), "type": "Item"})));
+        let often = json!({"type": "record", "name": "Often", "fields": often});
+        assert!(refusal(&with(&often)).starts_with("its values would take far more memory than bytes"));
         let huge = json!({"type": "fixed", "name": "Huge", "size": 1_u64 << 40});
         assert!(refusal(&with(&huge)).starts_with("its values would have more than"));
         // Each level has the one before twice: two to the twentieth of nothing.
