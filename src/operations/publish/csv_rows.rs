@@ -66,7 +66,12 @@ fn split(record: &[u8]) -> Result<ByteRecord, Flaw> {
     let mut reader =
         ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(record.len() + 1).from_reader(record);
     let mut cells = ByteRecord::new();
-    reader.read_byte_record(&mut cells).map_err(|error| Flaw::of_row(error.to_string()))?;
+    let mut read =
+        |cells: &mut ByteRecord| reader.read_byte_record(cells).map_err(|error| Flaw::of_row(error.to_string()));
+    read(&mut cells)?;
+    if read(&mut ByteRecord::new())? {
+        return Err(Flaw::of_row("another row follows in the same line"));
+    }
     Ok(cells)
 }
 
@@ -120,13 +125,15 @@ impl Records {
         let Some(mut record) = first.bytes else {
             return Ok(Some((number, Err(Flaw::of_row(format!("longer than {MAX_LINE_BYTES} bytes"))))));
         };
+        let mut end = first.end;
         let mut quoting = Quoting::Start.after(&record);
         let mut taken = Vec::new();
         while quoting == Some(Quoting::Open) && record.len() <= MAX_RECORD_BYTES {
             let Some(next) = self.line()? else { break };
             if let Some(bytes) = &next.bytes {
-                record.push(b'\n');
+                record.push(end);
                 record.extend_from_slice(bytes);
+                end = next.end;
                 quoting = Quoting::Open.after(bytes);
             }
             let too_long = next.bytes.is_none();
@@ -175,6 +182,19 @@ mod tests {
     fn quotes_commas_and_line_ends_within_a_cell_belong_to_it() {
         let rows = rows(b"text,x\r\n\"a, \"\"b\"\"\r\nc\",1\r\n\r\n5\" screen,2\r\n\"\",3\n");
         assert_eq!(rows, [good(2, "a, \"b\"\nc"), good(5, "5\" screen"), good(6, "")]);
+    }
+
+    #[test]
+    fn a_carriage_return_alone_ends_a_row_as_well() {
+        let macintosh = rows(b"text,x\ra,1\r\"two\rlines\",2\rb,3\r");
+        assert_eq!(macintosh, [good(2, "a"), good(3, "two\rlines"), good(5, "b")]);
+        assert_eq!(rows(b"text,x\na,1\rb,2\nc,3\r"), [good(2, "a"), good(3, "b"), good(4, "c")]);
+    }
+
+    #[test]
+    fn a_row_that_would_be_lost_behind_another_is_a_flaw() {
+        assert_eq!(split(b"a,1\rb,2"), Err(Flaw::of_row("another row follows in the same line")));
+        assert_eq!(split(b"\"a\rb\",1").map(|cells| cells.len()), Ok(2));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! Whether a value makes sense, and what becomes of one that cannot be read, is for the stages to say.
 
 mod datum;
+mod fit;
 mod foreign;
 mod json;
 mod learned;
