@@ -18,10 +18,12 @@ mod report;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use self::case::Case;
 pub use self::finding::{Finding, Invariant};
 pub use self::report::Report;
+use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::DeadLetter;
 use crate::domain::decision::TriageDecision;
 use crate::domain::event::SupportEvent;
@@ -111,6 +113,16 @@ pub struct History {
     pub calls: Vec<ProviderCall>,
     /// Saved answers by hexadecimal dedupe key.
     pub answers: HashMap<String, SavedAnswer>,
+    /// How long the ledger remembers what was published: the same sent again after that is new. None: for ever.
+    pub window: Option<Duration>,
+}
+
+impl History {
+    /// Whether the later of two results for the same came while the earlier had to be remembered: the window begins when
+    /// that was published, which is after these times.
+    fn are_too_close(&self, one: Timestamp, other: Timestamp) -> bool {
+        self.window.is_none_or(|window| one.max(other) < one.min(other).after(window))
+    }
 }
 
 /// The topic of human feedback, and what came of it.

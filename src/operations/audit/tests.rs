@@ -9,7 +9,7 @@ mod reviewed;
 use proptest::prelude::*;
 
 use self::anomalies::{ANOMALIES, Pick, forget, place_of};
-use self::good::{Fate, Step, core, steps, written};
+use self::good::{Fate, Step, core, push, steps, written};
 use super::*;
 use crate::domain::feedback::FeedbackStatus;
 
@@ -86,6 +86,31 @@ fn what_retention_took_is_not_judged() {
     history.log_start.insert(0, base);
     let report = check(&history);
     assert!(report.is_green(), "{report}");
+}
+
+#[test]
+fn what_is_sent_again_after_the_window_is_decided_again_and_before_its_end_is_not() {
+    let mut history = written(&[Step { ticket: 0, fate: Fate::Decided }, Step { ticket: 0, fate: Fate::Decided }]);
+    let first = history.decisions[0].record.clone();
+    history.inputs[1].record = history.inputs[0].record.clone();
+    history.feedback[1].record.event_id = Some(first.event_id.clone());
+    let again = &mut history.decisions[1].record;
+    again.event_id.clone_from(&first.event_id);
+    let window = Duration::from_secs(3_600);
+    again.decided_at = first.decided_at.after(window);
+    history.window = Some(window);
+    let report = check(&history);
+    assert!(report.is_green(), "{report}");
+    history.decisions[1].record.decided_at.0 -= 1;
+    let too_soon = check(&history);
+    assert_eq!((too_soon.twice, too_soon.violations), (1, 1), "{too_soon}");
+    history.window = None;
+    assert_eq!(check(&history).twice, 1, "it is remembered for ever");
+    let mut of_one_place = written(&core());
+    of_one_place.window = Some(Duration::ZERO);
+    let again = of_one_place.decisions[0].clone();
+    push(&mut of_one_place.decisions, again.partition, again.record);
+    assert_eq!(check(&of_one_place).twice, 1, "one record is one decision, however late");
 }
 
 #[test]

@@ -4,14 +4,11 @@
 use super::super::case::{Case, Place, Standing, place};
 use super::super::finding::Invariant;
 use super::super::report::Report;
-use crate::domain::clock::Timestamp;
+use crate::domain::clock::{CLOCKS_DIFFER_MS, Timestamp};
 use crate::domain::decision::{DecidedBy, TriageDecision};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::review::JoinStatus;
-
-/// Two instances' clocks may differ by so much.
-const CLOCKS_DIFFER_MS: i64 = 5_000;
 
 pub(in super::super) fn better(case: &Case<'_>, report: &mut Report) {
     for decision in case.history.decisions.iter().map(|seen| &seen.record).filter(|one| one.decision_version > 1) {
