@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use self::anomalies::{ANOMALIES, Pick, forget, place_of};
 use self::good::{Fate, Step, core, push, steps, written};
 use super::*;
+use crate::domain::decision::DecidedBy;
 use crate::domain::feedback::FeedbackStatus;
 
 /// Every fate at least once, and whatever else chance brings.
@@ -86,6 +87,46 @@ fn what_retention_took_is_not_judged() {
     history.log_start.insert(0, base);
     let report = check(&history);
     assert!(report.is_green(), "{report}");
+}
+
+/// All outputs of one topic gone, and each input older than whatever is left there.
+fn without(topic: TopicRole, safe: u64) -> History {
+    let mut history = written(&core());
+    match topic {
+        TopicRole::Feedback => history.feedback.clear(),
+        TopicRole::Decisions => history.decisions.clear(),
+        _ => history.dead_letters.clear(),
+    }
+    history.taken = Taken((0..3).map(|number| ((topic, number), safe)).collect());
+    history
+}
+
+#[test]
+fn an_output_that_retention_may_have_taken_is_not_missed_and_no_other_is_excused() {
+    for topic in [TopicRole::Feedback, TopicRole::Decisions, TopicRole::DeadLetters] {
+        let report = check(&without(topic, u64::MAX));
+        assert!(report.is_green(), "{topic:?}: {report}");
+        let young = check(&without(topic, 0));
+        assert!(!young.is_green(), "{topic:?}: none of them can be gone");
+    }
+    let mut of_another = without(TopicRole::Decisions, u64::MAX);
+    of_another.feedback.clear();
+    assert!(check(&of_another).missing > 0, "the terminals are not among what was taken");
+}
+
+#[test]
+fn a_better_decision_may_outlive_the_fallbacks() {
+    let mut history = written(&core());
+    let fallback = history.feedback.iter().find(|seen| seen.record.status == FeedbackStatus::Degraded);
+    let id = fallback.and_then(|seen| seen.record.decision_id.clone());
+    let better = history.decisions.iter_mut().find(|seen| Some(&seen.record.decision_id) == id.as_ref());
+    let better = &mut better.expect("the fallback's").record;
+    better.supersedes_decision_id = Some(std::mem::replace(&mut better.decision_id, "better".to_owned()));
+    (better.decision_version, better.decided_by, better.degraded_reason) = (2, DecidedBy::Model, None);
+    assert!(!check(&history).is_green(), "it comes after one that is not there");
+    history.taken = Taken((0..3).map(|number| ((TopicRole::Decisions, number), u64::MAX)).collect());
+    let report = check(&history);
+    assert!(report.is_green() && report.better == 1, "{report}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::super::finding::Invariant;
 use super::super::report::Report;
 use crate::domain::decision::TriageDecision;
 use crate::domain::feedback::FeedbackStatus;
+use crate::domain::position::TopicRole;
 
 pub(in super::super) fn decisions(case: &Case<'_>, report: &mut Report) {
     each(case, report);
@@ -55,8 +56,11 @@ fn each(case: &Case<'_>, report: &mut Report) {
 fn with_their_terminals(case: &Case<'_>, report: &mut Report) {
     for (place, feedback) in &case.terminals {
         let decisions = case.decisions.get(place).map(Vec::as_slice).unwrap_or_default();
+        let may_be_taken = case.may_be_taken(TopicRole::Decisions, *place);
         let named = |id: &String| decisions.iter().any(|decision| decision.decision_id == *id);
         match feedback.status {
+            // A better one may be left of two.
+            FeedbackStatus::Accepted | FeedbackStatus::Degraded if may_be_taken => {}
             FeedbackStatus::Accepted | FeedbackStatus::Degraded if decisions.is_empty() => {
                 report.missing += 1;
                 report.find(Invariant::Complete, format!("{}@{} is decided but has no decision", place.0, place.1));

@@ -9,6 +9,7 @@ use super::super::report::Report;
 use super::super::{Committed, History, Reviewed};
 use crate::domain::clock::Timestamp;
 use crate::domain::human_feedback::HumanFeedback;
+use crate::domain::position::TopicRole;
 
 type Inputs<'a> = BTreeMap<Place, Option<&'a HumanFeedback>>;
 
@@ -40,10 +41,12 @@ pub(in super::super) fn reviews(history: &History, report: &mut Report) {
         }
     }
     let is_finished = |place: &Place| covers(Some(&reviewed.committed), *place);
-    // Another record of the same feedback has the review, or is on its way to it.
+    let [review_may_be_taken, letter_may_be_taken] = [TopicRole::DecisionReviews, TopicRole::DeadLetters]
+        .map(|topic| move |place: &Place| reviewed.taken.may_have(topic, *place));
+    // Another record of the same feedback has the review, had it, or is on its way to it.
     let is_copy = |place: &Place, feedback: &HumanFeedback| {
         let mut others = places.get(&identity(feedback)).into_iter().flatten().filter(|other| *other != place);
-        others.any(|other| with_review.contains_key(other) || !is_finished(other))
+        others.any(|other| with_review.contains_key(other) || review_may_be_taken(other) || !is_finished(other))
     };
     for (place, feedback) in &inputs {
         let at = format!("feedback {}@{}", place.0, place.1);
@@ -51,7 +54,8 @@ pub(in super::super) fn reviews(history: &History, report: &mut Report) {
         match (with_review.contains_key(place), with_letter.contains(place)) {
             (true, true) => report.find(Invariant::Unique, format!("{at} has a review and a dead letter")),
             (false, false) if !is_finished(place) => report.open += 1,
-            // Retention may have taken its review, or the other record, with the beginning of the log.
+            (false, false) if review_may_be_taken(place) || letter_may_be_taken(place) => {}
+            // Retention may have taken the other record with the beginning of the log.
             (false, false) if reviewed.log_start.is_empty() && !feedback.is_some_and(|it| is_copy(place, it)) => {
                 report.missing += 1;
                 report.find(Invariant::Complete, format!("{at} is finished and has neither review nor dead letter"));

@@ -85,6 +85,22 @@ fn feedback_that_comes_again_after_the_window_has_another_review() {
 }
 
 #[test]
+fn a_review_or_a_letter_that_retention_may_have_taken_is_not_missed() {
+    for (topic, take) in [
+        (TopicRole::DecisionReviews, (|it| it.reviews.clear()) as fn(&mut Reviewed)),
+        (TopicRole::DeadLetters, |it| it.dead_letters.clear()),
+    ] {
+        let mut history = good();
+        take(&mut history.reviewed);
+        history.reviewed.taken = Taken([((topic, 0), 4)].into());
+        let report = check(&history);
+        assert!(report.is_green(), "{report}");
+        history.reviewed.taken = Taken([((topic, 0), 0)].into());
+        assert!(check(&history).missing > 0, "{topic:?}");
+    }
+}
+
+#[test]
 fn a_copy_may_end_before_the_first_that_is_on_its_way() {
     let mut history = good();
     history.reviewed.reviews.clear();
