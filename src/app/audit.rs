@@ -25,6 +25,7 @@ pub async fn report(parts: &Parts, calls: Option<&std::path::Path>) -> anyhow::R
     let ledger = if parts.settings.ledger.enabled { Some(parts.ledger_to_read().await?) } else { None };
     let group = parts.settings.log.group_id();
     let mut history = reading::read(&*browser, ledger.as_deref(), &parts.schemas, group).await?;
+    history.window = parts.settings.ledger.enabled.then_some(parts.settings.ledger.window);
     if let Some(calls) = calls {
         history.calls = reading::read_calls(calls)?;
     }

@@ -1,7 +1,7 @@
 //! PORT and operation: operators see the breakers of every instance, and order them open or closed.
 //!
 //! An order is an entry of the trail, so it stands: an instance that starts later takes the newest order of each model
-//! too, as far as it still means anything. What a breaker does by itself is its own; an instance says how its breakers are
+//! too, and so learns that the one before it is over. What a breaker does by itself is its own; an instance says how its breakers are
 //! a few times a minute and whenever one changes, and whoever looks sees who was not heard of for long.
 
 use std::time::Duration;
@@ -53,7 +53,7 @@ pub enum Order {
     Open {
         /// Which.
         model: String,
-        /// For how long; none: until it is reset.
+        /// For how long; none: until it is reset. No time at all: an older order is over, and nothing is opened.
         lasts: Option<Duration>,
     },
     /// It is closed, whatever it was.
@@ -64,13 +64,13 @@ pub enum Order {
 }
 
 impl Order {
-    /// What an entry means now; nothing, if its time has passed.
+    /// What an entry means now. One whose time has passed is an order too: it took the place of the one before it, which an
+    /// instance that was away meanwhile may still obey.
     #[must_use]
     pub fn of(change: Change, now: Timestamp) -> Option<Self> {
         let Change { subject: model, act, until, .. } = change;
         let left = until.map(|until| Duration::from_millis(until.millis_since(now).unsigned_abs()));
         match act {
-            Act::Opened if left == Some(Duration::ZERO) => None,
             Act::Opened => Some(Self::Open { model, lasts: left }),
             Act::Reset => Some(Self::Reset { model }),
             Act::Set | Act::Removed => None,
@@ -145,13 +145,15 @@ mod tests {
     }
 
     #[test]
-    fn an_order_lasts_as_long_as_is_left_of_it_and_one_whose_time_has_passed_is_none() {
+    fn an_order_lasts_as_long_as_is_left_of_it_and_one_whose_time_has_passed_for_no_time() {
         let of = |act, until| Order::of(entry(act, until), Timestamp(1_000));
         let open =
             |lasts: Option<u64>| Order::Open { model: "gpt".to_owned(), lasts: lasts.map(Duration::from_millis) };
         assert_eq!(of(Act::Opened, None), Some(open(None)));
         assert_eq!(of(Act::Opened, Some(1_500)), Some(open(Some(500))));
-        assert_eq!((of(Act::Opened, Some(1_000)), of(Act::Opened, Some(1))), (None, None));
+        for passed in [1_000, 1] {
+            assert_eq!(of(Act::Opened, Some(passed)), Some(open(Some(0))));
+        }
         assert_eq!(of(Act::Reset, None), Some(Order::Reset { model: "gpt".to_owned() }));
     }
 }

@@ -212,12 +212,13 @@ impl Following {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::time::Duration;
 
     use futures_util::future::BoxFuture;
     use tokio::sync::watch;
 
     use super::*;
-    use crate::domain::clock::HandClock;
+    use crate::domain::clock::{HandClock, Timestamp};
     use crate::domain::flags::{Flag, FlagBook, Share};
     use crate::domain::tenant::TenantBook;
     use crate::operations::tenants::shelf::tests::{entry, set};
@@ -361,6 +362,19 @@ mod tests {
         trail.now(Some(vec![order(1, Act::Opened), set(2, "acme", "a"), order(3, Act::Reset)]));
         followed.following.look(&trail).await.expect("it answers");
         assert_eq!(followed.orders(), [Order::Reset { model: "gpt".to_owned() }]);
+    }
+
+    #[tokio::test]
+    async fn an_order_whose_time_passed_while_the_database_was_away_ends_the_one_before_it() {
+        let (mut followed, trail) = (Followed::new(), Memory::of(vec![order(1, Act::Opened)]));
+        followed.following.look(&trail).await.expect("it answers");
+        assert_eq!(followed.orders(), [Order::Open { model: "gpt".to_owned(), lasts: None }]);
+        trail.now(None);
+        followed.following.look(&trail).await.expect_err("it is away");
+        let for_a_while = Change { until: Some(Timestamp(0)), ..order(2, Act::Opened) };
+        trail.now(Some(vec![order(1, Act::Opened), for_a_while]));
+        followed.following.look(&trail).await.expect("it answers");
+        assert_eq!(followed.orders(), [Order::Open { model: "gpt".to_owned(), lasts: Some(Duration::ZERO) }]);
     }
 
     #[tokio::test]

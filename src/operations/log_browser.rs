@@ -112,3 +112,6 @@ pub enum BrowseError {
     #[error("{0}")]
     Unusable(String),
 }
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -6,6 +6,7 @@ use super::History;
 use crate::domain::decision::{Origin, TriageDecision};
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::EventFeedback;
+use crate::domain::position::TopicRole;
 
 /// Partition and offset of an input.
 pub(super) type Place = (u32, u64);
@@ -97,6 +98,13 @@ impl<'a> Case<'a> {
     /// Whether an output without its terminal is an output torn off, not one whose terminal was written meanwhile or
     /// went with retention.
     pub fn is_torn(&self, place: Place) -> bool {
-        matches!(self.standing(place), Standing::Finished | Standing::Open) && !self.terminals.contains_key(&place)
+        matches!(self.standing(place), Standing::Finished | Standing::Open)
+            && !self.terminals.contains_key(&place)
+            && !self.may_be_taken(TopicRole::Feedback, place)
+    }
+
+    /// Whether retention may have taken an output of this input from that topic.
+    pub fn may_be_taken(&self, topic: TopicRole, place: Place) -> bool {
+        self.history.taken.may_have(topic, place)
     }
 }

@@ -18,15 +18,18 @@ mod report;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
-use self::case::Case;
+use self::case::{Case, Place};
 pub use self::finding::{Finding, Invariant};
 pub use self::report::Report;
+use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::DeadLetter;
 use crate::domain::decision::TriageDecision;
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::EventFeedback;
 use crate::domain::human_feedback::HumanFeedback;
+use crate::domain::position::TopicRole;
 use crate::domain::review::DecisionReview;
 
 /// A record of a topic, decoded.
@@ -103,6 +106,8 @@ pub struct History {
     pub committed_after: Option<BTreeMap<u32, Committed>>,
     /// Where partitions of the events topic begin now, if not at 0. What was below is gone and cannot be judged.
     pub log_start: BTreeMap<u32, u64>,
+    /// Outputs of events that are gone.
+    pub taken: Taken,
     /// What people made of decisions.
     pub reviewed: Reviewed,
     /// Reviews of what agents changed: outputs of events, in log order within each partition.
@@ -111,6 +116,16 @@ pub struct History {
     pub calls: Vec<ProviderCall>,
     /// Saved answers by hexadecimal dedupe key.
     pub answers: HashMap<String, SavedAnswer>,
+    /// How long the ledger remembers what was published: the same sent again after that is new. None: for ever.
+    pub window: Option<Duration>,
+}
+
+impl History {
+    /// Whether the later of two results for the same came while the earlier had to be remembered: the window begins when
+    /// that was published, which is after these times.
+    fn are_too_close(&self, one: Timestamp, other: Timestamp) -> bool {
+        self.window.is_none_or(|window| one.max(other) < one.min(other).after(window))
+    }
 }
 
 /// The topic of human feedback, and what came of it.
@@ -128,6 +143,19 @@ pub struct Reviewed {
     pub committed_after: Option<BTreeMap<u32, Committed>>,
     /// As for events.
     pub log_start: BTreeMap<u32, u64>,
+    /// As for events.
+    pub taken: Taken,
+}
+
+/// What retention took of the outputs: by topic and partition that lost its beginning, the first input of that partition
+/// whose outputs there are too young to be gone. That an earlier one has none says nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Taken(pub BTreeMap<(TopicRole, u32), u64>);
+
+impl Taken {
+    fn may_have(&self, topic: TopicRole, (number, offset): Place) -> bool {
+        self.0.get(&(topic, number)).is_some_and(|safe| offset < *safe)
+    }
 }
 
 /// Judge a history.

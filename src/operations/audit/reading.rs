@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::case::place;
-use super::{CallEnd as End, Committed, History, ProviderCall, SavedAnswer, Seen};
+use super::{CallEnd as End, Committed, History, ProviderCall, SavedAnswer, Seen, Taken};
+use crate::domain::clock::{CLOCKS_DIFFER_MS, Timestamp};
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::human_feedback::HumanFeedback;
@@ -85,17 +86,18 @@ pub async fn read(
     };
     let mut history = History { committed: committed(browser, group, TopicRole::Events).await?, ..History::default() };
     history.reviewed.committed = committed(browser, group, TopicRole::HumanFeedback).await?;
+    let mut left = Left::new();
     for partition in partitions(TopicRole::Feedback) {
-        history.feedback.append(&mut ours(browser, partition, schemas, "EventFeedback").await?);
+        history.feedback.append(&mut ours(browser, partition, schemas, "EventFeedback", &mut left).await?);
     }
     for partition in partitions(TopicRole::Decisions) {
-        history.decisions.append(&mut ours(browser, partition, schemas, "TriageDecision").await?);
+        history.decisions.append(&mut ours(browser, partition, schemas, "TriageDecision", &mut left).await?);
     }
     for partition in partitions(TopicRole::DeadLetters) {
-        history.dead_letters.append(&mut ours(browser, partition, schemas, "DeadLetter").await?);
+        history.dead_letters.append(&mut ours(browser, partition, schemas, "DeadLetter", &mut left).await?);
     }
     for partition in partitions(TopicRole::DecisionReviews) {
-        history.reviewed.reviews.append(&mut ours(browser, partition, schemas, "DecisionReview").await?);
+        history.reviewed.reviews.append(&mut ours(browser, partition, schemas, "DecisionReview", &mut left).await?);
     }
     if let Some(topic) = topics.iter().find(|topic| topic.role == TopicRole::HumanFeedback) {
         let of_feedback = history.dead_letters.iter().filter(|seen| seen.record.origin_topic == topic.name);
@@ -110,6 +112,8 @@ pub async fn read(
         history.changes_reviewed.retain(|seen| seen.record.origin.topic == events.name);
         history.dead_letters.retain(|seen| seen.record.origin_topic == events.name);
     }
+    history.taken = Taken(left.keys().map(|of| (*of, u64::MAX)).collect());
+    history.reviewed.taken = history.taken.clone();
     history.committed_after = Some(committed(browser, group, TopicRole::Events).await?);
     history.reviewed.committed_after = Some(committed(browser, group, TopicRole::HumanFeedback).await?);
     for partition in partitions(TopicRole::Events) {
@@ -117,6 +121,7 @@ pub async fn read(
         each(browser, partition, |record| {
             let value = record.value.as_deref().unwrap_or_default();
             let event = schemas.read::<SupportEvent>("SupportEvent", value).ok();
+            history.taken.ends_before(&record, number, &left);
             history.inputs.push(Seen { partition: number, offset: record.offset, record: event });
             Ok(())
         })
@@ -132,6 +137,7 @@ pub async fn read(
         each(browser, partition, |record| {
             let value = record.value.as_deref().unwrap_or_default();
             let feedback = schemas.read::<HumanFeedback>("HumanFeedback", value).ok();
+            history.reviewed.taken.ends_before(&record, number, &left);
             history.reviewed.inputs.push(Seen { partition: number, offset: record.offset, record: feedback });
             Ok(())
         })
@@ -164,19 +170,40 @@ async fn committed(
     Ok(committed)
 }
 
+/// When the first record was written that is left of an output partition which has lost its beginning.
+type Left = BTreeMap<(TopicRole, u32), Timestamp>;
+
+impl Taken {
+    /// What is written after all that retention has taken of a topic has its outputs there yet. An output comes after its
+    /// input, and inputs in order: so do those that follow, whatever time their producers gave them.
+    fn ends_before(&mut self, input: &Record, number: u32, left: &Left) {
+        for (of, safe) in self.0.iter_mut().filter(|(of, safe)| of.1 == number && **safe == u64::MAX) {
+            if left.get(of).is_some_and(|first| input.timestamp.millis_since(*first) > CLOCKS_DIFFER_MS) {
+                *safe = input.offset;
+            }
+        }
+    }
+}
+
 async fn ours<T: DeserializeOwned>(
     browser: &dyn LogBrowser,
     partition: Partition,
     schemas: &SchemaSet,
     what: &'static str,
+    left: &mut Left,
 ) -> Result<Vec<Seen<T>>, ReadError> {
-    let mut seen = Vec::new();
+    let (mut seen, mut first) = (Vec::new(), None);
     each(browser, partition, |record| {
+        first.get_or_insert(record.timestamp);
         let decoded = decode(schemas, partition, &record, what)?;
         seen.push(Seen { partition: partition.number, offset: record.offset, record: decoded });
         Ok(())
     })
     .await?;
+    // Retention may have been at work until now. Where nothing is left, anything may be gone.
+    if browser.watermarks(partition).await?.log_start > 0 {
+        left.insert((partition.topic, partition.number), first.unwrap_or(Timestamp(i64::MAX)));
+    }
     Ok(seen)
 }
 

@@ -9,8 +9,9 @@ mod reviewed;
 use proptest::prelude::*;
 
 use self::anomalies::{ANOMALIES, Pick, forget, place_of};
-use self::good::{Fate, Step, core, steps, written};
+use self::good::{Fate, Step, core, push, steps, written};
 use super::*;
+use crate::domain::decision::DecidedBy;
 use crate::domain::feedback::FeedbackStatus;
 
 /// Every fate at least once, and whatever else chance brings.
@@ -86,6 +87,71 @@ fn what_retention_took_is_not_judged() {
     history.log_start.insert(0, base);
     let report = check(&history);
     assert!(report.is_green(), "{report}");
+}
+
+/// All outputs of one topic gone, and each input older than whatever is left there.
+fn without(topic: TopicRole, safe: u64) -> History {
+    let mut history = written(&core());
+    match topic {
+        TopicRole::Feedback => history.feedback.clear(),
+        TopicRole::Decisions => history.decisions.clear(),
+        _ => history.dead_letters.clear(),
+    }
+    history.taken = Taken((0..3).map(|number| ((topic, number), safe)).collect());
+    history
+}
+
+#[test]
+fn an_output_that_retention_may_have_taken_is_not_missed_and_no_other_is_excused() {
+    for topic in [TopicRole::Feedback, TopicRole::Decisions, TopicRole::DeadLetters] {
+        let report = check(&without(topic, u64::MAX));
+        assert!(report.is_green(), "{topic:?}: {report}");
+        let young = check(&without(topic, 0));
+        assert!(!young.is_green(), "{topic:?}: none of them can be gone");
+    }
+    let mut of_another = without(TopicRole::Decisions, u64::MAX);
+    of_another.feedback.clear();
+    assert!(check(&of_another).missing > 0, "the terminals are not among what was taken");
+}
+
+#[test]
+fn a_better_decision_may_outlive_the_fallbacks() {
+    let mut history = written(&core());
+    let fallback = history.feedback.iter().find(|seen| seen.record.status == FeedbackStatus::Degraded);
+    let id = fallback.and_then(|seen| seen.record.decision_id.clone());
+    let better = history.decisions.iter_mut().find(|seen| Some(&seen.record.decision_id) == id.as_ref());
+    let better = &mut better.expect("the fallback's").record;
+    better.supersedes_decision_id = Some(std::mem::replace(&mut better.decision_id, "better".to_owned()));
+    (better.decision_version, better.decided_by, better.degraded_reason) = (2, DecidedBy::Model, None);
+    assert!(!check(&history).is_green(), "it comes after one that is not there");
+    history.taken = Taken((0..3).map(|number| ((TopicRole::Decisions, number), u64::MAX)).collect());
+    let report = check(&history);
+    assert!(report.is_green() && report.better == 1, "{report}");
+}
+
+#[test]
+fn what_is_sent_again_after_the_window_is_decided_again_and_before_its_end_is_not() {
+    let mut history = written(&[Step { ticket: 0, fate: Fate::Decided }, Step { ticket: 0, fate: Fate::Decided }]);
+    let first = history.decisions[0].record.clone();
+    history.inputs[1].record = history.inputs[0].record.clone();
+    history.feedback[1].record.event_id = Some(first.event_id.clone());
+    let again = &mut history.decisions[1].record;
+    again.event_id.clone_from(&first.event_id);
+    let window = Duration::from_secs(3_600);
+    again.decided_at = first.decided_at.after(window);
+    history.window = Some(window);
+    let report = check(&history);
+    assert!(report.is_green(), "{report}");
+    history.decisions[1].record.decided_at.0 -= 1;
+    let too_soon = check(&history);
+    assert_eq!((too_soon.twice, too_soon.violations), (1, 1), "{too_soon}");
+    history.window = None;
+    assert_eq!(check(&history).twice, 1, "it is remembered for ever");
+    let mut of_one_place = written(&core());
+    of_one_place.window = Some(Duration::ZERO);
+    let again = of_one_place.decisions[0].clone();
+    push(&mut of_one_place.decisions, again.partition, again.record);
+    assert_eq!(check(&of_one_place).twice, 1, "one record is one decision, however late");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::{Copy, ExplainError, Explanation, Identity, Input, LedgerRow};
 use crate::domain::dead_letter::DeadLetter;
-use crate::domain::decision::TriageDecision;
+use crate::domain::decision::{Origin, TriageDecision};
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::EventFeedback;
 use crate::domain::identity::DedupeKey;
@@ -217,7 +217,8 @@ impl<'a> Log<'a> {
         self.each(TopicRole::Feedback, |partition, record| {
             let feedback: EventFeedback = decode(self.schemas, partition, &record, "EventFeedback")?;
             let identity = Identity::of_feedback(&feedback);
-            if let Some(place) = place(feedback.origin.partition, feedback.origin.offset)
+            let Origin { topic, partition, offset, .. } = &feedback.origin;
+            if let Some(place) = self.place(topic, *partition, *offset)
                 && wanted.takes(place, identity.as_ref())
             {
                 let copy = found.entry(place).or_default();
@@ -233,18 +234,20 @@ impl<'a> Log<'a> {
     async fn add_dead_letters(&self, found: &mut BTreeMap<Place, Found>) -> Result<(), ReadError> {
         self.each(TopicRole::DeadLetters, |partition, record| {
             let letter: DeadLetter = decode(self.schemas, partition, &record, "DeadLetter")?;
-            let copy = place(letter.origin_partition, letter.origin_offset).and_then(|place| found.get_mut(&place));
-            if let Some(copy) = copy {
+            let place = self.place(&letter.origin_topic, letter.origin_partition, letter.origin_offset);
+            if let Some(copy) = place.and_then(|place| found.get_mut(&place)) {
                 copy.dead_letter = Some(letter);
             }
             Ok(())
         })
         .await
     }
-}
 
-fn place(partition: i32, offset: i64) -> Option<Place> {
-    Some((u32::try_from(partition).ok()?, u64::try_from(offset).ok()?))
+    /// On the events topic; `None` for an origin on another one, which has the same partitions and offsets.
+    fn place(&self, topic: &str, partition: i32, offset: i64) -> Option<Place> {
+        self.topic(TopicRole::Events).filter(|events| events.name == topic)?;
+        Some((u32::try_from(partition).ok()?, u64::try_from(offset).ok()?))
+    }
 }
 
 fn seen(row: &Row, events: &TopicInfo) -> LedgerRow {
@@ -275,6 +278,40 @@ fn owner(owner: &Position, events: &TopicInfo) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::samples;
+    use crate::operations::log_browser::testing::Shelf;
+    use crate::settings::load::{LoadOptions, load};
+
+    #[tokio::test]
+    async fn what_another_topic_has_at_the_same_place_is_not_of_the_event() {
+        let mut shelf = Shelf::default();
+        let at = |topic: &str| Origin { topic: topic.to_owned(), partition: 0, offset: 0, timestamp: samples::NOON };
+        let (events, people) = (Shelf::name(TopicRole::Events), Shelf::name(TopicRole::HumanFeedback));
+        shelf.put(TopicRole::Events, 0, samples::NOON, &samples::sparse_event());
+        for topic in [events, people] {
+            let letter = DeadLetter {
+                dead_letter_id: format!("of {topic}"),
+                origin_topic: topic.to_owned(),
+                origin_partition: 0,
+                origin_offset: 0,
+                ..samples::dead_letter()
+            };
+            shelf.put(TopicRole::DeadLetters, 0, samples::NOON, &letter);
+            let terminal = EventFeedback {
+                reason: Some(topic.to_owned()),
+                origin: at(topic),
+                terminal: true,
+                ..samples::feedback()
+            };
+            shelf.put(TopicRole::Feedback, 0, samples::NOON, &terminal);
+        }
+        let schemas = SchemaSet::new(&load(&LoadOptions::default()).expect("the defaults").settings.schemas);
+        let question = Question { asked: format!("{events}-0-0"), tenant: None };
+        let found = gather(&question, &shelf, None, &schemas.expect("the shipped ones")).await.expect("it is there");
+        let [copy] = &*found.copies else { panic!("one record: {found:?}") };
+        assert_eq!(copy.dead_letter.as_ref().map(|letter| &*letter.dead_letter_id), Some(&*format!("of {events}")));
+        assert_eq!(copy.terminal.as_ref().and_then(|terminal| terminal.reason.as_deref()), Some(events));
+    }
 
     #[test]
     fn an_origin_is_told_from_an_id_that_looks_like_one() {

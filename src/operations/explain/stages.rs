@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{Copy, Explanation, LedgerRow, capped_by, fields};
 use crate::domain::better::{Better, Dropped};
 use crate::domain::calibration::Calibration;
+use crate::domain::clock::CLOCKS_DIFFER_MS;
 use crate::domain::decision::{Handoff, Prediction, TriageDecision};
 use crate::domain::feedback::{EventFeedback, FeedbackStatus};
 use crate::domain::reason_code::ReasonCode;
@@ -127,6 +128,10 @@ fn dedupe(copy: &Copy, ledger: Option<&LedgerRow>) -> Stage {
     }
     let says = if row.owner == copy.origin {
         format!("the first copy, claimed {}", row.first_seen_at)
+    } else if terminal.is_some_and(|terminal| row.first_seen_at.millis_since(terminal.processed_at) > CLOCKS_DIFFER_MS)
+    {
+        let claimed = format!("{} has claimed it anew {}", row.owner, row.first_seen_at);
+        format!("the ledger has forgotten what it knew when this one ended; {claimed}")
     } else if terminal.is_some_and(|terminal| terminal.status == FeedbackStatus::Rejected) {
         format!("the identity of {} with another content", row.owner)
     } else {
@@ -299,3 +304,6 @@ fn publish(copy: &Copy, ledger: Option<&LedgerRow>) -> Stage {
 fn symbol(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,12 +7,10 @@
 //! What does not belong here: whether an event is our own echo (`lane`), and how it ends: that it is a review takes
 //! nothing from its terminal.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
+use super::spelling;
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::{Automation, Origin};
-use crate::domain::event::{ActorType, EventType, FieldChange, Level, Priority, SupportEvent};
+use crate::domain::event::{ActorType, EventType, FieldChange, SupportEvent};
 use crate::domain::human_feedback::{FeedbackKind, FieldOverride, HumanFeedback};
 use crate::domain::identity::{DedupeKey, review_id};
 use crate::domain::past_decision::{DecisionQuestion, PastDecision};
@@ -70,34 +68,16 @@ pub fn review(
 }
 
 fn overridden(change: &FieldChange, decision: &PastDecision) -> Option<FieldOverride> {
-    let field = change.field.strip_prefix("custom_fields.").unwrap_or(&change.field);
-    let predicted = decision.field(field)?;
+    let predicted = decision.field(spelling::field(&change.field))?;
     let was_offered = !matches!(predicted.automation, Automation::None | Automation::Unknown);
-    let actual = as_we_say_it(field, change.current.as_deref()?.trim());
-    let is_other = !actual.is_empty() && !actual.eq_ignore_ascii_case(&predicted.value);
+    let actual = spelling::value(&predicted.field, change.current.as_deref()?);
+    let is_other = !actual.is_empty() && !spelling::is_same(&predicted.field, &actual, &predicted.value);
     (was_offered && is_other).then(|| FieldOverride {
         field: predicted.field.clone(),
         predicted: None,
         actual,
         reason: None,
     })
-}
-
-/// Ticketing systems spell levels and priorities in their own ways.
-fn as_we_say_it(field: &str, value: &str) -> String {
-    let known = match field {
-        "priority" => symbol(value, Priority::Unknown),
-        "impact" | "urgency" => symbol(value, Level::Unknown),
-        _ => None,
-    };
-    known.unwrap_or_else(|| value.to_owned())
-}
-
-fn symbol<T: DeserializeOwned + Serialize + PartialEq>(value: &str, unknown: T) -> Option<String> {
-    let spelt = [value.to_owned(), value.to_uppercase(), value.to_lowercase()];
-    let read = |text: &String| serde_json::from_value::<T>(text.as_str().into()).ok().filter(|read| *read != unknown);
-    let read = spelt.iter().find_map(read)?;
-    serde_json::to_value(read).ok()?.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //! What does not belong here: whether a record of feedback is valid (ingest), or the first of its kind (dedupe).
 
 pub mod implicit;
+mod spelling;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::{Automation, Mode, Origin};
@@ -74,27 +75,30 @@ pub fn review(
 }
 
 fn fields(feedback: &HumanFeedback, decision: Option<&PastDecision>) -> Vec<FieldReview> {
-    let overridden = |one: &FieldOverride| overridden(one, decision.and_then(|decision| decision.field(&one.field)));
+    let predicted = |one: &FieldOverride| decision.and_then(|decision| decision.field(spelling::field(&one.field)));
+    let overridden = |one: &FieldOverride| overridden(one, predicted(one));
     let mut fields: Vec<FieldReview> = feedback.overrides.iter().map(overridden).collect();
     if let (FeedbackKind::Accepted, Some(decision)) = (feedback.kind, decision) {
-        let is_named = |field: &PredictedField| feedback.overrides.iter().any(|one| one.field == field.field);
+        let is_named =
+            |field: &PredictedField| feedback.overrides.iter().any(|one| spelling::field(&one.field) == field.field);
         let offered = |field: &PredictedField| !matches!(field.automation, Automation::None | Automation::Unknown);
         fields.extend(decision.fields.iter().filter(|field| offered(field) && !is_named(field)).map(accepted));
     }
     fields
 }
 
-/// What we know of our own prediction goes before what the feedback says of it.
+/// What we know of our own prediction goes before what the feedback says of it. Who spells our value otherwise agrees.
 fn overridden(one: &FieldOverride, predicted: Option<&PredictedField>) -> FieldReview {
     let value = predicted.map(|predicted| predicted.value.clone()).or_else(|| one.predicted.clone());
+    let field = spelling::field(&one.field);
     FieldReview {
-        field: one.field.clone(),
-        agreed: value.as_ref() == Some(&one.actual),
+        field: predicted.map_or(&one.field, |predicted| &predicted.field).clone(),
+        agreed: value.as_ref().is_some_and(|value| spelling::is_same(field, value, &one.actual)),
         predicted: value,
         confidence: predicted.map(|predicted| predicted.confidence),
         raw_confidence: predicted.and_then(|predicted| predicted.raw_confidence),
         automation: predicted.map(|predicted| predicted.automation.to_string()),
-        actual: one.actual.clone(),
+        actual: spelling::value(field, &one.actual),
     }
 }
 

@@ -39,6 +39,32 @@ fn an_override_is_held_against_our_own_prediction() {
 }
 
 #[test]
+fn an_override_with_our_own_value_agrees_however_it_is_spelt() {
+    let mut past = past();
+    for (field, value) in [("category", "billing_payment"), ("priority", "NORMAL")] {
+        past.fields.iter_mut().find(|predicted| predicted.field == field).expect("predicted").value = value.to_owned();
+    }
+    let said = |field, actual| {
+        let overrides = vec![says(field, actual)];
+        let review = joined(&HumanFeedback { overrides, ..feedback(FeedbackKind::Override) }, Some(&past));
+        let field = review.fields.into_iter().next().expect("one was overridden");
+        (field.field, field.actual, field.agreed)
+    };
+    let judged = |field: &str, actual: &str, agreed| (field.to_owned(), actual.to_owned(), agreed);
+    assert_eq!(said("priority", "normal"), judged("priority", "NORMAL", true));
+    assert_eq!(said("priority", "medium"), judged("priority", "NORMAL", true));
+    assert_eq!(said("custom_fields.category", "Billing_Payment "), judged("category", "Billing_Payment", true));
+    assert_eq!(said("priority", "critical"), judged("priority", "URGENT", false));
+    assert_eq!(said("category", "another"), judged("category", "another", false));
+    let accepted = HumanFeedback {
+        overrides: vec![says("custom_fields.category", "another")],
+        ..feedback(FeedbackKind::Accepted)
+    };
+    let of_category = |review: &DecisionReview| review.fields.iter().filter(|it| it.field == "category").count();
+    assert_eq!(of_category(&joined(&accepted, Some(&past))), 1, "what was overridden was not accepted as well");
+}
+
+#[test]
 fn who_accepts_accepts_what_was_offered_and_nothing_else() {
     let mut past = past();
     past.fields[0].automation = Automation::None;

@@ -221,10 +221,16 @@ impl Breaker {
         Report { state, lasts: now.saturating_duration_since(inner.since), why: inner.why, failures: inner.failures }
     }
 
-    /// Let nobody through until this moment, or until it is reset.
+    /// Let nobody through until this moment, or until it is reset. A moment that has passed only ends an order before it.
     pub fn force_open(&self, until: Option<Instant>) {
-        let change = self.0.shift(&mut self.0.lock(), State::Forced { until }, Why::Ordered);
-        self.0.tell(change);
+        let now = Instant::now();
+        let mut inner = self.0.lock();
+        let is_over = until.is_some_and(|until| until <= now) && !matches!(inner.state, State::Forced { .. });
+        let forced = (!is_over).then(|| self.0.shift(&mut inner, State::Forced { until }, Why::Ordered)).flatten();
+        let passed = self.0.let_time_pass(&mut inner, now);
+        drop(inner);
+        self.0.tell(forced);
+        self.0.tell(passed);
     }
 
     /// Close it, whatever it was.

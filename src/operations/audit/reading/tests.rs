@@ -1,8 +1,14 @@
-//! The provider's call ledger, as a provider, a crash and a mistaken operator leave it.
+//! The provider's call ledger, as a provider, a crash and a mistaken operator leave it; and a log that retention was at.
 
 use std::io::Write as _;
 
 use super::*;
+use crate::domain::decision::Origin;
+use crate::domain::feedback::EventFeedback;
+use crate::domain::samples;
+use crate::operations::audit::check;
+use crate::operations::log_browser::testing::Shelf;
+use crate::settings::load::{LoadOptions, load};
 
 fn calls_in(bytes: &[u8]) -> Result<Vec<ProviderCall>, ReadError> {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -98,4 +104,57 @@ fn garbage_is_refused_with_its_line() {
 fn a_file_that_is_not_there_is_named() {
     let error = read_calls(Path::new("/nowhere/calls.jsonl")).expect_err("there is no such file");
     assert!(error.to_string().contains("/nowhere/calls.jsonl"), "{error}");
+}
+
+fn minute(minutes: i64) -> Timestamp {
+    Timestamp(samples::NOON.0 + minutes * 60_000)
+}
+
+/// An ignored event every hour, and its terminal a minute later.
+fn hourly(events: i64) -> Shelf {
+    let mut shelf = Shelf::default();
+    for offset in 0..events {
+        let event = SupportEvent { event_id: format!("e-{offset}"), ..samples::sparse_event() };
+        shelf.put(TopicRole::Events, 1, minute(60 * offset), &event);
+        let topic = Shelf::name(TopicRole::Events).to_owned();
+        let terminal = EventFeedback {
+            event_id: Some(event.event_id),
+            event_source: Some(event.source),
+            tenant_id: Some(event.tenant_id),
+            ticket_id: Some(event.ticket_id),
+            status: FeedbackStatus::Ignored,
+            terminal: true,
+            reason_code: "INTERNAL_NOTE".to_owned(),
+            origin: Origin { topic, partition: 1, offset, timestamp: minute(60 * offset) },
+            ..samples::feedback()
+        };
+        shelf.put(TopicRole::Feedback, 1, minute(60 * offset + 1), &terminal);
+    }
+    shelf.commit(TopicRole::Events, 1, events.unsigned_abs());
+    shelf
+}
+
+async fn history(shelf: &Shelf) -> History {
+    let schemas = SchemaSet::new(&load(&LoadOptions::default()).expect("the defaults").settings.schemas);
+    read(shelf, None, &schemas.expect("the shipped ones"), "gatekeeper").await.expect("all of it can be read")
+}
+
+#[tokio::test]
+async fn outputs_that_retention_took_before_their_inputs_are_not_missed_and_younger_ones_are() {
+    let mut shelf = hourly(5);
+    let whole = check(&history(&shelf).await);
+    assert!(whole.is_green() && whole.terminals == 5, "{whole}");
+    shelf.begins_at(TopicRole::Feedback, 1, 3);
+    let cut = history(&shelf).await;
+    assert_eq!(cut.taken.0, [((TopicRole::Feedback, 1), 4)].into(), "the fourth event was there before what is left");
+    let report = check(&cut);
+    assert!(report.is_green() && report.terminals == 2, "{report}");
+    let mut torn = cut.clone();
+    drop(torn.feedback.pop());
+    let report = check(&torn);
+    assert_eq!((report.missing, report.violations), (1, 1), "{report}");
+    // As if nothing were left.
+    shelf.begins_at(TopicRole::Feedback, 1, 5);
+    let report = check(&history(&shelf).await);
+    assert!(report.is_green() && report.terminals == 0, "{report}");
 }

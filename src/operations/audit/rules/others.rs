@@ -8,6 +8,7 @@ use super::super::finding::Invariant;
 use super::super::report::Report;
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::{EventFeedback, FeedbackStatus};
+use crate::domain::position::TopicRole;
 use crate::domain::reason_code::ReasonCode;
 
 pub(in super::super) fn others(case: &Case<'_>, report: &mut Report) {
@@ -29,6 +30,8 @@ pub(in super::super) fn others(case: &Case<'_>, report: &mut Report) {
 struct Known<'a> {
     /// Tenant and event id of what was decided.
     decided: HashSet<(&'a str, &'a str)>,
+    /// Tenant and event id of inputs whose decisions retention may have taken.
+    maybe_decided: HashSet<(&'a str, &'a str)>,
     decision_ids: HashSet<&'a str>,
     copies: BTreeMap<Identity<'a>, Vec<Place>>,
 }
@@ -42,7 +45,11 @@ impl<'a> Known<'a> {
                 copies.entry(identity_of_event(event)).or_default().push(*place);
             }
         }
+        let taken = case.inputs.iter().filter(|(place, _)| case.may_be_taken(TopicRole::Decisions, **place));
         Self {
+            maybe_decided: taken
+                .filter_map(|(_, event)| event.map(|event| (&*event.tenant_id, &*event.event_id)))
+                .collect(),
             decided: decisions().map(|one| (one.tenant_id.as_str(), one.event_id.as_str())).collect(),
             decision_ids: decisions().map(|one| one.decision_id.as_str()).collect(),
             copies,
@@ -51,7 +58,8 @@ impl<'a> Known<'a> {
 
     fn superseded(&self, place: Place, event: &SupportEvent, feedback: &EventFeedback, report: &mut Report) {
         let by = feedback.superseded_by_event_id.as_deref();
-        if !by.is_some_and(|by| self.decided.contains(&(event.tenant_id.as_str(), by))) {
+        let is_decided = |by: &(&str, &str)| self.decided.contains(by) || self.maybe_decided.contains(by);
+        if !by.is_some_and(|by| is_decided(&(&event.tenant_id, by))) {
             let by = by.unwrap_or("nothing");
             let what = format!("{}@{} was superseded by {by}, which was not decided", place.0, place.1);
             report.find(Invariant::Complete, what);
@@ -70,8 +78,11 @@ impl<'a> Known<'a> {
             report.find(Invariant::Provenance, what);
             return;
         }
-        // The first may have its decision saved, and be on its way to publish it.
-        let on_its_way = firsts.any(|first| matches!(case.standing(*first), Standing::Open | Standing::Meanwhile));
+        // The first may have its decision saved, and be on its way to publish it; or retention has taken that.
+        let on_its_way = firsts.any(|first| {
+            matches!(case.standing(*first), Standing::Open | Standing::Meanwhile)
+                || case.may_be_taken(TopicRole::Decisions, *first)
+        });
         let named = feedback.decision_id.as_deref().filter(|_| feedback.status == FeedbackStatus::Duplicate);
         if named.is_some_and(|id| !self.decision_ids.contains(id)) && !on_its_way {
             let what = format!("{}@{} names a first decision that is not there", place.0, place.1);

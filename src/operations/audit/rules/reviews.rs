@@ -1,5 +1,5 @@
 //! Every finished record of human feedback ended as exactly one review or one dead letter, or is a copy of one that has its
-//! review; what is not finished has neither.
+//! review and is remembered; what is not finished has neither.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,7 +7,9 @@ use super::super::case::{Place, place, place_of};
 use super::super::finding::Invariant;
 use super::super::report::Report;
 use super::super::{Committed, History, Reviewed};
+use crate::domain::clock::Timestamp;
 use crate::domain::human_feedback::HumanFeedback;
+use crate::domain::position::TopicRole;
 
 type Inputs<'a> = BTreeMap<Place, Option<&'a HumanFeedback>>;
 
@@ -31,25 +33,29 @@ pub(in super::super) fn reviews(history: &History, report: &mut Report) {
         }
     }
     for (name, places) in &places {
-        let count = places.iter().filter(|place| with_review.contains(place)).count();
-        if count > 1 {
+        let mut joined: Vec<_> = places.iter().filter_map(|place| with_review.get(place).copied()).collect();
+        joined.sort_unstable();
+        if joined.windows(2).any(|pair| history.are_too_close(pair[0], pair[1])) {
             report.twice += 1;
-            report.find(Invariant::Unique, format!("feedback {name:?} has {count} reviews"));
+            report.find(Invariant::Unique, format!("feedback {name:?} has {} reviews", joined.len()));
         }
     }
     let is_finished = |place: &Place| covers(Some(&reviewed.committed), *place);
-    // Another record of the same feedback has the review, or is on its way to it.
+    let [review_may_be_taken, letter_may_be_taken] = [TopicRole::DecisionReviews, TopicRole::DeadLetters]
+        .map(|topic| move |place: &Place| reviewed.taken.may_have(topic, *place));
+    // Another record of the same feedback has the review, had it, or is on its way to it.
     let is_copy = |place: &Place, feedback: &HumanFeedback| {
         let mut others = places.get(&identity(feedback)).into_iter().flatten().filter(|other| *other != place);
-        others.any(|other| with_review.contains(other) || !is_finished(other))
+        others.any(|other| with_review.contains_key(other) || review_may_be_taken(other) || !is_finished(other))
     };
     for (place, feedback) in &inputs {
         let at = format!("feedback {}@{}", place.0, place.1);
         let finished_since = covers(reviewed.committed_after.as_ref(), *place);
-        match (with_review.contains(place), with_letter.contains(place)) {
+        match (with_review.contains_key(place), with_letter.contains(place)) {
             (true, true) => report.find(Invariant::Unique, format!("{at} has a review and a dead letter")),
             (false, false) if !is_finished(place) => report.open += 1,
-            // Retention may have taken its review, or the other record, with the beginning of the log.
+            (false, false) if review_may_be_taken(place) || letter_may_be_taken(place) => {}
+            // Retention may have taken the other record with the beginning of the log.
             (false, false) if reviewed.log_start.is_empty() && !feedback.is_some_and(|it| is_copy(place, it)) => {
                 report.missing += 1;
                 report.find(Invariant::Complete, format!("{at} is finished and has neither review nor dead letter"));
@@ -67,8 +73,9 @@ fn covers(positions: Option<&BTreeMap<u32, Committed>>, (number, offset): Place)
     positions.and_then(|positions| positions.get(&number)).is_some_and(|committed| committed.covers(offset))
 }
 
-fn with_review(reviewed: &Reviewed, inputs: &Inputs<'_>, report: &mut Report) -> BTreeSet<Place> {
-    let mut found = BTreeSet::new();
+/// When each that has a review was joined.
+fn with_review(reviewed: &Reviewed, inputs: &Inputs<'_>, report: &mut Report) -> BTreeMap<Place, Timestamp> {
+    let mut found = BTreeMap::new();
     for seen in &reviewed.reviews {
         let review = &seen.record;
         let at = format!("the review at {}@{}", seen.partition, seen.offset);
@@ -88,7 +95,7 @@ fn with_review(reviewed: &Reviewed, inputs: &Inputs<'_>, report: &mut Report) ->
             report
                 .find(Invariant::Provenance, format!("{at} does not speak of the feedback at {}@{}", place.0, place.1));
         }
-        if !found.insert(place) {
+        if found.insert(place, review.joined_at).is_some() {
             report.twice += 1;
             report.find(Invariant::Unique, format!("two reviews of {}@{}", place.0, place.1));
         }

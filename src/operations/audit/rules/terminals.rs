@@ -7,6 +7,7 @@ use super::super::finding::Invariant;
 use super::super::report::Report;
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::{EventFeedback, FeedbackStatus};
+use crate::domain::position::TopicRole;
 use crate::domain::reason_code::STATUS_AND_CODES;
 
 pub(in super::super) fn terminals(case: &Case<'_>, report: &mut Report) {
@@ -78,6 +79,7 @@ fn finished(case: &Case<'_>, report: &mut Report) {
                 Invariant::Metadata,
                 format!("{}@{} was put off, and its committed position does not know", place.0, place.1),
             ),
+            (Standing::Finished, false) if case.may_be_taken(TopicRole::Feedback, *place) => {}
             // It comes back.
             (Standing::Finished, false) if is_deferred => report.open += 1,
             (Standing::Finished, false) => {

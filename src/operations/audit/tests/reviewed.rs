@@ -72,6 +72,35 @@ fn every_anomaly_is_flagged() {
 }
 
 #[test]
+fn feedback_that_comes_again_after_the_window_has_another_review() {
+    let window = Duration::from_secs(3_600);
+    let mut history = History { window: Some(window), ..good() };
+    let mut again = reviewed_at(2, "a");
+    again.record.joined_at = history.reviewed.reviews[0].record.joined_at.after(window);
+    history.reviewed.reviews.push(again);
+    let report = check(&history);
+    assert!(report.is_green(), "{report}");
+    history.reviewed.reviews[1].record.joined_at.0 -= 1;
+    assert_eq!(check(&history).twice, 1);
+}
+
+#[test]
+fn a_review_or_a_letter_that_retention_may_have_taken_is_not_missed() {
+    for (topic, take) in [
+        (TopicRole::DecisionReviews, (|it| it.reviews.clear()) as fn(&mut Reviewed)),
+        (TopicRole::DeadLetters, |it| it.dead_letters.clear()),
+    ] {
+        let mut history = good();
+        take(&mut history.reviewed);
+        history.reviewed.taken = Taken([((topic, 0), 4)].into());
+        let report = check(&history);
+        assert!(report.is_green(), "{report}");
+        history.reviewed.taken = Taken([((topic, 0), 0)].into());
+        assert!(check(&history).missing > 0, "{topic:?}");
+    }
+}
+
+#[test]
 fn a_copy_may_end_before_the_first_that_is_on_its_way() {
     let mut history = good();
     history.reviewed.reviews.clear();

@@ -195,6 +195,31 @@ async fn an_order_without_an_end_stands_until_a_reset_and_a_second_one_is_no_cha
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_order_whose_time_has_passed_ends_the_one_before_it_and_opens_nothing() {
+    let (breaker, changes) = breaker(1);
+    let over = || Some(Instant::now());
+    breaker.force_open(over());
+    assert_eq!(breaker.state(Instant::now()), BreakerState::Closed);
+    breaker.force_open(None);
+    advance(OPEN_FOR).await;
+    breaker.force_open(over());
+    permit(&breaker).settle(Outcome::Success);
+    assert_eq!(breaker.state(Instant::now()), BreakerState::Closed);
+    let told: Vec<_> = changes.lock().expect("no panic").iter().map(|change| (change.to, change.why)).collect();
+    assert_eq!(
+        told,
+        [
+            (BreakerState::Forced, Why::Ordered),
+            (BreakerState::HalfOpen, Why::TimePassed),
+            (BreakerState::Closed, Why::ProbesSucceeded),
+        ]
+    );
+    trip(&breaker);
+    breaker.force_open(over());
+    assert_eq!(breaker.state(Instant::now()), BreakerState::Open, "what it does by itself is its own");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_report_says_since_when_it_is_so_why_and_after_how_many_failures() {
     let (breaker, _) = breaker(1);
     let report = |breaker: &Breaker| breaker.report(Instant::now());

@@ -1,0 +1,90 @@
+//! A log in memory, for tests of what is read from one: the least that keeps the port's promises.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::{BoxFuture, ready};
+use serde::Serialize;
+
+use super::{BrowseError, CommittedPosition, LogBrowser, ReadLimit, TopicInfo, Watermarks};
+use crate::domain::clock::Timestamp;
+use crate::domain::position::{Partition, Position, TopicRole};
+use crate::domain::record::{OutRecord, Record};
+
+/// Two partitions of each topic.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    records: BTreeMap<Partition, Vec<Record>>,
+    begins: BTreeMap<Partition, u64>,
+    positions: BTreeMap<Partition, u64>,
+}
+
+impl Shelf {
+    /// What a topic is called.
+    pub fn name(role: TopicRole) -> &'static str {
+        role.key()
+    }
+
+    /// Append it as JSON.
+    pub fn put(&mut self, topic: TopicRole, number: u32, timestamp: Timestamp, value: &impl Serialize) {
+        let records = self.records.entry(Partition { topic, number }).or_default();
+        let value = serde_json::to_vec(value).expect("a record is plain data");
+        let offset = records.len() as u64;
+        records.push(Record { offset, timestamp, key: None, value: Some(value.into()), headers: Vec::new() });
+    }
+
+    /// Retention takes what is below.
+    pub fn begins_at(&mut self, topic: TopicRole, number: u32, offset: u64) {
+        self.begins.insert(Partition { topic, number }, offset);
+    }
+
+    /// Every group has finished what is below.
+    pub fn commit(&mut self, topic: TopicRole, number: u32, offset: u64) {
+        self.positions.insert(Partition { topic, number }, offset);
+    }
+
+    fn records(&self, partition: Partition) -> &[Record] {
+        self.records.get(&partition).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+impl LogBrowser for Shelf {
+    fn topics(&self) -> BoxFuture<'_, Result<Vec<TopicInfo>, BrowseError>> {
+        let topic = |role| {
+            let (name, topic_id) = (Self::name(role).to_owned(), Self::name(role).to_owned());
+            TopicInfo { role, name, topic_id, partitions: 2 }
+        };
+        Box::pin(ready(Ok(TopicRole::FIXED.map(topic).to_vec())))
+    }
+
+    fn watermarks(&self, partition: Partition) -> BoxFuture<'_, Result<Watermarks, BrowseError>> {
+        let log_start = self.begins.get(&partition).copied().unwrap_or_default();
+        Box::pin(ready(Ok(Watermarks { log_start, end: self.records(partition).len() as u64 })))
+    }
+
+    fn read(
+        &self,
+        partition: Partition,
+        from: u64,
+        limit: ReadLimit,
+    ) -> BoxFuture<'_, Result<Vec<Record>, BrowseError>> {
+        let records = self.records(partition).iter().filter(|record| record.offset >= from);
+        Box::pin(ready(Ok(records.take(limit.max_records).cloned().collect())))
+    }
+
+    fn append(&self, _: Vec<OutRecord>) -> BoxFuture<'_, Result<Vec<Position>, BrowseError>> {
+        Box::pin(ready(Err(BrowseError::ReadOnly)))
+    }
+
+    fn positions<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<CommittedPosition>, BrowseError>> {
+        let position = |(partition, offset): (&Partition, &u64)| CommittedPosition {
+            partition: *partition,
+            offset: *offset,
+            metadata: String::new(),
+        };
+        Box::pin(ready(Ok(self.positions.iter().map(position).collect())))
+    }
+
+    fn create_topics(&self) -> BoxFuture<'_, Result<Vec<TopicRole>, BrowseError>> {
+        Box::pin(ready(Err(BrowseError::ReadOnly)))
+    }
+}
