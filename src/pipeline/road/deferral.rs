@@ -620,6 +620,7 @@ mod tests {
         let (_, copy) = test.road.held.pop_first().expect("the copy waits");
         test.road.claim_again(copy);
         ledger_says(&mut test, |claim| Row { hop: 1, published_at: Some(Timestamp(1)), ..decided(claim) });
+        tokio::time::advance(TIER_DELAYS[0]).await;
         assert_eq!(topics(&published(&mut test)), [], "it ends without a word");
         assert!(test.road.items.values().all(|item| item.partition() == EVENTS), "and its offset is committed");
     }

@@ -9,6 +9,7 @@
 
 use tokio::time::Instant;
 
+use super::stopped::position_lost;
 use super::{Purpose, Road};
 use crate::domain::position::Partition;
 use crate::domain::record::Record;
@@ -125,18 +126,6 @@ fn beneath_us(last: &LastCommit, now: Mark) -> String {
         mark.ledger(),
         now.batches(),
         now.ledger(),
-    )
-}
-
-/// The log forgot; earlier records may be past the ledger's window.
-fn position_lost(partition: Partition, base: u64) -> String {
-    format!(
-        "the group has no committed position here, though it stood at offset {base} when the ledger last heard of it; say \
-         from where it goes on: stop the processors of this group and run \
-         `gatekeeper topics --position {topic}:{number}=after-ledger` (or =OFFSET; what is finished is read again only with \
-         --again)",
-        topic = partition.topic.key(),
-        number = partition.number,
     )
 }
 

@@ -48,6 +48,7 @@ mod shares;
 mod source;
 mod standing;
 mod steering;
+mod stopped;
 #[cfg(test)]
 pub(crate) mod testing;
 mod work;

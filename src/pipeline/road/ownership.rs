@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::deferral::Early;
 use super::entering::Waiting;
 use super::hold::Held;
+use super::stopped::{cut_off, damaged, lost_unread};
 use super::{Purpose, Road};
 use crate::domain::position::Partition;
 use crate::failpoints;
@@ -131,45 +132,9 @@ fn restore(partition: Partition, base: u64, metadata: &str) -> Result<(Frontier,
     }
 }
 
-/// Nobody knows what is finished above the offset. The ledger does, of events that it took.
-fn damaged(partition: Partition, base: u64, why: &str) -> String {
-    format!(
-        "{why}; what is finished from offset {base} on is not known: {}; what the ledger knows of it ends silently, and \
-         duplicates and rejected records are told a second time",
-        go_on(partition, base)
-    )
-}
-
-/// Retention was faster than the group. Going on would hide it. `open`: the first of what is left that is not finished.
-fn lost_unread(partition: Partition, committed: u64, log_start: u64, open: u64) -> String {
-    format!(
-        "offsets {committed} to {log_start} are gone from the log before they were read; {}",
-        go_on(partition, open)
-    )
-}
-
 /// The lowest offset that is not finished, also if what is finished below it is still to be read over.
 fn first_open(frontier: &Frontier) -> u64 {
     frontier.unfinished().next().unwrap_or_else(|| frontier.end())
-}
-
-/// What an operator does about a partition that is stopped.
-fn go_on(partition: Partition, offset: u64) -> String {
-    let Partition { topic, number } = partition;
-    format!(
-        "to go on there, stop the processors of this group and run `gatekeeper topics --position {}:{number}={offset}`",
-        topic.key()
-    )
-}
-
-/// The log has lost its end, with records that were worked on. Other records will stand there, and must not pass for those.
-fn cut_off(partition: Partition, known: u64, log_end: u64) -> String {
-    let (topic, number) = (partition.topic.key(), partition.number);
-    format!(
-        "the log ends at offset {log_end}, though it was read up to {known} before: it was cut off, as by an unclean election \
-         or a restored disk; to go on with what will be written, stop the processors of this group and run \
-         `gatekeeper topics --position {topic}:{number}={log_end}`"
-    )
 }
 
 /// Partitions that are being taken away.
@@ -488,7 +453,7 @@ mod tests {
         let mut test = TestRoad::new(&[]);
         test.assign(Assignment { metadata: "gk1.AAAAAAAA".to_owned(), ..committed_at_ten() });
         let complaint = test.road.complaint().expect("it is loud");
-        assert!(complaint.contains("`gatekeeper topics --position events:0=10`"), "{complaint}");
+        assert!(complaint.contains("`gatekeeper topics --position events:0=10 --again`"), "{complaint}");
         assert!(complaint.contains("told a second time"), "{complaint}");
     }
 

@@ -16,6 +16,7 @@
 //! Invariants: a permit is settled exactly once (a dropped one counts as a failure, so that a cancelled probe cannot
 //! wedge the breaker), and a result counts only in the generation its permit was given in.
 
+mod permit;
 mod trip;
 
 use std::fmt;
@@ -27,6 +28,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
+pub use self::permit::Permit;
 use self::trip::{Trip, policy};
 use crate::domain::reason_code::ReasonCode;
 use crate::settings::triage::Breaker as Settings;
@@ -242,42 +244,6 @@ impl Breaker {
             self.0.shift(&mut inner, State::Closed, Why::Reset)
         };
         self.0.tell(change);
-    }
-}
-
-/// The right to make one call.
-pub struct Permit {
-    breaker: Arc<Shared>,
-    generation: u64,
-    probe: bool,
-    settled: bool,
-}
-
-impl Permit {
-    /// Whether a call may still begin under it: the breaker has not changed since.
-    #[must_use]
-    pub fn counts(&self) -> bool {
-        self.breaker.lock().generation == self.generation
-    }
-
-    /// Say what became of the call.
-    pub fn settle(mut self, outcome: Outcome) {
-        self.settled = true;
-        self.breaker.settle(self.generation, self.probe, outcome, Instant::now());
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if !self.settled {
-            self.breaker.settle(self.generation, self.probe, Outcome::Failure, Instant::now());
-        }
-    }
-}
-
-impl fmt::Debug for Permit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Permit({}, generation {}, probe: {})", self.breaker.model, self.generation, self.probe)
     }
 }
 

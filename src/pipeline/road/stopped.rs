@@ -1,0 +1,53 @@
+//! Why a partition is not read until a person has looked, and with which command it goes on.
+
+use crate::domain::position::Partition;
+
+/// Nobody knows what is finished above the offset. The ledger does, of events that it took.
+pub(super) fn damaged(partition: Partition, base: u64, why: &str) -> String {
+    format!(
+        "{why}; what is finished from offset {base} on is not known: {}; what the ledger knows of it ends silently, and \
+         duplicates and rejected records are told a second time",
+        go_on(partition, base, AGAIN)
+    )
+}
+
+/// Retention was faster than the group. Going on would hide it. `open`: the first of what is left that is not finished.
+pub(super) fn lost_unread(partition: Partition, committed: u64, log_start: u64, open: u64) -> String {
+    format!(
+        "offsets {committed} to {log_start} are gone from the log before they were read; {}",
+        go_on(partition, open, "")
+    )
+}
+
+/// The place is below where the group stood, or the ledger's first open record may be beyond it.
+const AGAIN: &str = " --again";
+
+/// What an operator does about a partition that is stopped.
+fn go_on(partition: Partition, offset: u64, again: &str) -> String {
+    let (topic, number) = (partition.topic.key(), partition.number);
+    format!(
+        "to go on there, stop the processors of this group and run \
+         `gatekeeper topics --position {topic}:{number}={offset}{again}`"
+    )
+}
+
+/// The log has lost its end, with records that were worked on. Other records will stand there, and must not pass for those.
+pub(super) fn cut_off(partition: Partition, known: u64, log_end: u64) -> String {
+    format!(
+        "the log ends at offset {log_end}, though it was read up to {known} before: it was cut off, as by an unclean election \
+         or a restored disk; {}, and what will be written is read",
+        go_on(partition, log_end, AGAIN)
+    )
+}
+
+/// The log forgot; earlier records may be past the ledger's window.
+pub(super) fn position_lost(partition: Partition, base: u64) -> String {
+    format!(
+        "the group has no committed position here, though it stood at offset {base} when the ledger last heard of it; say \
+         from where it goes on: stop the processors of this group and run \
+         `gatekeeper topics --position {topic}:{number}=after-ledger` (or =OFFSET; what is finished is read again only with \
+         --again)",
+        topic = partition.topic.key(),
+        number = partition.number,
+    )
+}
