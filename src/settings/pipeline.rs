@@ -65,7 +65,7 @@ pub struct Pipeline {
 impl Pipeline {
     /// How many events are made ready at most, where calls end at this pace. Whoever comes later waits behind them, however
     /// short its tenant's turn is: behind a quarter of the places for a quarter of a call, and behind so many as end within
-    /// [`READY`] no longer than that.
+    /// 50 ms no longer than that.
     #[must_use]
     pub fn prepared(&self, per_second: Option<f64>) -> usize {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast from floats saturates")]
