@@ -77,4 +77,24 @@ mod tests {
         assert_eq!(admission.crowder(), None, "it waits for its own limits, not for a model");
         assert_eq!(admission.waiting_behind("loud", 6).copied().collect::<Vec<_>>(), [7, 8, 9]);
     }
+
+    #[test]
+    fn tenants_over_their_limits_have_the_same_part_of_what_may_wait() {
+        let now = Instant::now();
+        let requests = |per_minute| Limits { requests_per_minute: Some(per_minute), ..Limits::NONE };
+        let mut admission = Admission::new(100);
+        let mut offer = |tenant: &str, limits, n: u32| {
+            for n in 0..n {
+                admission.offer(now, &Arc::from(tenant), limits, n, 10).expect("room");
+            }
+            while matches!(admission.next(now, |_| true), Next::Go { .. }) {}
+            let full = ["a", "b", "c"].map(|tenant| admission.fills_its_part(tenant, 8));
+            (full, admission.over_limits())
+        };
+        assert_eq!(offer("c", Limits::NONE, 20), ([false; 3], 0), "who has no limit is over none");
+        assert_eq!(offer("a", requests(60), 67), ([false; 3], 7));
+        assert_eq!(offer("a", requests(60), 1), ([true, false, false], 8));
+        assert_eq!(offer("b", requests(60), 63), ([true, false, false], 11), "two have four each");
+        assert_eq!(offer("b", requests(60), 1), ([true, true, false], 12));
+    }
 }

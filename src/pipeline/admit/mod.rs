@@ -232,26 +232,28 @@ impl<T> Admission<T> {
 
     /// A call that went has ended and used so many tokens.
     pub fn settle(&mut self, now: Instant, tenant: &str, reserved_tokens: u32, used_tokens: u32) {
-        self.ended(now, tenant, |allowance, _| allowance.settle(now, reserved_tokens, used_tokens));
+        self.ended(now, tenant, |state, _| {
+            state.served.ended(now);
+            state.allowance.settle(now, reserved_tokens, used_tokens);
+        });
     }
 
     /// What went came to no call: its request and its tokens are there again. Never more than was taken: not of limits that
     /// have changed since.
     pub fn give_back(&mut self, now: Instant, tenant: &str, reserved_tokens: u32) {
-        self.ended(now, tenant, |allowance, was_charged| {
+        self.ended(now, tenant, |state, was_charged| {
             if was_charged {
-                allowance.give_back(now, reserved_tokens);
+                state.allowance.give_back(now, reserved_tokens);
             }
         });
     }
 
-    fn ended(&mut self, now: Instant, tenant: &str, act: impl FnOnce(&mut Allowance, bool)) {
+    fn ended(&mut self, now: Instant, tenant: &str, act: impl FnOnce(&mut Tenant<T>, bool)) {
         let Some(&number) = self.numbers.get(tenant) else { return };
         let state = self.tenant_mut(number);
         let was_charged = state.charged > 0;
         (state.running, state.charged) = (state.running.saturating_sub(1), state.charged.saturating_sub(1));
-        state.served.ended(now);
-        act(&mut state.allowance, was_charged);
+        act(state, was_charged);
         self.place(now, number);
     }
 

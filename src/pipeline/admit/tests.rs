@@ -88,25 +88,6 @@ fn a_tenants_items_go_in_order_and_say_whose_they_are() {
 }
 
 #[test]
-fn tenants_over_their_limits_have_the_same_part_of_what_may_wait() {
-    let now = Instant::now();
-    let mut admission = Admission::new(100);
-    let mut offer = |tenant: &str, limits, n: u32| {
-        for n in 0..n {
-            admission.offer(now, &id(tenant), limits, n, 10).expect("room");
-        }
-        while matches!(admission.next(now, |_| true), Next::Go { .. }) {}
-        let full = ["a", "b", "c"].map(|tenant| admission.fills_its_part(tenant, 8));
-        (full, admission.over_limits())
-    };
-    assert_eq!(offer("c", UNLIMITED, 20), ([false; 3], 0), "who has no limit is over none");
-    assert_eq!(offer("a", requests(60), 67), ([false; 3], 7));
-    assert_eq!(offer("a", requests(60), 1), ([true, false, false], 8));
-    assert_eq!(offer("b", requests(60), 63), ([true, false, false], 11), "two have four each");
-    assert_eq!(offer("b", requests(60), 1), ([true, true, false], 12));
-}
-
-#[test]
 fn over_its_limit_a_tenant_waits_until_exactly_when_it_may_go() {
     let now = Instant::now();
     let mut admission = Admission::new(100);

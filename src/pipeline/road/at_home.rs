@@ -79,7 +79,7 @@ mod tests {
     use crate::domain::flags::{Flag, Share};
     use crate::domain::position::Partition;
     use crate::domain::tenant::{Limits, Tenant};
-    use crate::pipeline::log::{Assignment, Happening};
+    use crate::pipeline::log::Happening;
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
     use crate::pipeline::triage::guard::{Bill, Guard, Triaged};
     use crate::pipeline::triage::model::Model;
@@ -100,15 +100,7 @@ mod tests {
         let guard = Guard::new(models.into(), &triage, prompts, test.road.fixtures.clock.clone(), 1, Arc::new(|_| {}));
         test.road.fixtures.guard = Arc::new(guard.under(switches.clone()));
         test.road.fixtures.defers = false;
-        let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment {
-            partition: EVENTS,
-            topic_id,
-            committed: None,
-            metadata,
-            log_start: 0,
-            log_end: u64::MAX,
-        });
+        test.owns(EVENTS);
         (test, switches)
     }
 

@@ -252,7 +252,6 @@ mod tests {
     use crate::pipeline::dedupe::ledger::places::Mark;
     use crate::pipeline::dedupe::ledger::purses::Purses;
     use crate::pipeline::ingest::Ingest;
-    use crate::pipeline::log::Assignment;
     use crate::pipeline::road::item::Plan;
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
     use crate::pipeline::road::{LeaseRequest, Wish};
@@ -298,15 +297,7 @@ mod tests {
             let clock = Arc::new(Hand(Mutex::new(Timestamp(NOON))));
             test.road.fixtures.clock = clock.clone();
             test.road.fixtures.ingest = Ingest::new(test.schemas(), receiver, 1 << 20, false);
-            let (topic_id, metadata) = ("t".to_owned(), String::new());
-            test.assign(Assignment {
-                partition: EVENTS,
-                topic_id,
-                committed: None,
-                metadata,
-                log_start: 0,
-                log_end: u64::MAX,
-            });
+            test.owns(EVENTS);
             Self { test, clock, purses: Purses::default(), book: sender, batches: Vec::new() }
         }
 

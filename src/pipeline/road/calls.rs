@@ -391,7 +391,6 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::pipeline::log::Assignment;
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
     use crate::pipeline::triage::model::{CallLimits, ModelCard, Range};
     use crate::pipeline::triage::testing::{FakeLeases, card};
@@ -400,15 +399,7 @@ mod tests {
     /// Three events wait for a model of these limits.
     fn three_wait(limits: CallLimits) -> TestRoad {
         let mut test = TestRoad::asking(ModelCard { limits, ..card("gpt", true) }, &[]);
-        let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment {
-            partition: EVENTS,
-            topic_id,
-            committed: None,
-            metadata,
-            log_start: 0,
-            log_end: u64::MAX,
-        });
+        test.owns(EVENTS);
         test.read_tickets(0..3);
         assert_eq!(test.road.admission.waiting(), 3);
         test
@@ -433,15 +424,7 @@ mod tests {
     /// One event of a tenant with these limits is at its model.
     fn one_is_asked(limits: Limits) -> (TestRoad, Job) {
         let mut test = TestRoad::limited(limits);
-        let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment {
-            partition: EVENTS,
-            topic_id,
-            committed: None,
-            metadata,
-            log_start: 0,
-            log_end: u64::MAX,
-        });
+        test.owns(EVENTS);
         test.read_tickets(0..1);
         let job = test.road.next_job(Instant::now()).expect("there is room");
         (test, job)
@@ -494,15 +477,7 @@ mod tests {
     async fn what_turns_out_to_need_no_call_when_its_turn_comes_takes_nothing_of_its_tenants_limits() {
         let limits = Limits { requests_per_minute: Some(60), ..Limits::NONE };
         let mut test = TestRoad::limited(limits);
-        let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment {
-            partition: EVENTS,
-            topic_id,
-            committed: None,
-            metadata,
-            log_start: 0,
-            log_end: u64::MAX,
-        });
+        test.owns(EVENTS);
         test.read_tickets(0..1);
         // Somebody else's call for the same event is on its way.
         let key = test.road.items.values().find_map(|item| item.claim()).expect("it is here").key;
@@ -527,15 +502,7 @@ mod tests {
         for (set, prepared) in [(0, 0), (2, 2), (3, 2)] {
             let set = format!("pipeline.max_prepared={set}");
             let mut test = TestRoad::new(&["pipeline.max_in_flight=5", &set]);
-            let (topic_id, metadata) = ("t".to_owned(), String::new());
-            test.assign(Assignment {
-                partition: EVENTS,
-                topic_id,
-                committed: None,
-                metadata,
-                log_start: 0,
-                log_end: u64::MAX,
-            });
+            test.owns(EVENTS);
             test.read_tickets(0..9);
             let jobs: Vec<_> = std::iter::from_fn(|| test.road.next_job(Instant::now())).collect();
             assert_eq!(jobs.len(), 5 + prepared);
@@ -547,15 +514,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_ready_when_the_process_ends_does_not_call() {
         let mut test = TestRoad::new(&[]);
-        let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment {
-            partition: EVENTS,
-            topic_id,
-            committed: None,
-            metadata,
-            log_start: 0,
-            log_end: u64::MAX,
-        });
+        test.owns(EVENTS);
         test.read_tickets(0..1);
         let job = test.road.next_job(Instant::now()).expect("one is there");
         let guard = test.road.fixtures.guard.clone();
@@ -581,15 +540,7 @@ mod tests {
         let (recorder, metrics) = recorder::local();
         let begun = metrics::with_local_recorder(&recorder, || {
             let mut test = TestRoad::limited(Limits { requests_per_minute: Some(4), mode, ..Limits::NONE });
-            let (topic_id, metadata) = ("t".to_owned(), String::new());
-            test.assign(Assignment {
-                partition: EVENTS,
-                topic_id,
-                committed: None,
-                metadata,
-                log_start: 0,
-                log_end: u64::MAX,
-            });
+            test.owns(EVENTS);
             test.read_tickets(0..10);
             std::iter::from_fn(|| test.road.next_job(Instant::now())).count()
         });

@@ -118,7 +118,7 @@ mod tests {
     use crate::domain::record::{OutRecord, Record};
     use crate::pipeline::dedupe::ledger::places::Mark;
     use crate::pipeline::dedupe::ledger::{Entry, Outcome, Row};
-    use crate::pipeline::log::{Assignment, Epoch, Errand, Happening, PublishOutcome};
+    use crate::pipeline::log::{Epoch, Errand, Happening, PublishOutcome};
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
 
     const TIER: Partition = Partition { topic: TopicRole::Deferred(1), number: 0 };
@@ -128,8 +128,7 @@ mod tests {
         let bounds = ["pipeline.max_on_road=40", "pipeline.max_in_flight=4", "pipeline.max_prepared=1"];
         let mut test = TestRoad::new(&[&bounds[..], sets].concat());
         for partition in [EVENTS, TIER] {
-            let (topic_id, metadata) = ("t".to_owned(), String::new());
-            test.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0, log_end: u64::MAX });
+            test.owns(partition);
         }
         test.read_tickets(0..40);
         test.road.company.has_several = has_company;
@@ -212,15 +211,7 @@ mod tests {
         let copy = copies(&out).into_iter().next().expect("there are twenty").clone();
         for waits_for_room in [true, false] {
             let mut test = TestRoad::new(&[]);
-            let (topic_id, metadata) = ("t".to_owned(), String::new());
-            test.assign(Assignment {
-                partition: TIER,
-                topic_id,
-                committed: None,
-                metadata,
-                log_start: 0,
-                log_end: u64::MAX,
-            });
+            test.owns(TIER);
             let OutRecord { key, value, mut headers, .. } = copy.clone();
             headers.retain(|header| waits_for_room || &*header.name != "gk-waits-for-room");
             let records = vec![Record { offset: 0, timestamp: SystemClock.now(), key, value, headers }];

@@ -403,7 +403,7 @@ mod tests {
     use crate::domain::record::{OutRecord, Payload};
     use crate::domain::verdict::{SavedDecision, Verdict};
     use crate::pipeline::dedupe::ledger::Claim;
-    use crate::pipeline::log::{Assignment, Burst, Epoch, Happening, PublishOutcome};
+    use crate::pipeline::log::{Burst, Epoch, Happening, PublishOutcome};
     use crate::pipeline::road::testing::{EVENTS, TestRoad, decidable_event};
 
     const TIER: Partition = Partition { topic: TopicRole::Deferred(0), number: 0 };
@@ -418,8 +418,7 @@ mod tests {
         let limits = Limits { requests_per_minute: Some(requests_per_minute), ..Limits::NONE };
         let mut test = TestRoad::limited_with(limits, sets);
         for partition in [EVENTS, TIER] {
-            let (topic_id, metadata) = ("t".to_owned(), String::new());
-            test.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0, log_end: u64::MAX });
+            test.owns(partition);
         }
         test.read_tickets(0..u64::from(requests_per_minute));
         for _ in 0..requests_per_minute {
@@ -434,11 +433,23 @@ mod tests {
     }
 
     fn read_of(test: &mut TestRoad, ticket: &str, offset: u64) {
+        arrives(test, EVENTS, event_of(ticket, offset));
+    }
+
+    fn event_of(ticket: &str, offset: u64) -> Record {
         let mut event = decidable_event(offset);
         (event.ticket_id, event.occurred_at) = (ticket.to_owned(), SystemClock.now());
         let value = Some(Payload::from(serde_json::to_vec(&event).expect("an event can be written")));
-        let record = Record { offset, timestamp: Timestamp(0), key: None, value, headers: Vec::new() };
-        arrives(test, EVENTS, record);
+        Record { offset, timestamp: Timestamp(0), key: None, value, headers: Vec::new() }
+    }
+
+    /// Its first copy, which is due.
+    fn copy_of(original: Record, improves: Option<String>) -> Record {
+        let (due, hop) = (Timestamp(0), 1);
+        let origin = Position { topic_id: "t".to_owned(), partition: 0, offset: original.offset };
+        let deferral =
+            Deferral { origin, timestamp: due, hop, not_before: due, turn: due, waits_for_room: false, improves };
+        Record { offset: 0, headers: deferral.headers(&original), ..original }
     }
 
     fn arrives(test: &mut TestRoad, partition: Partition, record: Record) {
@@ -567,21 +578,9 @@ mod tests {
             let mut test = spent();
             ledger_says(&mut test, Row::left_by);
             let is_event = improves.is_none();
-            let due = Timestamp(0);
-            let origin = Position { topic_id: "t".to_owned(), partition: 0, offset: 3 };
-            let deferral = Deferral {
-                origin,
-                timestamp: due,
-                hop: 1,
-                not_before: due,
-                turn: due,
-                waits_for_room: false,
-                improves,
-            };
-            let (value, headers) = (Some(Payload::from_static(b"?")), Vec::new());
-            let original = Record { offset: 0, timestamp: due, key: None, value, headers };
-            let headers = deferral.headers(&original);
-            arrives(&mut test, TIER, Record { headers, ..original });
+            let value = Some(Payload::from_static(b"?"));
+            let original = Record { offset: 3, timestamp: Timestamp(0), key: None, value, headers: Vec::new() };
+            arrives(&mut test, TIER, copy_of(original, improves));
             test.wake();
             let bursts = test.bursts();
             let out: Vec<_> = bursts.iter().flat_map(|burst| &burst.records).map(|record| record.topic).collect();
@@ -595,24 +594,8 @@ mod tests {
         let mut test = spent();
         read(&mut test, 10);
         // A burst of the one who put it off is committed; then a person has set the position back.
-        let due = Timestamp(0);
-        let mut event = decidable_event(10);
-        (event.ticket_id, event.occurred_at) = ("t-9".to_owned(), SystemClock.now());
-        let value = Some(Payload::from(serde_json::to_vec(&event).expect("an event can be written")));
-        let original = Record { offset: 10, timestamp: due, key: None, value, headers: Vec::new() };
-        let origin = Position { topic_id: "t".to_owned(), partition: 0, offset: 10 };
-        let deferral = Deferral {
-            origin,
-            timestamp: due,
-            hop: 1,
-            not_before: due,
-            turn: due,
-            waits_for_room: false,
-            improves: None,
-        };
         ledger_says(&mut test, decided);
-        let headers = deferral.headers(&original);
-        arrives(&mut test, TIER, Record { offset: 0, headers, ..original });
+        arrives(&mut test, TIER, copy_of(event_of("t-9", 10), None));
         ledger_says(&mut test, |claim| Row { hop: 1, ..decided(claim) });
         let finishing = |test: &TestRoad| test.road.ready.iter().flat_map(|group| &group.results).count();
         assert_eq!(finishing(&test), 1, "the original, and not the copy");
@@ -658,8 +641,7 @@ mod tests {
         let limits = Limits { tokens_per_minute: Some(100), ..Limits::NONE };
         let mut test = TestRoad::limited(limits);
         for partition in [EVENTS, TIER] {
-            let (topic_id, metadata) = ("t".to_owned(), String::new());
-            test.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0, log_end: u64::MAX });
+            test.owns(partition);
         }
         read(&mut test, 10);
         ledger_says(&mut test, Row::left_by);

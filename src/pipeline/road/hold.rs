@@ -99,15 +99,14 @@ mod tests {
     use crate::domain::feedback::FeedbackStatus;
     use crate::domain::record::Payload;
     use crate::pipeline::dedupe::ledger::Entry;
-    use crate::pipeline::log::{Assignment, Epoch, Errand, Happening};
+    use crate::pipeline::log::{Epoch, Errand, Happening};
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
     use crate::pipeline::schema_set::registry::testing::{Scripted, framed_event};
 
     const OTHER: Partition = Partition { number: 1, ..EVENTS };
 
     fn assign(test: &mut TestRoad, partition: Partition) {
-        let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0, log_end: u64::MAX });
+        test.owns(partition);
     }
 
     fn read(test: &mut TestRoad, partition: Partition, from: u64, values: &[&[u8]]) {

@@ -57,7 +57,6 @@ mod tests {
     use super::*;
     use crate::domain::tenant::TenantBook;
     use crate::pipeline::ingest::Ingest;
-    use crate::pipeline::log::Assignment;
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
     use crate::pipeline::triage::testing::tenant;
 
@@ -67,15 +66,7 @@ mod tests {
         let mut test = TestRoad::new(&[]);
         test.road.fixtures.defers = false;
         test.road.fixtures.ingest = Ingest::new(test.schemas(), receiver, 1 << 20, false);
-        let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment {
-            partition: EVENTS,
-            topic_id,
-            committed: None,
-            metadata,
-            log_start: 0,
-            log_end: u64::MAX,
-        });
+        test.owns(EVENTS);
         (test, sender)
     }
 

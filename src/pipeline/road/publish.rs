@@ -426,15 +426,7 @@ mod tests {
     /// it is with none.
     fn cramped() -> TestRoad {
         let mut test = TestRoad::new(&["pipeline.burst_max_records=1"]);
-        let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment {
-            partition: EVENTS,
-            topic_id,
-            committed: None,
-            metadata,
-            log_start: 0,
-            log_end: u64::MAX,
-        });
+        test.owns(EVENTS);
         test.read_unreadable(0..40);
         let road = &mut test.road;
         road.ready.swap(0, 20);

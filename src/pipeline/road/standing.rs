@@ -177,7 +177,7 @@ mod tests {
     use crate::domain::event::SupportEvent;
     use crate::domain::position::Position;
     use crate::domain::record::{Payload, Record};
-    use crate::pipeline::log::{Assignment, Epoch, Happening};
+    use crate::pipeline::log::{Epoch, Happening};
     use crate::pipeline::road::testing::{EVENTS, TestRoad, answer, decidable_event};
 
     /// A ledger with one row.
@@ -222,15 +222,7 @@ mod tests {
 
     fn road() -> TestRoad {
         let mut test = TestRoad::new(&[]);
-        let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment {
-            partition: EVENTS,
-            topic_id,
-            committed: None,
-            metadata,
-            log_start: 0,
-            log_end: u64::MAX,
-        });
+        test.owns(EVENTS);
         test
     }
 

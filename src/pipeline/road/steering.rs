@@ -81,22 +81,14 @@ impl Road {
 mod tests {
     use tokio::time::Instant;
 
-    use crate::pipeline::log::{Assignment, Errand, Happening, PublishOutcome};
+    use crate::pipeline::log::{Errand, Happening, PublishOutcome};
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
 
     #[tokio::test(start_paused = true)]
     async fn reading_stops_at_so_many_bytes_and_goes_on_when_they_are_published() {
         let mut test = TestRoad::new(&[]);
         test.road.fixtures.settings.max_on_road_bytes = 3;
-        let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment {
-            partition: EVENTS,
-            topic_id,
-            committed: None,
-            metadata,
-            log_start: 0,
-            log_end: u64::MAX,
-        });
+        test.owns(EVENTS);
         let told = |test: &mut TestRoad, which: fn(&Errand) -> bool| test.errands().iter().any(which);
         let stops = |errand: &Errand| matches!(errand, Errand::Pause(_));
         test.errands();

@@ -148,6 +148,12 @@ impl TestRoad {
         self.road.entered(partition, Epoch(1), &outcome, Instant::now());
     }
 
+    /// A partition that nobody has read before.
+    pub(crate) fn owns(&mut self, partition: Partition) {
+        let (topic_id, metadata) = ("t".to_owned(), String::new());
+        self.assign(Assignment { partition, topic_id, committed: None, metadata, log_start: 0, log_end: u64::MAX });
+    }
+
     /// Records that are rejected at once: each is a result, with nothing to wait for.
     pub(crate) fn read_unreadable_of(&mut self, partition: Partition, offsets: Range<u64>) {
         let record = |offset| Record {

@@ -386,7 +386,7 @@ mod tests {
     use crate::domain::record::{Payload, Record};
     use crate::domain::samples;
     use crate::pipeline::dedupe::ledger::Row;
-    use crate::pipeline::log::{Assignment, Epoch, Happening};
+    use crate::pipeline::log::{Epoch, Happening};
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
 
     fn superseded_by(event_id: &str) -> Verdict {
@@ -399,15 +399,7 @@ mod tests {
     /// One event, of which the ledger says that it was superseded by one that was not read yet.
     fn waiting_for_another(sets: &[&str]) -> TestRoad {
         let mut test = TestRoad::new(sets);
-        let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment {
-            partition: EVENTS,
-            topic_id,
-            committed: None,
-            metadata,
-            log_start: 0,
-            log_end: u64::MAX,
-        });
+        test.owns(EVENTS);
         let mut event = samples::sparse_event();
         event.tenant_id = "acme".to_owned();
         let record = Record {

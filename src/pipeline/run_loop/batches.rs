@@ -107,7 +107,6 @@ mod tests {
     use super::*;
     use crate::domain::clock::HandClock;
     use crate::pipeline::dedupe::no_ledger::NoLedger;
-    use crate::pipeline::log::Assignment;
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
 
     const PAUSE: Duration = Duration::from_millis(200);
@@ -132,15 +131,7 @@ mod tests {
     async fn what_waits_behind_a_failed_batch_wakes_nobody_before_its_time() {
         for interval in [Duration::ZERO, PAUSE / 20, PAUSE * 3] {
             let mut test = TestRoad::new(&[]);
-            let (topic_id, metadata) = ("t".to_owned(), String::new());
-            test.assign(Assignment {
-                partition: EVENTS,
-                topic_id,
-                committed: None,
-                metadata,
-                log_start: 0,
-                log_end: u64::MAX,
-            });
+            test.owns(EVENTS);
             test.hand_over_tickets(0..1);
             let (mut batches, begun) = (batches(interval), Instant::now());
             batches.start(&mut test.road, begun);

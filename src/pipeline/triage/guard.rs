@@ -279,13 +279,13 @@ impl Guard {
 
     /// Hash of policy, taxonomy, prompt and chain: what a decision depends on besides the event.
     #[must_use]
-    pub fn fingerprint(&self, tenant: &Tenant) -> String {
+    pub fn fingerprint(&self, tenant: &Arc<Tenant>) -> String {
         self.known.of(tenant, &self.prompts, &self.cards).versions.fingerprint.clone()
     }
 
     /// Tokens to reserve for this tenant before the first model is asked, roughly; 0 if it costs none.
     #[must_use]
-    pub fn estimated_tokens(&self, tenant: &Tenant, event: &SupportEvent) -> u32 {
+    pub fn estimated_tokens(&self, tenant: &Arc<Tenant>, event: &SupportEvent) -> u32 {
         if !self.first_is_remote() {
             return 0;
         }
@@ -386,3 +386,5 @@ mod money_tests;
 mod places_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod waiting_tests;

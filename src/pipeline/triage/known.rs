@@ -15,7 +15,7 @@ const MAX_KNOWN: usize = 10_000;
 /// One policy's.
 pub(super) struct Known {
     /// Compared as a whole: a policy that changed without a new version is another policy.
-    tenant: Tenant,
+    tenant: Arc<Tenant>,
     /// The versions an answer is made under.
     pub versions: Versions,
     frame: OnceLock<Frame>,
@@ -34,14 +34,15 @@ pub(super) struct KnownTenants(RwLock<HashMap<String, Arc<Known>>>);
 
 impl KnownTenants {
     /// The entry of this very policy.
-    pub fn of(&self, tenant: &Tenant, prompts: &Prompts, chain: &[ModelCard]) -> Arc<Known> {
+    pub fn of(&self, tenant: &Arc<Tenant>, prompts: &Prompts, chain: &[ModelCard]) -> Arc<Known> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&tenant.id).map(Arc::clone);
-        if let Some(known) = known.filter(|known| known.tenant == *tenant) {
+        // Nearly always it is the very same one, which need not be compared.
+        if let Some(known) = known.filter(|known| Arc::ptr_eq(&known.tenant, tenant) || known.tenant == *tenant) {
             return known;
         }
         let prompt = prompts.version(tenant.instructions.as_deref());
         let known = Arc::new(Known {
-            tenant: tenant.clone(),
+            tenant: Arc::clone(tenant),
             versions: Versions {
                 policy: tenant.version.clone(),
                 taxonomy: tenant.taxonomy.version.clone(),
@@ -95,12 +96,15 @@ mod tests {
         let before = tenant();
         let mut after = before.clone();
         after.taxonomy.categories.truncate(2);
-        let (one, two) = (known.of(&before, &prompts, &[]), known.of(&after, &prompts, &[]));
+        let (before, shorter) = (Arc::new(before), Arc::new(after.clone()));
+        let (one, two) = (known.of(&before, &prompts, &[]), known.of(&shorter, &prompts, &[]));
         assert_ne!(one.versions.fingerprint, two.versions.fingerprint);
         assert_ne!(one.frame(&prompts).system, two.frame(&prompts).system);
-        assert!(Arc::ptr_eq(&two, &known.of(&after, &prompts, &[])));
+        for same in [&shorter, &Arc::new(after.clone())] {
+            assert!(Arc::ptr_eq(&two, &known.of(same, &prompts, &[])));
+        }
         after.instructions = Some("in words of their own".to_owned());
-        let three = known.of(&after, &prompts, &[]);
+        let three = known.of(&Arc::new(after), &prompts, &[]);
         assert!(three.frame(&prompts).system.contains("in words of their own"));
         assert_ne!(three.versions.prompt, two.versions.prompt);
     }

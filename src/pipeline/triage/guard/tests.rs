@@ -32,7 +32,7 @@ pub(super) fn remote(script: impl IntoIterator<Item = Act>) -> Arc<Scripted> {
     Arc::new(Scripted::new(card("gpt", true), script))
 }
 
-fn second(script: impl IntoIterator<Item = Act>) -> Arc<Scripted> {
+pub(super) fn second(script: impl IntoIterator<Item = Act>) -> Arc<Scripted> {
     Arc::new(Scripted::new(card("other", true), script))
 }
 
@@ -210,27 +210,6 @@ async fn permanent_failures_move_on_at_once_and_refused_credentials_stop_the_mod
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_after_is_waited_for_but_neither_past_its_cap_nor_past_the_deadline() {
-    let limited = |seconds| fail(CallError::RateLimited { retry_after: Some(Duration::from_secs(seconds)) });
-    for (seconds, calls) in [(30, 2), (61, 1), (59, 2), (86_400, 1)] {
-        let gpt = remote([limited(seconds)]);
-        let guard = guard(&[&gpt]);
-        let began = Instant::now();
-        let job = Job { decide_by: began + Duration::from_secs(62), ..job() };
-        let Triaged::Answered(answer, _) = guard.triage(job, &FakeLeases::default()).await else { panic!("answered") };
-        assert_eq!((gpt.calls(), answer.predicted.is_some()), (calls, calls == 2), "{seconds}");
-        assert!(calls == 1 || began.elapsed() >= Duration::from_secs(seconds));
-    }
-    let gpt = remote([limited(50)]);
-    let job = Job { decide_by: Instant::now() + Duration::from_secs(40), ..job() };
-    let began = Instant::now();
-    let Triaged::Answered(answer, _) = guard(&[&gpt]).triage(job, &FakeLeases::default()).await else {
-        panic!("answered")
-    };
-    assert_eq!((answer.degraded, began.elapsed()), (Some(Code::ProviderError), Duration::ZERO));
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_reply_a_millisecond_too_late_is_no_reply() {
     let late = |limit: Duration| Act::SayAfter(limit + Duration::from_millis(1), Ok(good_reply()));
     let hard = card("gpt", true).hard_deadline;
@@ -248,99 +227,6 @@ async fn a_reply_a_millisecond_too_late_is_no_reply() {
         assert_eq!((answer.predicted.is_none(), answer.degraded, tokens), (true, Some(code), 0));
         assert_eq!(leases.counts().0, leases.counts().1 as usize, "every lease was given back");
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn where_only_the_first_model_counts_nobody_else_is_asked_and_nothing_waits_for_its_breaker() {
-    let (gpt, other, local) = (remote([]), second([]), local());
-    for models in [vec![&gpt, &other, &local], vec![&gpt]] {
-        let guard = guard(&models);
-        assert!(guard.first_is_well(Instant::now()));
-        guard.open_breaker("gpt", Some(Duration::from_secs(30)));
-        assert!(!guard.first_is_well(Instant::now()));
-        let (began, job) = (Instant::now(), Job { way: Way::FirstOnly, ..job() });
-        let Triaged::Answered(answer, _) = guard.triage(job, &FakeLeases::default()).await else { panic!("answered") };
-        assert_eq!((answer.predicted, answer.degraded), (None, Some(Code::BreakerOpen)));
-        assert_eq!((gpt.calls(), other.calls(), began.elapsed()), (0, 0, Duration::ZERO));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn while_the_last_remote_breaker_is_open_an_event_holds_and_its_own_probe_frees_it() {
-    let failing = || (0..5).map(|_| fail(SERVER));
-    let (gpt, local) = (remote(failing()), local());
-    let guard = guard(&[&gpt, &local]);
-    answered(&guard, &FakeLeases::default()).await;
-    let patient = Job { decide_by: Instant::now() + DECIDE_WITHIN * 2, ..job() };
-    let Triaged::Answered(second, _) = guard.triage(patient, &FakeLeases::default()).await else { panic!("answered") };
-    assert_eq!(gpt.calls(), 6, "five failures tripped it, the probe came when its time had passed");
-    assert_eq!((second.degraded, guard.breakers()[0].1), (None, BreakerState::Closed));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_event_that_is_due_before_the_breaker_closes_goes_down_the_chain() {
-    let (gpt, local) = (remote((0..6).map(|_| fail(SERVER))), local());
-    let guard = guard(&[&gpt, &local]);
-    answered(&guard, &FakeLeases::default()).await;
-    let short = |seconds| Job { decide_by: Instant::now() + Duration::from_secs(seconds), ..job() };
-    guard.triage(short(5), &FakeLeases::default()).await;
-    let began = Instant::now();
-    let Triaged::Answered(answer, _) = guard.triage(short(10), &FakeLeases::default()).await else {
-        panic!("answered")
-    };
-    assert_eq!((answer.degraded, began.elapsed()), (Some(Code::BreakerOpen), Duration::from_secs(10)));
-    assert_eq!((answer.tried[0].attempts, answer.usage.map(|usage| usage.model)), (0, Some("local".to_owned())));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_open_breaker_is_not_held_for_while_another_remote_model_is_left() {
-    let (gpt, other) = (remote((0..5).map(|_| fail(SERVER))), second([]));
-    let guard = guard(&[&gpt, &other]);
-    answered(&guard, &FakeLeases::default()).await;
-    answered(&guard, &FakeLeases::default()).await;
-    let began = Instant::now();
-    let (answer, _) = answered(&guard, &FakeLeases::default()).await;
-    assert_eq!((answer.degraded, began.elapsed()), (Some(Code::BreakerOpen), Duration::ZERO));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_model_that_wants_to_be_left_alone_for_long_is_not_waited_for_while_another_is_left() {
-    let day = Duration::from_secs(86_400);
-    let (gpt, other) = (remote([fail(CallError::RateLimited { retry_after: Some(day) })]), second([]));
-    let guard = guard(&[&gpt, &other]);
-    let began = Instant::now();
-    for events in 1..4 {
-        let patient = Job { decide_by: began + DECIDE_WITHIN * 5, ..job() };
-        let Triaged::Answered(answer, _) = guard.triage(patient, &FakeLeases::default()).await else {
-            panic!("answered")
-        };
-        assert_eq!((answer.degraded, began.elapsed()), (Some(Code::ProviderError), Duration::ZERO));
-        assert_eq!((gpt.calls(), other.calls()), (1, events));
-    }
-    // Its pause is over: somebody asks it, and it is heard again.
-    tokio::time::advance(Duration::from_secs(60)).await;
-    assert_eq!(answered(&guard, &FakeLeases::default()).await.0.degraded, None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_event_probes_and_the_others_follow_when_it_comes_back() {
-    let probe = Act::SayAfter(Duration::from_secs(3), Ok(good_reply()));
-    let gpt = remote((0..5).map(|_| fail(SERVER)).chain([probe]));
-    let guard = Arc::new(guard(&[&gpt]));
-    answered(&guard, &FakeLeases::default()).await;
-    let held: Vec<_> = (0..20)
-        .map(|_| {
-            let guard = Arc::clone(&guard);
-            let job = Job { decide_by: Instant::now() + DECIDE_WITHIN * 2, ..job() };
-            tokio::spawn(async move { guard.triage(job, &FakeLeases::default()).await })
-        })
-        .collect();
-    tokio::time::sleep(Duration::from_secs(61)).await;
-    assert_eq!(gpt.calls(), 6, "exactly one probe");
-    for task in held {
-        assert!(matches!(task.await, Ok(Triaged::Answered(Answer { predicted: Some(_), .. }, _))));
-    }
-    assert_eq!(gpt.calls(), 25);
 }
 
 #[tokio::test(start_paused = true)]
@@ -378,8 +264,8 @@ async fn a_local_model_takes_no_lease_and_may_abstain() {
     let (answer, _) = answered(&guard, &leases).await;
     assert_eq!(answer.predicted.and_then(|predicted| predicted.abstained), Some(Abstention::NoText));
     assert_eq!((leases.counts(), answer.degraded), ((0, 0), None));
-    assert_eq!((guard.first_is_remote(), guard.estimated_tokens(&tenant(), &job().event)), (false, 0));
-    assert!(answer.answered_at > Timestamp(0) && answer.versions.fingerprint == guard.fingerprint(&tenant()));
+    assert_eq!((guard.first_is_remote(), guard.estimated_tokens(&job().tenant, &job().event)), (false, 0));
+    assert!(answer.answered_at > Timestamp(0) && answer.versions.fingerprint == guard.fingerprint(&job().tenant));
 }
 
 #[tokio::test(start_paused = true)]
@@ -387,13 +273,14 @@ async fn what_an_event_is_estimated_to_take_depends_on_its_own_tenant_alone() {
     let gpt = remote([]);
     let guard = guard(&[&gpt]);
     let wordy = Tenant { id: "wordy".to_owned(), instructions: Some("word ".repeat(800)), ..tenant() };
+    let wordy = Arc::new(wordy);
     let job = job();
-    let before = guard.estimated_tokens(&tenant(), &job.event);
+    let before = guard.estimated_tokens(&job.tenant, &job.event);
     let theirs = guard.estimated_tokens(&wordy, &job.event);
     assert!(theirs > before + 900, "{theirs}, {before}");
-    let asked = Job { tenant: Arc::new(wordy), event: Arc::clone(&job.event), ..self::job() };
+    let asked = Job { tenant: wordy, event: Arc::clone(&job.event), ..self::job() };
     guard.triage(asked, &FakeLeases::default()).await;
-    assert_eq!(guard.estimated_tokens(&tenant(), &job.event), before);
+    assert_eq!(guard.estimated_tokens(&job.tenant, &job.event), before);
     guard.triage(job, &FakeLeases::default()).await;
     let prompts: Vec<_> = gpt.asked.lock().expect("not poisoned").iter().filter_map(|one| one.prompt.clone()).collect();
     let really = prompts[1].estimated_tokens + COMPLETION_TOKENS;
@@ -508,21 +395,4 @@ async fn a_lease_from_before_an_absence_is_asked_for_again_before_anything_is_pa
         panic!("answered")
     };
     assert_eq!((answer.degraded, gpt.calls(), leases.granted.counts()), (None, 1, (2, 1)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn events_are_held_while_the_breaker_they_wait_for_is_open_and_not_while_somebody_else_is_asked() {
-    let paid = remote((0..5).map(|_| fail(SERVER)));
-    let guard = guard(&[&paid]);
-    assert!(!guard.holds(Instant::now()));
-    let leases = FakeLeases::default();
-    for _ in 0..5 {
-        let job = Job { decide_by: Instant::now() + Duration::from_millis(1), ..job() };
-        guard.triage(job, &leases).await;
-    }
-    assert_eq!((guard.breakers()[0].1, guard.holds(Instant::now())), (BreakerState::Open, true));
-    guard.open_breaker("gpt", None);
-    assert!(!guard.holds(Instant::now()), "an order is not waited for: the chain goes on");
-    guard.reset_breaker("gpt");
-    assert!(!guard.holds(Instant::now()));
 }

@@ -1,0 +1,144 @@
+//! Which model is waited for, and which is passed by.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::breaker::BreakerState;
+use super::super::model::CallError;
+use super::super::testing::{Act, FakeLeases, good_reply};
+use super::tests::{DECIDE_WITHIN, SERVER, answered, fail, guard, job, local, remote, second};
+use super::*;
+use crate::domain::reason_code::ReasonCode as Code;
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_is_waited_for_but_neither_past_its_cap_nor_past_the_deadline() {
+    let limited = |seconds| fail(CallError::RateLimited { retry_after: Some(Duration::from_secs(seconds)) });
+    for (seconds, calls) in [(30, 2), (61, 1), (59, 2), (86_400, 1)] {
+        let gpt = remote([limited(seconds)]);
+        let guard = guard(&[&gpt]);
+        let began = Instant::now();
+        let job = Job { decide_by: began + Duration::from_secs(62), ..job() };
+        let Triaged::Answered(answer, _) = guard.triage(job, &FakeLeases::default()).await else { panic!("answered") };
+        assert_eq!((gpt.calls(), answer.predicted.is_some()), (calls, calls == 2), "{seconds}");
+        assert!(calls == 1 || began.elapsed() >= Duration::from_secs(seconds));
+    }
+    let gpt = remote([limited(50)]);
+    let job = Job { decide_by: Instant::now() + Duration::from_secs(40), ..job() };
+    let began = Instant::now();
+    let Triaged::Answered(answer, _) = guard(&[&gpt]).triage(job, &FakeLeases::default()).await else {
+        panic!("answered")
+    };
+    assert_eq!((answer.degraded, began.elapsed()), (Some(Code::ProviderError), Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_only_the_first_model_counts_nobody_else_is_asked_and_nothing_waits_for_its_breaker() {
+    let (gpt, other, local) = (remote([]), second([]), local());
+    for models in [vec![&gpt, &other, &local], vec![&gpt]] {
+        let guard = guard(&models);
+        assert!(guard.first_is_well(Instant::now()));
+        guard.open_breaker("gpt", Some(Duration::from_secs(30)));
+        assert!(!guard.first_is_well(Instant::now()));
+        let (began, job) = (Instant::now(), Job { way: Way::FirstOnly, ..job() });
+        let Triaged::Answered(answer, _) = guard.triage(job, &FakeLeases::default()).await else { panic!("answered") };
+        assert_eq!((answer.predicted, answer.degraded), (None, Some(Code::BreakerOpen)));
+        assert_eq!((gpt.calls(), other.calls(), began.elapsed()), (0, 0, Duration::ZERO));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_last_remote_breaker_is_open_an_event_holds_and_its_own_probe_frees_it() {
+    let failing = || (0..5).map(|_| fail(SERVER));
+    let (gpt, local) = (remote(failing()), local());
+    let guard = guard(&[&gpt, &local]);
+    answered(&guard, &FakeLeases::default()).await;
+    let patient = Job { decide_by: Instant::now() + DECIDE_WITHIN * 2, ..job() };
+    let Triaged::Answered(second, _) = guard.triage(patient, &FakeLeases::default()).await else { panic!("answered") };
+    assert_eq!(gpt.calls(), 6, "five failures tripped it, the probe came when its time had passed");
+    assert_eq!((second.degraded, guard.breakers()[0].1), (None, BreakerState::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_due_before_the_breaker_closes_goes_down_the_chain() {
+    let (gpt, local) = (remote((0..6).map(|_| fail(SERVER))), local());
+    let guard = guard(&[&gpt, &local]);
+    answered(&guard, &FakeLeases::default()).await;
+    let short = |seconds| Job { decide_by: Instant::now() + Duration::from_secs(seconds), ..job() };
+    guard.triage(short(5), &FakeLeases::default()).await;
+    let began = Instant::now();
+    let Triaged::Answered(answer, _) = guard.triage(short(10), &FakeLeases::default()).await else {
+        panic!("answered")
+    };
+    assert_eq!((answer.degraded, began.elapsed()), (Some(Code::BreakerOpen), Duration::from_secs(10)));
+    assert_eq!((answer.tried[0].attempts, answer.usage.map(|usage| usage.model)), (0, Some("local".to_owned())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_breaker_is_not_held_for_while_another_remote_model_is_left() {
+    let (gpt, other) = (remote((0..5).map(|_| fail(SERVER))), second([]));
+    let guard = guard(&[&gpt, &other]);
+    answered(&guard, &FakeLeases::default()).await;
+    answered(&guard, &FakeLeases::default()).await;
+    let began = Instant::now();
+    let (answer, _) = answered(&guard, &FakeLeases::default()).await;
+    assert_eq!((answer.degraded, began.elapsed()), (Some(Code::BreakerOpen), Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_wants_to_be_left_alone_for_long_is_not_waited_for_while_another_is_left() {
+    let day = Duration::from_secs(86_400);
+    let (gpt, other) = (remote([fail(CallError::RateLimited { retry_after: Some(day) })]), second([]));
+    let guard = guard(&[&gpt, &other]);
+    let began = Instant::now();
+    for events in 1..4 {
+        let patient = Job { decide_by: began + DECIDE_WITHIN * 5, ..job() };
+        let Triaged::Answered(answer, _) = guard.triage(patient, &FakeLeases::default()).await else {
+            panic!("answered")
+        };
+        assert_eq!((answer.degraded, began.elapsed()), (Some(Code::ProviderError), Duration::ZERO));
+        assert_eq!((gpt.calls(), other.calls()), (1, events));
+    }
+    // Its pause is over: somebody asks it, and it is heard again.
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(answered(&guard, &FakeLeases::default()).await.0.degraded, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_event_probes_and_the_others_follow_when_it_comes_back() {
+    let probe = Act::SayAfter(Duration::from_secs(3), Ok(good_reply()));
+    let gpt = remote((0..5).map(|_| fail(SERVER)).chain([probe]));
+    let guard = Arc::new(guard(&[&gpt]));
+    answered(&guard, &FakeLeases::default()).await;
+    let held: Vec<_> = (0..20)
+        .map(|_| {
+            let guard = Arc::clone(&guard);
+            let job = Job { decide_by: Instant::now() + DECIDE_WITHIN * 2, ..job() };
+            tokio::spawn(async move { guard.triage(job, &FakeLeases::default()).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(gpt.calls(), 6, "exactly one probe");
+    for task in held {
+        assert!(matches!(task.await, Ok(Triaged::Answered(Answer { predicted: Some(_), .. }, _))));
+    }
+    assert_eq!(gpt.calls(), 25);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_held_while_the_breaker_they_wait_for_is_open_and_not_while_somebody_else_is_asked() {
+    let paid = remote((0..5).map(|_| fail(SERVER)));
+    let guard = guard(&[&paid]);
+    assert!(!guard.holds(Instant::now()));
+    let leases = FakeLeases::default();
+    for _ in 0..5 {
+        let job = Job { decide_by: Instant::now() + Duration::from_millis(1), ..job() };
+        guard.triage(job, &leases).await;
+    }
+    assert_eq!((guard.breakers()[0].1, guard.holds(Instant::now())), (BreakerState::Open, true));
+    guard.open_breaker("gpt", None);
+    assert!(!guard.holds(Instant::now()), "an order is not waited for: the chain goes on");
+    guard.reset_breaker("gpt");
+    assert!(!guard.holds(Instant::now()));
+}
