@@ -97,4 +97,21 @@ mod tests {
         assert_eq!(offer("b", requests(60), 63), ([true, false, false], 11), "two have four each");
         assert_eq!(offer("b", requests(60), 1), ([true, true, false], 12));
     }
+
+    #[test]
+    fn what_came_to_no_call_is_no_pace() {
+        let begun = Instant::now();
+        let mut admission = Admission::new(100);
+        let loud: Arc<str> = Arc::from("loud");
+        (0..9).for_each(|n| admission.offer(begun, &loud, Limits::NONE, n, 10).expect("room"));
+        let now = begun + std::time::Duration::from_secs(2);
+        for _ in 0..4 {
+            assert!(matches!(admission.next(now, |_| true), Next::Go { .. }));
+            admission.give_back(now, "loud", 10);
+        }
+        assert_eq!(admission.served_per_second(now, "loud"), None);
+        assert!(matches!(admission.next(now, |_| true), Next::Go { .. }));
+        admission.settle(now, "loud", 10, 10);
+        assert!(admission.served_per_second(now, "loud").is_some());
+    }
 }
