@@ -67,7 +67,8 @@ impl LogBrowser for Shelf {
         from: u64,
         limit: ReadLimit,
     ) -> BoxFuture<'_, Result<Vec<Record>, BrowseError>> {
-        let records = self.records(partition).iter().filter(|record| record.offset >= from);
+        let from = from.max(self.begins.get(&partition).copied().unwrap_or_default());
+        let records = self.records(partition).iter().skip(usize::try_from(from).unwrap_or(usize::MAX));
         Box::pin(ready(Ok(records.take(limit.max_records).cloned().collect())))
     }
 

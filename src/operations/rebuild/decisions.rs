@@ -94,64 +94,28 @@ impl<'a> Decisions<'a> {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::future::BoxFuture;
-
     use super::*;
-    use crate::domain::position::{Partition, Position, TopicRole};
-    use crate::domain::record::{OutRecord, Payload};
+    use crate::domain::position::{Partition, TopicRole};
     use crate::domain::samples;
-    use crate::operations::log_browser::{BrowseError, CommittedPosition, LogBrowser, ReadLimit, Watermarks};
+    use crate::operations::log_browser::testing::Shelf;
     use crate::settings::load::{LoadOptions, load};
 
     const PARTITION: Partition = Partition { topic: TopicRole::Decisions, number: 0 };
 
-    /// A partition of decisions, each named by its offset.
-    struct Log(Vec<Record>);
-
-    impl Log {
-        /// One decision a second.
-        fn of(decisions: i64) -> Self {
-            let record = |number: i64| {
-                let decision =
-                    TriageDecision { decision_id: number.to_string(), decision_version: 1, ..samples::decision() };
-                let value = Payload::from(serde_json::to_vec(&decision).expect("it is JSON"));
-                let (offset, timestamp) = (number.unsigned_abs(), written_at(number));
-                Record { offset, timestamp, key: None, value: Some(value), headers: Vec::new() }
-            };
-            Self((0..decisions).map(record).collect())
+    /// A partition of so many decisions, each named by its offset and written then.
+    fn log(decisions: i64, written_at: impl Fn(i64) -> Timestamp) -> Shelf {
+        let mut log = Shelf::default();
+        for number in 0..decisions {
+            let decision =
+                TriageDecision { decision_id: number.to_string(), decision_version: 1, ..samples::decision() };
+            log.put(PARTITION.topic, PARTITION.number, written_at(number), &decision);
         }
+        log
     }
 
+    /// One a second.
     fn written_at(number: i64) -> Timestamp {
         Timestamp(1_000 * number)
-    }
-
-    impl LogBrowser for Log {
-        fn topics(&self) -> BoxFuture<'_, Result<Vec<TopicInfo>, BrowseError>> {
-            Box::pin(std::future::ready(Ok(Vec::new())))
-        }
-
-        fn watermarks(&self, _: Partition) -> BoxFuture<'_, Result<Watermarks, BrowseError>> {
-            let end = self.0.last().map_or(0, |last| last.offset + 1);
-            Box::pin(std::future::ready(Ok(Watermarks { log_start: 0, end })))
-        }
-
-        fn read(&self, _: Partition, from: u64, _: ReadLimit) -> BoxFuture<'_, Result<Vec<Record>, BrowseError>> {
-            let page = self.0.iter().filter(|record| record.offset >= from).take(100).cloned().collect();
-            Box::pin(std::future::ready(Ok(page)))
-        }
-
-        fn append(&self, _: Vec<OutRecord>) -> BoxFuture<'_, Result<Vec<Position>, BrowseError>> {
-            Box::pin(std::future::ready(Err(BrowseError::ReadOnly)))
-        }
-
-        fn positions<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<CommittedPosition>, BrowseError>> {
-            Box::pin(std::future::ready(Ok(Vec::new())))
-        }
-
-        fn create_topics(&self) -> BoxFuture<'_, Result<Vec<TopicRole>, BrowseError>> {
-            Box::pin(std::future::ready(Err(BrowseError::ReadOnly)))
-        }
     }
 
     fn schemas() -> SchemaSet {
@@ -161,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_feedback_may_still_name_is_kept() {
-        let (log, schemas) = (Log::of(5_000), schemas());
+        let (log, schemas) = (log(5_000, written_at), schemas());
         let mut decisions = Decisions::of(Pages::of(&log, PARTITION).await.expect("it is there"), &schemas);
         // Everything before is known to the ledger.
         for number in [4_000, 4_020, 4_010, 4_999] {
@@ -173,8 +137,8 @@ mod tests {
 
     #[tokio::test]
     async fn decisions_that_are_gone_are_not_looked_for_to_the_end_of_the_log() {
-        let mut log = Log::of(5_000);
-        log.0.retain(|record| record.offset >= 500);
+        let mut log = log(5_000, written_at);
+        log.begins_at(PARTITION.topic, PARTITION.number, 500);
         let schemas = schemas();
         let mut decisions = Decisions::of(Pages::of(&log, PARTITION).await.expect("it is there"), &schemas);
         for number in 0..5_000 {
@@ -186,16 +150,14 @@ mod tests {
 
     #[tokio::test]
     async fn clocks_that_differ_hide_nothing() {
-        let mut log = Log::of(3_000);
         let hours = 3 * 3_600_000;
-        for record in &mut log.0[1_000..2_000] {
-            record.timestamp = Timestamp(record.timestamp.0 + hours);
-        }
-        let schemas = schemas();
+        let elsewhere = |number: i64| if (1_000..2_000).contains(&number) { hours } else { 0 };
+        let written_at = |number: i64| Timestamp(written_at(number).0 + elsewhere(number));
+        let (log, schemas) = (log(3_000, written_at), schemas());
         let mut decisions = Decisions::of(Pages::of(&log, PARTITION).await.expect("it is there"), &schemas);
-        for record in log.0.iter().step_by(7) {
-            let found = decisions.find(&record.offset.to_string(), record.timestamp).await.expect("it is readable");
-            assert!(found.is_some(), "{}", record.offset);
+        for number in (0..3_000).step_by(7) {
+            let found = decisions.find(&number.to_string(), written_at(number)).await.expect("it is readable");
+            assert!(found.is_some(), "{number}");
         }
     }
 }

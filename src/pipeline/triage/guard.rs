@@ -277,12 +277,6 @@ impl Guard {
         Triaged::Answered(answer, bill)
     }
 
-    /// Hash of policy, taxonomy, prompt and chain: what a decision depends on besides the event.
-    #[must_use]
-    pub fn fingerprint(&self, tenant: &Arc<Tenant>) -> String {
-        self.known.of(tenant, &self.prompts, &self.cards).versions.fingerprint.clone()
-    }
-
     /// Tokens to reserve for this tenant before the first model is asked, roughly; 0 if it costs none.
     #[must_use]
     pub fn estimated_tokens(&self, tenant: &Arc<Tenant>, event: &SupportEvent) -> u32 {
