@@ -86,6 +86,23 @@ impl Running {
         assert!(!self.task.is_finished());
         self.model.calls()
     }
+
+    /// How long it takes to end, with a log that closes so long after it was told to stop.
+    async fn ends_after(self, log_takes: Duration, and_then: Stop) -> Duration {
+        let Self { end, stop, task, .. } = self;
+        let LogAdapterEnd { happenings, mut errands } = end;
+        tokio::spawn(async move {
+            while errands.recv().await.is_some_and(|errand| !matches!(errand, Errand::Stop)) {}
+            tokio::time::sleep(log_takes).await;
+            drop(happenings);
+        });
+        let begun = Instant::now();
+        stop.send(Stop::Drain).expect("it listens");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.send(and_then).ok();
+        task.await.expect("it does not panic").expect("it ends well");
+        begun.elapsed()
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,21 +139,9 @@ async fn what_the_log_assigns_after_it_spoke_of_the_absence_is_ours() {
     assert_eq!(running.calls_after(100).await, 1);
 }
 
-/// How long it takes to end, with a log that closes so long after it was told to stop.
 async fn ends_after(log_takes: Duration, and_then: Stop) -> Duration {
-    let Running { end, stop, task, .. } = Running::start().await;
-    let LogAdapterEnd { happenings, mut errands } = end;
-    tokio::spawn(async move {
-        while errands.recv().await.is_some_and(|errand| !matches!(errand, Errand::Stop)) {}
-        tokio::time::sleep(log_takes).await;
-        drop(happenings);
-    });
-    let begun = Instant::now();
-    stop.send(Stop::Drain).expect("it listens");
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    stop.send(and_then).ok();
-    task.await.expect("it does not panic").expect("it ends well");
-    begun.elapsed()
+    let running = Running::start().await;
+    running.ends_after(log_takes, and_then).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,6 +151,16 @@ async fn it_does_not_end_before_the_log_has_given_back_what_was_ours() {
     let unreachable = ends_after(seconds(3_600), Stop::Drain).await;
     assert!((LOG_CLOSES_WITHIN..LOG_CLOSES_WITHIN + seconds(1)).contains(&unreachable), "{unreachable:?}");
     assert!(ends_after(seconds(3_600), Stop::Now).await < seconds(2), "whoever asks twice is in a hurry");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_takes_too_long_gives_back_what_was_ours_all_the_same() {
+    let running = Running::start_with([Act::Hang, Act::Hang, Act::Hang]).await;
+    running.read(0).await;
+    assert_eq!(running.calls_after(100).await, 1);
+    let drain = fixtures(&[], Arc::new(Scripted::new(card("gpt", true), []))).0.settings.drain_deadline;
+    let log_takes = Duration::from_secs(4);
+    assert!(running.ends_after(log_takes, Stop::Drain).await >= drain + log_takes);
 }
 
 /// How many batches the ledger has written, as far as the metrics know.
