@@ -94,6 +94,9 @@ const GAUGES_EVERY: Duration = Duration::from_millis(250);
 /// Signs of life within `pipeline.away_limit`.
 const SIGNS_PER_LIMIT: u32 = 4;
 
+/// What has come is told one after another, and after so many the loop looks again whether it is to end.
+const TOLD_AT_ONCE: usize = 64;
+
 /// What ended a wait.
 #[expect(clippy::large_enum_variant, reason = "one at a time, and told at once")]
 enum Woken {
@@ -133,7 +136,20 @@ struct Loop {
 
 /// Run until stopped, idle or broken. Dropping the future is a crash: nothing is lost, what was not committed is read
 /// again.
-pub async fn run(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, RunError> {
+///
+/// On a worker of the runtime, whoever asks: the thread that waits for the program's end would be woken by the kernel for
+/// each of the loop's turns, which costs more than the turn.
+pub async fn run(fixtures: Fixtures, outside: Outside) -> Result<Ended, RunError> {
+    let mut task = JoinSet::new();
+    task.spawn(run_here(fixtures, outside));
+    match task.join_next().await {
+        Some(Ok(ended)) => ended,
+        Some(Err(error)) => Err(RunError::Failed(format!("the loop broke down: {error}"))),
+        None => Err(RunError::LogGone),
+    }
+}
+
+async fn run_here(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, RunError> {
     fixtures.publisher.limit(outside.log.max_record_bytes);
     let (to_road, lease_requests) = mpsc::unbounded_channel();
     let (retry_pause, drain_deadline) = (fixtures.settings.retry_pause, fixtures.settings.drain_deadline);
@@ -202,7 +218,24 @@ impl Loop {
             // First: what came may have come while nobody was here, and must not lead to a call before that is known.
             self.road.notice_absence(Instant::now());
             self.tell(woken)?;
+            self.tell_more()?;
         }
+    }
+
+    /// What else has come by now: a turn costs the same for many as for one.
+    fn tell_more(&mut self) -> Result<(), RunError> {
+        for _ in 1..TOLD_AT_ONCE {
+            let Some(more) = self.what_else() else { break };
+            self.tell(more)?;
+        }
+        Ok(())
+    }
+
+    /// Of what comes most: what ends work comes before what brings more, here too.
+    fn what_else(&mut self) -> Option<Woken> {
+        let call = self.calls.try_join_next().map(Woken::Call);
+        let lease = || self.lease_requests.try_recv().ok().map(Woken::Lease);
+        call.or_else(lease).or_else(|| self.outside.log.happenings.try_recv().ok().map(|said| Woken::Log(Some(said))))
     }
 
     /// Wait for the next thing the outside does. What ends work comes before what brings more.
