@@ -17,6 +17,7 @@ use gatekeeper::domain::position::Position;
 use gatekeeper::pipeline::dedupe::ledger::{Ahead, Claim, Entry, Ledger as _, LedgerError, Outcome, Row};
 
 use decisions::{
+    a_batch_of_new_decisions_and_a_mark_is_what_it_is_step_by_step,
     a_better_decision_comes_too_late_after_a_newer_one_or_after_a_person,
     a_decision_is_found_by_its_id_or_as_the_latest_of_its_ticket,
     a_decision_that_is_made_anew_takes_the_place_of_one_that_was_never_published,
@@ -528,6 +529,7 @@ promises! {
     partitions_are_counted_anew_by_whoever_was_first
     a_decision_is_found_by_its_id_or_as_the_latest_of_its_ticket
     questions_see_everything_of_their_batch_and_keep_their_places
+    a_batch_of_new_decisions_and_a_mark_is_what_it_is_step_by_step
     an_answer_and_its_verdict_are_saved_together_or_not_at_all
     only_the_verdict_that_is_saved_leaves_its_decision
     a_decision_that_is_made_anew_takes_the_place_of_one_that_was_never_published

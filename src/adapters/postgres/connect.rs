@@ -31,6 +31,10 @@ const PLANS: [(&str, &str); 6] = [
     ("jit", "off"),
 ];
 
+/// Whatever the database's default: each statement must see what others committed before it, also one that is a transaction
+/// by itself.
+const ISOLATION: [(&str, &str); 1] = [("default_transaction_isolation", "read committed")];
+
 /// Why a connection is not used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
@@ -69,7 +73,7 @@ pub(super) fn for_batches(server: &PgConnectOptions, settings: &Settings) -> PgC
         ("lock_timeout", millis(postgres.lock_timeout)),
         ("idle_in_transaction_session_timeout", millis(postgres.idle_in_transaction_timeout)),
     ];
-    server.clone().options(limits).options(PLANS)
+    server.clone().options(limits).options(PLANS).options(ISOLATION)
 }
 
 /// For migrations, which may take long.

@@ -176,8 +176,12 @@ impl Shared {
         let session = self.session(held);
         let (me, heartbeat_stale) = (&self.me, self.heartbeat_stale);
         let mut scribe = Scribe { session, me, heartbeat_stale, nothing_is_deferred: false };
-        scribe.session.say(&statements::BEGIN).await?;
         let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.len()];
+        if let Some(decided) = scribe.decide_at_once(&steps, batch).await? {
+            decided.into_iter().for_each(|(index, outcome)| outcomes[index] = Some(outcome));
+            return Ok(outcomes::with_found(batch, outcomes, Found::default()));
+        }
+        scribe.session.say(&statements::BEGIN).await?;
         for (index, moved) in purses::apply(&mut scribe.session, me, plan::movements(batch)).await? {
             outcomes[index] = Some(moved);
         }

@@ -19,6 +19,7 @@ mod desk;
 mod error;
 mod ledger;
 mod open;
+mod parked;
 mod places;
 mod pool;
 mod purses;

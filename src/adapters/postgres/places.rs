@@ -106,9 +106,13 @@ pub(super) async fn stands(
 pub(super) async fn mark(session: &mut Session<'_>, writer: &str) -> Result<(Mark, bool), sqlx::Error> {
     let rows = session.read(&MARK, sqlx::query(MARK.sql).bind(named(writer))).await?;
     let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-    let (ledger, batches): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    Ok((mark_in(row.try_get(0)?, row.try_get(1)?)?, row.try_get(2)?))
+}
+
+/// A mark as the tables have it.
+pub(super) fn mark_in(ledger: i64, batches: i64) -> Result<Mark, sqlx::Error> {
     let ledger = u16::try_from(ledger).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    Ok((Mark::new(ledger, batches.unsigned_abs()), row.try_get(2)?))
+    Ok(Mark::new(ledger, batches.unsigned_abs()))
 }
 
 /// What this commit rests on is here again.

@@ -11,24 +11,24 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sqlx::Connection as _;
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::connect;
 use super::desk::Desk;
 use super::error;
+use super::parked::{Lent, Parked};
 use crate::pipeline::dedupe::ledger::LedgerError;
 use crate::settings::ledger::Postgres as Settings;
 use crate::telemetry::happenings::{LedgerPoolExhausted, LedgerPoolFilled, LedgerPoolUsed, PoolMark};
 
 /// A connection that lay idle for longer is asked whether it is alive before it is used: one that was used a moment ago
 /// need not pay a round trip for that.
-const FRESH: Duration = Duration::from_secs(1);
+pub(super) const FRESH: Duration = Duration::from_secs(1);
 
 /// After a failover, or when an address changes, old connections go within this time.
-const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
+pub(super) const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
 
 /// Connections beyond what is needed go after this time.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
@@ -39,6 +39,7 @@ const DIAGNOSIS: Duration = Duration::from_secs(2);
 /// All of them.
 pub(super) struct Pool {
     connections: PgPool,
+    parked: Arc<Parked>,
     options: PgConnectOptions,
     permits: Arc<Semaphore>,
     book: Arc<Book>,
@@ -74,7 +75,7 @@ impl Pool {
             .connect_lazy_with(options.clone());
         let book = Arc::new(Book { desk: Mutex::new(Desk::new(max)), max });
         let permits = Arc::new(Semaphore::new(max));
-        Self { connections, options, permits, book, acquire_timeout: settings.acquire_timeout }
+        Self { connections, parked: Arc::default(), options, permits, book, acquire_timeout: settings.acquire_timeout }
     }
 
     /// A connection, held by whoever calls this; an error once the deadline has passed.
@@ -88,18 +89,27 @@ impl Pool {
                 return Err(LedgerError::PoolExhausted { waited });
             };
             let permit = permit.expect("the permits are never closed");
-            match self.connections.acquire().await {
-                Ok(connection) => Ok(Held {
-                    loan: Loan { number: self.book.take(place), book: Arc::clone(&self.book) },
-                    connection,
-                    in_order: false,
-                    _permit: permit,
-                }),
-                Err(sqlx::Error::PoolTimedOut) => {
-                    Err(LedgerError::Unavailable(connect::why_not(&self.options, DIAGNOSIS.min(waited)).await))
-                }
-                Err(error) => Err(error::sorted(&error)),
+            let lent = match self.parked.take(waited).await {
+                Some(lent) => lent,
+                None => self.lend(waited).await?,
+            };
+            Ok(Held {
+                lent: Some(lent),
+                loan: Loan { number: self.book.take(place), book: Arc::clone(&self.book) },
+                parked: Arc::clone(&self.parked),
+                in_order: false,
+                _permit: permit,
+            })
+        }
+    }
+
+    async fn lend(&self, waited: Duration) -> Result<Lent, LedgerError> {
+        match self.connections.acquire().await {
+            Ok(connection) => Ok(Lent { connection, since: Instant::now() }),
+            Err(sqlx::Error::PoolTimedOut) => {
+                Err(LedgerError::Unavailable(connect::why_not(&self.options, DIAGNOSIS.min(waited)).await))
             }
+            Err(error) => Err(error::sorted(&error)),
         }
     }
 
@@ -154,8 +164,10 @@ impl Book {
 
 /// A connection that is lent out.
 pub(super) struct Held {
-    // In the order in which they go: back to the pool, out of the book, free for the next.
-    connection: PoolConnection<Postgres>,
+    // In the order in which they go: kept or closed, out of the book, free for the next.
+    /// There until it goes.
+    lent: Option<Lent>,
+    parked: Arc<Parked>,
     #[expect(dead_code, reason = "held for its Drop")]
     loan: Loan,
     in_order: bool,
@@ -170,7 +182,7 @@ struct Loan {
 impl Held {
     /// The connection itself.
     pub(super) fn connection(&mut self) -> &mut PgConnection {
-        &mut self.connection
+        &mut self.lent.as_mut().expect("it is there until it is dropped").connection
     }
 
     /// All went well and nothing is open: somebody else may have it.
@@ -181,8 +193,10 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if !self.in_order {
-            self.connection.close_on_drop();
+        match self.lent.take() {
+            Some(lent) if self.in_order => self.parked.keep(lent),
+            Some(mut lent) => lent.connection.close_on_drop(),
+            None => {}
         }
     }
 }

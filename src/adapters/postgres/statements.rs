@@ -162,10 +162,10 @@ pub(super) const VERDICT: Statement = Statement {
           SELECT count(*) FROM saved"#,
 };
 
-/// [`ANSWER`] and [`VERDICT`] in one, where neither is there: a row less to write for nearly every event.
-pub(super) const DECIDE: Statement = Statement {
-    name: "decide",
-    sql: r#"WITH j AS MATERIALIZED (
+/// Answers and verdicts of rows that have neither, and what is kept of the decisions; `saved` are those that were.
+macro_rules! deciding {
+    () => {
+        r#"WITH j AS MATERIALIZED (
               SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[],
                                    $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[])
                    AS j (key, topic, partition, "offset", answer, at, verdict,
@@ -184,8 +184,27 @@ pub(super) const DECIDE: Statement = Statement {
           remembered AS (
               INSERT INTO decisions (decision_id, tenant_id, ticket_id, decided_at, decision)
               SELECT * FROM saved WHERE decision_id IS NOT NULL ORDER BY decision_id
-              ON CONFLICT (decision_id) DO UPDATE SET decided_at = excluded.decided_at, decision = excluded.decision)
-          SELECT count(*) FROM saved"#,
+              ON CONFLICT (decision_id) DO UPDATE SET decided_at = excluded.decided_at, decision = excluded.decision)"#
+    };
+}
+
+/// [`ANSWER`] and [`VERDICT`] in one, where neither is there: a row less to write for nearly every event.
+pub(super) const DECIDE: Statement =
+    Statement { name: "decide", sql: concat!(deciding!(), " SELECT count(*) FROM saved") };
+
+/// A whole transaction in one trip: [`DECIDE`] and, once that has its rows, the mark of the batch. Answered with how many were
+/// saved and with the mark.
+pub(super) const DECIDE_AND_MARK: Statement = Statement {
+    name: "decide_and_mark",
+    sql: concat!(
+        deciding!(),
+        ", marked AS (
+              INSERT INTO marks (ledger, writer, batches)
+              SELECT ledger, $15, 1 FROM identity, (SELECT count(*) FROM saved) AS first
+              ON CONFLICT (ledger, writer) DO UPDATE SET batches = marks.batches + 1
+              RETURNING ledger, batches)
+          SELECT (SELECT count(*) FROM saved), ledger, batches FROM marked"
+    ),
 };
 
 /// Touches every row of the owner; where there is a verdict nothing changes any more.

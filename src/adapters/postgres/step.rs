@@ -54,6 +54,34 @@ impl Scribe<'_> {
         outcomes.ok_or_else(|| sqlx::Error::Decode("a row is not there right after it was written".into()))
     }
 
+    /// A batch of new decisions and its mark, which most batches of answers are, in a transaction of one statement. `None`: it
+    /// is another kind of batch, or not all went the usual way: then the batch has to come again, step by step.
+    pub(super) async fn decide_at_once(
+        &mut self,
+        steps: &[Step],
+        batch: &[Entry],
+    ) -> Result<Option<Vec<(usize, Outcome)>>, sqlx::Error> {
+        let [Step { kind: Kind::Decide, entries: decided }, Step { kind: Kind::Mark, entries: marked }] = steps else {
+            return Ok(None);
+        };
+        let [(place, Entry::Mark { writer })] =
+            marked.iter().map(|place| (*place, &batch[*place])).collect::<Vec<_>>()[..]
+        else {
+            return Ok(None);
+        };
+        let entries: Vec<&Entry> = decided.iter().map(|place| &batch[*place]).collect();
+        let usual: Option<Vec<_>> =
+            decided.iter().map(|place| Some((*place, outcomes::usual(&batch[*place])?))).collect();
+        let Some(mut outcomes) = usual.filter(|usual| usual.len() + 1 == batch.len()) else { return Ok(None) };
+        let set = sets::of(Kind::Decide, &statements::DECIDE_AND_MARK, &entries);
+        let set = set.bind(self.me.instance.clone()).bind(self.me.incarnation).bind(named(writer));
+        let rows = self.session.read(&statements::DECIDE_AND_MARK, set).await?;
+        let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+        let (saved, ledger, batches): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        outcomes.push((place, Outcome::Marked(places::mark_in(ledger, batches)?)));
+        Ok((saved.unsigned_abs() == decided.len() as u64).then_some(outcomes))
+    }
+
     /// How many rows the set changed.
     async fn write_set(&mut self, kind: Kind, entries: &[&Entry]) -> Result<u64, sqlx::Error> {
         let statement = match kind {

@@ -11,7 +11,8 @@ use gatekeeper::pipeline::dedupe::ledger::restored::Restored;
 use gatekeeper::pipeline::dedupe::ledger::{Entry, Ledger, Outcome};
 
 use super::world::{
-    World, answer, answered, at, claim, commit, find, key, lease, one, published, reached, take_over, vanished, verdict,
+    World, answer, answered, at, claim, commit, find, key, lease, one, published, reached, row, take_over, vanished,
+    verdict,
 };
 
 /// Of ticket `acme|1`; the prompt's version says which text it is.
@@ -106,6 +107,45 @@ pub async fn questions_see_everything_of_their_batch_and_keep_their_places(world
     let found = Outcome::Recalled(Some(past("d-1", "1", 10, "a")));
     assert_eq!([&outcomes[0], &outcomes[2], &outcomes[4]], [&found, &Outcome::Recalled(None), &found]);
     assert!(matches!((&outcomes[1], &outcomes[3]), (Outcome::Row(_), Outcome::Reached(_))), "{outcomes:?}");
+}
+
+/// Most batches are so, and a store may have a shorter way for them.
+pub async fn a_batch_of_new_decisions_and_a_mark_is_what_it_is_step_by_step(world: World) {
+    let ledger = world.ledger().await;
+    let claims = (1..=4).map(|number| Entry::Claim(claim(number, u64::from(number)))).collect();
+    commit(&ledger, claims).await;
+    let decide = |number: u8, text: &str| {
+        let id = format!("d-{number}");
+        answered_and_decided(number, number.into(), text, past(&id, "1", i64::from(number) * 10, text))
+    };
+    let reached = |text: &str| Outcome::Reached(verdict(FeedbackStatus::Accepted, text, 5));
+    let mark = || Entry::Mark { writer: "gk-1".to_owned() };
+    let counted = |outcome: &Outcome| match outcome {
+        Outcome::Marked(mark) => mark.batches(),
+        other => panic!("a mark was expected: {other:?}"),
+    };
+
+    let said = commit(&ledger, vec![decide(2, "b"), decide(1, "a"), mark()]).await;
+    assert_eq!(said[..2], [reached("b"), reached("a")]);
+    let first = counted(&said[2]);
+    assert_eq!(recalled(&ledger, recall("1", None, 20)).await, Some(past("d-2", "1", 20, "b")));
+    assert_eq!(row(&ledger, 1).await.answer, Some(answer("a")));
+
+    // One that was decided before, one whose event is another's; beside them a new one.
+    let stolen = Entry::Decide {
+        key: key(4),
+        owner: at(99),
+        answer: answer("x"),
+        at: Timestamp(7),
+        verdict: verdict(FeedbackStatus::Accepted, "x", 5),
+        decision: None,
+    };
+    let said = commit(&ledger, vec![decide(1, "other"), decide(3, "c"), stolen, mark()]).await;
+    assert_eq!(said[..3], [reached("a"), reached("c"), Outcome::NotOwner]);
+    assert!(counted(&said[3]) > first, "a mark may leave numbers out, and never stands still");
+    assert_eq!(recalled(&ledger, recall("1", None, 10)).await, Some(past("d-1", "1", 10, "a")));
+    assert_eq!(recalled(&ledger, recall("1", None, 30)).await, Some(past("d-3", "1", 30, "c")));
+    assert_eq!(row(&ledger, 4).await.answer, None);
 }
 
 pub async fn only_the_verdict_that_is_saved_leaves_its_decision(world: World) {
