@@ -5,14 +5,16 @@
 //! requests. Nothing is remembered here: what an answer is worth, and for how long, is for whoever asked.
 //!
 //! One question is one request: no retries, no redirects, no proxy from the environment, TLS verified, a time limit, a
-//! capped body. A 404 counts as "there is no such id" only in a registry's own words (an error code in JSON); any other one
-//! is a wrong URL, and nothing may be rejected for that.
+//! capped body. A 404 counts as "there is no such id" only in a registry's own words (in JSON, with a code that says what was
+//! not found); any other one is a wrong URL, and nothing may be rejected for that.
 
 mod subjects;
 #[cfg(test)]
 mod tests;
 mod transport;
 mod wire;
+
+use std::ops::RangeInclusive;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -21,6 +23,10 @@ use reqwest::Method;
 use self::transport::{Reply, Transport};
 use crate::pipeline::schema_set::registry::{RegisteredSchema, Registry, RegistryError};
 use crate::settings::schemas;
+
+/// Codes of what was not found: a subject, a version, a schema. Under a path that it does not know, a registry that is well
+/// says a bare 404 in the same words.
+const NOT_FOUND: RangeInclusive<u32> = 40_400..=40_499;
 
 /// The client. Its connections are kept for the next question.
 pub struct SchemaRegistry {
@@ -57,7 +63,10 @@ impl Registry for SchemaRegistry {
         async move {
             match self.transport.ask(Method::GET, &["schemas", "ids", &id.to_string()], None).await? {
                 Reply::Found(body) => Ok(Some(wire::read::<wire::Schema>(&body)?.into())),
-                Reply::NotFound => Ok(None),
+                Reply::NotFound { code } if NOT_FOUND.contains(&code) => Ok(None),
+                Reply::NotFound { code } => {
+                    Err(RegistryError::Garbled(format!("it has no /schemas/ids (code {code}); is the path missing?")))
+                }
             }
         }
         .boxed()

@@ -18,7 +18,7 @@ impl Subjects for SchemaRegistry {
         async move {
             match self.transport.ask(Method::POST, &["subjects", subject], Some(json!({ "schema": text }))).await? {
                 Reply::Found(body) => Ok(Some(wire::read::<wire::Place>(&body)?.id)),
-                Reply::NotFound => Ok(None),
+                Reply::NotFound { .. } => Ok(None),
             }
         }
         .boxed()
@@ -29,7 +29,7 @@ impl Subjects for SchemaRegistry {
             let body = Some(json!({ "schema": text }));
             match self.transport.ask(Method::POST, &["subjects", subject, "versions"], body).await? {
                 Reply::Found(body) => Ok(wire::read::<wire::Place>(&body)?.id),
-                Reply::NotFound => Err(absent_although(&format!("{subject} was to be created"))),
+                Reply::NotFound { .. } => Err(absent_although(&format!("{subject} was to be created"))),
             }
         }
         .boxed()
@@ -40,7 +40,7 @@ impl Subjects for SchemaRegistry {
             let numbers: Vec<u32> =
                 match self.transport.ask(Method::GET, &["subjects", subject, "versions"], None).await? {
                     Reply::Found(body) => wire::read(&body)?,
-                    Reply::NotFound => return Ok(Vec::new()),
+                    Reply::NotFound { .. } => return Ok(Vec::new()),
                 };
             let mut versions = Vec::new();
             for number in numbers.into_iter().take(MAX_VERSIONS) {
@@ -70,7 +70,7 @@ impl Subjects for SchemaRegistry {
                     })
                 }
                 // Nothing is registered there yet.
-                Ok(Reply::NotFound) => Ok(Vec::new()),
+                Ok(Reply::NotFound { .. }) => Ok(Vec::new()),
                 Err(RegistryError::Incompatible(reason)) => Ok(vec![reason]),
                 Err(error) => Err(error),
             }
@@ -82,9 +82,9 @@ impl Subjects for SchemaRegistry {
         async move {
             let (own, body) = match self.transport.ask(Method::GET, &["config", subject], None).await? {
                 Reply::Found(body) => (true, body),
-                Reply::NotFound => match self.transport.ask(Method::GET, &["config"], None).await? {
+                Reply::NotFound { .. } => match self.transport.ask(Method::GET, &["config"], None).await? {
                     Reply::Found(body) => (false, body),
-                    Reply::NotFound => return Err(absent_although("every registry has a global level")),
+                    Reply::NotFound { .. } => return Err(absent_although("every registry has a global level")),
                 },
             };
             let level = wire::read::<wire::Config>(&body)?.level().and_then(|name| Level::named(&name));
@@ -99,7 +99,7 @@ impl Subjects for SchemaRegistry {
             let body = Some(json!({ "compatibility": level.name() }));
             match self.transport.ask(Method::PUT, &["config", subject], body).await? {
                 Reply::Found(_) => Ok(()),
-                Reply::NotFound => {
+                Reply::NotFound { .. } => {
                     let message = format!("{subject} has no level of its own before it has a schema: register first");
                     Err(RegistryError::Refused { status: 404, message })
                 }

@@ -144,7 +144,9 @@ async fn an_id_is_asked_for_and_what_its_schema_is_comes_back() {
 async fn only_a_registrys_own_404_means_that_there_is_no_such_id() {
     let absent = r#"{"error_code":40403,"message":"Schema 7 not found"}"#;
     assert_eq!(Server::says(404, absent).await.client(&[]).schema(7).await, Ok(None));
-    for other in ["", "<html>Not Found</html>", r#"{"status":404}"#] {
+    // What a registry says that is well, of a path that is not its API's.
+    let no_path = r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#;
+    for other in ["", "<html>Not Found</html>", r#"{"status":404}"#, no_path] {
         let error = failure(Answer::Says(404, other.to_owned())).await;
         assert!(matches!(error, RegistryError::Garbled(_)), "{other}: {error}");
     }

@@ -34,8 +34,11 @@ pub(super) struct Transport {
 pub(super) enum Reply {
     /// 200 with this body.
     Found(Bytes),
-    /// There is no such thing, in the registry's own words.
-    NotFound,
+    /// There is no such thing, in the registry's own words; what kind of thing, says its code.
+    NotFound {
+        /// 40403: no such schema. A bare 404: no such path, or of a registry that tells no kinds apart.
+        code: u32,
+    },
 }
 
 impl Transport {
@@ -147,11 +150,14 @@ fn unreachable(error: &reqwest::Error) -> RegistryError {
 
 fn refusal(status: StatusCode, body: &[u8]) -> Result<Reply, RegistryError> {
     let said: Option<wire::Refusal> = serde_json::from_slice(body).ok();
-    let in_its_words = said.as_ref().and_then(|said| said.error_code).is_some();
+    let code = said.as_ref().and_then(|said| said.error_code);
+    if let (StatusCode::NOT_FOUND, Some(code)) = (status, code) {
+        return Ok(Reply::NotFound { code });
+    }
+    let in_its_words = code.is_some();
     let message = said.and_then(|said| said.message).unwrap_or_default().chars().take(MAX_MESSAGE_CHARS).collect();
     let status_code = status.as_u16();
     match status_code {
-        404 if in_its_words => Ok(Reply::NotFound),
         401 | 403 => Err(RegistryError::Credentials { status: status_code }),
         409 if in_its_words => Err(RegistryError::Incompatible(message)),
         // The server gave up waiting for us, has too much to do, or is not well.
