@@ -224,6 +224,10 @@ impl SchemaSet {
     fn find(&self, id: u32) -> Result<Arc<Known>, ReadError> {
         let own = self.own.read().unwrap_or_else(PoisonError::into_inner).known.get(&id).cloned();
         let Some(learned) = &self.learned else { return own.ok_or(ReadError::UnknownSchema(id)) };
+        // No registry can give or find such an id (they are signed), and some do not even say so: nothing is to be waited for.
+        if own.is_none() && i32::try_from(id).is_err() {
+            return Err(ReadError::UnknownSchema(id));
+        }
         match own.map(Meaning::Known).or_else(|| learned.meaning(id, Instant::now())) {
             Some(Meaning::Known(known)) => Ok(known),
             Some(Meaning::Unusable(reason)) => Err(ReadError::Unusable { id, reason }),

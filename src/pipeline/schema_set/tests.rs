@@ -61,6 +61,16 @@ fn only_an_unknown_id_is_an_unknown_schema() {
 }
 
 #[test]
+fn an_id_that_no_registry_can_have_is_unknown_without_asking() {
+    let schemas = SchemaSet::with_registry();
+    let read = |id| schemas.read::<SupportEvent>("SupportEvent", &framed(id, b"x"));
+    assert_eq!(read(2_147_483_647), Err(ReadError::NotYetKnown(2_147_483_647)));
+    for id in [2_147_483_648, 4_000_000_000, u32::MAX] {
+        assert_eq!(read(id), Err(ReadError::UnknownSchema(id)));
+    }
+}
+
+#[test]
 fn a_datum_cut_short_anywhere_is_an_error() {
     for event in [full_event(), sparse_event()] {
         for encoding in [Encoding::Avro, Encoding::Json] {
