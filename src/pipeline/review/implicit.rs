@@ -16,6 +16,11 @@ use crate::domain::identity::{DedupeKey, review_id};
 use crate::domain::past_decision::{DecisionQuestion, PastDecision};
 use crate::domain::review::DecisionReview;
 
+/// As of overrides that people give (`ingest`): a longer value is no label, and more of them are no decision's fields; a
+/// review must stay small.
+const MAX_VALUE_BYTES: usize = 256;
+const MAX_OVERRIDES: usize = 100;
+
 /// The kind of such a review.
 pub const IMPLICIT_OVERRIDE: &str = "IMPLICIT_OVERRIDE";
 
@@ -40,7 +45,8 @@ pub fn review(
     origin: Origin,
     joined_at: Timestamp,
 ) -> Option<DecisionReview> {
-    let overrides: Vec<_> = event.changes.iter().filter_map(|change| overridden(change, decision)).collect();
+    let overrides = event.changes.iter().filter_map(|change| overridden(change, decision));
+    let overrides: Vec<_> = overrides.take(MAX_OVERRIDES).collect();
     if overrides.is_empty() {
         return None;
     }
@@ -72,7 +78,8 @@ fn overridden(change: &FieldChange, decision: &PastDecision) -> Option<FieldOver
     let was_offered = !matches!(predicted.automation, Automation::None | Automation::Unknown);
     let actual = spelling::value(&predicted.field, change.current.as_deref()?);
     let is_other = !actual.is_empty() && !spelling::is_same(&predicted.field, &actual, &predicted.value);
-    (was_offered && is_other).then(|| FieldOverride {
+    let is_label = actual.len() <= MAX_VALUE_BYTES && !actual.chars().any(char::is_control);
+    (was_offered && is_label && is_other).then(|| FieldOverride {
         field: predicted.field.clone(),
         predicted: None,
         actual,
@@ -146,6 +153,14 @@ mod tests {
         let mut hidden = past();
         hidden.fields.iter_mut().for_each(|field| field.automation = Automation::None);
         assert_eq!(said(&[("category", Some("refund_cancel"))], &hidden), []);
+    }
+
+    #[test]
+    fn what_is_no_label_is_no_override_and_a_review_stays_small() {
+        assert_eq!(said(&[("category", Some(&"x".repeat(256)))], &past()).len(), 1);
+        assert_eq!(said(&[("category", Some(&"x".repeat(257)))], &past()), []);
+        assert_eq!(said(&[("category", Some("a\nb"))], &past()), []);
+        assert_eq!(said(&vec![("category", Some("x")); 1_000], &past()).len(), 100);
     }
 
     #[test]
