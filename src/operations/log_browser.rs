@@ -108,6 +108,9 @@ pub enum BrowseError {
     /// Opened for reading only.
     #[error("the log was opened for reading only")]
     ReadOnly,
+    /// One of the records is larger than the log takes; which one, the log may not know.
+    #[error("{0}")]
+    TooLarge(String),
     /// Asking again does not help.
     #[error("{0}")]
     Unusable(String),

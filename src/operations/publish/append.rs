@@ -11,10 +11,9 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::{BadRow, Events, PublishError};
-use crate::domain::event::SupportEvent;
+use super::{BadRow, Events, PublishError, Row};
 use crate::domain::position::{Position, TopicRole};
-use crate::operations::log_browser::{LogBrowser, TopicInfo};
+use crate::operations::log_browser::{BrowseError, LogBrowser, TopicInfo};
 use crate::pipeline::publish::{Publisher, partition_for};
 
 /// Records in one transaction: enough that its cost does not show, few enough that a running processor hardly waits.
@@ -91,6 +90,7 @@ pub async fn append(
 ) -> Result<Summary, PublishError> {
     let topic = events_topic(browser).await?;
     let file = events.file().to_owned();
+    let log = Log { topic, browser, publisher };
     let (sender, mut rows) = mpsc::channel(BATCH);
     // Not a task of the runtime: that would wait for a read of standard input which may never end.
     let reader = thread::spawn(move || events.into_iter().all(|row| sender.blocking_send(row).is_ok()));
@@ -106,10 +106,10 @@ pub async fn append(
         if rows.recv_many(&mut batch, room).await == 0 {
             break;
         }
-        let mut good: Vec<SupportEvent> = Vec::with_capacity(batch.len());
+        let mut good: Vec<Row> = Vec::with_capacity(batch.len());
         for row in batch.drain(..) {
             match row {
-                Ok(event) => good.push(event),
+                Ok(row) => good.push(row),
                 Err(row) => {
                     summary.skipped += 1;
                     tell(Report::Bad(&row));
@@ -117,7 +117,10 @@ pub async fn append(
             }
         }
         if !good.is_empty() {
-            write(&good, &topic, browser, publisher, &mut summary).await?;
+            for row in log.write(&good, &file, &mut summary).await? {
+                summary.skipped += 1;
+                tell(Report::Bad(&row));
+            }
             tell(Report::Published(summary.published));
             sleep(pace.due(summary.published).saturating_sub(start.elapsed())).await;
         }
@@ -134,24 +137,49 @@ async fn events_topic(browser: &dyn LogBrowser) -> Result<TopicInfo, PublishErro
     topics.into_iter().find(|topic| topic.role == TopicRole::Events).ok_or(PublishError::NoTopic)
 }
 
-async fn write(
-    events: &[SupportEvent],
-    topic: &TopicInfo,
-    browser: &dyn LogBrowser,
-    publisher: &Publisher,
-    summary: &mut Summary,
-) -> Result<(), PublishError> {
-    let records = events.iter().map(|event| {
-        let key = format!("{}|{}", event.tenant_id, event.ticket_id);
-        publisher.event(event, partition_for(key.as_bytes(), topic.partitions))
-    });
-    let appended = browser.append(records.collect()).await;
-    let positions = appended.map_err(|source| PublishError::Append { published: summary.published, source })?;
-    let named = |at: &Position| format!("{}-{}-{}", topic.name, at.partition, at.offset);
-    summary.published += positions.len() as u64;
-    summary.first = summary.first.take().or_else(|| positions.first().map(named));
-    summary.last = positions.last().map(named);
-    Ok(())
+/// Where they go.
+struct Log<'a> {
+    topic: TopicInfo,
+    browser: &'a dyn LogBrowser,
+    publisher: &'a Publisher,
+}
+
+impl Log<'_> {
+    /// All of these at once, or one by one where one of them is larger than the log takes: which ones are, is the answer.
+    async fn write(&self, rows: &[Row], file: &str, summary: &mut Summary) -> Result<Vec<BadRow>, PublishError> {
+        let mut refused = Vec::new();
+        match self.append(rows).await {
+            Ok(positions) => self.count(&positions, summary),
+            Err(BrowseError::TooLarge(_)) => {
+                for row in rows {
+                    match self.append(std::slice::from_ref(row)).await {
+                        Ok(positions) => self.count(&positions, summary),
+                        Err(BrowseError::TooLarge(why)) => {
+                            refused.push(BadRow { file: file.to_owned(), line: row.line, field: None, why });
+                        }
+                        Err(source) => return Err(PublishError::Append { published: summary.published, source }),
+                    }
+                }
+            }
+            Err(source) => return Err(PublishError::Append { published: summary.published, source }),
+        }
+        Ok(refused)
+    }
+
+    async fn append(&self, rows: &[Row]) -> Result<Vec<Position>, BrowseError> {
+        let records = rows.iter().map(|Row { event, .. }| {
+            let key = format!("{}|{}", event.tenant_id, event.ticket_id);
+            self.publisher.event(event, partition_for(key.as_bytes(), self.topic.partitions))
+        });
+        self.browser.append(records.collect()).await
+    }
+
+    fn count(&self, positions: &[Position], summary: &mut Summary) {
+        let named = |at: &Position| format!("{}-{}-{}", self.topic.name, at.partition, at.offset);
+        summary.published += positions.len() as u64;
+        summary.first = summary.first.take().or_else(|| positions.first().map(named));
+        summary.last = positions.last().map(named).or_else(|| summary.last.take());
+    }
 }
 
 #[cfg(test)]

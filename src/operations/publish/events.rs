@@ -20,6 +20,15 @@ use crate::domain::identity::hex;
 
 const BUFFER_BYTES: usize = 64 << 10;
 
+/// A row that is an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Where it stands, as in [`BadRow::line`].
+    pub line: u64,
+    /// What it says.
+    pub event: SupportEvent,
+}
+
 /// Events of a file in their order; no more than one row of it is held.
 pub struct Events {
     file: String,
@@ -161,7 +170,7 @@ impl Events {
 }
 
 impl Iterator for Events {
-    type Item = Result<SupportEvent, BadRow>;
+    type Item = Result<Row, BadRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.broken {
@@ -176,8 +185,10 @@ impl Iterator for Events {
             }
         };
         self.row += 1;
-        let event = value.and_then(|value| self.event(value));
-        Some(event.map_err(|Flaw { field, why }| BadRow { file: self.file.clone(), line, field, why }))
+        Some(match value.and_then(|value| self.event(value)) {
+            Ok(event) => Ok(Row { line, event }),
+            Err(Flaw { field, why }) => Err(BadRow { file: self.file.clone(), line, field, why }),
+        })
     }
 }
 

@@ -6,8 +6,8 @@
 //!           or a BadRow                  where there are none        or not at all
 //! ```
 //!
-//! A broken row costs itself only: it is reported with file, line, field and reason, and the rest goes on. Whether an
-//! event makes sense is judged where every event is judged, by ingest: what has the shape of an event is published.
+//! A broken row costs itself only, and so does one that is larger than the log takes: it is reported with file, line, field
+//! and reason, and the rest goes on. Whether an event makes sense is judged where every event is judged, by ingest: what has the shape of an event is published.
 //!
 //! The promise: publishing the same file again publishes the same events (ids and times are made from the file, never
 //! from chance or the clock), so the processor answers the second copy with DUPLICATE. An interrupted `publish` is
@@ -28,7 +28,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use self::append::{Pace, Report, Summary, append};
-pub use self::events::{Events, open};
+pub use self::events::{Events, Row, open};
 use crate::operations::log_browser::BrowseError;
 
 /// What is read, and how.

@@ -1,13 +1,17 @@
 //! What only Kafka has: marks and aborted records between ours, open transactions, and topics that others configured.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatekeeper::domain::position::{Partition, TopicRole};
 use gatekeeper::domain::record::OutRecord;
 use gatekeeper::operations::log_browser::{BrowseError, LogBrowser, ReadLimit, TopicInfo};
+use gatekeeper::operations::publish;
 use gatekeeper::operations::watch::{Filter, From, Watch};
+use gatekeeper::pipeline::publish::Publisher;
 use gatekeeper::pipeline::schema_set::SchemaSet;
 use gatekeeper::settings::kafka::GroupProtocol;
+use gatekeeper::settings::schemas::Encoding;
 use gatekeeper::settings::{LoadOptions, load};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -146,13 +150,45 @@ async fn an_append_with_a_record_that_is_too_large_leaves_nothing_and_the_next_o
     let mut records = numbered(decisions(0), 0..20);
     records.push(record(decisions(0), &"x".repeat(3 << 20)));
     let refused = browser.append(records).await.expect_err("too large");
-    assert!(matches!(&refused, BrowseError::Unusable(why) if why.contains("log.kafka.max_message_bytes")), "{refused}");
+    assert!(matches!(&refused, BrowseError::TooLarge(why) if why.contains("log.kafka.max_message_bytes")), "{refused}");
     // The topic of what comes in takes less than we may send.
     let refused = browser.append(vec![noise(events(0), 2_000_000)]).await.expect_err("too large");
-    assert!(matches!(&refused, BrowseError::Unusable(_)), "{refused}");
+    assert!(matches!(&refused, BrowseError::TooLarge(_)), "{refused}");
     append(&*browser, numbered(decisions(0), 0..3)).await;
     assert_eq!(texts(&everything(&*browser, decisions(0)).await), strings(0..3));
     assert_eq!(everything(&*browser, events(0)).await, []);
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn a_row_that_is_larger_than_the_log_takes_costs_itself_only_and_is_named() {
+    let log = KafkaUnderTest::start().await;
+    let browser = log.browser().await;
+    let file = tempfile::Builder::new().suffix(".jsonl").tempfile().expect("a file");
+    let row = |number, bytes| {
+        let mut event = crate::story::tickets::event(number);
+        event["message"]["body"] = "x".repeat(bytes).into();
+        event.to_string()
+    };
+    std::fs::write(file.path(), [row(1, 10), row(2, 3 << 20), row(3, 10)].join("\n")).expect("written");
+    let options = publish::Options { file: file.path().into(), format: None, tenant: None, source: None, maps: vec![] };
+    let rows = publish::open(&options).expect("it can be read");
+    let defaults = load(&LoadOptions::default()).expect("the defaults hold").settings;
+    let schemas = Arc::new(SchemaSet::new(&defaults.schemas).expect("the released schemas"));
+    let name = || "a".to_owned();
+    let publisher = Publisher::new(schemas, Encoding::Json, name(), name(), name());
+    let mut bad = Vec::new();
+    let mut tell = |report: publish::Report<'_>| {
+        if let publish::Report::Bad(row) = report {
+            bad.push((row.line, row.why.clone()));
+        }
+    };
+    let summary = publish::append(rows, &*browser, &publisher, publish::Pace::default(), &mut tell).await;
+    let summary = summary.expect("the others are in the log");
+    assert_eq!((summary.published, summary.skipped), (2, 1));
+    assert!(matches!(&bad[..], [(2, why)] if why.contains("log.kafka.max_message_bytes")), "{bad:?}");
+    let written = everything(&*browser, events(0)).await.len() + everything(&*browser, events(1)).await.len();
+    assert_eq!(written, 2);
 }
 
 #[tokio::test]

@@ -192,7 +192,7 @@ fn too_large(error: &KafkaError, names: &TopicNames, record: &OutRecord) -> Opti
     is_too_large.then(|| {
         let bytes = size(&record.key) + size(&record.value);
         let topic = names.name(record.topic);
-        BrowseError::Unusable(format!(
+        BrowseError::TooLarge(format!(
             "a record of {bytes} bytes for {topic} is larger than log.kafka.max_message_bytes"
         ))
     })

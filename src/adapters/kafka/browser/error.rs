@@ -40,10 +40,9 @@ pub fn coded(code: Option<Code>, text: String) -> BrowseError {
             | Code::ClusterAuthorizationFailed
             | Code::TransactionalIdAuthorizationFailed,
         ) => BrowseError::Unusable(format!("{text}; `gatekeeper topics --acls` prints what must be granted")),
+        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => BrowseError::TooLarge(text),
         Some(
-            Code::MessageSizeTooLarge
-            | Code::InvalidMessageSize
-            | Code::InvalidRecord
+            Code::InvalidRecord
             | Code::InvalidConfig
             | Code::InvalidPartitions
             | Code::InvalidReplicationFactor

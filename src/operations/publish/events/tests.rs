@@ -24,7 +24,7 @@ fn read(name: &str) -> (Vec<String>, Vec<Bad>) {
     let (mut texts, mut bad) = (Vec::new(), Vec::new());
     for row in open(&options(&file)).unwrap_or_else(|error| panic!("{name}: {error}")) {
         match row {
-            Ok(event) => texts.push(event.message.map(|message| message.body).unwrap_or_default()),
+            Ok(row) => texts.push(row.event.message.map(|message| message.body).unwrap_or_default()),
             Err(row) => {
                 assert!(row.file.ends_with(name), "{row}");
                 bad.push((row.line, row.field, row.why));
@@ -79,7 +79,7 @@ fn every_bad_jsonl_loses_its_bad_line_and_keeps_the_others() {
 #[test]
 fn the_same_file_is_the_same_events_and_another_file_is_others() {
     let ids = |file: &Path| -> Vec<String> {
-        open(&options(file)).expect("a table").map(|row| row.expect("sound").event_id).collect()
+        open(&options(file)).expect("a table").map(|row| row.expect("sound").event.event_id).collect()
     };
     let tickets = fixture("tickets.csv");
     let first = ids(&tickets);
@@ -149,7 +149,9 @@ fn a_container_is_read_as_its_writer_meant_it_up_to_where_it_is_broken() {
     let file = folder.path().join("x.avro");
     let whole = container(3);
     std::fs::write(&file, &whole).expect("written");
-    let events: Vec<_> = open(&options(&file)).expect("a container").collect::<Result<_, _>>().expect("all sound");
+    let rows: Vec<_> = open(&options(&file)).expect("a container").collect::<Result<_, _>>().expect("all sound");
+    assert_eq!(rows.iter().map(|row| row.line).collect::<Vec<_>>(), [1, 2, 3]);
+    let events: Vec<_> = rows.into_iter().map(|row| row.event).collect();
     assert_eq!(events.iter().map(|event| &*event.ticket_id).collect::<Vec<_>>(), ["T-0", "T-1", "T-2"]);
     assert_eq!(events[2].occurred_at.0, 1_763_366_400_002);
     assert_eq!(events[0].message.as_ref().map(|message| &*message.body), Some("Where is my parcel?"));
