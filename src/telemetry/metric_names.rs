@@ -30,6 +30,7 @@ metric_names! {
     Counter EVENTS_SETTLED = "gatekeeper_events_settled_total", Count, "Records that reached their terminal, by status and reason code.";
     Counter TENANT_EVENTS_SETTLED = "gatekeeper_tenant_events_settled_total", Count, "Records that reached their terminal, by tenant and status.";
     Histogram EVENT_LATENCY = "gatekeeper_event_latency_seconds", Seconds, "From a record's timestamp to its terminal, by status.";
+    Counter FOREIGN_KEYS = "gatekeeper_foreign_keys_total", Count, "Events whose record's key is not tenant|ticket: their order within the ticket is not promised.";
     Counter ANSWERS_REUSED = "gatekeeper_answers_reused_total", Count, "Saved answers used again instead of a paid call.";
     Counter CALLS_REATTACHED = "gatekeeper_calls_reattached_total", Count, "Running calls picked up again when their partition came back.";
     Counter DROPPED_UNSETTLED = "gatekeeper_records_dropped_unsettled_total", Count, "Records dropped without a terminal: a defect; the frontier holds until a restart.";

@@ -1,6 +1,7 @@
 //! A record arrives: the frontier knows whether it is new, ingest what it says, its lane where it stands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -18,7 +19,10 @@ use crate::pipeline::ingest::{Arrival, Ingested, Rejection};
 use crate::pipeline::lane::TicketKey;
 use crate::pipeline::log::Epoch;
 use crate::pipeline::tracked::Tracked;
-use crate::telemetry::happenings::RecordsRead;
+use crate::telemetry::happenings::{ForeignKeyRead, RecordsRead};
+
+/// Whoever makes keys of their own makes all of them so: one warning in so long is enough.
+const WARN_AGAIN: Duration = Duration::from_secs(600);
 
 impl Road {
     pub(super) fn arrive(&mut self, epoch: Epoch, partition: Partition, records: Vec<Record>, now: Instant) {
@@ -132,7 +136,7 @@ impl Road {
 
     /// What a record says; a copy of ours is the event it was, at the position it had.
     fn item_of(
-        &self,
+        &mut self,
         partition: Partition,
         here: Position,
         record: Record,
@@ -151,6 +155,10 @@ impl Road {
         let content = match ingested {
             Ingested::Unreadable(rejection) => Content::Unreadable(rejection),
             Ingested::Event(arrival) => {
+                // A copy was seen before, and what is rejected has no order to lose.
+                if arrival.foreign_key && arrival.rejection.is_none() && copy_of.is_none() {
+                    self.foreign_key(&arrival, &position, now);
+                }
                 let mut event = self.event_item(arrival, &position);
                 if let Some(deferral) = copy_of {
                     (event.claim.hop, event.claim.copy) = (deferral.hop, Some(here));
@@ -172,6 +180,15 @@ impl Road {
             plan: Plan::Unknown,
             waits_for_owner: None,
         })
+    }
+
+    fn foreign_key(&mut self, arrival: &Arrival, position: &Position, now: Instant) {
+        let again = self.foreign_key_told.is_some_and(|told| now.saturating_duration_since(told) < WARN_AGAIN);
+        if !again {
+            self.foreign_key_told = Some(now);
+        }
+        let (tenant_id, source) = (arrival.event.tenant_id.as_str(), arrival.event.source.as_str());
+        ForeignKeyRead { tenant_id, source, position, again }.record();
     }
 
     fn event_item(&self, arrival: Arrival, position: &Position) -> EventItem {
@@ -223,5 +240,35 @@ fn foreign_copy(partition: Partition, position: Position, record: Record, why: &
         content,
         plan: Plan::Unknown,
         waits_for_owner: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::record::Payload;
+    use crate::pipeline::log::Happening;
+    use crate::pipeline::road::testing::{EVENTS, TestRoad, decidable_event};
+    use crate::telemetry::recorder;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_with_another_key_than_its_tickets_goes_on_and_is_counted() {
+        let (recorder, handle) = recorder::local();
+        let _here = metrics::set_default_local_recorder(&recorder);
+        let mut test = TestRoad::new(&[]);
+        test.owns(EVENTS);
+        let record = |offset, key: &'static [u8]| Record {
+            offset,
+            timestamp: crate::domain::clock::Timestamp(0),
+            key: Some(Payload::from_static(key)),
+            value: Some(serde_json::to_vec(&decidable_event(offset)).expect("an event can be written").into()),
+            headers: Vec::new(),
+        };
+        let records = vec![record(0, b"acme|t-0"), record(1, b"t-1"), record(2, b"acme|t-1")];
+        test.road.happened(Happening::Records { epoch: Epoch(1), partition: EVENTS, records }, Instant::now());
+        assert_eq!(test.road.items.len(), 3);
+        let text = handle.render();
+        assert!(text.contains("\ngatekeeper_foreign_keys_total 2\n"), "{text}");
+        assert!(test.road.foreign_key_told.is_some());
     }
 }

@@ -102,6 +102,8 @@ pub struct Road {
     /// Bytes of their records.
     on_road_bytes: usize,
     next_item: u64,
+    /// When somebody was last warned of a record whose key is not its ticket's.
+    foreign_key_told: Option<Instant>,
     lanes: Lanes<ItemId>,
 
     admission: Admission<TicketKey>,
@@ -182,6 +184,7 @@ impl Road {
             items: HashMap::new(),
             on_road_bytes: 0,
             next_item: 0,
+            foreign_key_told: None,
             bookings: Bookings::default(),
             company: Company::default(),
             back_on_road: HashMap::new(),

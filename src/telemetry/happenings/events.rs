@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metrics::{counter, histogram};
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use super::count;
 use crate::domain::feedback::FeedbackStatus;
@@ -85,6 +85,38 @@ pub struct AnswerReused<'a> {
 }
 
 impl AnswerReused<'_> {
+/// An event goes on though its record's key is not `tenant|ticket`.
+#[derive(Debug, Clone, Copy)]
+pub struct ForeignKeyRead<'a> {
+    /// Whose.
+    pub tenant_id: &'a str,
+    /// Who wrote it.
+    pub source: &'a str,
+    /// Where it stands in the log.
+    pub position: &'a Position,
+    /// A warning was given a short while ago.
+    pub again: bool,
+}
+
+impl ForeignKeyRead<'_> {
+    /// Log and count it.
+    pub fn record(&self) {
+        counter!(names::FOREIGN_KEYS).increment(1);
+        macro_rules! log {
+            ($level:ident) => {
+                $level!(
+                    tenant.id = self.tenant_id,
+                    event.source = self.source,
+                    position = %self.position,
+                    "an event's record has another key than tenant|ticket: its order among the ticket's other events is \
+                     not promised (schemas.reject_foreign_keys)"
+                )
+            };
+        }
+        if self.again { log!(debug) } else { log!(warn) }
+    }
+}
+
     /// Log and count it.
     pub fn record(&self) {
         counter!(names::ANSWERS_REUSED).increment(1);
