@@ -19,6 +19,12 @@ pub const CLOCKS_DIFFER_MS: i64 = 5_000;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// Whether it is a time at all: a log that does not know when a record was written says 0, or -1.
+    #[must_use]
+    pub fn is_known(self) -> bool {
+        self.0 > 0
+    }
+
     /// This much later; saturates.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {

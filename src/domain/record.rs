@@ -30,7 +30,7 @@ impl Header {
 pub struct Record {
     /// Offset in its partition.
     pub offset: u64,
-    /// When the log or the producer says it was written.
+    /// When the log or the producer says it was written; 0 if neither does.
     pub timestamp: Timestamp,
     /// Key, untouched.
     pub key: Option<Payload>,

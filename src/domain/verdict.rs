@@ -39,7 +39,7 @@ pub struct Verdict {
     pub better: Option<Better>,
     /// When the verdict was reached.
     pub processed_at: Timestamp,
-    /// From the record's timestamp to the verdict.
+    /// From the record's timestamp to the verdict; 0 where the log does not know when the record was written.
     pub latency_ms: i64,
 }
 
@@ -59,7 +59,7 @@ impl Verdict {
             superseded_by_event_id: None,
             better: None,
             processed_at: now,
-            latency_ms: now.millis_since(record),
+            latency_ms: if record.is_known() { now.millis_since(record) } else { 0 },
         }
     }
 }
@@ -73,4 +73,20 @@ pub struct SavedDecision {
     pub version: i32,
     /// The record's value, byte for byte.
     pub bytes: Bytes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_was_written_nobody_knows_when_has_not_waited_since_1970() {
+        let latency = |record, now| Verdict::of(FeedbackStatus::Accepted, ReasonCode::Decided, record, now).latency_ms;
+        let now = Timestamp(1_790_000_000_000);
+        assert_eq!(latency(Timestamp(now.0 - 7), now), 7);
+        assert_eq!(latency(Timestamp(now.0 + 7), now), 0, "clocks differ");
+        for unknown in [Timestamp(0), Timestamp(-1)] {
+            assert_eq!(latency(unknown, now), 0);
+        }
+    }
 }

@@ -75,7 +75,7 @@ where
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
@@ -95,7 +95,8 @@ mod tests {
         }
     }
 
-    fn lines(filter: &str, log_format: LogFormat, act: impl FnOnce()) -> Vec<String> {
+    /// What is logged so.
+    pub fn lines(filter: &str, log_format: LogFormat, act: impl FnOnce()) -> Vec<String> {
         let written = Written::default();
         let settings = Telemetry { log_filter: filter.to_owned(), log_format };
         let writer = written.clone();

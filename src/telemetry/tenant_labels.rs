@@ -1,8 +1,8 @@
 //! Tenants as labels of metrics: at most [`MAX`] of them, the rest is `other`.
 //!
 //! Each label is a time series for ever, and ids of tenants come from outside: without a bound anybody who can publish an
-//! event can fill the memory of this process and of Prometheus. Tenants with a file are told first (`reserve`), so that
-//! ids made up by somebody cannot push them out.
+//! event can fill the memory of this process and of Prometheus. Tenants that are configured are told first (`reserve`), and
+//! ids made up by somebody get no label, so that they cannot push them out.
 
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -25,6 +25,12 @@ pub fn reserve<'a>(tenants: impl IntoIterator<Item = &'a str>) {
 #[must_use]
 pub fn label(tenant: &str) -> Arc<str> {
     LABELS.label(tenant)
+}
+
+/// The label of everybody who has none of their own: past the bound, or made up by somebody.
+#[must_use]
+pub fn other() -> Arc<str> {
+    Arc::clone(&LABELS.other)
 }
 
 #[derive(Debug)]

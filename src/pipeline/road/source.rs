@@ -8,18 +8,19 @@ use crate::domain::reason_code::ReasonCode;
 use crate::pipeline::publish::{Source, Subject};
 use crate::telemetry::happenings::EventSettled;
 
-/// An event has its end, or is put off.
-pub(super) fn settled(item: &Item, status: FeedbackStatus, code: ReasonCode, latency: Duration) {
+/// An event has its end, or is put off, so long after its record was written.
+pub(super) fn settled(item: &Item, status: FeedbackStatus, code: ReasonCode, latency_ms: i64) {
     let event = item.event().map(|event| &*event.event);
     EventSettled {
         status,
         code,
         tenant_id: event.map(|event| event.tenant_id.as_str()),
         ticket_id: event.map(|event| event.ticket_id.as_str()),
+        tenant_is_known: item.event().is_some_and(|event| event.tenant.is_some()),
         event_id: event.map(|event| event.event_id.as_str()),
         correlation_id: event.and_then(|event| event.correlation_id.as_deref()),
         position: &item.position,
-        latency,
+        latency: is_timed.then(|| Duration::from_millis(latency_ms.unsigned_abs())),
     }
     .record();
 }

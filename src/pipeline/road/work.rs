@@ -335,8 +335,7 @@ impl Road {
         if item.improves().is_some() {
             return self.better_outputs(item, verdict);
         }
-        let latency = std::time::Duration::from_millis(verdict.latency_ms.unsigned_abs());
-        settled(item, verdict.status, verdict.code, latency);
+        settled(item, verdict.status, verdict.code, verdict.latency_ms);
         let topic = self.fixtures.topics.name(item.origin);
         let mut outputs = self.fixtures.publisher.terminal(&source(item, &topic), verdict);
         outputs.extend(self.improve_record(item, verdict));
@@ -349,8 +348,7 @@ impl Road {
             return vec![self.fixtures.publisher.copy(&source(item, &topic), put_off.tier, &put_off.deferral)];
         }
         let now = self.fixtures.clock.now();
-        let latency = std::time::Duration::from_millis(now.millis_since(item.record.timestamp).unsigned_abs());
-        settled(item, FeedbackStatus::Deferred, put_off.code, latency);
+        settled(item, FeedbackStatus::Deferred, put_off.code, now.millis_since(item.record.timestamp));
         let topic = self.fixtures.topics.name(item.origin);
         let deferred = Deferred {
             tier: put_off.tier,
