@@ -1,6 +1,7 @@
 //! A log in memory, for tests of what is read from one: the least that keeps the port's promises.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::future::{BoxFuture, ready};
 use serde::Serialize;
@@ -10,9 +11,10 @@ use crate::domain::clock::Timestamp;
 use crate::domain::position::{Partition, Position, TopicRole};
 use crate::domain::record::{OutRecord, Record};
 
-/// Two partitions of each topic.
+/// Two partitions of each topic, or more.
 #[derive(Default)]
 pub(crate) struct Shelf {
+    added: AtomicU32,
     records: BTreeMap<Partition, Vec<Record>>,
     begins: BTreeMap<Partition, u64>,
     positions: BTreeMap<Partition, u64>,
@@ -22,6 +24,11 @@ impl Shelf {
     /// What a topic is called.
     pub fn name(role: TopicRole) -> &'static str {
         role.key()
+    }
+
+    /// From now on each topic has so many partitions.
+    pub fn widen_to(&self, partitions: u32) {
+        self.added.store(partitions - 2, Ordering::Relaxed);
     }
 
     /// Append it as JSON.
@@ -51,7 +58,7 @@ impl LogBrowser for Shelf {
     fn topics(&self) -> BoxFuture<'_, Result<Vec<TopicInfo>, BrowseError>> {
         let topic = |role| {
             let (name, topic_id) = (Self::name(role).to_owned(), Self::name(role).to_owned());
-            TopicInfo { role, name, topic_id, partitions: 2 }
+            TopicInfo { role, name, topic_id, partitions: 2 + self.added.load(Ordering::Relaxed) }
         };
         Box::pin(ready(Ok(TopicRole::FIXED.map(topic).to_vec())))
     }

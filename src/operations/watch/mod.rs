@@ -2,13 +2,16 @@
 //!
 //! A decision and its feedback are committed together, in partitions of the same number and in the same order. So
 //! feedback leads, and decisions are read only as far as the feedback at hand needs them: whatever was waiting there is
-//! a page at most. Where a partition is followed from its end, the end of the decisions is looked up before the end of
+//! a page at most, also where retention has taken the one or the other. Where a partition is followed from its end, the end of the decisions is looked up before the end of
 //! the feedback: a burst in between shows feedback without a past, never a decision that is missed.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::Instant;
 
+use crate::domain::clock::{CLOCKS_DIFFER_MS, Timestamp};
 use crate::domain::decision::TriageDecision;
 use crate::domain::feedback::{EventFeedback, FeedbackStatus};
 use crate::domain::position::{Partition, TopicRole};
@@ -18,6 +21,9 @@ use crate::operations::log_browser::{BrowseError, LogBrowser, ReadLimit};
 use crate::pipeline::schema_set::SchemaSet;
 
 const PAGE: ReadLimit = ReadLimit { max_records: 500, max_bytes: 4 << 20 };
+
+/// Partitions may be added to a topic at any time; nobody is in a hurry to see the first record of one.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// What is wanted; everything, if nothing is said.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +70,8 @@ pub struct Watch<'a> {
     filter: Filter,
     from: From,
     partitions: BTreeMap<u32, Followed>,
+    /// When partitions were looked for last.
+    looked: Instant,
 }
 
 /// How far a partition was read.
@@ -74,8 +82,10 @@ struct Followed {
     end: u64,
     /// The last page was empty. Before its end a log may have marks of its own instead of records.
     is_read: bool,
-    /// Decisions whose feedback comes later, by the offset of their event.
-    ahead: HashMap<i64, TriageDecision>,
+    /// When the last decision that was read was written.
+    decided: Timestamp,
+    /// Decisions whose feedback comes later, by the offset of their event, with when they were written.
+    ahead: HashMap<i64, (Timestamp, TriageDecision)>,
 }
 
 impl<'a> Watch<'a> {
@@ -89,9 +99,9 @@ impl<'a> Watch<'a> {
         filter: Filter,
         from: From,
     ) -> Result<Self, ReadError> {
-        let mut watch = Self { browser, schemas, filter, from, partitions: BTreeMap::new() };
+        let mut watch = Self { browser, schemas, filter, from, partitions: BTreeMap::new(), looked: Instant::now() };
         watch.find_partitions().await?;
-        // Topics that are not there yet have no past.
+        // Topics and partitions that are not there yet have no past.
         watch.from = From::Beginning;
         Ok(watch)
     }
@@ -107,7 +117,7 @@ impl<'a> Watch<'a> {
     /// # Errors
     /// When the log cannot be read.
     pub async fn poll(&mut self) -> Result<Vec<Seen>, ReadError> {
-        if self.partitions.is_empty() {
+        if self.partitions.is_empty() || self.looked.elapsed() >= LOOK_AGAIN {
             self.find_partitions().await?;
         }
         let mut all = Vec::new();
@@ -119,7 +129,8 @@ impl<'a> Watch<'a> {
                 let feedback: EventFeedback = decode(self.schemas, partition, &record, "EventFeedback")?;
                 let decision = match feedback.status {
                     FeedbackStatus::Accepted | FeedbackStatus::Degraded => {
-                        followed.decision(self.browser, self.schemas, number, feedback.origin.offset).await?
+                        let said = (feedback.origin.offset, record.timestamp);
+                        followed.decision(self.browser, self.schemas, number, said).await?
                     }
                     _ => None,
                 };
@@ -135,9 +146,11 @@ impl<'a> Watch<'a> {
     }
 
     async fn find_partitions(&mut self) -> Result<(), ReadError> {
+        self.looked = Instant::now();
         let topics = self.browser.topics().await?;
         let Some(topic) = topics.into_iter().find(|topic| topic.role == TopicRole::Feedback) else { return Ok(()) };
-        for number in 0..topic.partitions {
+        let new = (0..topic.partitions).filter(|number| !self.partitions.contains_key(number)).collect::<Vec<_>>();
+        for number in new {
             let decisions = self.browser.watermarks(Partition { topic: TopicRole::Decisions, number }).await?;
             let feedback = self.browser.watermarks(Partition { topic: TopicRole::Feedback, number }).await?;
             let (feedback_at, decisions_at) = match self.from {
@@ -149,6 +162,7 @@ impl<'a> Watch<'a> {
                 decisions: decisions_at,
                 end: feedback.end,
                 is_read: false,
+                decided: Timestamp(0),
                 ahead: HashMap::new(),
             };
             self.partitions.insert(number, followed);
@@ -158,18 +172,21 @@ impl<'a> Watch<'a> {
 }
 
 impl Followed {
-    /// The decision about the event at `offset`, if it is still there.
+    /// The decision about the event at `offset`, of which feedback was written then, if it is still there.
     async fn decision(
         &mut self,
         browser: &dyn LogBrowser,
         schemas: &SchemaSet,
         number: u32,
-        offset: i64,
+        (offset, said): (i64, Timestamp),
     ) -> Result<Option<TriageDecision>, ReadError> {
         let partition = Partition { topic: TopicRole::Decisions, number };
         loop {
-            if let Some(decision) = self.ahead.remove(&offset) {
+            if let Some((_, decision)) = self.ahead.remove(&offset) {
                 return Ok(Some(decision));
+            }
+            if is_of_another_burst(self.decided, said) {
+                return Ok(None);
             }
             let page = read(browser, partition, &mut self.decisions).await?;
             if page.is_empty() {
@@ -179,12 +196,19 @@ impl Followed {
                 let decision: TriageDecision = decode(schemas, partition, &record, "TriageDecision")?;
                 // A better one has no feedback of its own, and must not stand for the one that has: `explain` tells of it.
                 if decision.decision_version == 1 {
-                    self.ahead.insert(decision.origin.offset, decision);
+                    self.ahead.insert(decision.origin.offset, (record.timestamp, decision));
                 }
-                self.decisions = record.offset + 1;
+                (self.decisions, self.decided) = (record.offset + 1, record.timestamp);
             }
+            // Feedback of theirs would have come before this one.
+            self.ahead.retain(|_, (written, _)| !is_of_another_burst(said, *written));
         }
     }
+}
+
+/// A decision and its feedback go out together: what was written so much later is not the one that is looked for.
+fn is_of_another_burst(later: Timestamp, earlier: Timestamp) -> bool {
+    later.is_known() && earlier.is_known() && later.millis_since(earlier) > CLOCKS_DIFFER_MS
 }
 
 /// A page from `next` on; where retention was faster, from what is left.
@@ -202,6 +226,75 @@ async fn read(browser: &dyn LogBrowser, partition: Partition, next: &mut u64) ->
 mod tests {
     use super::*;
     use crate::domain::samples;
+    use crate::operations::log_browser::testing::Shelf;
+
+    const NOON: Timestamp = samples::NOON;
+
+    /// The decision about the event at this offset.
+    fn decide(shelf: &mut Shelf, offset: i64, at: Timestamp) {
+        let mut decision = samples::decision();
+        (decision.decision_version, decision.origin.offset) = (1, offset);
+        shelf.put(TopicRole::Decisions, 0, at, &decision);
+    }
+
+    /// Feedback about the event at this offset.
+    fn say(shelf: &mut Shelf, number: u32, offset: i64, at: Timestamp) {
+        let mut feedback = samples::feedback();
+        (feedback.status, feedback.origin.offset) = (FeedbackStatus::Accepted, offset);
+        shelf.put(TopicRole::Feedback, number, at, &feedback);
+    }
+
+    /// Whether each came with its decision.
+    fn decided(seen: &[Seen]) -> Vec<bool> {
+        seen.iter().map(|seen| seen.decision.is_some()).collect()
+    }
+
+    async fn start<'a>(shelf: &'a Shelf, schemas: &'a SchemaSet) -> Watch<'a> {
+        Watch::start(shelf, schemas, Filter::default(), From::Beginning).await.expect("it begins")
+    }
+
+    #[tokio::test]
+    async fn feedback_whose_decision_is_gone_does_not_have_all_later_ones_read_into_memory() {
+        let (mut shelf, schemas) = (Shelf::default(), SchemaSet::numbered());
+        let later = NOON.after(Duration::from_secs(60));
+        for offset in 0..3 {
+            say(&mut shelf, 0, offset, NOON);
+        }
+        for offset in 3..1_503 {
+            decide(&mut shelf, offset, later);
+        }
+        say(&mut shelf, 0, 3, later);
+        let mut watch = start(&shelf, &schemas).await;
+        let seen = watch.poll().await.expect("it can be read");
+        assert_eq!(decided(&seen), [false, false, false, true]);
+        assert!(watch.partitions[&0].ahead.len() < PAGE.max_records, "{}", watch.partitions[&0].ahead.len());
+    }
+
+    #[tokio::test]
+    async fn decisions_whose_feedback_is_gone_are_not_kept() {
+        let (mut shelf, schemas) = (Shelf::default(), SchemaSet::numbered());
+        let later = NOON.after(Duration::from_secs(60));
+        for offset in 0..1_200 {
+            decide(&mut shelf, offset, NOON);
+        }
+        decide(&mut shelf, 1_200, later);
+        say(&mut shelf, 0, 1_200, later);
+        let mut watch = start(&shelf, &schemas).await;
+        assert_eq!(decided(&watch.poll().await.expect("it can be read")), [true]);
+        assert!(watch.partitions[&0].ahead.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn partitions_that_were_added_are_found() {
+        let (mut shelf, schemas) = (Shelf::default(), SchemaSet::numbered());
+        say(&mut shelf, 2, 7, NOON);
+        let mut watch = start(&shelf, &schemas).await;
+        shelf.widen_to(3);
+        assert_eq!(watch.poll().await.expect("it can be read"), []);
+        tokio::time::advance(LOOK_AGAIN).await;
+        assert_eq!(decided(&watch.poll().await.expect("it can be read")), [false]);
+        assert_eq!(watch.poll().await.expect("it can be read"), [], "and only once");
+    }
 
     #[test]
     fn a_filter_takes_what_matches_every_wish() {
