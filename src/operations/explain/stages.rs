@@ -286,7 +286,13 @@ fn publish(copy: &Copy, ledger: Option<&LedgerRow>) -> Stage {
         more.push(format!("the first copy's decision is {id}"));
     }
     if let Some(letter) = &copy.dead_letter {
-        let again = if letter.replayable { "can be sent again" } else { "sending it again cannot end otherwise" };
+        let again = match (letter.replayable, &letter.value_sha256) {
+            (true, _) => "can be sent again",
+            (false, Some(_)) => {
+                "has no value in it, which was too large for the log: only its publisher can send it again"
+            }
+            (false, None) => "sending it again cannot end otherwise",
+        };
         more.push(format!("dead letter {}, {again}", letter.dead_letter_id));
     }
     if let Some(at) = ledger.filter(|row| row.owner == copy.origin).and_then(|row| row.published_at) {

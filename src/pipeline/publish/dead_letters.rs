@@ -15,7 +15,7 @@ use crate::domain::verdict::Verdict;
 /// It can once somebody has changed what stood against them: a tenant is added or enabled, a schema id is made known, a
 /// newer build reads more, a rule was loosened, a publisher's envelope is no longer compared. It cannot when the bytes
 /// themselves are the reason: a value too large stays too large (and may not even be here), and a second meaning under a
-/// used key stays a conflict for as long as the first one is remembered.
+/// used key stays a conflict for as long as the first one is remembered. Nor can a letter be sent that has no value in it.
 pub(super) fn is_replayable(code: ReasonCode) -> bool {
     !matches!(code, ReasonCode::IdempotencyConflict | ReasonCode::PayloadTooLarge)
 }
@@ -46,11 +46,17 @@ impl Publisher {
         }
         letter.value_sha256 = source.record.value.as_deref().map(|value| hex(&Sha256::digest(value)));
         letter.value = None;
+        letter.replayable = false;
         let without_value = record(&key, &letter);
         if self.fits(&without_value) {
             return without_value;
         }
-        letter.headers.clear();
+        let headers = std::mem::take(&mut letter.headers);
+        if !headers.is_empty() {
+            let bytes = |header: &DeadLetterHeader| header.name.len() + header.value.as_ref().map_or(0, |v| v.0.len());
+            let (count, bytes) = (headers.len(), headers.iter().map(bytes).sum::<usize>());
+            add_line(&mut letter.detail, &format!("{count} headers of {bytes} bytes are left out: there was no room"));
+        }
         letter.key = None; // it is still the key of the dead letter's own record
         let bare = record(&key, &letter);
         if self.fits(&bare) {
@@ -58,7 +64,7 @@ impl Publisher {
         }
         let key = key.unwrap_or_default();
         let line = format!("the key has {} bytes, its SHA-256 is {}", key.len(), hex(&Sha256::digest(&key)));
-        letter.detail = Some(letter.detail.map_or(line.clone(), |detail| format!("{detail}\n{line}")));
+        add_line(&mut letter.detail, &line);
         record(&None, &letter)
     }
 
@@ -94,13 +100,19 @@ impl Publisher {
             attempts: 1,
             first_failed_at: verdict.processed_at,
             last_failed_at: verdict.processed_at,
-            replayable: is_replayable(verdict.code),
+            replayable: is_replayable(verdict.code) && record.value.is_some(),
             replay_count: 0,
             consumer_group: self.consumer_group.clone(),
             processor: self.processor.clone(),
             value_sha256: None,
         }
     }
+}
+
+fn add_line(detail: &mut Option<String>, line: &str) {
+    let detail = detail.get_or_insert_default();
+    detail.push_str(if detail.is_empty() { "" } else { "\n" });
+    detail.push_str(line);
 }
 
 /// One line for each violation.

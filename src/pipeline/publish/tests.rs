@@ -262,6 +262,9 @@ fn no_output_is_too_large_for_the_log_whatever_made_the_record_large() {
             assert_eq!(kept, [*value, *headers, *key_inside, *key], "{encoding:?}");
             let original = record.value.as_deref().expect("set");
             assert_eq!(letter.value_sha256, (!value).then(|| sha256(original)));
+            assert_eq!(letter.replayable, *value, "what is not there cannot be sent again");
+            let says_of_headers = letter.detail.as_ref().is_some_and(|detail| detail.contains("headers of"));
+            assert_eq!(says_of_headers, !headers);
             assert_eq!(letter.dead_letter_id, source(record, None).position());
             if !key {
                 let key = sha256(record.key.as_deref().expect("set"));
