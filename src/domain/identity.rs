@@ -168,11 +168,12 @@ fn unhex(text: &str) -> Result<[u8; 32], NotHex> {
 /// Lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-        text
-    })
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.extend([byte >> 4, byte & 0x0f].map(|digit| DIGITS[usize::from(digit)]));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -197,6 +198,12 @@ mod tests {
             DedupeKey::of(RecordKind::Event, "a", "b", "event_id", "1"),
             DedupeKey::of(RecordKind::Event, "a", "b", "idempotency_key", "1")
         );
+    }
+
+    #[test]
+    fn hexadecimal_is_what_the_standard_library_writes() {
+        let all: Vec<u8> = (0..=u8::MAX).collect();
+        assert_eq!(hex(&all), all.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A record as the log carries it: bytes and headers, not yet understood.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use super::clock::Timestamp;
 use super::position::TopicRole;
@@ -11,8 +11,8 @@ pub type Payload = bytes::Bytes;
 /// One header; a header may repeat, and its value may be null.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// Name, as sent.
-    pub name: Arc<str>,
+    /// Name, as sent; those that we write are known at compile time.
+    pub name: Cow<'static, str>,
     /// Value, as sent.
     pub value: Option<Payload>,
 }
@@ -20,8 +20,14 @@ pub struct Header {
 impl Header {
     /// A header with text in it.
     #[must_use]
-    pub fn text(name: &str, value: &str) -> Self {
+    pub fn text(name: impl Into<Cow<'static, str>>, value: &str) -> Self {
         Self { name: name.into(), value: Some(Payload::copy_from_slice(value.as_bytes())) }
+    }
+
+    /// A header that always says the same.
+    #[must_use]
+    pub fn fixed(name: &'static str, value: &'static str) -> Self {
+        Self { name: name.into(), value: Some(Payload::from_static(value.as_bytes())) }
     }
 }
 

@@ -173,7 +173,7 @@ async fn a_read_to_the_end_is_told_and_told_again_after_new_records(log: impl Lo
 
 async fn keys_values_and_headers_come_back_untouched(log: impl LogUnderTest) {
     let bytes = |bytes: &[u8]| Some(Payload::copy_from_slice(bytes));
-    let header = |name: &str, value| Header { name: name.into(), value };
+    let header = |name: &'static str, value| Header { name: name.into(), value };
     let large: Vec<u8> = (0..1_000_000u32).map(|at| (at * 7 % 251) as u8).collect();
     let odd = vec![
         header("twice", bytes(b"1")),

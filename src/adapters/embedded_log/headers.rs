@@ -33,9 +33,9 @@ pub(super) fn decode(mut bytes: Payload) -> Result<Vec<Header>, Unreadable> {
     let mut headers = Vec::new();
     while !bytes.is_empty() {
         let name = part(&mut bytes)?.ok_or(Unreadable)?;
-        let name = std::str::from_utf8(&name).map_err(|_| Unreadable)?.into();
+        let name = String::from_utf8(name.into()).map_err(|_| Unreadable)?;
         let value = part(&mut bytes)?;
-        headers.push(Header { name, value });
+        headers.push(Header { name: name.into(), value });
     }
     Ok(headers)
 }

@@ -156,8 +156,8 @@ fn a_header_that_contradicts_the_body_is_an_envelope_mismatch() {
         ("ce_partitionkey", "acme|4711"),
         ("ce_time", "whenever"),
     ];
-    let with = |headers: &[(&str, &str)]| Record {
-        headers: headers.iter().map(|(name, value)| Header::text(name, value)).collect(),
+    let with = |headers: &[(&'static str, &str)]| Record {
+        headers: headers.iter().map(|&(name, value)| Header::text(name, value)).collect(),
         ..record_of(&full_event())
     };
     assert_eq!(arrival(&with(&agreeing)).rejection, None);

@@ -1,6 +1,6 @@
 //! The envelope of what goes out: CloudEvents 1.0 in Kafka's binary mode, the trace, and our own marks.
 
-use super::Source;
+use super::{Identity, Source};
 use crate::domain::clock::Timestamp;
 use crate::domain::record::Header;
 use crate::settings::schemas::Encoding;
@@ -15,18 +15,15 @@ impl Headers {
     /// What every record of ours says about itself. `record` is the name of its schema.
     pub(super) fn new(record: &str, id: &str, source: &str, time: Timestamp, encoding: Encoding) -> Self {
         let mut headers = Self(Vec::with_capacity(16));
-        headers.text("ce_specversion", "1.0");
+        headers.0.push(Header::fixed("ce_specversion", "1.0"));
         headers.text("ce_id", id);
         headers.text("ce_source", source);
         headers.text("ce_type", &format!("io.aigatekeeper.v1.{record}"));
         headers.text("ce_time", &time.to_string());
-        headers.text(
-            "content-type",
-            match encoding {
-                Encoding::Avro => "application/avro",
-                Encoding::Json => "application/json",
-            },
-        );
+        headers.0.push(match encoding {
+            Encoding::Avro => Header::fixed("content-type", "application/avro"),
+            Encoding::Json => Header::fixed("content-type", "application/json"),
+        });
         headers
     }
 
@@ -44,8 +41,9 @@ impl Headers {
             headers.text("ce_subject", subject.ticket_id());
             headers.text("ce_correlationid", subject.correlation_id());
             headers.text("ce_causationid", subject.id());
-            headers.text("gk-dedupe-key", &subject.dedupe_key().to_hex());
-            headers.text("gk-body-hash", &subject.body_hash().to_string());
+            let Identity { key, body } = subject.identity();
+            headers.text("gk-dedupe-key", &key.to_hex());
+            headers.text("gk-body-hash", &body.to_string());
         }
         headers
     }
@@ -61,7 +59,7 @@ impl Headers {
         self.0.extend_from_slice(&others.0);
     }
 
-    pub(super) fn text(&mut self, name: &str, value: &str) {
+    pub(super) fn text(&mut self, name: &'static str, value: &str) {
         if value.len() <= MAX_HEADER_BYTES {
             self.0.push(Header::text(name, value));
         }

@@ -18,7 +18,8 @@ use uuid::Uuid;
 
 use self::headers::Headers;
 pub use self::partitioner::partition_for;
-pub use self::subject::Subject;
+use self::subject::ticket_key;
+pub use self::subject::{Identity, Subject};
 use crate::domain::bytes::Bytes;
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::{Origin, TriageDecision};
@@ -237,7 +238,7 @@ impl Publisher {
         review: &Bytes,
         output: &impl Fn(TopicRole, Option<Payload>, &'static str, &str, Payload) -> OutRecord,
     ) -> OutRecord {
-        let id = source.subject.map_or_else(|| source.position(), |subject| review_id(subject.dedupe_key()));
+        let id = source.subject.map_or_else(|| source.position(), |subject| review_id(subject.identity().key));
         let value = Payload::copy_from_slice(&review.0);
         output(TopicRole::DecisionReviews, source.key(), "DecisionReview", &id, value)
     }
@@ -260,7 +261,7 @@ impl Publisher {
     /// An event on its way in, from our own publishers. Its envelope speaks for the event's source, not for us.
     #[must_use]
     pub fn event(&self, event: &SupportEvent, partition: u32) -> OutRecord {
-        let key = Subject::Event(event).key();
+        let key = ticket_key(&event.tenant_id, &event.ticket_id);
         let mut headers =
             Headers::new("SupportEvent", &event.event_id, &event.source, event.occurred_at, self.encoding);
         headers.text("ce_subject", &event.ticket_id);

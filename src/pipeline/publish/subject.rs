@@ -9,44 +9,53 @@ use crate::domain::record::Payload;
 #[derive(Debug, Clone, Copy)]
 pub enum Subject<'a> {
     /// A support event.
-    Event(&'a SupportEvent),
+    Event(&'a SupportEvent, Identity),
     /// What a person made of a decision.
-    Feedback(&'a HumanFeedback),
+    Feedback(&'a HumanFeedback, Identity),
+}
+
+/// Which input it is and what it says, as ingest found: a hash of all of it is not made twice.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity {
+    /// Its own, also where the output is about a better decision.
+    pub key: DedupeKey,
+    /// What it says.
+    pub body: BodyHash,
 }
 
 impl<'a> Subject<'a> {
     pub(super) fn event(self) -> Option<&'a SupportEvent> {
         match self {
-            Self::Event(event) => Some(event),
-            Self::Feedback(_) => None,
+            Self::Event(event, _) => Some(event),
+            Self::Feedback(..) => None,
         }
     }
 
     pub(super) fn id(self) -> &'a str {
         match self {
-            Self::Event(event) => &event.event_id,
-            Self::Feedback(feedback) => &feedback.feedback_id,
+            Self::Event(event, _) => &event.event_id,
+            Self::Feedback(feedback, _) => &feedback.feedback_id,
         }
     }
 
     pub(super) fn source(self) -> &'a str {
         match self {
-            Self::Event(event) => &event.source,
-            Self::Feedback(feedback) => &feedback.source,
+            Self::Event(event, _) => &event.source,
+            Self::Feedback(feedback, _) => &feedback.source,
         }
     }
 
     pub(super) fn tenant_id(self) -> &'a str {
         match self {
-            Self::Event(event) => &event.tenant_id,
-            Self::Feedback(feedback) => &feedback.tenant_id,
+            Self::Event(event, _) => &event.tenant_id,
+            Self::Feedback(feedback, _) => &feedback.tenant_id,
         }
     }
 
     pub(super) fn ticket_id(self) -> &'a str {
         match self {
-            Self::Event(event) => &event.ticket_id,
-            Self::Feedback(feedback) => &feedback.ticket_id,
+            Self::Event(event, _) => &event.ticket_id,
+            Self::Feedback(feedback, _) => &feedback.ticket_id,
         }
     }
 
@@ -55,22 +64,19 @@ impl<'a> Subject<'a> {
         self.event().and_then(|event| event.correlation_id.as_deref()).unwrap_or(self.id())
     }
 
-    pub(super) fn dedupe_key(self) -> DedupeKey {
+    pub(super) fn identity(self) -> Identity {
         match self {
-            Self::Event(event) => DedupeKey::of_event(event),
-            Self::Feedback(feedback) => DedupeKey::of_feedback(feedback),
-        }
-    }
-
-    pub(super) fn body_hash(self) -> BodyHash {
-        match self {
-            Self::Event(event) => BodyHash::of_event(event),
-            Self::Feedback(feedback) => BodyHash::of_feedback(feedback),
+            Self::Event(_, identity) | Self::Feedback(_, identity) => identity,
         }
     }
 
     /// `tenant|ticket`.
     pub(super) fn key(self) -> Payload {
-        format!("{}|{}", self.tenant_id(), self.ticket_id()).into()
+        ticket_key(self.tenant_id(), self.ticket_id())
     }
+}
+
+/// `tenant|ticket`.
+pub(super) fn ticket_key(tenant_id: &str, ticket_id: &str) -> Payload {
+    format!("{tenant_id}|{ticket_id}").into()
 }

@@ -33,13 +33,13 @@ pub fn record(event: &Value) -> OutRecord {
 }
 
 /// Any bytes under any key.
-pub fn raw(key: &str, value: Payload, headers: &[(&str, &str)]) -> OutRecord {
+pub fn raw(key: &str, value: Payload, headers: &[(&'static str, &str)]) -> OutRecord {
     OutRecord {
         topic: TopicRole::Events,
         partition: partition_for(key.as_bytes(), PARTITIONS),
         key: Some(Payload::copy_from_slice(key.as_bytes())),
         value: Some(value),
-        headers: headers.iter().map(|(name, value)| Header::text(name, value)).collect(),
+        headers: headers.iter().map(|&(name, value)| Header::text(name, value)).collect(),
     }
 }
 

@@ -128,6 +128,13 @@ async fn it_goes_out_as_the_second_version_and_without_a_terminal() {
         serde_json::from_slice(decision.value.as_ref().expect("a decision")).expect("written as JSON");
     assert_eq!((&value["decision_version"], &value["supersedes_decision_id"]), (&2.into(), &"the fallback's".into()));
     assert_eq!(value["decision_id"], saved[0].decision.as_ref().expect("decided").id);
+    let key =
+        decision.headers.iter().find(|header| header.name == "gk-dedupe-key").and_then(|key| key.value.as_deref());
+    assert_eq!(
+        key,
+        Some(DedupeKey::of_event(&event(7)).to_hex().as_bytes()),
+        "it is about the event, whatever it claimed"
+    );
     assert_eq!((burst.positions.len(), burst.positions[0].partition), (1, tier(0)), "and finishes its record");
 }
 
