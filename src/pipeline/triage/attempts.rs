@@ -16,17 +16,19 @@ use rand_chacha::ChaCha8Rng;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::answer::{self, Invalid};
-use super::breaker::{Admit, Breaker, BreakerState, Outcome, Permit};
+use super::breaker::{Admit, BreakerState, Outcome, Permit};
 use super::call_errors::meaning;
 use super::failure::{Failure, breaker_open, deadline_passed, left_alone, no_money, silent, stopped, switched_off};
+use super::guarded::Guarded;
 use super::job::{Bill, Job, LeaseReply, Leases, NoPlace, Place, Triaged};
 use super::lease::Lease;
-use super::model::{CallError, Model, Prompt, Question, Reply};
+use super::model::{CallError, Prompt, Question, Reply};
+use super::patience;
 use super::prompt::repair;
 use super::retry::{RetryBudget, wait_before_next};
 use super::spent::Spent;
 use super::switch;
-use super::throttle::{InLine, NotYet, Paced, Slot, Throttle};
+use super::throttle::{InLine, NotYet, Paced, Slot};
 use crate::domain::answer::Predicted;
 use crate::domain::flags::{Flag, FlagProvider};
 use crate::domain::money::Money;
@@ -44,14 +46,6 @@ const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
 /// Calls that run now may leave some of the money that they speak for: asked about so often.
 const NO_MONEY_YET: Duration = Duration::from_millis(250);
-
-/// A remote model and what guards it.
-pub(super) struct Guarded {
-    pub model: Arc<dyn Model>,
-    pub breaker: Breaker,
-    pub throttle: Throttle,
-    pub budget: Mutex<RetryBudget>,
-}
 
 /// How the attempts ended.
 pub(super) enum End {
@@ -88,6 +82,8 @@ pub(super) struct Attempts<'a> {
     pub chance: &'a Mutex<ChaCha8Rng>,
     /// Wait for an open breaker: there is no other remote model left to ask.
     pub may_hold: bool,
+    /// What is left of the event's time is the next remote model's.
+    pub until: Instant,
     /// As they are now.
     pub flags: &'a dyn FlagProvider,
     pub prompt: Arc<Prompt>,
@@ -120,15 +116,15 @@ impl<'a> Attempts<'a> {
                         Refused::Left(left) => return End::Left(left),
                         Refused::NoMoney => return End::Failed(self.without_money()),
                         Refused::NoPlace => continue,
-                        Refused::NoMoneyYet => sleep_until(self.job.decide_by.min(Instant::now() + NO_MONEY_YET)).await,
+                        Refused::NoMoneyYet => sleep_until(self.until.min(Instant::now() + NO_MONEY_YET)).await,
                     }
-                    if Instant::now() >= self.job.decide_by {
+                    if Instant::now() >= self.until {
                         return End::Failed(self.without_money());
                     }
                     continue;
                 }
             };
-            let is_late = Instant::now() >= self.job.decide_by || !lease.holds();
+            let is_late = Instant::now() >= self.until || !lease.holds();
             if is_late || self.job.presence.was_away_since(present) || !permit.counts() {
                 // Too late, nobody knows whether the event is still ours, or the breaker opened while a place was waited
                 // for: all of it is asked anew, and then the road, which has heard of an absence by then.
@@ -151,10 +147,11 @@ impl<'a> Attempts<'a> {
     }
 
     /// A slot and the breaker's word. What is not to be had is waited for as long as there is nobody else to ask and time
-    /// is left (a slot also where there is somebody, unless the model is silent): for a slot in line, for the breaker until its time has passed or it changes, holding no slot.
+    /// is left (a slot also where there is somebody, unless the model is silent): for a slot in line, for the breaker until
+    /// its time has passed or it changes, holding no slot.
     async fn permit(&mut self) -> Result<(Slot, Permit), Failure> {
         let Guarded { breaker, throttle, .. } = self.guarded;
-        let decide_by = self.job.decide_by;
+        let until = self.until;
         let mut held = false;
         let mut line: Option<InLine> = None;
         loop {
@@ -163,7 +160,7 @@ impl<'a> Attempts<'a> {
             if switch::is_off(self.flags, &self.job.event) {
                 return Err(switched_off());
             }
-            if now >= decide_by {
+            if now >= until {
                 return Err(self.last_or(if held { breaker_open } else { deadline_passed }));
             }
             // Both ways of waiting lead to the same question; in order, so that a seeded run takes the same one again.
@@ -175,8 +172,8 @@ impl<'a> Attempts<'a> {
                         Admit::OpenUntil(_) | Admit::Probing if !self.may_hold => {
                             return Err(self.last_or(breaker_open));
                         }
-                        Admit::OpenUntil(until) => until.min(decide_by),
-                        Admit::Probing => decide_by,
+                        Admit::OpenUntil(at) => at.min(until),
+                        Admit::Probing => until,
                     };
                     (held, line) = (true, None);
                     drop(slot);
@@ -197,7 +194,7 @@ impl<'a> Attempts<'a> {
                         }
                         // Who was told to leave it alone for so long asks the next one meanwhile.
                         _ if !self.may_hold && throttle.is_silent(now) => return Err(self.last_or(silent)),
-                        _ if matches!(refused, NotYet::Until(at) if at >= decide_by) => {
+                        _ if matches!(refused, NotYet::Until(at) if at >= until) => {
                             return Err(self.last_or(left_alone));
                         }
                         _ => {}
@@ -208,7 +205,7 @@ impl<'a> Attempts<'a> {
                         Some(line) => tokio::select! {
                             biased;
                             () = changed => {}
-                            () = line.turn(refused, decide_by) => {}
+                            () = line.turn(refused, until) => {}
                         },
                     }
                 }
@@ -225,12 +222,9 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// A probe that is cut off proves nothing and keeps the breaker open for everybody: whoever probes has at least a
-    /// quarter of the time that a call may take, or that its tenant has. A fresh event always has it, so there is always
-    /// one that may.
     fn may_probe(&self, now: Instant) -> bool {
-        let whole = self.guarded.model.card().hard_deadline.min(self.job.tenant.decide_by);
-        self.job.decide_by.saturating_duration_since(now) >= whole / 4
+        let left = self.until.saturating_duration_since(now);
+        patience::may_probe(left, self.guarded.model.card().hard_deadline, self.job.tenant.decide_by)
     }
 
     fn last_or(&self, otherwise: fn() -> Failure) -> Failure {
@@ -246,11 +240,11 @@ impl<'a> Attempts<'a> {
     async fn ready(&self) -> Result<(Lease<'a>, Place<'a>), Refused> {
         let lease = self.lease().await?;
         let job: &'a Job = self.job;
-        let place = job.turn.place(job.decide_by).await.map_err(|why| match why {
+        let place = job.turn.place(self.until).await.map_err(|why| match why {
             NoPlace::NotInTime => Refused::NoPlace,
             NoPlace::Closed => Refused::Left(Box::new(Triaged::Gone(self.spent.so_far()))),
         })?;
-        let left = job.decide_by.saturating_duration_since(Instant::now());
+        let left = self.until.saturating_duration_since(Instant::now());
         if lease.holds_for(self.guarded.model.card().hard_deadline.min(left)) {
             return Ok((lease, place));
         }
@@ -296,14 +290,16 @@ impl<'a> Attempts<'a> {
         let own_limit = (begun + card.hard_deadline).min(lease.until);
         slot.send();
         failpoints::hit("request_sent");
-        let called = timeout_at(own_limit.min(self.job.decide_by), self.guarded.model.ask(question)).await;
+        let called = timeout_at(own_limit.min(self.until), self.guarded.model.ask(question)).await;
+        let ran = begun.elapsed();
+        let is_telling = patience::is_telling(ran, card.hard_deadline);
         let outcome = match &called {
             Ok(Ok(_)) => CallOutcome::Answered,
             Ok(Err(error)) => meaning(error).label,
-            Err(_) if own_limit <= self.job.decide_by => CallOutcome::Timeout,
+            Err(_) if own_limit <= self.until || is_telling => CallOutcome::Timeout,
             Err(_) => CallOutcome::Cancelled,
         };
-        ModelCalled { model: &card.name, outcome, duration: begun.elapsed() }.record();
+        ModelCalled { model: &card.name, outcome, duration: ran }.record();
         match called {
             Ok(Ok(reply)) => {
                 place.paid();
@@ -313,18 +309,24 @@ impl<'a> Attempts<'a> {
                 // Whatever it says, the provider works.
                 permit.settle(Outcome::Success);
                 let tokens = u32::try_from(reply.input_tokens.saturating_add(reply.output_tokens)).unwrap_or(u32::MAX);
-                slot.end(Instant::now(), Paced::Answered { latency: begun.elapsed(), tokens, hints: reply.rate });
+                slot.end(Instant::now(), Paced::Answered { latency: ran, tokens, hints: reply.rate });
                 let next = self.read(&reply);
                 lease.is_answered = matches!(next, Next::End(End::Answered(_)));
                 next
             }
             Ok(Err(error)) => self.failed(slot, permit, &error, present),
-            Err(_) if own_limit <= self.job.decide_by => {
+            Err(_) if own_limit <= self.until => {
                 self.failed(slot, permit, &CallError::Timeout { phase: "total", after: card.hard_deadline }, present)
             }
             Err(_) => {
-                let away = self.job.presence.was_away_since(present);
-                permit.settle(if away { Outcome::Neither } else { Outcome::CutShort });
+                if self.job.presence.was_away_since(present) {
+                    permit.settle(Outcome::Neither);
+                } else if is_telling {
+                    permit.settle(Outcome::Failure);
+                    slot.end(Instant::now(), Paced::TimedOut);
+                } else {
+                    permit.settle(Outcome::CutShort);
+                }
                 Next::End(End::Failed(self.last_or(deadline_passed)))
             }
         }
@@ -372,7 +374,7 @@ impl<'a> Attempts<'a> {
             let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
             wait_before_next(self.retry, self.counted(), retry_after, &mut *chance)
         });
-        match wait.filter(|wait| Instant::now() + *wait < self.job.decide_by) {
+        match wait.filter(|wait| Instant::now() + *wait < self.until) {
             Some(wait) if excused || self.budget(RetryBudget::spend) => Next::Again(failure, wait),
             _ => Next::End(End::Failed(failure)),
         }

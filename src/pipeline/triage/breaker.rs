@@ -144,7 +144,7 @@ pub enum Outcome {
     Failure,
     /// Says nothing about the provider's health: 429, our own mistake, or no call was made.
     Neither,
-    /// We stopped waiting before the call's own limit: held against a probe, which has to prove something, only.
+    /// We stopped waiting, too early to say anything: held against a probe, which has to prove something, only.
     CutShort,
     /// Credentials or quota: no further call makes sense.
     Refused(ReasonCode),

@@ -43,7 +43,7 @@ pub(super) fn no_money() -> Failure {
 }
 
 pub(super) fn deadline_passed() -> Failure {
-    Failure { code: ReasonCode::DeadlineExceeded, detail: "no reply before the decision was due".to_owned() }
+    Failure { code: ReasonCode::DeadlineExceeded, detail: "no reply in its part of the decide-by time".to_owned() }
 }
 
 /// A remote model that was not asked, because there is no money for it.

@@ -12,21 +12,21 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::answer;
-use super::attempts::{Attempts, COMPLETION_TOKENS, End, Guarded};
+use super::attempts::{Attempts, COMPLETION_TOKENS, End};
 use super::breaker::{Breaker, BreakerState, Listener, Report};
 use super::failure::{Failure, kept_back, switched_off, unpaid};
+use super::guarded::Guarded;
 use super::injection;
 pub use super::job::{Bill, Budget, Job, LeaseReply, Leases, Places, Reserved, Triaged, Turn};
 use super::known::{Known, KnownTenants};
 use super::local::ask_local;
 use super::model::{Model, ModelCard};
+use super::patience;
 use super::prompt::{Prompts, Rendered};
 use super::redact::NotRedacted;
-use super::retry::RetryBudget;
 use super::spent::Spent;
 use super::text::legible;
 pub use super::throttle::NotYet;
-use super::throttle::Throttle;
 pub use super::way::Way;
 use super::{switch, way};
 use crate::domain::answer::{Answer, Findings, FirstLook, Predicted, Tried};
@@ -41,6 +41,15 @@ use crate::telemetry::happenings::{FlagsRead, LookedFirst, ModelAnswered, ModelP
 enum Seat {
     Remote(Guarded),
     Local(Arc<dyn Model>),
+}
+
+impl Seat {
+    fn guarded(&self) -> Option<&Guarded> {
+        match self {
+            Self::Remote(guarded) => Some(guarded),
+            Self::Local(_) => None,
+        }
+    }
 }
 
 /// The chain and its guards.
@@ -78,17 +87,7 @@ impl Guard {
         });
         let seat = |model: Arc<dyn Model>| match model.card().remote {
             false => Seat::Local(model),
-            true => Seat::Remote(Guarded {
-                breaker: Breaker::new(&model.card().name, settings.breaker, Arc::clone(&listener)),
-                throttle: Throttle::new(
-                    &model.card().name,
-                    &model.card().limits,
-                    settings.retry.max_retry_after,
-                    Arc::clone(&room),
-                ),
-                budget: Mutex::new(RetryBudget::new(settings.retry.budget_percent)),
-                model,
-            }),
+            true => Seat::Remote(Guarded::new(model, settings, Arc::clone(&listener), Arc::clone(&room))),
         };
         Self {
             chain: models.into_iter().map(seat).collect(),
@@ -128,7 +127,7 @@ impl Guard {
     pub fn room(&self, now: Instant, tokens: u32) -> Result<Reserved, NotYet> {
         for (place, seat) in self.chain.iter().enumerate() {
             let Seat::Remote(guarded) = seat else { break };
-            if guarded.breaker.state(now) == BreakerState::Closed && !guarded.throttle.is_silent(now) {
+            if guarded.is_asked(now) {
                 return guarded.throttle.take_for_new(now, tokens).map(|slot| Reserved::at(place, slot));
             }
         }
@@ -142,10 +141,7 @@ impl Guard {
 
     /// How fast each remote model is asked.
     pub fn paces(&self, now: Instant) -> impl Iterator<Item = ModelPace<'_>> {
-        self.chain.iter().filter_map(move |seat| match seat {
-            Seat::Remote(guarded) => Some(guarded.throttle.pace(now)),
-            Seat::Local(_) => None,
-        })
+        self.chain.iter().filter_map(Seat::guarded).map(move |guarded| guarded.throttle.pace(now))
     }
 
     /// Ask down the chain. Everything that was called when this future is dropped is given back.
@@ -176,15 +172,16 @@ impl Guard {
                             continue;
                         }
                     };
+                    let now = Instant::now();
+                    let mut later = self.chain[place + 1..reach].iter().filter_map(Seat::guarded).peekable();
                     let mut attempts = Attempts {
                         guarded,
                         job: &job,
                         leases,
                         retry: &self.retry,
                         chance: &self.chance,
-                        may_hold: job.flags.is_on(Flag::Hold)
-                            && job.way != Way::FirstOnly
-                            && !self.chain[place + 1..].iter().any(|seat| matches!(seat, Seat::Remote(_))),
+                        may_hold: job.flags.is_on(Flag::Hold) && job.way != Way::FirstOnly && later.peek().is_none(),
+                        until: patience::until(now, job.decide_by, later.any(|next| next.is_asked(now))),
                         flags: &*self.flags,
                         prompt: Arc::new(rendered.prompt.clone()),
                         reserved: reserved.take(place),
@@ -344,10 +341,8 @@ impl Guard {
     }
 
     fn guarded(&self) -> impl Iterator<Item = (&str, &Breaker)> {
-        self.chain.iter().filter_map(|seat| match seat {
-            Seat::Remote(guarded) => Some((guarded.model.card().name.as_str(), &guarded.breaker)),
-            Seat::Local(_) => None,
-        })
+        let remote = self.chain.iter().filter_map(Seat::guarded);
+        remote.map(|guarded| (guarded.model.card().name.as_str(), &guarded.breaker))
     }
 }
 

@@ -30,7 +30,7 @@ pub enum CallOutcome {
     Filtered,
     /// Not a completion.
     Garbled,
-    /// Dropped before it ended.
+    /// Ended by us, too early to say anything of the provider.
     Cancelled,
 }
 

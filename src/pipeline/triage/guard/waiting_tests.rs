@@ -105,6 +105,68 @@ async fn a_model_that_wants_to_be_left_alone_for_long_is_not_waited_for_while_an
     assert_eq!(answered(&guard, &FakeLeases::default()).await.0.degraded, None);
 }
 
+/// Events one after the other, as the road begins them: their time runs a moment before their call.
+async fn events_that_wait_for(guard: &Guard, decide_within: Duration, events: usize) -> Answer {
+    let mut last = None;
+    for _ in 0..events {
+        let tenant = Arc::new(Tenant { decide_by: decide_within, ..(*job().tenant).clone() });
+        let job = Job { tenant, decide_by: Instant::now() + decide_within, ..job() };
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let Triaged::Answered(answer, _) = guard.triage(job, &FakeLeases::default()).await else { panic!("answered") };
+        last = Some(answer);
+    }
+    last.expect("one at least")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_stalls_opens_its_breaker_and_the_next_one_is_asked_in_time() {
+    for seconds in [20, 45, 60] {
+        let (gpt, other) = (remote((0..9).map(|_| Act::Hang)), second([]));
+        let guard = guard(&[&gpt, &other]);
+        let decide_within = Duration::from_secs(seconds);
+        let answer = events_that_wait_for(&guard, decide_within, 5).await;
+        assert_eq!((gpt.calls(), other.calls(), guard.breakers()[0].1), (5, 5, BreakerState::Open), "{seconds}");
+        assert_eq!(answer.degraded, Some(Code::DeadlineExceeded));
+        assert_eq!(answer.usage.map(|usage| usage.model).as_deref(), Some("other"));
+        let began = Instant::now();
+        let answer = events_that_wait_for(&guard, decide_within, 1).await;
+        assert_eq!((answer.degraded, gpt.calls(), other.calls()), (Some(Code::BreakerOpen), 5, 6));
+        assert!(began.elapsed() < Duration::from_secs(1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_stalls_is_asked_less_at_once_and_its_calls_are_counted_as_timeouts() {
+    let (recorder, metrics) = crate::telemetry::recorder::local();
+    let gpt = remote((0..9).map(|_| Act::Hang));
+    let guard = guard(&[&gpt]);
+    let before = guard.paces(Instant::now()).next().expect("one model").limit;
+    let _here = metrics::set_default_local_recorder(&recorder);
+    events_that_wait_for(&guard, DECIDE_WITHIN, 2).await;
+    assert!(guard.paces(Instant::now()).next().expect("one model").limit < before);
+    let counted = "gatekeeper_model_calls_total{model=\"gpt\",outcome=\"timeout\"} 2\n";
+    assert!(metrics.render().contains(counted), "{}", metrics.render());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_cannot_wait_opens_no_breaker_and_leaves_time_for_the_next_model_all_the_same() {
+    let (gpt, other) = (remote((0..30).map(|_| Act::Hang)), second([]));
+    let guard = guard(&[&gpt, &other]);
+    let answer = events_that_wait_for(&guard, Duration::from_secs(8), 30).await;
+    assert_eq!((gpt.calls(), other.calls(), guard.breakers()[0].1), (30, 30, BreakerState::Closed));
+    assert_eq!(answer.usage.map(|usage| usage.model).as_deref(), Some("other"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_has_all_the_time_where_the_next_one_is_not_to_be_asked() {
+    let late = || Act::SayAfter(DECIDE_WITHIN * 9 / 10, Ok(good_reply()));
+    let (gpt, other) = (remote([late(), late()]), second([]));
+    let guard = guard(&[&gpt, &other]);
+    assert_eq!(events_that_wait_for(&guard, DECIDE_WITHIN, 1).await.degraded, Some(Code::DeadlineExceeded));
+    guard.open_breaker("other", None);
+    assert_eq!(events_that_wait_for(&guard, DECIDE_WITHIN, 1).await.degraded, None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_event_probes_and_the_others_follow_when_it_comes_back() {
     let probe = Act::SayAfter(Duration::from_secs(3), Ok(good_reply()));
