@@ -94,7 +94,8 @@ fn prompts() -> Arc<Prompts> {
 
 async fn ask(model: &OpenAiModel) -> Result<Reply, CallError> {
     let (event, prompts) = (event("Charged twice", "I was charged twice, refund me"), prompts());
-    let prompt = prompts.render(&prompts.frame(&tenant().taxonomy, None), &event).expect("redacted").prompt;
+    let frame = prompts.frame(&tenant().taxonomy, None).expect("right templates");
+    let prompt = prompts.render(&frame, &event).expect("redacted").prompt;
     let question = Question {
         call_id: "direct.1".to_owned(),
         tenant: Arc::new(tenant()),

@@ -1,6 +1,6 @@
 //! Why a model did not answer; what is said of it where no provider says anything.
 
-use super::redact::NotRedacted;
+use super::prompt::NoPrompt;
 use crate::domain::answer::Tried;
 use crate::domain::reason_code::ReasonCode;
 
@@ -52,7 +52,7 @@ pub(super) fn unpaid(model: &str) -> Tried {
     Tried { model: model.to_owned(), code, attempts: 0, detail }
 }
 
-/// A remote model that was not asked, because the text must not leave this process.
-pub(super) fn kept_back(model: &str, why: NotRedacted) -> Tried {
+/// A remote model that was not asked, because the text must not leave this process, or not in a prompt of these templates.
+pub(super) fn kept_back(model: &str, why: NoPrompt) -> Tried {
     Tried { model: model.to_owned(), code: ReasonCode::ContentFiltered, attempts: 0, detail: why.to_string() }
 }

@@ -22,8 +22,7 @@ use super::known::{Known, KnownTenants};
 use super::local::ask_local;
 use super::model::{Model, ModelCard};
 use super::patience;
-use super::prompt::{Prompts, Rendered};
-use super::redact::NotRedacted;
+use super::prompt::{NoPrompt, Prompts, Rendered};
 use super::spent::Spent;
 use super::text::legible;
 pub use super::throttle::NotYet;
@@ -150,7 +149,7 @@ impl Guard {
         let known = self.known.of(&job.tenant, &self.prompts, &self.cards);
         let mut spent = Spent::default();
         let mut tried = Vec::new();
-        let mut rendered: Option<Result<Rendered, NotRedacted>> = None;
+        let mut rendered: Option<Result<Rendered, NoPrompt>> = None;
         if job.way == Way::LookFirst {
             return self.look_first(&mut job, &known).await;
         }
@@ -230,8 +229,8 @@ impl Guard {
         self.answered(job, known, predicted, Vec::new(), None, spent)
     }
 
-    fn render(&self, known: &Known, event: &SupportEvent) -> Result<Rendered, NotRedacted> {
-        self.prompts.render(known.frame(&self.prompts), event)
+    fn render(&self, known: &Known, event: &SupportEvent) -> Result<Rendered, NoPrompt> {
+        self.prompts.render(known.frame(&self.prompts)?, event)
     }
 
     fn answered(
@@ -281,7 +280,8 @@ impl Guard {
             return 0;
         }
         let known = self.known.of(tenant, &self.prompts, &self.cards);
-        self.prompts.estimate(known.frame(&self.prompts), event).saturating_add(COMPLETION_TOKENS)
+        let prompt = known.frame(&self.prompts).map_or(0, |frame| self.prompts.estimate(frame, event));
+        prompt.saturating_add(COMPLETION_TOKENS)
     }
 
     /// Whether the first model of the chain costs money.

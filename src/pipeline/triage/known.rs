@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::model::ModelCard;
-use super::prompt::{Frame, Prompts};
+use super::prompt::{Frame, NoPrompt, Prompts};
 use crate::domain::answer::Versions;
 use crate::domain::identity::{hash_parts, hex};
 use crate::domain::tenant::{Limits, Tenant};
@@ -18,13 +18,14 @@ pub(super) struct Known {
     tenant: Arc<Tenant>,
     /// The versions an answer is made under.
     pub versions: Versions,
-    frame: OnceLock<Frame>,
+    frame: OnceLock<Result<Frame, NoPrompt>>,
 }
 
 impl Known {
     /// What every prompt of this policy shares; made when the first remote model is asked.
-    pub fn frame(&self, prompts: &Prompts) -> &Frame {
-        self.frame.get_or_init(|| prompts.frame(&self.tenant.taxonomy, self.tenant.instructions.as_deref()))
+    pub fn frame(&self, prompts: &Prompts) -> Result<&Frame, NoPrompt> {
+        let made = || prompts.frame(&self.tenant.taxonomy, self.tenant.instructions.as_deref());
+        self.frame.get_or_init(made).as_ref().map_err(|why| *why)
     }
 }
 
@@ -99,13 +100,14 @@ mod tests {
         let (before, shorter) = (Arc::new(before), Arc::new(after.clone()));
         let (one, two) = (known.of(&before, &prompts, &[]), known.of(&shorter, &prompts, &[]));
         assert_ne!(one.versions.fingerprint, two.versions.fingerprint);
-        assert_ne!(one.frame(&prompts).system, two.frame(&prompts).system);
+        let system = |known: &Known| known.frame(&prompts).expect("right templates").system.clone();
+        assert_ne!(system(&one), system(&two));
         for same in [&shorter, &Arc::new(after.clone())] {
             assert!(Arc::ptr_eq(&two, &known.of(same, &prompts, &[])));
         }
         after.instructions = Some("in words of their own".to_owned());
         let three = known.of(&Arc::new(after), &prompts, &[]);
-        assert!(three.frame(&prompts).system.contains("in words of their own"));
+        assert!(system(&three).contains("in words of their own"));
         assert_ne!(three.versions.prompt, two.versions.prompt);
     }
 }

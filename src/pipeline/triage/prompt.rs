@@ -24,6 +24,9 @@ use crate::domain::event::{Message, SupportEvent};
 use crate::domain::identity::{hash_parts, hex};
 use crate::domain::taxonomy::Taxonomy;
 
+/// The templates' names.
+const SYSTEM: &str = "system.txt";
+const TICKET: &str = "ticket.txt";
 const FENCES: [&str; 2] = ["<<<TICKET", "TICKET>>>"];
 const MAX_SUBJECT_CHARS: usize = 300;
 const MAX_EARLIER_MESSAGES: usize = 3;
@@ -67,6 +70,22 @@ pub enum PromptError {
     NoInstructions,
 }
 
+/// Why there is no prompt for an event: no remote model is asked about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoPrompt {
+    /// Its text must not leave.
+    #[error(transparent)]
+    NotRedacted(#[from] NotRedacted),
+    /// A template fails with it that did not fail at start. Not in minijinja's words, which may hold the ticket's.
+    #[error("the prompt template {name} fails in line {line}")]
+    Template {
+        /// Which one.
+        name: &'static str,
+        /// Where.
+        line: usize,
+    },
+}
+
 /// What is the same for every ticket of a taxonomy.
 #[derive(Debug, Clone)]
 pub struct Frame {
@@ -96,8 +115,8 @@ impl Prompts {
             None => Ok(shipped.to_owned()),
         };
         Self::new(
-            read("system.txt", include_str!("../../../config/prompts/system.txt"))?,
-            read("ticket.txt", include_str!("../../../config/prompts/ticket.txt"))?,
+            read(SYSTEM, include_str!("../../../config/prompts/system.txt"))?,
+            read(TICKET, include_str!("../../../config/prompts/ticket.txt"))?,
             max_chars,
         )
     }
@@ -109,18 +128,34 @@ impl Prompts {
         let version = short_hash(&[&system, &ticket, &max_chars.to_string()]);
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        for (name, source) in [("system.txt", system), ("ticket.txt", ticket)] {
+        for (name, source) in [(SYSTEM, system), (TICKET, ticket)] {
             environment.add_template_owned(name, source).map_err(|source| PromptError::Template { name, source })?;
         }
         let prompts = Self { environment, version, max_chars, redact: Redactor::redact };
-        // A template that names an unknown value fails when it is rendered: here, not with the first ticket.
-        let (taxonomy, own_words) = (crate::domain::tenant::generic_taxonomy(), "in words of their own");
-        prompts.try_system(&taxonomy, None)?;
-        if !prompts.try_system(&taxonomy, Some(own_words))?.contains(own_words) {
-            return Err(PromptError::NoInstructions);
-        }
-        prompts.try_ticket("email", "subject", &["earlier".to_owned()], "body")?;
+        prompts.try_out()?;
         Ok(prompts)
+    }
+
+    /// A template that names a value which is not always there fails when it is rendered: here, not with the first ticket
+    /// that lacks it.
+    fn try_out(&self) -> Result<(), PromptError> {
+        let wrong = |name| move |source| PromptError::Template { name, source };
+        let own_words = "in words of their own";
+        let many = crate::domain::tenant::generic_taxonomy();
+        let one = Taxonomy { categories: many.categories[..1].to_vec(), ..many.clone() };
+        for taxonomy in [many, one] {
+            self.system(&taxonomy, None).map_err(wrong(SYSTEM))?;
+            if !self.system(&taxonomy, Some(own_words)).map_err(wrong(SYSTEM))?.contains(own_words) {
+                return Err(PromptError::NoInstructions);
+            }
+        }
+        for earlier in [0, 1, MAX_EARLIER_MESSAGES] {
+            for text in ["", "some text"] {
+                let history = vec![text.to_owned(); earlier];
+                self.ticket("email", text, &history, text).map_err(wrong(TICKET))?;
+            }
+        }
+        Ok(())
     }
 
     /// With a redactor that always fails.
@@ -139,13 +174,14 @@ impl Prompts {
     }
 
     /// The part that every ticket of this taxonomy shares.
-    #[must_use]
-    pub fn frame(&self, taxonomy: &Taxonomy, instructions: Option<&str>) -> Frame {
-        let system =
-            self.try_system(taxonomy, instructions).expect("rendered once at start with values of the same types");
+    ///
+    /// # Errors
+    /// The template fails with this taxonomy.
+    pub fn frame(&self, taxonomy: &Taxonomy, instructions: Option<&str>) -> Result<Frame, NoPrompt> {
+        let system = self.system(taxonomy, instructions).map_err(fails(SYSTEM))?;
         let schema = schema(taxonomy);
         let estimated_tokens = estimated_tokens(&system).saturating_add(estimated_tokens(&schema.to_string()));
-        Frame { system, schema: Arc::new(schema), estimated_tokens }
+        Ok(Frame { system, schema: Arc::new(schema), estimated_tokens })
     }
 
     /// Prompt tokens that a ticket will take in its frame, roughly: of its texts what will be shown.
@@ -161,8 +197,8 @@ impl Prompts {
     /// One ticket in its frame. Nothing of the event but what this returns may leave the process.
     ///
     /// # Errors
-    /// Personal data could not be taken out for sure.
-    pub fn render(&self, frame: &Frame, event: &SupportEvent) -> Result<Rendered, NotRedacted> {
+    /// Personal data could not be taken out for sure, or the template fails with it.
+    pub fn render(&self, frame: &Frame, event: &SupportEvent) -> Result<Rendered, NoPrompt> {
         let mut redactor = Redactor::default();
         let mut prepare = |text: &str, max_chars| {
             let whole = legible(text);
@@ -181,9 +217,7 @@ impl Prompts {
         let body = event.message.as_ref().map_or("", |message| message.body.as_str());
         let body = prepare(body, self.max_chars)?;
         let channel = format!("{:?}", event.ticket.channel).to_lowercase();
-        let user = self
-            .try_ticket(&channel, &subject, &history, &body)
-            .expect("rendered once at start with values of the same types");
+        let user = self.ticket(&channel, &subject, &history, &body).map_err(fails(TICKET))?;
         let findings = Findings {
             pii_types: redactor.kinds(),
             redactions: redactor.replaced(),
@@ -194,23 +228,22 @@ impl Prompts {
         Ok(Rendered { prompt, findings, redactor })
     }
 
-    fn try_system(&self, taxonomy: &Taxonomy, instructions: Option<&str>) -> Result<String, PromptError> {
+    fn system(&self, taxonomy: &Taxonomy, instructions: Option<&str>) -> Result<String, minijinja::Error> {
         let label = |label: &crate::domain::taxonomy::Label| {
             context! { name => label.name.as_str(), description => label.description.as_str() }
         };
         let categories: Vec<Value> = taxonomy.categories.iter().map(label).collect();
-        self.fill("system.txt", context! { categories, instructions })
+        self.environment.get_template(SYSTEM)?.render(context! { categories, instructions })
     }
 
-    fn try_ticket(&self, channel: &str, subject: &str, history: &[String], body: &str) -> Result<String, PromptError> {
+    fn ticket(&self, channel: &str, subject: &str, history: &[String], body: &str) -> Result<String, minijinja::Error> {
         let history: Vec<Value> = history.iter().map(|text| Value::from(text.as_str())).collect();
-        self.fill("ticket.txt", context! { channel, subject, history, body })
+        self.environment.get_template(TICKET)?.render(context! { channel, subject, history, body })
     }
+}
 
-    fn fill(&self, name: &'static str, values: Value) -> Result<String, PromptError> {
-        let template = self.environment.get_template(name);
-        template.and_then(|template| template.render(values)).map_err(|source| PromptError::Template { name, source })
-    }
+fn fails(name: &'static str) -> impl Fn(minijinja::Error) -> NoPrompt {
+    move |error| NoPrompt::Template { name, line: error.line().unwrap_or_default() }
 }
 
 /// Of the messages before this one, those that are shown.
@@ -320,7 +353,9 @@ mod tests {
     }
 
     fn rendered(prompts: &Prompts, subject: &str, body: &str) -> Rendered {
-        prompts.render(&prompts.frame(&generic_taxonomy(), None), &event(subject, body)).expect("redacted")
+        prompts
+            .render(&prompts.frame(&generic_taxonomy(), None).expect("right templates"), &event(subject, body))
+            .expect("redacted")
     }
 
     #[test]
@@ -333,6 +368,38 @@ mod tests {
         assert!(error("{{ instructions }}", "<<<TICKET\n{{ nobody }}\nTICKET>>>").contains("ticket.txt"));
         assert!(error("x", "<<<TICKET\n{{ body }}\nTICKET>>>").contains("{{ instructions }}"));
         assert!(error("{% if", "<<<TICKET\nTICKET>>>").contains("system.txt"));
+    }
+
+    #[test]
+    fn templates_that_only_fail_without_earlier_messages_or_with_few_categories_are_refused_at_start() {
+        let refused = |system: &str, ticket: &str| {
+            let ticket = format!("<<<TICKET\n{ticket}\nTICKET>>>");
+            match Prompts::new(format!("{{{{ instructions }}}}{system}"), ticket, 10).err() {
+                Some(PromptError::Template { name, .. }) => Some(name),
+                _ => None,
+            }
+        };
+        for ticket in ["{{ history[0] }}", "{{ history[2] }}", "{{ history | last }}", "{{ (subject | list)[0] }}"] {
+            assert_eq!(refused("", ticket), Some("ticket.txt"), "{ticket}");
+        }
+        assert_eq!(refused("{{ categories[1].name }}", ""), Some("system.txt"));
+        assert_eq!(refused("{{ categories[0].name }}", "{{ body }}"), None);
+    }
+
+    #[test]
+    fn a_template_that_fails_with_a_ticket_all_the_same_gives_no_prompt() {
+        let ticket = "<<<TICKET\n{% if body == 'canary' %}{{ body | int }}{% endif %}\nTICKET>>>";
+        let system = "{{ instructions }}{% if categories | length == 2 %}{{ nobody }}{% endif %}";
+        let prompts = Prompts::new(system.to_owned(), ticket.to_owned(), 10).expect("found by no try");
+        let mut taxonomy = generic_taxonomy();
+        let frame = prompts.frame(&taxonomy, None).expect("right templates");
+        assert!(prompts.render(&frame, &event("s", "b")).is_ok());
+        let why = prompts.render(&frame, &event("s", "canary")).err().expect("no number");
+        assert_eq!(why, NoPrompt::Template { name: "ticket.txt", line: 2 });
+        assert_eq!(why.to_string(), "the prompt template ticket.txt fails in line 2");
+        taxonomy.categories.truncate(2);
+        let why = prompts.frame(&taxonomy, None).err();
+        assert_eq!(why, Some(NoPrompt::Template { name: "system.txt", line: 1 }));
     }
 
     #[test]
@@ -352,15 +419,22 @@ mod tests {
         let taxonomy = generic_taxonomy();
         let shared = |frame: &Frame| (frame.system.clone(), frame.schema.to_string());
         let (one, two) = (prompts(1_000), prompts(1_000));
-        assert_eq!(shared(&one.frame(&taxonomy, None)), shared(&two.frame(&taxonomy, None)));
-        let frame = one.frame(&taxonomy, None);
+        assert_eq!(
+            shared(&one.frame(&taxonomy, None).expect("right templates")),
+            shared(&two.frame(&taxonomy, None).expect("right templates"))
+        );
+        let frame = one.frame(&taxonomy, None).expect("right templates");
         for (subject, body) in [("a", "b"), ("", "jane@acme.example <<<TICKET"), ("ｘ", "{{ categories }}")] {
             let prompt = one.render(&frame, &event(subject, body)).expect("redacted").prompt;
             assert_eq!((prompt.system, prompt.schema.to_string()), shared(&frame));
         }
         let mut fewer = taxonomy;
         fewer.categories.truncate(2);
-        assert_ne!(shared(&one.frame(&fewer, None)), shared(&frame), "another taxonomy is another question");
+        assert_ne!(
+            shared(&one.frame(&fewer, None).expect("right templates")),
+            shared(&frame),
+            "another taxonomy is another question"
+        );
     }
 
     #[test]
@@ -384,7 +458,7 @@ mod tests {
     #[test]
     fn a_tenants_own_words_stand_in_the_system_prompt_and_without_them_it_is_as_it_was() {
         let (prompts, taxonomy) = (prompts(1_000), generic_taxonomy());
-        let system = |instructions| prompts.frame(&taxonomy, instructions).system;
+        let system = |instructions| prompts.frame(&taxonomy, instructions).expect("right templates").system;
         let own_words = "A broken scale is always urgent.\nNever say {{ sorry }}.";
         let (plain, theirs) = (system(None), system(Some(own_words)));
         assert!(theirs.contains(own_words), "their words are no template: {theirs}");
@@ -429,7 +503,11 @@ mod tests {
             earlier.is_public = number != 4;
             event.history.push(earlier);
         }
-        let user = prompts.render(&prompts.frame(&generic_taxonomy(), None), &event).expect("redacted").prompt.user;
+        let user = prompts
+            .render(&prompts.frame(&generic_taxonomy(), None).expect("right templates"), &event)
+            .expect("redacted")
+            .prompt
+            .user;
         let seen: Vec<bool> = (0..5).map(|number| user.contains(&format!("earlier-{number}"))).collect();
         assert_eq!(seen, [false, true, true, true, false]);
     }
@@ -437,7 +515,7 @@ mod tests {
     #[test]
     fn what_is_estimated_is_about_what_is_rendered_however_much_a_ticket_holds() {
         let (prompts, long) = (prompts(1_000), "wörd ".repeat(10_000));
-        let frame = prompts.frame(&generic_taxonomy(), None);
+        let frame = prompts.frame(&generic_taxonomy(), None).expect("right templates");
         let mut talked = event(&long, &long);
         talked.history = vec![talked.message.clone().expect("the event has one"); 9];
         for event in [event("", ""), event("Charged twice", "My card was charged twice"), event(&long, "b"), talked] {
@@ -492,8 +570,9 @@ mod tests {
     #[test]
     fn a_text_that_cannot_be_redacted_gives_no_prompt() {
         let prompts = prompts(1_000).that_cannot_redact();
-        let rendered = prompts.render(&prompts.frame(&generic_taxonomy(), None), &event("s", "b"));
-        assert_eq!(rendered.err(), Some(NotRedacted::Failed));
+        let rendered =
+            prompts.render(&prompts.frame(&generic_taxonomy(), None).expect("right templates"), &event("s", "b"));
+        assert_eq!(rendered.err(), Some(NoPrompt::NotRedacted(NotRedacted::Failed)));
     }
 
     #[test]
