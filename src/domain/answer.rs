@@ -158,7 +158,7 @@ pub struct Usage {
     pub attempts: u32,
     /// Why it stopped.
     pub finish_reason: Option<String>,
-    /// False for the local model until it was calibrated on the tenant's feedback.
+    /// Whether the tenant's `calibrated_fields` count for it; false for a local model that was not calibrated on feedback.
     pub calibrated: bool,
 }
 

@@ -41,8 +41,8 @@ pub struct Tenant {
     /// Cut-offs by field: category, intent, sentiment, language, impact, urgency, priority, queue.
     #[serde(default)]
     pub field_thresholds: BTreeMap<String, Thresholds>,
-    /// Fields whose confidence is taken at its word, without tables: those that were calibrated elsewhere. What has
-    /// neither a word here nor a table below is never applied without a person.
+    /// Fields whose confidence is taken at its word, without tables, whatever remote model says it: those that were
+    /// calibrated elsewhere. What has neither a word here nor a table below is never applied without a person.
     #[serde(default)]
     pub calibrated_fields: Vec<String>,
     /// What confidences are worth by this tenant's own reviews. A field with tables goes by them alone.

@@ -172,7 +172,7 @@ proptest! {
         // The other tenant's ticket goes first, through the same guard and the same models.
         let says = |text: &String| Act::Say(Ok(reply(Content::Text(text.clone()))));
         let greedy = answers.iter().chain(&answers).map(says);
-        let model = Arc::new(Scripted::new(super::triage::model::ModelCard { calibrated: true, ..card("worst", true) }, greedy));
+        let model = Arc::new(Scripted::new(card("worst", true), greedy));
         let prompts = Arc::new(Prompts::load(None, 4_000).expect("the shipped templates are right"));
         let guard = Guard::new(vec![Arc::clone(&model) as Arc<dyn Model>], &settings(), prompts, Arc::new(SystemClock), 1, Arc::new(|_| {}));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");

@@ -93,7 +93,8 @@ impl OpenAiModel {
                 provider: settings.provider.clone(),
                 request_model: settings.model.clone(),
                 remote: true,
-                calibrated: false,
+                // How far its confidence can be trusted is the tenant's to say, field by field.
+                calibrated: true,
                 input_micros_per_1k: settings.price.input_micros_per_1k,
                 output_micros_per_1k: settings.price.output_micros_per_1k,
                 hard_deadline: settings.timeouts.total,

@@ -44,7 +44,7 @@ impl Simulated {
             provider: "bench".to_owned(),
             request_model: "simulated".to_owned(),
             remote: true,
-            calibrated: false,
+            calibrated: true,
             input_micros_per_1k: 150,
             output_micros_per_1k: 600,
             hard_deadline: Duration::from_secs(60),

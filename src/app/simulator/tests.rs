@@ -12,10 +12,13 @@ use serde_json::{Value, json};
 use super::*;
 use crate::adapters::openai::OpenAiModel;
 use crate::domain::answer::{Abstention, Answer};
-use crate::domain::clock::SystemClock;
+use crate::domain::clock::{SystemClock, Timestamp};
+use crate::domain::decision::{self, Automation, Origin};
 use crate::domain::flags::Flags;
 use crate::domain::identity::DedupeKey;
 use crate::domain::reason_code::ReasonCode as Code;
+use crate::domain::tenant::Tenant;
+use crate::pipeline::decide::{Case, decide};
 use crate::pipeline::triage::breaker::{BreakerChange, BreakerState};
 use crate::pipeline::triage::guard::{Budget, Guard, Job, Places, Reserved, Triaged, Way};
 use crate::pipeline::triage::model::{CallError, Content, Model, Question, Reply};
@@ -301,6 +304,33 @@ async fn the_cost_is_what_the_provider_billed_and_every_call_carries_its_name() 
             assert_eq!(line["call_id"], format!("{key}.{}", number + 1));
         }
     }
+}
+
+/// What may be done with a category that the model is sure of, by a tenant that says this of its fields.
+async fn automation_of(bench: &Bench, calibrated_fields: &[&str]) -> Automation {
+    let (mut answer, _) = triage(Arc::clone(&bench.model)).await;
+    let category = answer.predicted.as_mut().and_then(|predicted| predicted.category.as_mut());
+    category.expect("the provider names one").confidence = 0.95;
+    let calibrated_fields = calibrated_fields.iter().map(|field| (*field).to_owned()).collect();
+    let event = event("Charged twice", "I was charged twice, refund me");
+    let decision = decide(&Case {
+        event: &event,
+        tenant: &Tenant { calibrated_fields, ..tenant() },
+        answer: &answer,
+        key: DedupeKey::of_event(&event),
+        origin: Origin { topic: "events".to_owned(), partition: 0, offset: 7, timestamp: Timestamp(0) },
+        decided_at: Timestamp(1),
+        mode: decision::Mode::Live,
+        owned_by_a_person: false,
+    });
+    decision.category.expect("it is sure").automation
+}
+
+#[tokio::test]
+async fn a_tenants_word_for_a_field_lets_a_remote_models_confidence_act_and_without_it_people_do() {
+    let bench = bench(json!({}), Timeouts::default()).await;
+    assert_eq!(automation_of(&bench, &["category"]).await, Automation::Apply);
+    assert_eq!(automation_of(&bench, &["queue"]).await, Automation::Select);
 }
 
 #[tokio::test]

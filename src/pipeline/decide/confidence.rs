@@ -15,7 +15,7 @@ pub struct Confidences<'a> {
     tenant: &'a Tenant,
     /// Who answered, and what it was asked with; `None`: nobody did.
     asked: Option<(&'a str, &'a str)>,
-    /// Whether the model's own confidence can be taken at its word.
+    /// Whether `calibrated_fields` count for the model that answered.
     model_is_calibrated: bool,
 }
 

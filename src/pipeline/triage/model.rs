@@ -32,7 +32,8 @@ pub struct ModelCard {
     pub request_model: String,
     /// Remote models cost money: they need a lease, buckets and a breaker. The local one needs none of it.
     pub remote: bool,
-    /// Whether its confidence was calibrated on this installation's feedback.
+    /// Whether a tenant may say that its confidence was calibrated (`calibrated_fields`): not of weights in this process that
+    /// were never held against an installation's feedback.
     pub calibrated: bool,
     /// Millionths of the currency per 1,000 prompt tokens.
     pub input_micros_per_1k: u64,

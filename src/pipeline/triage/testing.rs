@@ -126,7 +126,7 @@ pub fn card(name: &str, remote: bool) -> ModelCard {
         provider: "fake".to_owned(),
         request_model: format!("{name}-1"),
         remote,
-        calibrated: false,
+        calibrated: remote,
         input_micros_per_1k: if remote { 150 } else { 0 },
         output_micros_per_1k: if remote { 600 } else { 0 },
         hard_deadline: Duration::from_secs(60),
