@@ -12,6 +12,7 @@ use super::calibration::Calibration;
 use super::decision::EscalationType;
 use super::event::{EventType, Level, Priority};
 use super::money::Money;
+use super::phrase::Phrase;
 use super::taxonomy::Taxonomy;
 
 /// One tenant's profile, as a whole and versioned.
@@ -139,9 +140,9 @@ pub struct HumanLane {
     /// Priorities after the matrix.
     #[serde(default)]
     pub priorities: Vec<Priority>,
-    /// Words or phrases in subject or message, compared without case, at word boundaries.
+    /// Words or phrases in subject or message, compared as they look and without case, at word boundaries.
     #[serde(default)]
-    pub phrases: Vec<String>,
+    pub phrases: Vec<Phrase>,
     /// Who should take it.
     #[serde(default)]
     pub escalation: EscalationType,
@@ -283,7 +284,7 @@ pub fn generic_taxonomy() -> Taxonomy {
 }
 
 fn hard_lanes() -> Vec<HumanLane> {
-    let phrases = |list: &[&str]| list.iter().map(|phrase| (*phrase).to_owned()).collect();
+    let phrases = |list: &[&str]| list.iter().copied().map(Phrase::from).collect();
     vec![
         HumanLane {
             name: "security".to_owned(),

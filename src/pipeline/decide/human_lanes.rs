@@ -6,6 +6,7 @@
 use crate::domain::answer::Predicted;
 use crate::domain::event::{Priority, SupportEvent};
 use crate::domain::tenant::{HumanLane, Tenant};
+use crate::domain::text::folded;
 
 use super::words;
 
@@ -18,11 +19,11 @@ pub fn matching<'a>(
     effective_priority: Option<Priority>,
 ) -> Vec<&'a HumanLane> {
     let category = predicted.category.as_ref().map(|category| category.value.as_str());
-    let texts: Vec<String> = words::texts(event).map(words::folded).collect();
+    let texts: Vec<String> = words::texts(event).map(folded).collect();
     let opens = |lane: &&HumanLane| {
         category.is_some_and(|category| lane.categories.iter().any(|it| it == category))
             || effective_priority.is_some_and(|priority| lane.priorities.contains(&priority))
-            || lane.phrases.iter().any(|phrase| texts.iter().any(|text| words::contains_phrase(text, phrase)))
+            || lane.phrases.iter().any(|phrase| texts.iter().any(|text| words::contains(text, phrase)))
     };
     tenant.human_lanes.iter().filter(opens).collect()
 }

@@ -1,8 +1,10 @@
-//! The text of a ticket as policy reads it: folded for comparing, weighed, and cleaned before it goes out.
+//! The text of a ticket as policy reads it: compared, weighed, and cleaned before it goes out.
 
 use serde::Serialize;
 
 use crate::domain::event::SupportEvent;
+use crate::domain::phrase::Phrase;
+use crate::domain::text::{cut, visible};
 
 /// Below this weight a text says too little: "help!!" or "it's broken" (9 letters), but not "reset my PIN" with its
 /// subject.
@@ -25,25 +27,14 @@ pub fn too_little_to_judge(event: &SupportEvent) -> bool {
     texts(event).flat_map(str::chars).map(weight).sum::<usize>() < LITTLE
 }
 
-/// Lower case, invisible characters gone, all white space one space: two texts that look alike compare alike.
-#[must_use]
-pub fn folded(text: &str) -> String {
-    if text.is_ascii() {
-        return text.to_ascii_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
-    }
-    let visible: String =
-        text.chars().filter(|character| !is_invisible(*character)).flat_map(char::to_lowercase).collect();
-    visible.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// Whether a folded text contains a phrase as whole words. Where a script puts no space between words, the edge of a word
 /// cannot be seen and is not asked for.
 #[must_use]
-pub fn contains_phrase(folded_text: &str, phrase: &str) -> bool {
-    let phrase = folded(phrase);
+pub fn contains(folded_text: &str, phrase: &Phrase) -> bool {
+    let phrase = phrase.folded();
     let (Some(first), Some(last)) = (phrase.chars().next(), phrase.chars().next_back()) else { return false };
     let mut from = 0;
-    while let Some(found) = folded_text[from..].find(&phrase) {
+    while let Some(found) = folded_text[from..].find(phrase) {
         let start = from + found;
         let end = start + phrase.len();
         if is_edge(folded_text[..start].chars().next_back(), first) && is_edge(folded_text[end..].chars().next(), last)
@@ -68,22 +59,12 @@ const fn is_written_without_spaces(character: char) -> bool {
         | '\u{4E00}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7AF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}')
 }
 
-/// Characters that take no room but split words or turn the direction: soft hyphen, zero-width ones, bidirectional
-/// controls, variation selectors, tags.
-const fn is_invisible(character: char) -> bool {
-    matches!(character,
-        '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
-        | '\u{2060}'..='\u{206F}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{E0000}'..='\u{E0FFF}')
-}
-
 /// A model's free text, fit to be shown: no control and no invisible characters, at most `most` characters; `None` when
 /// nothing is left.
 #[must_use]
 pub fn plain(text: &str, most: usize) -> Option<String> {
-    let shown =
-        |character: &char| matches!(character, '\n' | '\t') || !(character.is_control() || is_invisible(*character));
-    let kept: String = text.trim().chars().filter(shown).take(most).collect();
-    let kept = kept.trim();
+    let visible = visible(text.trim());
+    let kept = cut(&visible, most).trim();
     (!kept.is_empty()).then(|| kept.to_owned())
 }
 
@@ -97,9 +78,10 @@ pub fn symbol<T: Serialize>(value: &T) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::text::folded;
 
     fn found(text: &str, phrase: &str) -> bool {
-        contains_phrase(&folded(text), phrase)
+        contains(&folded(text), &phrase.into())
     }
 
     #[test]
@@ -125,6 +107,17 @@ mod tests {
     fn invisible_characters_do_not_hide_a_phrase() {
         assert!(found("my law\u{200B}yer, my l\u{00AD}awyer", "lawyer"));
         assert!(found("\u{202E}ransom\u{2060}ware", "ransomware"));
+        for filler in ['\u{0}', '\u{115F}', '\u{17B4}', '\u{180B}', '\u{180F}', '\u{3164}', '\u{FFA0}', '\u{FFF9}'] {
+            assert!(found(&format!("my law{filler}yer"), "lawyer"), "{filler:?}");
+        }
+        assert!(found("legal\u{2028}action", "legal action"), "it separates lines");
+    }
+
+    #[test]
+    fn other_forms_of_the_same_letters_do_not_hide_a_phrase() {
+        assert!(found("ＧＤＰＲ ｒｅｑｕｅｓｔ", "gdpr request"));
+        assert!(found("a gdpr request", "ＧＤＰＲ\u{3000}request"), "nor the other way round");
+        assert!(found("court\u{A0}order no. ４２", "order no. 42"));
     }
 
     #[test]

@@ -11,10 +11,10 @@
 use serde::Deserialize;
 
 use super::model::Content;
-use super::text::{cut, visible};
 use crate::domain::answer::{Abstention, Predicted, Scored};
 use crate::domain::event::Level;
 use crate::domain::taxonomy::Taxonomy;
+use crate::domain::text::{cut, visible};
 
 /// What a model says when no category fits.
 pub const NONE_OF_THESE: &str = "none_of_these";

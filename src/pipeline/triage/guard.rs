@@ -24,7 +24,6 @@ use super::model::{Model, ModelCard};
 use super::patience;
 use super::prompt::{NoPrompt, Prompts, Rendered};
 use super::spent::Spent;
-use super::text::legible;
 pub use super::throttle::NotYet;
 pub use super::way::Way;
 use super::{switch, way};
@@ -34,6 +33,7 @@ use crate::domain::event::SupportEvent;
 use crate::domain::flags::{Flag, FlagBook, FlagProvider, Flags};
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::tenant::{Tenant, WhenSpent};
+use crate::domain::text::legible;
 use crate::settings::triage::{LocalFirst, Retry, Triage};
 use crate::telemetry::happenings::{FlagsRead, LookedFirst, ModelAnswered, ModelPace};
 

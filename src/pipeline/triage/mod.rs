@@ -32,6 +32,5 @@ mod spent;
 mod switch;
 #[cfg(test)]
 pub(crate) mod testing;
-mod text;
 mod throttle;
 mod way;

@@ -203,7 +203,8 @@ fn lanes(tenant: &Tenant, broken: &mut Vec<Broken>) {
                 broken.push(Broken::new(at("categories"), message));
             }
         }
-        if phrases.iter().any(|phrase| !is_text(phrase) || phrase.trim() != phrase) {
+        let is_phrase = |written: &str| is_text(written) && written.trim() == written;
+        if phrases.iter().any(|phrase| !is_phrase(phrase.written()) || phrase.folded().is_empty()) {
             broken.push(Broken::new(at("phrases"), "expected words without blanks around them"));
         }
     }
@@ -347,6 +348,7 @@ mod tests {
             ("priority_matrix = { TALL = {} }".to_owned(), "priority_matrix.TALL"),
             (lane("phrases = []"), "human_lanes[0].name"),
             (lane("phrases = [' x']"), "human_lanes[0].phrases"),
+            (lane("phrases = ['\u{200B}']"), "human_lanes[0].phrases"),
             (lane("categories = ['nothing']"), "human_lanes[0].categories"),
             (lane("priorities = ['HUGE']"), "human_lanes[0].priorities[0]"),
             (lane("phrases = ['x'], escalation = 'POLICE'"), "human_lanes[0].escalation"),

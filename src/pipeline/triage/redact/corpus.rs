@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde::Deserialize;
 
-use super::super::text::legible;
 use super::Redactor;
+use crate::domain::text::legible;
 
 const POSITIVES: &str = include_str!("../../../../tests/fixtures/personal_data/positives.jsonl");
 const NEGATIVES: &str = include_str!("../../../../tests/fixtures/personal_data/negatives.jsonl");

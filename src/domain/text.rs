@@ -3,7 +3,8 @@
 //! Controls, zero-width characters, direction overrides and tags hide words from the person who reads and show them to the
 //! model (or the other way round), and they hide a card number from the redactor. Full-width letters, digits of other
 //! scripts and typographic dashes and spaces are the same to a person, so they are made the same for whoever looks for a
-//! number, an address or a fence. Everything that leaves this process, and everything a model says, passes through here.
+//! number, an address, a fence or a phrase. Everything that leaves this process, everything a model says, and everything
+//! that a human lane looks through, passes through here.
 
 /// Whether a person would see nothing of it, or something else than is there.
 fn is_invisible(c: char) -> bool {
@@ -16,26 +17,50 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
+fn is_seen(c: char) -> bool {
+    matches!(c, '\n' | '\t') || !(c.is_control() || is_invisible(c))
+}
+
 /// The text without them. Line breaks and tabs stay; other controls go.
 #[must_use]
-pub(super) fn visible(text: &str) -> String {
-    text.chars().filter(|&c| matches!(c, '\n' | '\t') || !(c.is_control() || is_invisible(c))).collect()
+pub fn visible(text: &str) -> String {
+    text.chars().filter(|&c| is_seen(c)).collect()
 }
 
 /// [`visible`], and digits, dashes, spaces, full-width letters and signs in their ASCII form. What is drawn onto a digit (a
 /// stroke, a key cap) goes.
 #[must_use]
-pub(super) fn legible(text: &str) -> String {
+pub fn legible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    out.extend(plain(text.chars()));
+    out
+}
+
+/// [`legible`], in lower case, and all white space one space: two texts that look alike compare alike. What separates
+/// lines separates words, also where it is not seen.
+#[must_use]
+pub fn folded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let spaced = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
+    for c in plain(spaced).flat_map(char::to_lowercase) {
+        if c != ' ' || !(out.is_empty() || out.ends_with(' ')) {
+            out.push(c);
+        }
+    }
+    out.truncate(out.trim_end_matches(' ').len());
+    out
+}
+
+fn plain(chars: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
     let mut last = '\0';
-    for c in visible(text).chars() {
-        if last.is_ascii_digit() && matches!(c, '\u{0300}'..='\u{036F}' | '\u{20D0}'..='\u{20F0}') {
-            continue;
+    chars.filter(|&c| is_seen(c)).filter_map(move |c| {
+        let is_drawn_on = matches!(c, '\u{0300}'..='\u{036F}' | '\u{20D0}'..='\u{20F0}');
+        if last.is_ascii_digit() && is_drawn_on {
+            return None;
         }
         last = plain_form(c);
-        out.push(last);
-    }
-    out
+        Some(last)
+    })
 }
 
 /// First digits of the scripts that people write numbers in.
@@ -71,7 +96,7 @@ fn plain_form(c: char) -> char {
 
 /// At most so many characters.
 #[must_use]
-pub(super) fn cut(text: &str, max_chars: usize) -> &str {
+pub fn cut(text: &str, max_chars: usize) -> &str {
     match text.char_indices().nth(max_chars) {
         Some((end, _)) => &text[..end],
         None => text,
@@ -102,6 +127,13 @@ mod tests {
         ] {
             assert_eq!(legible(text), left);
         }
+    }
+
+    #[test]
+    fn what_compares_alike_is_in_lower_case_with_one_space_between_words() {
+        assert_eq!(folded(" ＧＤＰＲ\u{3000}\r\n Ｒequest\u{2028}№ ４２ "), "gdpr request № 42");
+        assert_eq!(folded("la\u{3164}w\u{180B}y\u{0}e\u{7F}r"), "lawyer");
+        assert_eq!(folded("\u{200B} \u{0}"), "");
     }
 
     #[test]
