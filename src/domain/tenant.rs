@@ -214,7 +214,7 @@ pub enum WhenSpent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Model requests a minute.
+    /// Model requests a minute, retries and further models of the chain included.
     pub requests_per_minute: Option<u32>,
     /// Model tokens a minute, prompt and completion.
     pub tokens_per_minute: Option<u32>,

@@ -59,10 +59,14 @@ impl Allowance {
         }
     }
 
-    pub fn settle(&mut self, now: Instant, reserved: u32, used: u32) {
+    /// What was charged for one request made so many further ones, and used other tokens than it reserved.
+    pub fn settle(&mut self, now: Instant, further: u32, reserved: u32, used: u32) {
         match self {
-            Self::Own(quota) => quota.settle(now, reserved, used),
-            Self::Shared(share) => share.settle(now, reserved, used),
+            Self::Own(quota) => {
+                quota.owe_requests(now, further);
+                quota.settle(now, reserved, used);
+            }
+            Self::Shared(share) => share.settle(now, further, reserved, used),
         }
     }
 

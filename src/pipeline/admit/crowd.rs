@@ -111,7 +111,7 @@ mod tests {
         }
         assert_eq!(admission.served_per_second(now, "loud"), None);
         assert!(matches!(admission.next(now, |_| true), Next::Go { .. }));
-        admission.settle(now, "loud", 10, 10);
+        admission.settle(now, "loud", 1, 10, 10);
         assert!(admission.served_per_second(now, "loud").is_some());
     }
 }

@@ -43,7 +43,7 @@ fn run(habits: &[Habit], lasts: Duration) -> Course {
         }
         while let Some(Reverse((_, tenant, tokens))) = ends.peek().copied().filter(|Reverse((at, ..))| *at <= now) {
             ends.pop();
-            admission.settle(now, &ids[tenant], tokens, tokens);
+            admission.settle(now, &ids[tenant], 1, tokens, tokens);
         }
         let mut wake = None;
         while ends.len() < PLACES {

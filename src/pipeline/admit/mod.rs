@@ -230,11 +230,11 @@ impl<T> Admission<T> {
         self.state_of(tenant).map_or(limits, |state| state.allowance.pace())
     }
 
-    /// A call that went has ended and used so many tokens.
-    pub fn settle(&mut self, now: Instant, tenant: &str, reserved_tokens: u32, used_tokens: u32) {
+    /// What went has ended: it made so many calls, where one was foreseen, and used so many tokens.
+    pub fn settle(&mut self, now: Instant, tenant: &str, calls: u32, reserved_tokens: u32, used_tokens: u32) {
         self.ended(now, tenant, |state, _| {
             state.served.ended(now);
-            state.allowance.settle(now, reserved_tokens, used_tokens);
+            state.allowance.settle(now, calls.saturating_sub(1), reserved_tokens, used_tokens);
         });
     }
 

@@ -150,9 +150,9 @@ fn a_refund_wakes_a_sleeper_at_once_and_a_debt_lets_it_sleep_longer() {
     }
     assert_eq!(item(admission.next(now, |_| true)), Some(0));
     assert_eq!(admission.next(now, |_| true), Next::WaitUntil(now + seconds(60)));
-    admission.settle(now, "a", 600, 900);
+    admission.settle(now, "a", 1, 600, 900);
     assert_eq!(admission.next(now, |_| true), Next::WaitUntil(now + seconds(90)));
-    admission.settle(now, "a", 900, 0);
+    admission.settle(now, "a", 1, 900, 0);
     assert_eq!(item(admission.next(now, |_| true)), Some(1));
 }
 
@@ -164,7 +164,7 @@ fn a_debt_takes_the_turn_away_from_one_who_waits_for_it() {
         admission.offer(now, &id("a"), tokens(600), n, 100).expect("room");
     }
     assert_eq!(item(admission.next(now, |_| true)), Some(0));
-    admission.settle(now, "a", 100, 700);
+    admission.settle(now, "a", 1, 100, 700);
     assert_eq!(admission.next(now, |_| true), Next::WaitUntil(now + seconds(20)));
 }
 
@@ -219,15 +219,15 @@ fn an_idle_tenant_is_forgotten_when_its_buckets_are_full_and_not_before() {
         (Next::Empty, 2),
         "their calls are still running"
     );
-    admission.settle(now, "a", 10, 10);
-    admission.settle(now, "b", 10, 10);
+    admission.settle(now, "a", 1, 10, 10);
+    admission.settle(now, "b", 1, 10, 10);
     let almost_forgotten = now + REMEMBERED - Duration::from_nanos(1);
     assert_eq!((admission.next(almost_forgotten, |_| true), admission.tenants()), (Next::Empty, 2));
     assert_eq!((admission.next(now + REMEMBERED, |_| true), admission.tenants()), (Next::Empty, 1));
     let almost_full = now + seconds(30) - Duration::from_nanos(1);
     assert_eq!((admission.next(almost_full, |_| true), admission.tenants()), (Next::Empty, 1));
     assert_eq!((admission.next(now + seconds(30), |_| true), admission.tenants()), (Next::Empty, 0));
-    admission.settle(now, "a", 10, 10);
+    admission.settle(now, "a", 1, 10, 10);
     admission.assert_sound(now);
 }
 
@@ -241,7 +241,7 @@ fn a_hundred_thousand_tenants_that_come_once_leave_no_trace() {
         let tenant = id(&format!("tenant-{n}"));
         admission.offer(now, &tenant, requests(60), n, 10).expect("room");
         assert_eq!(item(admission.next(now, |_| true)), Some(n));
-        admission.settle(now, &tenant, 10, 10);
+        admission.settle(now, &tenant, 1, 10, 10);
         most = most.max(admission.tenants());
     }
     assert!(most <= 1_001, "{most} tenants at once, ten seconds' worth are 1,000");
@@ -325,7 +325,7 @@ proptest! {
                 Step::Settle { choice, used } => {
                     if !running.is_empty() {
                         let (tenant, reserved) = running.swap_remove(usize::from(choice) % running.len());
-                        admission.settle(now, &tenant, reserved, used);
+                        admission.settle(now, &tenant, 1, reserved, used);
                     }
                 }
                 Step::Pass { millis } => now += Duration::from_millis(millis),
@@ -386,7 +386,7 @@ fn nothing_comes_back_that_was_not_taken() {
     assert_eq!(admission.levels_of(now, "a", limits), (Some(1.0), Some(100.0)));
     admission.give_back(now, "a", 100);
     assert_eq!(admission.levels_of(now, "a", limits), (Some(2.0), Some(200.0)));
-    admission.settle(now, "a", 100, 0);
+    admission.settle(now, "a", 1, 100, 0);
     admission.give_back(now, "a", 100);
     assert_eq!(admission.levels_of(now, "a", limits), (Some(2.0), Some(300.0)), "the call that was made counts");
 }

@@ -97,6 +97,13 @@ impl Quota {
         }
     }
 
+    /// So many requests went that nobody had asked about.
+    pub fn owe_requests(&mut self, now: Instant, further: u32) {
+        if let Some(requests) = &mut self.requests {
+            requests.charge(now, further);
+        }
+    }
+
     /// A request that was charged was never made.
     pub fn give_back(&mut self, now: Instant, tokens: u32) {
         for (bucket, cost) in [(&mut self.requests, 1), (&mut self.tokens, tokens)] {

@@ -226,7 +226,7 @@ impl Road {
                 self.admission.give_back(now, &call.tenant, reserved_tokens);
             } else {
                 let used = u32::try_from(bill.tokens).unwrap_or(u32::MAX);
-                self.admission.settle(now, &call.tenant, reserved_tokens, used);
+                self.admission.settle(now, &call.tenant, bill.calls, reserved_tokens, used);
             }
         }
         match triaged {
@@ -447,9 +447,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_comes_back_if_no_call_was_made_and_stays_taken_if_one_was() {
+    async fn a_request_comes_back_if_no_call_was_made_and_each_that_was_made_is_taken() {
         let limits = Limits { requests_per_minute: Some(60), tokens_per_minute: Some(100_000), ..Limits::NONE };
-        for (calls, requests) in [(0, 60.0), (1, 59.0)] {
+        for (calls, requests) in [(0, 60.0), (1, 59.0), (2, 58.0)] {
             let bill = Bill { calls, tokens: 0 };
             for left in [
                 Triaged::HeldElsewhere(Duration::from_secs(9), bill),

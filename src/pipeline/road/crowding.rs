@@ -135,7 +135,7 @@ mod tests {
         for _ in 0..4 {
             tokio::time::advance(Duration::from_millis(500)).await;
             let job = test.road.next_job(Instant::now()).expect("there is room");
-            test.road.admission.settle(Instant::now(), &job.tenant.id, 0, 0);
+            test.road.admission.settle(Instant::now(), &job.tenant.id, 1, 0, 0);
         }
         test
     }

@@ -8,7 +8,7 @@
 //!            +--- it answers: what was used alone is owed ---+
 //! ```
 //!
-//! What calls use beyond what was borrowed (their estimate was too low) is owed at the next trip. Of what is used alone
+//! What calls use beyond what was borrowed (their estimate was too low, or there were several) is owed at the next trip. Of what is used alone
 //! at most the last minute's is owed: what is older has been paid off by the time that passed.
 //!
 //! Pure. The invariant: without a trip that was answered, nothing goes but the trickle.
@@ -109,11 +109,12 @@ impl Share {
         }
     }
 
-    /// A request used other than it reserved.
-    pub fn settle(&mut self, now: Instant, reserved: u32, used: u32) {
-        let back = Amount { requests: 0, tokens: i64::from(reserved) - i64::from(used) };
+    /// A request that was charged made so many further ones, and used other tokens than it reserved.
+    pub fn settle(&mut self, now: Instant, further: u32, reserved: u32, used: u32) {
+        let back = Amount { requests: -i64::from(further), tokens: i64::from(reserved) - i64::from(used) };
         self.held = self.limited(self.held + back);
         if let Some(alone) = &mut self.alone {
+            alone.owe_requests(now, further);
             alone.settle(now, reserved, used);
         }
     }
@@ -363,6 +364,21 @@ mod tests {
         share.give_back(7);
         assert_eq!(share.check(now, 7), Verdict::Wait(SECOND), "sixty a minute");
         assert_eq!(share.ask(now, &"acme".into(), waits(9)).held.requests, 1, "and the others hear of it");
+    }
+
+    #[test]
+    fn requests_that_nobody_asked_about_are_owed_also_while_the_database_is_away() {
+        let now = Instant::now();
+        let mut share = share(now);
+        share.ask(now, &"acme".into(), waits(1));
+        share.answered(now, reply(1, 1));
+        share.charge(now, 7);
+        share.settle(now, 2, 7, 7);
+        assert_eq!(share.levels(), (Some(-2.0), None));
+        assert_eq!(share.ask(now, &"acme".into(), waits(0)).held.requests, -2, "the others hear of it");
+        share.failed(now);
+        share.settle(now, 3, 7, 7);
+        assert_eq!(share.check(now, 7), Verdict::Wait(4 * SECOND), "sixty a minute, and three are owed");
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl World {
             this.asks = Some((ms + delay, this.admission.trip(now)));
         }
         while let Some((_, reserved, used)) = this.running.pop_front_if(|(at, ..)| *at <= ms) {
-            this.admission.settle(now, &self.tenant, reserved, used);
+            this.admission.settle(now, &self.tenant, 1, reserved, used);
         }
         while this.running.len() < this.slots {
             let Next::Go { reserved_tokens, .. } = this.admission.next(now, |_| true) else { break };
