@@ -5,8 +5,8 @@
 //! Every failure is a [`CallError`] by its class; neither headers nor bodies are ever logged, here or by the library,
 //! which is only given bodies that were read and understood before (`transport`).
 //!
-//! Usage: a reply without usable token counts (missing, negative, absurd) is counted by estimate, because a free call
-//! would be a hole in the budget.
+//! Usage: a reply without usable token counts (missing, zero, negative, absurd) is counted by estimate, because a free call
+//! would be a hole in the budget, and an answer that nobody paid for is not kept as one that somebody did.
 
 mod rate_hints;
 mod retry_after;

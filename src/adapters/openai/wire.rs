@@ -76,7 +76,7 @@ impl Completion {
         };
         let tokens = |field: &str, estimate: u64| {
             let said = self.usage.as_ref().and_then(|usage| usage.get(field)).and_then(Value::as_u64);
-            said.filter(|tokens| *tokens <= MAX_PLAUSIBLE_TOKENS).unwrap_or(estimate)
+            said.filter(|tokens| (1..=MAX_PLAUSIBLE_TOKENS).contains(tokens)).unwrap_or(estimate)
         };
         let short = |text: Option<String>| text.map(|text| text.chars().take(MAX_NAME_CHARS).collect());
         Ok(Reply {

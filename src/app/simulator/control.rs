@@ -116,6 +116,8 @@ pub enum Mode {
     NoUsage,
     /// Negative token counts.
     NegativeUsage,
+    /// Token counts of zero.
+    ZeroUsage,
 }
 
 /// How long until the first byte.

@@ -124,6 +124,7 @@ fn completed(mode: Mode, builder: axum::http::response::Builder, request: &Reque
     match mode {
         Mode::NoUsage => completion["usage"] = Value::Null,
         Mode::NegativeUsage => completion["usage"] = json!({"prompt_tokens": -5, "completion_tokens": -1}),
+        Mode::ZeroUsage => completion["usage"] = json!({"prompt_tokens": 0, "completion_tokens": 0}),
         _ => {}
     }
     let body = Bytes::from(completion.to_string());

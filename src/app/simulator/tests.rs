@@ -229,6 +229,7 @@ fn faults() -> Vec<(Value, &'static str, Option<Code>, usize, Breaker)> {
         (mode("overconfident"), "reply", None, 1, Neutral),
         (mode("no_usage"), "reply", None, 1, Neutral),
         (mode("negative_usage"), "reply", None, 1, Neutral),
+        (mode("zero_usage"), "reply", None, 1, Neutral),
     ]
 }
 
@@ -348,7 +349,7 @@ async fn impossible_values_are_softened_and_missing_usage_is_estimated() {
     assert_eq!(predicted.category.map(|category| category.confidence), Some(0.0));
     let predicted = answer("ok").await.0.predicted.expect("answered");
     assert_eq!(predicted.category.map(|category| category.value).as_deref(), Some("billing_payment"));
-    for mode in ["no_usage", "negative_usage"] {
+    for mode in ["no_usage", "negative_usage", "zero_usage"] {
         let (answer, tokens) = answer(mode).await;
         assert!(tokens > 500 && answer.usage.is_some_and(|usage| usage.cost_micros > 0), "{mode}: {tokens}");
     }
