@@ -493,6 +493,20 @@ mod tests {
     }
 
     #[test]
+    fn no_half_of_a_long_token_leaves() {
+        let (prompts, long) = (prompts(300), "x9_-".repeat(500));
+        for token in
+            [format!("eyJhbGciOiJSUzI1NiJ9.eyJ{long}.c2ln"), format!("eyJ{long}.c2ln"), format!("eyJhbGciOi.{long}")]
+        {
+            let mut event = event(&token, &format!("see\n{token}"));
+            event.history.extend(event.message.clone());
+            let user = prompts.render(&prompts.frame(&generic_taxonomy(), None).expect("right templates"), &event);
+            let user = user.expect("redacted").prompt.user;
+            assert!(!user.contains("eyJ") && !user.contains("x9_-"), "{user}");
+        }
+    }
+
+    #[test]
     fn internal_notes_do_not_leave_and_only_the_last_messages_do() {
         let prompts = prompts(1_000);
         let mut event = event("s", "now");

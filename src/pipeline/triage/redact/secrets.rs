@@ -15,6 +15,8 @@ const KEY: &str = r"(?x)
       | SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,} | SK[0-9a-f]{32} | shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}
       | dapi[a-f0-9]{32} | lin_api_[A-Za-z0-9]{32,} | sntry[su]_[A-Za-z0-9+/=_-]{20,} | key-[0-9a-f]{32}
       | [0-9]{8,10}:AA[A-Za-z0-9_-]{33} | eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){1,3}
+        # Of a long one the end may lie behind the cut.
+      | eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,} | eyJ[A-Za-z0-9_.-]{64,}\z
     )
   | hooks\.slack\.com/services/[A-Za-z0-9/_-]{20,}
   | -----BEGIN\ [A-Z\ ]*PRIVATE\ KEY(?:\ BLOCK)?-----[^-]*(?:-----END\ [A-Z\ ]*PRIVATE\ KEY(?:\ BLOCK)?-----)?";
