@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What a model says when no category fits; no category's name.
+pub const NONE_OF_THESE: &str = "none_of_these";
+
 /// A label and what it means, in the words the model is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -13,11 +13,9 @@ use serde::Deserialize;
 use super::model::Content;
 use crate::domain::answer::{Abstention, Predicted, Scored};
 use crate::domain::event::Level;
-use crate::domain::taxonomy::Taxonomy;
+use crate::domain::taxonomy::{NONE_OF_THESE, Taxonomy};
 use crate::domain::text::{cut, visible};
 
-/// What a model says when no category fits.
-pub const NONE_OF_THESE: &str = "none_of_these";
 /// Closed set.
 pub const SENTIMENTS: [&str; 3] = ["positive", "neutral", "negative"];
 /// Letters of an ISO 639-1 code.

@@ -14,14 +14,14 @@ use std::sync::Arc;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 use serde_json::json;
 
-use super::answer::{LANGUAGE_CHARS, NONE_OF_THESE, SENTIMENTS};
+use super::answer::{LANGUAGE_CHARS, SENTIMENTS};
 use super::model::Prompt;
 use super::redact::{NotRedacted, Redactor};
 use super::{injection, model};
 use crate::domain::answer::Findings;
 use crate::domain::event::{Message, SupportEvent};
 use crate::domain::identity::{hash_parts, hex};
-use crate::domain::taxonomy::Taxonomy;
+use crate::domain::taxonomy::{NONE_OF_THESE, Taxonomy};
 use crate::domain::text::{cut, legible};
 
 /// The templates' names.

@@ -12,6 +12,7 @@ use super::super::naming::is_name;
 use super::calibration;
 use crate::domain::event::{EventType, Level, Priority};
 use crate::domain::money::Money;
+use crate::domain::taxonomy::NONE_OF_THESE;
 use crate::domain::tenant::{HumanLane, Tenant, Thresholds};
 
 /// Fields that have a confidence.
@@ -118,6 +119,9 @@ fn taxonomy(tenant: &Tenant, broken: &mut Vec<Broken>) {
         }
         if !seen.insert(&label.name) {
             broken.push(Broken::new(at("name"), format!("`{}` is there twice", label.name)));
+        }
+        if label.name == NONE_OF_THESE {
+            broken.push(Broken::new(at("name"), format!("`{NONE_OF_THESE}` is what models say when no category fits")));
         }
         if !is_text(&label.description) {
             broken.push(Broken::new(at("description"), "expected one line that says what belongs here"));
@@ -332,6 +336,7 @@ mod tests {
             (taxonomy(&[]), "taxonomy.categories"),
             (taxonomy(&[label("Big")]), "taxonomy.categories[0].name"),
             (taxonomy(&[label("a"), label("a")]), "taxonomy.categories[1].name"),
+            (taxonomy(&[label("none_of_these")]), "taxonomy.categories[0].name"),
             (taxonomy(&["{ name = 'a', description = '' }".to_owned()]), "taxonomy.categories[0].description"),
             (taxonomy(&["{ name = 'a', description = 'd', queue = '' }".to_owned()]), "taxonomy.categories[0].queue"),
             ("decides = []".to_owned(), "decides"),
