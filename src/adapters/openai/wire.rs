@@ -5,27 +5,46 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::MAX_PLAUSIBLE_TOKENS;
 use crate::pipeline::triage::model::{CallError, Content, Prompt, RateHints, Reply};
 
-/// The request body. The ticket is in the user role, never in the system's. No temperature: reasoning models refuse any.
-pub(super) fn request(model: &str, prompt: &Prompt, max_completion_tokens: u32) -> Value {
-    json!({
-        "model": model,
-        "messages": [
-            {"role": "system", "content": prompt.system},
-            {"role": "user", "content": prompt.user},
-        ],
-        "response_format": {
-            "type": "json_schema",
-            "json_schema": {"name": "triage", "strict": true, "schema": *prompt.schema},
-        },
-        "max_completion_tokens": max_completion_tokens,
-        "stream": false,
-    })
+/// The request body, written as it is: the schema alone would be a hundred pieces to copy. No temperature: reasoning models
+/// refuse any.
+#[derive(Serialize)]
+pub(super) struct Request<'a> {
+    model: &'a str,
+    messages: [Said<'a>; 2],
+    response_format: ResponseFormat<'a>,
+    max_completion_tokens: u32,
+    stream: bool,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "role", content = "content", rename_all = "snake_case")]
+enum Said<'a> {
+    System(&'a str),
+    /// The ticket, never in the system's role.
+    User(&'a str),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", content = "json_schema", rename_all = "snake_case")]
+enum ResponseFormat<'a> {
+    JsonSchema { name: &'a str, strict: bool, schema: &'a Value },
+}
+
+/// What is asked with this prompt.
+pub(super) fn request<'a>(model: &'a str, prompt: &'a Prompt, max_completion_tokens: u32) -> Request<'a> {
+    Request {
+        model,
+        messages: [Said::System(&prompt.system), Said::User(&prompt.user)],
+        response_format: ResponseFormat::JsonSchema { name: "triage", strict: true, schema: &prompt.schema },
+        max_completion_tokens,
+        stream: false,
+    }
 }
 
 /// A completion, as far as we read it.
@@ -114,18 +133,28 @@ pub(super) fn says_filtered(body: &[u8]) -> bool {
 mod tests {
     use std::sync::Arc;
 
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn requests_of_one_taxonomy_differ_in_the_ticket_only() {
         let body = |user: &str| {
             let schema = Arc::new(json!({"type": "object"}));
-            let prompt = Prompt { system: "sort".to_owned(), user: user.to_owned(), schema, estimated_tokens: 1 };
-            request("model", &prompt, 600).to_string()
+            let prompt = Prompt { system: "sort".into(), user: user.to_owned(), schema, estimated_tokens: 1 };
+            serde_json::to_string(&request("model", &prompt, 600)).expect("plain text")
         };
         let (one, two) = (body("ticket-one"), body("ticket-two"));
         assert_eq!(one.replace("ticket-one", "T"), two.replace("ticket-two", "T"));
         let (system, ticket) = (one.find("\"sort\"").expect("it is sent"), one.find("ticket-one").expect("it is sent"));
         assert!(system < ticket, "a provider caches what stands first: {one}");
+        let read: Value = serde_json::from_str(&one).expect("JSON");
+        let format = json!({"type": "json_schema", "json_schema": {
+            "name": "triage", "strict": true, "schema": {"type": "object"}}});
+        assert_eq!(
+            read,
+            json!({"model": "model", "max_completion_tokens": 600, "stream": false, "response_format": format,
+                "messages": [{"role": "system", "content": "sort"}, {"role": "user", "content": "ticket-one"}]})
+        );
     }
 }

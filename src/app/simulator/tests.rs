@@ -103,7 +103,7 @@ async fn ask(model: &OpenAiModel) -> Result<Reply, CallError> {
         call_id: "direct.1".to_owned(),
         tenant: Arc::new(tenant()),
         event: Arc::new(event),
-        prompt: Some(Arc::new(prompt)),
+        prompt: Some(prompt),
     };
     model.ask(question).await
 }

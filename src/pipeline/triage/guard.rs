@@ -182,7 +182,7 @@ impl Guard {
                         may_hold: job.flags.is_on(Flag::Hold) && job.way != Way::FirstOnly && later.peek().is_none(),
                         until: patience::until(now, job.decide_by, later.any(|next| next.is_asked(now))),
                         flags: &*self.flags,
-                        prompt: Arc::new(rendered.prompt.clone()),
+                        prompt: Arc::clone(&rendered.prompt),
                         reserved: reserved.take(place),
                         spent: &mut spent,
                         made: 0,

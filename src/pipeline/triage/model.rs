@@ -107,7 +107,7 @@ pub struct Question {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prompt {
     /// Byte-identical for every ticket of a taxonomy, for provider caching.
-    pub system: String,
+    pub system: Arc<str>,
     /// The ticket, as data.
     pub user: String,
     /// Strict JSON schema of the answer.
