@@ -23,8 +23,9 @@ pub struct Member {
 }
 
 impl Member {
-    /// Whether brokers would fence it: the shape of a client that never joined passes unchecked.
-    pub fn is_fenced(&self) -> bool {
+    /// Whether the group has made it one: the shape of a client that never joined passes the brokers unchecked, and is
+    /// never fenced.
+    pub fn has_joined(&self) -> bool {
         self.generation >= 0 && !self.id.is_empty()
     }
 }
@@ -266,9 +267,9 @@ mod tests {
 
     #[test]
     fn a_client_that_never_joined_is_told_apart_because_brokers_do_not_fence_it() {
-        assert!(member(0).is_fenced());
-        assert!(!member(-1).is_fenced());
-        assert!(!Member { generation: 5, id: String::new() }.is_fenced());
+        assert!(member(0).has_joined());
+        assert!(!member(-1).has_joined());
+        assert!(!Member { generation: 5, id: String::new() }.has_joined());
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl GroupMetadata {
         };
         // Made before the check, so that the check cannot leak it.
         let metadata = Self { native, member };
-        metadata.member.is_fenced().then_some(metadata)
+        metadata.member.has_joined().then_some(metadata)
     }
 
     /// Of a client that never joined this group: what must never be sent, for sabotage only.
