@@ -5,6 +5,14 @@ use std::borrow::Cow;
 use super::clock::Timestamp;
 use super::position::TopicRole;
 
+/// Stands in place of a record's headers where the log cannot take them apart (a hundred thousand of them, say). One that was
+/// sent under this name means the same.
+pub const HEADERS_UNREADABLE: &str = "gk-headers-unreadable";
+
+/// What a header takes in memory beside its name and value, about. Without it a record of nothing but empty headers would
+/// count nothing and take megabytes.
+const HEADER_ITSELF: usize = 64;
+
 /// Bytes as they stand in the log; cheap to clone.
 pub type Payload = bytes::Bytes;
 
@@ -53,13 +61,13 @@ impl Record {
         self.headers.iter().find(|header| &*header.name == name).and_then(|header| header.value.as_deref())
     }
 
-    /// Bytes of key, value and headers.
+    /// Bytes of key, value and headers, and what there is to each header besides.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.envelope_bytes() + size(self.value.as_ref())
     }
 
-    /// Bytes of key and headers.
+    /// The same without the value.
     #[must_use]
     pub fn envelope_bytes(&self) -> usize {
         size(self.key.as_ref()) + headers_bytes(&self.headers)
@@ -71,7 +79,7 @@ fn size(bytes: Option<&Payload>) -> usize {
 }
 
 fn headers_bytes(headers: &[Header]) -> usize {
-    headers.iter().map(|header| header.name.len() + size(header.value.as_ref())).sum()
+    headers.iter().map(|header| HEADER_ITSELF + header.name.len() + size(header.value.as_ref())).sum()
 }
 
 /// A record to be written. Its partition is explicit: outputs go to the number of the record they stem from.
@@ -90,7 +98,7 @@ pub struct OutRecord {
 }
 
 impl OutRecord {
-    /// Bytes of key, value and headers; framing comes on top.
+    /// Bytes of key, value and headers, and what there is to each header besides; framing comes on top.
     #[must_use]
     pub fn bytes(&self) -> usize {
         size(self.key.as_ref()) + size(self.value.as_ref()) + headers_bytes(&self.headers)

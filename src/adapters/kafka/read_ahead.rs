@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 use crate::domain::position::Partition;
-use crate::domain::record::{Payload, Record};
+use crate::domain::record::Record;
 use crate::telemetry::happenings::ReadAheadFill;
 
 /// How much is read ahead, and handed over at once.
@@ -79,7 +79,7 @@ impl ReadAhead {
     pub fn push(&mut self, partition: Partition, record: Record) {
         if let Some(queue) = self.queues.get_mut(&partition) {
             queue.records += 1;
-            queue.bytes += size(&record);
+            queue.bytes += record.bytes();
             queue.items.push_back(Item::Record(record));
         }
     }
@@ -124,7 +124,7 @@ impl ReadAhead {
                 break;
             }
             let Some(Item::Record(record)) = queue.items.pop_front() else { break };
-            bytes += size(&record);
+            bytes += record.bytes();
             records.push(record);
         }
         queue.records -= records.len();
@@ -158,18 +158,12 @@ impl ReadAhead {
     }
 }
 
-/// Bytes of key, value and headers.
-pub fn size(record: &Record) -> usize {
-    let of = |bytes: Option<&Payload>| bytes.map_or(0, Payload::len);
-    let headers: usize = record.headers.iter().map(|header| header.name.len() + of(header.value.as_ref())).sum();
-    of(record.key.as_ref()) + of(record.value.as_ref()) + headers
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::clock::Timestamp;
     use crate::domain::position::TopicRole;
+    use crate::domain::record::Header;
 
     const LIMITS: Limits = Limits { ahead_records: 4, ahead_bytes: 1_000, batch_records: 2, batch_bytes: 100 };
 
@@ -256,6 +250,17 @@ mod tests {
         assert_eq!(read_ahead.steer(), (vec![at(0)], vec![]));
         assert_eq!(offsets(read_ahead.next()), (0, vec![0]));
         assert_eq!(offsets(read_ahead.next()), (0, vec![1]));
+    }
+
+    #[test]
+    fn headers_that_hold_nothing_fill_a_queue_all_the_same() {
+        let limits = Limits { ahead_records: 1_000, ahead_bytes: 1 << 20, ..LIMITS };
+        let (mut read_ahead, empty) = (ReadAhead::new(limits), Header { name: "".into(), value: None });
+        read_ahead.add(at(0));
+        (0..10).for_each(|offset| {
+            read_ahead.push(at(0), Record { headers: vec![empty.clone(); 5_000], ..record(offset, 0) });
+        });
+        assert_eq!(read_ahead.steer(), (vec![at(0)], vec![]));
     }
 
     #[test]

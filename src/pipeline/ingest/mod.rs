@@ -1,7 +1,7 @@
 //! From bytes to an event that can be trusted, or to the reason why not.
 //!
-//! In this order, and the first that fails names the code: size, decoding, envelope, validation, tenant. Nothing here
-//! remembers anything: the same record under the same settings (and the same registry and tenants) reads the same, for
+//! In this order, and the first that fails names the code: size, headers, decoding, envelope, validation, tenant. Nothing
+//! here remembers anything: the same record under the same settings (and the same registry and tenants) reads the same, for
 //! ever. Which tenants there are may change while this works.
 //!
 //! An event is an [`Arrival`] as soon as it can be told apart from all others, even if it is rejected; a record in which
@@ -24,7 +24,7 @@ use crate::domain::event::SupportEvent;
 use crate::domain::feedback::Violation;
 use crate::domain::identity::{BodyHash, DedupeKey};
 use crate::domain::reason_code::ReasonCode;
-use crate::domain::record::Record;
+use crate::domain::record::{HEADERS_UNREADABLE, Record};
 use crate::domain::tenant::{Tenant, TenantBook};
 use crate::pipeline::schema_set::{ReadError, SchemaSet, schema_id};
 
@@ -145,6 +145,10 @@ impl Ingest {
             Box::new(Ingested::Unreadable(Rejection { code, reason, violations, schema_id: schema_id(value) }))
         };
         self.check_size(record).map_err(|(code, reason)| unreadable(code, reason, Vec::new()))?;
+        if record.header(HEADERS_UNREADABLE).is_some() {
+            let reason = "the record has headers that cannot be taken apart".to_owned();
+            return Err(unreadable(ReasonCode::DecodeFailed, reason, Vec::new()));
+        }
         let read = self.schemas.read::<T>(schema, value).map_err(|error| match error {
             ReadError::NotYetKnown(schema_id) => Box::new(Ingested::NotYetKnown { schema_id }),
             error => unreadable(error.code(), error.to_string(), Vec::new()),

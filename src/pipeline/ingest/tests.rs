@@ -89,12 +89,35 @@ fn a_record_without_a_value_is_unreadable() {
 fn a_record_whose_copy_would_not_fit_because_of_its_headers_is_too_large() {
     let mut large = record(Some(vec![b'?']));
     large.key = Some(vec![b'k'; 100].into());
-    large.headers = vec![Header { name: "x".into(), value: Some(vec![b'x'; MAX_PAYLOAD_BYTES / 4 - 101].into()) }];
+    large.headers = vec![Header { name: "x".into(), value: Some(vec![b'x'; MAX_PAYLOAD_BYTES / 4 - 165].into()) }];
     assert_eq!(unreadable(&large).code, ReasonCode::DecodeFailed, "the bound itself is allowed");
     large.headers.push(Header { name: "y".into(), value: None });
     let rejection = unreadable(&large);
     assert_eq!(rejection.code, ReasonCode::PayloadTooLarge);
-    assert_eq!(rejection.reason, "key and headers have 1001 bytes, 1000 are allowed");
+    assert_eq!(rejection.reason, "key and headers have 1065 bytes, 1000 are allowed");
+}
+
+#[test]
+fn headers_that_hold_nothing_are_too_large_where_there_are_thousands() {
+    let book = watch::channel(Arc::new(TenantBook::new(vec![tenant("acme", true)], None))).1;
+    let ingest = Ingest::new(Arc::new(schemas()), book, 1 << 20, false);
+    let mut flood = record_of(&full_event());
+    flood.headers = vec![Header { name: "".into(), value: None }; 5_000];
+    match ingest.read(&flood) {
+        Ingested::Unreadable(rejection) => assert_eq!(rejection.code, ReasonCode::PayloadTooLarge),
+        other => panic!("{other:?}"),
+    }
+    flood.headers.truncate(4_000);
+    assert!(matches!(ingest.read(&flood), Ingested::Event(_)));
+}
+
+#[test]
+fn headers_that_cannot_be_taken_apart_are_not_the_same_as_none() {
+    let mut flood = record_of(&full_event());
+    flood.headers = vec![Header::text(HEADERS_UNREADABLE, "Local: Bad message format")];
+    let rejection = unreadable(&flood);
+    assert_eq!((rejection.code, rejection.violations.len()), (ReasonCode::DecodeFailed, 0));
+    assert_eq!(rejection.reason, "the record has headers that cannot be taken apart");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::super::login::Client;
 use super::super::raw::{Event, EventQueue};
-use super::super::{clients, names, read_ahead};
+use super::super::{clients, names};
 use super::browse_error;
 use super::error::coded;
 use crate::domain::position::Partition;
@@ -157,7 +157,7 @@ impl Page {
 
     /// The record comes back if it does not fit; the first one always does.
     fn take(&mut self, record: Record) -> Option<Record> {
-        let bytes = self.bytes.saturating_add(read_ahead::size(&record));
+        let bytes = self.bytes.saturating_add(record.bytes());
         if !self.records.is_empty() && bytes > self.limit.max_bytes {
             return Some(record);
         }

@@ -13,7 +13,7 @@ use rdkafka_sys as sys;
 
 use super::text;
 use crate::domain::clock::Timestamp;
-use crate::domain::record::{Header, Payload, Record};
+use crate::domain::record::{HEADERS_UNREADABLE, Header, Payload, Record};
 
 /// What the queue holds.
 pub enum Event {
@@ -211,8 +211,11 @@ unsafe fn headers(message: &sys::rd_kafka_message_t) -> Vec<Header> {
     let mut list = ptr::null_mut();
     // SAFETY: the list, names and values belong to the message.
     unsafe {
-        if sys::rd_kafka_message_headers(message, &raw mut list) != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return found;
+        match sys::rd_kafka_message_headers(message, &raw mut list) {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {}
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__NOENT => return found,
+            // There are some, and what they say is not known: not the same as none.
+            error => return vec![Header::text(HEADERS_UNREADABLE, &text(sys::rd_kafka_err2str(error)))],
         }
         for at in 0.. {
             let (mut name, mut value, mut size) = (ptr::null::<c_char>(), ptr::null::<c_void>(), 0);
