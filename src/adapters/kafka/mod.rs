@@ -29,6 +29,7 @@ mod committer;
 mod complaints;
 mod entry;
 mod growth;
+mod guarded;
 mod login;
 mod names;
 mod orders;

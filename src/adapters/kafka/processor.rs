@@ -14,6 +14,7 @@ use super::committer::Committer;
 use super::complaints::{self, Complaints};
 use super::entry::{CannotEnter, enter};
 use super::growth::{Counts, Growth};
+use super::guarded;
 use super::login::{Client, Login};
 use super::names::TopicNames;
 use super::orders::Orders;
@@ -170,11 +171,13 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
         happenings: happenings.clone(),
         producer: Some(producer),
     };
+    // Whoever tells of a thread's end must not keep the channel open.
+    let to_road = happenings.downgrade();
     let pulse = Pulse {
         kafka: kafka.clone(),
         topic_ids: topic_ids.iter().map(|(role, id)| (names.name(*role).to_owned(), id.clone())).collect(),
         orders: orders.clone(),
-        happenings: happenings.downgrade(),
+        happenings: to_road.clone(),
     };
     let poller = Poller {
         growth: Growth {
@@ -192,10 +195,14 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
         happenings,
         silence: Silence::new(reading.away_limit, since_boot()),
     };
-    thread("kafka-desk", move || orders.attend(errands, &to_committer))?;
-    thread("kafka-commit", move || committer.run(&bursts))?;
-    thread("kafka-poll", move || poller.run())?;
-    thread("kafka-pulse", move || pulse.run())?;
+    let thread = |name, work: Box<dyn FnOnce() + Send>| {
+        guarded::spawn(name, &to_road, &orders, work).map_err(CannotOpen::NoThread)
+    };
+    let desk = orders.clone();
+    thread("kafka-desk", Box::new(move || desk.attend(errands, &to_committer)))?;
+    thread("kafka-commit", Box::new(move || committer.run(&bursts)))?;
+    thread("kafka-poll", Box::new(move || poller.run()))?;
+    thread("kafka-pulse", Box::new(move || pulse.run()))?;
     Ok(port)
 }
 
@@ -229,10 +236,6 @@ fn passes(error: &KafkaError) -> bool {
                 | Code::AllBrokersDown
         )
     )
-}
-
-fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), CannotOpen> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop).map_err(CannotOpen::NoThread)
 }
 
 /// Every topic is there, and all of them have the same number of partitions. The ids of those that are read.

@@ -77,6 +77,15 @@ impl OnKafka {
         Running::start(&mut command, "the processor")
     }
 
+    /// With a failpoint.
+    #[cfg(feature = "failpoints")]
+    fn serve_until(&self, failpoint: &str) -> Running {
+        let log = std::fs::File::create(self.worker_log()).expect("the folder is there");
+        let mut command = self.command(&["serve"]);
+        command.env("GATEKEEPER_FAILPOINT", failpoint).stdout(Stdio::null()).stderr(log);
+        Running::start(&mut command, "the processor")
+    }
+
     /// `gatekeeper <arguments>` with this installation's settings; more of them may follow.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
@@ -277,4 +286,22 @@ async fn a_cluster_that_goes_away_is_seen_in_health_and_seen_again_when_it_is_ba
     assert_eq!(ready(http).await, 200);
     browser.append(vec![to_the_only_partition(&event(0))]).await.expect("it is back");
     health_within(bound, http, "it stays up", is("up")).await;
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn a_bug_on_a_thread_of_the_log_ends_the_process() {
+    let kafka = OnKafka::new(&broker(), &[]);
+    let browser = kafka.browser().await;
+    browser.create_topics().await.expect("topics");
+    browser.append(vec![to_the_only_partition(&event(0))]).await.expect("it takes it");
+    for (failpoint, thread) in [("polled", "kafka-poll"), ("inside_commit", "kafka-commit")] {
+        let ended = kafka.serve_until(&format!("{failpoint}:1:panic")).ended_within(PATIENCE).await;
+        let said = kafka.what_the_worker_said();
+        assert!(ended.code() == Some(1) && said.contains(thread), "{ended}: {said}");
+    }
+    assert!(kafka.serve(&["--until-idle"]).ended_within(PATIENCE).await.success(), "{}", kafka.what_the_worker_said());
+    let ends: Vec<EventFeedback> = kafka.decoded(&browser, TopicRole::Feedback, "EventFeedback").await;
+    assert_eq!(ends.len(), 1, "{ends:#?}");
 }
