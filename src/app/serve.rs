@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -28,9 +29,12 @@ use crate::pipeline::triage::breaker::{self, BreakerChange};
 use crate::settings::http::Http;
 use crate::settings::ledger;
 use crate::settings::schemas::Encoding;
-use crate::telemetry::happenings::{BreakerChanged, BreakerState, StartHeldByRegistry};
+use crate::telemetry::happenings::{BreakerChanged, BreakerState, OpsEventDropped, StartHeldByRegistry};
 use crate::telemetry::recorder::{self, MetricsHandle};
 use crate::telemetry::{logging, tenant_labels};
+
+/// Records for operators that the road has not looked at yet, which it does many times a second: a bound, not a measure.
+const OPS_EVENTS_UNTOLD: usize = 1_000;
 
 pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCode> {
     let loaded = wiring::settings(args)?;
@@ -67,7 +71,7 @@ async fn tell_of_the_end(health: Health, mut stop: watch::Receiver<Stop>) {
 /// Open what the processor stands on, and work until the end.
 async fn work(parts: &Parts, serve: ServeArgs, health: &Health, stop: watch::Receiver<Stop>) -> anyhow::Result<()> {
     let incarnation = u64::try_from(parts.clock.now().0).unwrap_or_default();
-    let (to_road, asides) = mpsc::unbounded_channel();
+    let (to_road, asides) = mpsc::channel(OPS_EVENTS_UNTOLD);
     let guard = parts.guard(breaker_changes(parts, ops_events(parts, to_road.clone())))?;
     let fixtures = parts.fixtures(guard, incarnation);
     let following = Follower::new(parts, fixtures.guard.clone(), ops_events(parts, to_road), told_to(parts, health))?;
@@ -207,11 +211,15 @@ fn label(state: breaker::BreakerState) -> BreakerState {
     }
 }
 
-/// What operators are told goes out with the next burst.
-fn ops_events(parts: &Parts, to_road: mpsc::UnboundedSender<OutRecord>) -> Arc<dyn Fn(OpsEvent) + Send + Sync> {
+/// What operators are told goes out with the next burst of any partition that is ours and open; until then the road keeps it.
+fn ops_events(parts: &Parts, to_road: mpsc::Sender<OutRecord>) -> Arc<dyn Fn(OpsEvent) + Send + Sync> {
     let publisher: Publisher = parts.publisher();
-    // A road that is gone needs no news.
-    Arc::new(move |event| drop(to_road.send(publisher.ops_event(&event, 0))))
+    Arc::new(move |event| {
+        // A road that is gone needs no news.
+        if let Err(TrySendError::Full(_)) = to_road.try_send(publisher.ops_event(&event, 0)) {
+            OpsEventDropped { waiting: OPS_EVENTS_UNTOLD }.record();
+        }
+    })
 }
 
 /// Changes of a breaker become records for operators.
@@ -282,7 +290,7 @@ mod tests {
         let options = LoadOptions { profile: None, file: None, environment: Vec::new(), sets: Vec::new() };
         let parts = Parts::new(load(&options).expect("the shipped settings").settings).expect("the shipped parts");
         let settings = parts.settings.triage.breaker;
-        let (to_road, mut asides) = mpsc::unbounded_channel();
+        let (to_road, mut asides) = mpsc::channel(OPS_EVENTS_UNTOLD);
         let (recorder, metrics) = recorder::local();
         metrics::with_local_recorder(&recorder, || {
             let breaker = Breaker::new("gpt", settings, breaker_changes(&parts, ops_events(&parts, to_road)));

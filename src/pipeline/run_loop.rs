@@ -45,8 +45,8 @@ pub struct Outside {
     pub ledger_batch_max_entries: usize,
     /// From the start of one ledger batch to the start of the next, unless it is full before.
     pub ledger_batch_interval: Duration,
-    /// Records for operators, to be published with the next burst.
-    pub asides: mpsc::UnboundedReceiver<OutRecord>,
+    /// Records for operators, to be published with a burst.
+    pub asides: mpsc::Receiver<OutRecord>,
     /// Told by signals.
     pub stop: watch::Receiver<Stop>,
     /// End when everything that was read has its terminal.

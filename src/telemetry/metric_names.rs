@@ -44,6 +44,7 @@ metric_names! {
     Counter BURSTS = "gatekeeper_bursts_total", Count, "Bursts, by outcome: committed, refused, not_committed.";
     Counter BURST_RESULTS = "gatekeeper_burst_results_total", Count, "Results in committed bursts.";
     Histogram BURST_DURATION = "gatekeeper_burst_duration_seconds", Seconds, "From the errand to the confirmed commit.";
+    Counter OPS_EVENTS_DROPPED = "gatekeeper_ops_events_dropped_total", Count, "Records for operators that were dropped because too many waited for a burst; the log has what they said.";
     Gauge FRONTIER_WIDTH = "gatekeeper_frontier_width", Count, "Finished records above the lowest unfinished one, by partition.";
     Gauge FRONTIER_METADATA = "gatekeeper_frontier_metadata_chars", Count, "Length of the commit's metadata, by partition.";
     Gauge FRONTIER_METADATA_MAX = "gatekeeper_frontier_metadata_chars_max", Count, "Most it may have (pipeline.metadata_max_chars).";

@@ -535,7 +535,7 @@ impl World {
         let (stop, stopped) = watch::channel(Stop::No);
         let (schemas, lookup) =
             super::registry::of_an_instance(&self.settings.schemas, &self.schemas, self.registry.as_ref());
-        let (_asides, asides) = mpsc::unbounded_channel();
+        let (_asides, asides) = mpsc::channel(1);
         let outside = Outside {
             log: port,
             ledger: self.ledger(name),

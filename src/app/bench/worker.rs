@@ -40,7 +40,7 @@ pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow:
     let incarnation = started_at.0.unsigned_abs();
     let log = parts.log(None).await?;
     let Memory { ledger, shared_limits, .. } = parts.memory(incarnation, true).await?;
-    let (_no_asides, asides) = mpsc::unbounded_channel();
+    let (_no_asides, asides) = mpsc::channel(1);
     let outside = Outside {
         log,
         ledger,

@@ -243,7 +243,7 @@ impl Publisher {
         output(TopicRole::DecisionReviews, source.key(), "DecisionReview", &id, value)
     }
 
-    /// What operators want to know; not part of any burst, and in no order with it.
+    /// What operators want to know. It stems from no record, so it goes with any burst, in no order with what else is in it.
     #[must_use]
     pub fn ops_event(&self, event: &OpsEvent, partition: u32) -> OutRecord {
         let key: Option<Payload> = event.tenant_id.clone().map(Into::into);

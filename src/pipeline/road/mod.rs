@@ -24,6 +24,7 @@
 //! `publish.rs`, by a confirmed commit.
 
 mod arrive;
+mod asides;
 mod at_home;
 mod budget;
 mod calls;
@@ -60,6 +61,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use self::asides::Asides;
 use self::budget::Till;
 use self::calls::Call;
 use self::crowding::Company;
@@ -83,7 +85,6 @@ use super::tracked::Tracked;
 use super::triage::guard::Places;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Partition;
-use crate::domain::record::OutRecord;
 use crate::domain::silence::Presence;
 
 /// How fast calls end is seen over about so long.
@@ -154,7 +155,7 @@ pub struct Road {
     ready_results: usize,
     /// How many bursts in a row could not be committed: each carries half as much as the one before.
     smaller: u32,
-    asides: Vec<OutRecord>,
+    asides: Asides,
     in_flight: Option<Sent<ItemId>>,
     /// Since a burst was sent after the last one that was committed.
     unpublished: Option<Unpublished>,
@@ -211,7 +212,7 @@ impl Road {
             ready: VecDeque::new(),
             ready_results: 0,
             smaller: 0,
-            asides: Vec::new(),
+            asides: Asides::default(),
             in_flight: None,
             unpublished: None,
             next_burst: 1,

@@ -24,7 +24,7 @@ use crate::telemetry::happenings::{BurstCommitted, BurstFailed, BurstFailure, Fr
 const SMALLEST: u32 = 10;
 
 impl Road {
-    /// A record for operators, to go with the next burst.
+    /// A record for operators, to go with the next burst that has a partition to be of. While there is none it waits.
     pub fn aside(&mut self, record: OutRecord) {
         self.asides.push(record);
     }
@@ -103,7 +103,7 @@ impl Road {
             return None;
         }
         self.next_burst += 1;
-        let asides = std::mem::take(&mut self.asides);
+        let asides = self.asides.take();
         Some(Snapshot { number, epoch: self.epoch, groups, asides, moves })
     }
 
@@ -256,7 +256,7 @@ impl Road {
                 self.ready.push_front(group);
             }
         }
-        self.asides.splice(0..0, aborted.asides);
+        self.asides.put_back(aborted.asides);
         self.not_before = now + self.fixtures.settings.retry_pause;
     }
 }

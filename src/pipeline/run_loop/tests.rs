@@ -32,7 +32,7 @@ impl Running {
         let fixtures = Fixtures { clock: clock.clone(), ..fixtures(&[], model.clone()).0 };
         let (log, end) = channels(8);
         let (stop, stopped) = watch::channel(Stop::No);
-        let (_, asides) = mpsc::unbounded_channel();
+        let (_, asides) = mpsc::channel(1);
         let outside = Outside {
             log,
             ledger: Arc::new(NoLedger::new(clock.clone())),

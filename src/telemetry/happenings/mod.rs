@@ -35,7 +35,7 @@ pub use login::{ClientNotLetIn, TokenNotRenewed, TokenRenewed};
 pub use models::{BreakerChanged, BreakerState, CallOutcome, ModelAnswered, ModelCalled};
 pub use pacing::{ModelPace, ModelPaused, ModelSlowed, Slowed};
 pub use process::{DependencyAwaited, DependencyThere, Draining, Stopped};
-pub use publishing::{BurstCommitted, BurstFailed, BurstFailure, FrontierLeft, FrontierWidened};
+pub use publishing::{BurstCommitted, BurstFailed, BurstFailure, FrontierLeft, FrontierWidened, OpsEventDropped};
 pub use reading::{
     AwayNoticed, PartitionStopped, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason, PausedLeft,
     ReadingPaused, ReadingResumed, RecordsRead,

@@ -66,6 +66,21 @@ impl BurstFailed<'_> {
     }
 }
 
+/// Operators are not told something on the log: too much of it waits for a burst that can go.
+#[derive(Debug, Clone, Copy)]
+pub struct OpsEventDropped {
+    /// How many wait.
+    pub waiting: usize,
+}
+
+impl OpsEventDropped {
+    /// Log and count it.
+    pub fn record(&self) {
+        counter!(names::OPS_EVENTS_DROPPED).increment(1);
+        warn!(waiting = self.waiting, "a record for operators is dropped: no burst takes them");
+    }
+}
+
 /// How far a partition's finished records lie apart; said with every burst.
 #[derive(Debug, Clone, Copy)]
 pub struct FrontierWidened {
