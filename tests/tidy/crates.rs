@@ -47,8 +47,14 @@ const CALLS: &[(&[&str], &[&str], &str)] = &[
     (&["print", "!"], &[], "commands say_as_is! it: print panics when nobody reads along any more"),
     (&["eprintln", "!"], &["app"], "logs are tracing's"),
     (&["eprint", "!"], &["app"], "logs are tracing's"),
+    (&[".", "create", "(", ")"], &["adapters::kafka::login"], NO_TOKEN),
+    (&[".", "create", "::"], &["adapters::kafka::login"], NO_TOKEN),
+    (&[".", "create_with_context", "("], &["adapters::kafka::login"], NO_TOKEN),
     (&[".", "unwrap", "("], &[], "say why it cannot fail: expect(..)"),
 ];
+
+/// A client that is made elsewhere asks its questions in vain, and only where tokens are wanted.
+const NO_TOKEN: &str = "clients of a cluster are made by its Login: none of them has a token otherwise";
 
 pub fn violations(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();

@@ -200,6 +200,8 @@ mod bad_sources {
             "fn f() { chrono::Utc::now(); }",
             "fn f() { x.unwrap(); }",
             "fn f() { println!(\"x\"); }",
+            "fn f() { clients::base(kafka).create::<AdminClient<Context>>(); }",
+            "fn f() { let consumer: BaseConsumer = config.create(); }",
             "fn f() { std::process::exit(1); }",
         ] {
             let found = crates::violations(&tree(&[("src/pipeline/lane/mod.rs", text)]));

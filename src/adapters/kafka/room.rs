@@ -4,17 +4,18 @@
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::error::KafkaResult;
 use tokio::runtime::Handle;
 
 use super::clients;
+use super::login::{Client, Login};
 use super::preconditions::FRAMING;
-use crate::settings::kafka::Kafka;
 
 /// What a topic takes if nobody said otherwise (`message.max.bytes` of the brokers): assumed where we may not ask.
 const BROKERS_DEFAULT: usize = 1_048_588;
 
 /// Bytes of the largest record that all of these topics take.
-pub fn largest_record(kafka: &Kafka, topics: &[&str], runtime: &Handle) -> usize {
+pub fn largest_record(kafka: &Login, topics: &[&str], runtime: &Handle) -> usize {
     let mut room = kafka.max_message_bytes;
     for (topic, takes) in topics.iter().zip(asked(kafka, topics, runtime)) {
         let largest = takes.unwrap_or(BROKERS_DEFAULT).saturating_sub(FRAMING);
@@ -28,9 +29,10 @@ pub fn largest_record(kafka: &Kafka, topics: &[&str], runtime: &Handle) -> usize
 }
 
 /// What each takes, as far as it may be known.
-fn asked(kafka: &Kafka, topics: &[&str], runtime: &Handle) -> Vec<Option<usize>> {
+fn asked(kafka: &Login, topics: &[&str], runtime: &Handle) -> Vec<Option<usize>> {
     let unknown = || vec![None; topics.len()];
-    let Ok(admin) = clients::base(kafka).create::<AdminClient<DefaultClientContext>>() else { return unknown() };
+    let admin: KafkaResult<Client<AdminClient<DefaultClientContext>>> = kafka.open(&clients::base(kafka));
+    let Ok(admin) = admin else { return unknown() };
     let options = AdminOptions::new().request_timeout(Some(kafka.request_timeout));
     let wanted: Vec<ResourceSpecifier<'_>> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
     let Ok(answers) = runtime.block_on(admin.describe_configs(&wanted, &options)) else { return unknown() };

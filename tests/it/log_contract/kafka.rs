@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatekeeper::adapters::kafka::{Counts, KafkaBrowser, KafkaLog, Reading, Remembered};
+use gatekeeper::domain::position::TopicRole;
 use gatekeeper::operations::log_browser::LogBrowser;
 use gatekeeper::pipeline::frontier::codec;
 use gatekeeper::pipeline::log::LogPort;
@@ -30,6 +31,7 @@ pub struct KafkaUnderTest {
     pub topics: Topics,
     pub writers: Remembered,
     pub counts: Option<Arc<dyn Counts>>,
+    pub outputs: Vec<TopicRole>,
 }
 
 impl KafkaUnderTest {
@@ -55,7 +57,8 @@ impl KafkaUnderTest {
         sets.extend_from_slice(more);
         let loaded = load(&LoadOptions { sets, ..LoadOptions::default() }).expect("the settings hold");
         let writers = Remembered { by_commit: codec::writer_of, elsewhere: None };
-        Self { prefix, settings: loaded.settings.log.kafka, topics: loaded.settings.topics, writers, counts: None }
+        let (settings, topics) = (loaded.settings.log.kafka, loaded.settings.topics);
+        Self { prefix, settings, topics, writers, counts: None, outputs: Vec::new() }
     }
 
     /// With all topics.
@@ -78,7 +81,7 @@ impl LogUnderTest for KafkaUnderTest {
         let settings = Settings { group_id: self.group(group), ..self.settings.clone() };
         let reading = Reading {
             roles: READS.to_vec(),
-            outputs: Vec::new(),
+            outputs: self.outputs.clone(),
             queue: 4,
             away_limit: Duration::from_secs(1),
             writers: self.writers.clone(),

@@ -1,8 +1,10 @@
 //! The log's promises through each door of a broker that demands to know who comes: the same clients, another way in.
 
+use gatekeeper::domain::position::TopicRole;
+
 use super::LogUnderTest as _;
 use super::kafka::KafkaUnderTest;
-use crate::secured_kafka::broker::{Broker, Door};
+use crate::secured_kafka::broker::{Broker, DOORS, Door};
 
 async fn behind(door: Door) -> KafkaUnderTest {
     KafkaUnderTest::with(&Broker::running().sets(door)).created().await
@@ -34,4 +36,16 @@ async fn bursts_and_positions_hold_with_a_token() {
 #[ignore = "needs a secured Kafka: tests/run starts it"]
 async fn bursts_and_positions_hold_with_a_client_certificate() {
     reading_writing_and_coming_back(Door::Mutual).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a secured Kafka: tests/run starts it"]
+async fn what_a_topic_takes_is_known_behind_every_door() {
+    for door in DOORS {
+        let mut log = behind(door).await;
+        // Created for the largest record that the settings allow, which is twice what brokers take by default.
+        log.outputs = vec![TopicRole::DeadLetters];
+        let port = log.open_processor("group").await;
+        assert_eq!(port.max_record_bytes, log.settings.max_message_bytes, "{door:?}");
+    }
 }
