@@ -92,6 +92,12 @@ pub enum Happening {
         /// How fast it answered, or why it does not.
         answer: Result<Duration, String>,
     },
+    /// Partitions that are to be ours are not told with `Assigned` yet, because the log does not say where they stand; none:
+    /// there are no such any more. The others go on meanwhile.
+    Unread {
+        /// Which, and why.
+        why: Option<String>,
+    },
     /// How the outstanding burst ended.
     Published {
         /// Its number.

@@ -15,6 +15,7 @@ const NOTHING_GETS_OUT: Duration = Duration::from_secs(10);
 pub struct LogHealth {
     silent: Option<String>,
     stopped: Option<String>,
+    unread: Option<String>,
     latency: Option<Duration>,
 }
 
@@ -43,6 +44,17 @@ impl LogHealth {
         is_news
     }
 
+    /// Why part of what is to be ours is not even ours yet, if that is so.
+    pub fn unread(&mut self, why: Option<String>) {
+        self.unread = why;
+    }
+
+    /// Whether there is something nobody can read at this moment.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.unread.is_some()
+    }
+
     /// How it is.
     ///
     /// # Errors
@@ -57,7 +69,8 @@ impl LogHealth {
             let why = why.unwrap_or_else(|| "a burst has no outcome".to_owned());
             return Err(format!("nothing was committed for {} s: {why}", (now - since).as_secs()));
         }
-        self.stopped.clone().map_or(Ok(self.latency), Err)
+        let partly: Vec<&str> = [&self.stopped, &self.unread].into_iter().flatten().map(String::as_str).collect();
+        if partly.is_empty() { Ok(self.latency) } else { Err(partly.join("; ")) }
     }
 }
 
@@ -97,6 +110,10 @@ mod tests {
         health.heard(Ok(Duration::ZERO));
         let why = health.state(None, Instant::now()).expect_err("a person has to look");
         assert_eq!(why, "events/0 is stopped: gone");
+        health.unread(Some("not read: events/1".to_owned()));
+        let both = health.state(None, Instant::now()).expect_err("two of them");
+        assert_eq!(both, "events/0 is stopped: gone; not read: events/1");
+        health.unread(None);
         assert!(health.stopped(None), "it is not ours any more");
         assert_eq!(health.state(None, Instant::now()), Ok(Some(Duration::ZERO)));
     }

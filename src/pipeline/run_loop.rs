@@ -281,6 +281,10 @@ impl Loop {
                 self.log_health.heard(answer);
                 self.tell_log_health(Instant::now());
             }
+            Woken::Log(Some(Happening::Unread { why })) => {
+                self.log_health.unread(why);
+                self.tell_log_health(Instant::now());
+            }
             Woken::Log(happening) => self.road.happened(happening.ok_or(RunError::LogGone)?, Instant::now()),
             Woken::Time => {}
         }
@@ -374,7 +378,8 @@ impl Loop {
             }
             return (until <= now).then_some(Ended::CutShort);
         }
-        (self.outside.until_idle && nothing_runs && self.road.is_idle()).then_some(Ended::Idle)
+        let everything_is_read = self.road.is_idle() && !self.log_health.is_unread();
+        (self.outside.until_idle && nothing_runs && everything_is_read).then_some(Ended::Idle)
     }
 
     fn gauge(&mut self, now: Instant) {

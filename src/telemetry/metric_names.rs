@@ -119,6 +119,7 @@ metric_names! {
     Gauge PARTITIONS_PAUSED = "gatekeeper_partitions_paused", Count, "Partitions whose reading is paused, by reason.";
     Gauge PARTITIONS_OWNED = "gatekeeper_partitions_owned", Count, "Partitions this instance owns.";
     Gauge PARTITIONS_ADDED = "gatekeeper_partitions_added", Count, "Partitions that were added to a topic and wait until the old ones are worked off.";
+    Gauge PARTITIONS_UNKNOWN = "gatekeeper_partitions_unknown", Count, "Partitions of this instance that are not read because the cluster does not say where they stand; the log says why.";
     Gauge PARTITIONS_STOPPED = "gatekeeper_partitions_stopped", Count, "Partitions of this instance that are not read until a person has looked; the log says why.";
     Counter PARTITION_CHANGES = "gatekeeper_partition_changes_total", Count, "Partitions that were assigned, revoked, lost or stopped.";
     Counter AWAY = "gatekeeper_away_total", Count, "Times the process, or its reading of the log, stood still for longer than pipeline.away_limit.";

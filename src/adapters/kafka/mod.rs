@@ -30,6 +30,7 @@ mod complaints;
 mod entry;
 mod growth;
 mod guarded;
+mod inquiry;
 mod login;
 mod names;
 mod orders;

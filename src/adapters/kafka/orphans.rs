@@ -47,38 +47,47 @@ impl std::fmt::Debug for Remembered {
     }
 }
 
-/// Ends open transactions of dead writers, each once.
-pub struct Orphans<'a> {
-    pub kafka: &'a Login,
-    pub names: &'a TopicNames,
-    pub topic_ids: &'a BTreeMap<TopicRole, String>,
-    pub remembered: &'a Remembered,
+/// Which of them were ended since partitions are waited for, each once.
+#[derive(Debug)]
+pub struct Orphans {
     fenced: BTreeSet<String>,
     since: Instant,
 }
 
-impl<'a> Orphans<'a> {
+impl Orphans {
     /// Nobody is fenced yet.
-    pub fn new(
-        kafka: &'a Login,
-        names: &'a TopicNames,
-        topic_ids: &'a BTreeMap<TopicRole, String>,
-        remembered: &'a Remembered,
-    ) -> Self {
-        Self { kafka, names, topic_ids, remembered, fenced: BTreeSet::new(), since: Instant::now() }
+    pub fn new() -> Self {
+        Self { fenced: BTreeSet::new(), since: Instant::now() }
     }
+}
 
+/// Ends open transactions of dead writers.
+pub struct Fencing<'a> {
+    /// The cluster.
+    pub kafka: &'a Login,
+    /// Topics by role.
+    pub names: &'a TopicNames,
+    /// Their ids.
+    pub topic_ids: &'a BTreeMap<TopicRole, String>,
+    /// Who may have left them.
+    pub remembered: &'a Remembered,
+}
+
+impl Fencing<'_> {
     /// These are unreadable still: fence the next writer of each, once they have been so for long enough.
-    pub fn fence_next(&mut self, partitions: &[Partition]) {
-        if self.since.elapsed() < self.kafka.fence_after {
+    pub fn fence_next(&self, orphans: &mut Orphans, partitions: &[Partition]) {
+        if orphans.since.elapsed() < self.kafka.fence_after {
             return;
         }
         let last = self.last_commits(partitions);
-        let next = partitions.iter().filter_map(|partition| self.next_of(*partition, &last)).collect::<BTreeSet<_>>();
+        let next_of = |partition: &Partition| self.next_of(*partition, &last, &orphans.fenced);
+        let next: BTreeSet<String> = partitions.iter().filter_map(next_of).collect();
         for writer in next {
-            self.fence(&writer, partitions);
+            if self.fence(&writer, partitions) {
+                orphans.fenced.insert(writer);
+            }
         }
-        self.since = Instant::now();
+        orphans.since = Instant::now();
     }
 
     fn last_commits(&self, partitions: &[Partition]) -> BTreeMap<Partition, Committed> {
@@ -94,25 +103,31 @@ impl<'a> Orphans<'a> {
     }
 
     /// Our own predecessor was fenced before we joined the group.
-    fn next_of(&self, partition: Partition, last: &BTreeMap<Partition, Committed>) -> Option<String> {
+    fn next_of(
+        &self,
+        partition: Partition,
+        last: &BTreeMap<Partition, Committed>,
+        fenced: &BTreeSet<String>,
+    ) -> Option<String> {
         let Remembered { by_commit, elsewhere } = self.remembered;
         let topic_id = self.topic_ids.get(&partition.topic)?;
         let remembered = elsewhere.as_ref().and_then(|writers| writers.last(topic_id, partition.number, REMEMBERING));
         let committed = last.get(&partition).and_then(|at| by_commit(&at.metadata));
         let mut newest_first = remembered.into_iter().chain(committed);
-        newest_first.find(|writer| writer != clients::instance(self.kafka) && !self.fenced.contains(writer))
+        newest_first.find(|writer| writer != clients::instance(self.kafka) && !fenced.contains(writer))
     }
 
-    fn fence(&mut self, writer: &str, partitions: &[Partition]) {
+    fn fence(&self, writer: &str, partitions: &[Partition]) -> bool {
         let begun = Instant::now();
         match BurstProducer::initialise(self.kafka, writer) {
             Ok(_) => {
-                self.fenced.insert(writer.to_owned());
                 OrphanFenced { writer, partitions, took: begun.elapsed() }.record();
+                true
             }
             Err(error) => {
                 let reason = format!("{writer}, which left a transaction open, cannot be fenced: {error}");
                 clients::troubled("fence", error.rdkafka_error_code(), &reason);
+                false
             }
         }
     }

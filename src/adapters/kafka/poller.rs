@@ -174,7 +174,9 @@ impl Session<'_> {
             }
         }
         self.read()?;
+        self.ask_about_unknown()?;
         self.release_held()?;
+        self.tell_unknown()?;
         self.deliver()?;
         self.steer();
         self.observe_membership();

@@ -1,36 +1,45 @@
 //! Where reading goes on in partitions that become ours.
 //!
-//! Positions in an open transaction cannot be read until it ends; a dead writer's is ended by fencing it (`orphans.rs`).
+//! Positions in an open transaction cannot be read until it ends; a dead writer's is ended by fencing it (`orphans.rs`). And
+//! a partition may have no leader. Neither may keep the others waiting for long: the thread that asks is the one that
+//! serves rebalances, and a group settles only with all of its members.
+//!
+//! ```text
+//!  round: where does the group stand? (all at once, then one by one) -> is it the topic we knew? -> where does it end?
+//!  again, ever more patiently, until all are known or patience ends; what is open then is looked after now and then
+//! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaResult;
 
 use super::clients;
+use super::inquiry::Inquiry;
 use super::login::Login;
 use super::names::{self, TopicNames};
 use super::orders::Orders;
-use super::orphans::{Orphans, Remembered};
+use super::orphans::{Fencing, Remembered};
 use super::positions::{self, Committed};
 use super::raw;
 use crate::domain::position::{Partition, TopicRole};
 use crate::pipeline::log::Assignment;
 use crate::sabotage::{self, Sabotage};
 
-/// All at once: a healthy coordinator answers in milliseconds.
-const ALL: Duration = Duration::from_millis(400);
-
-/// One by one: a single unstable partition holds an answer back.
-const ONE: Duration = Duration::from_millis(100);
+/// So long all that is assigned is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Between rounds of questions.
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(20);
 
+/// Between two questions whether a topic is there.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(100);
+
 /// A topic that no broker knows for this long is gone.
 const GONE_AFTER: Duration = Duration::from_secs(5);
 
-/// Of a question about topics or ends.
+/// Of a question about topics.
 const QUESTION: Duration = Duration::from_secs(5);
 
 /// Why partitions cannot be taken over.
@@ -57,7 +66,9 @@ impl CannotRestore {
 
     /// For whoever has to look.
     pub fn reason(&self) -> String {
-        format!("{self}; nothing of it is read until somebody has looked")
+        format!(
+            "{self}; nothing of it is read until somebody has looked (a new one is read after `gatekeeper ledger --recreated`)"
+        )
     }
 }
 
@@ -71,27 +82,93 @@ pub struct Restorer {
     pub topic_ids: BTreeMap<TopicRole, String>,
     /// Who may have left a transaction open.
     pub writers: Remembered,
+    /// Longest time that a look at what is open may take: less than what counts as an absence.
+    pub look: Duration,
+}
+
+/// As far as it is known.
+pub struct Restored {
+    /// Where these stand.
+    pub known: Vec<Assignment>,
+    /// What is asked again.
+    pub open: Inquiry,
 }
 
 impl Restorer {
-    /// Where each of these stands. Blocks until all of them can be read; `beat` is called meanwhile.
+    /// Where each of these stands, as far as the cluster says so while patience lasts; `beat` is called meanwhile.
     pub fn restore(
         &mut self,
         consumer: &BaseConsumer,
         partitions: &[Partition],
         orders: &Orders,
         mut beat: impl FnMut(),
+    ) -> Result<Restored, CannotRestore> {
+        let mut open = Inquiry::about(partitions, self.kafka.request_timeout);
+        let (mut known, until) = (Vec::with_capacity(partitions.len()), open.begun() + PATIENCE);
+        // Each of them is asked about once, however many there are.
+        let mut ends = None;
+        while !open.is_done() && !ends.is_some_and(|until| Instant::now() >= until) {
+            // A cluster that is away answers at once, and so would we.
+            if ends.is_some() && orders.pause(BETWEEN_ROUNDS) {
+                return Err(CannotRestore::Stopped);
+            }
+            known.extend(self.round(consumer, &mut open, ends, orders, &mut beat)?);
+            open.next_round();
+            ends = Some(until);
+        }
+        Ok(Restored { known, open })
+    }
+
+    /// Ask about one that is open still, and about more of them if that is quick. Those that are known now.
+    pub fn look(
+        &mut self,
+        consumer: &BaseConsumer,
+        open: &mut Inquiry,
+        orders: &Orders,
+        mut beat: impl FnMut(),
     ) -> Result<Vec<Assignment>, CannotRestore> {
-        let committed = self.committed(consumer, partitions, orders, &mut beat)?;
-        let topics: BTreeSet<TopicRole> = partitions.iter().map(|partition| partition.topic).collect();
-        self.check_topics(consumer, &topics, orders, &mut beat)?;
-        let mut assignments = Vec::with_capacity(partitions.len());
-        for partition in partitions {
+        let known = self.round(consumer, open, Some(Instant::now() + self.look), orders, &mut beat)?;
+        open.next_round();
+        Ok(known)
+    }
+
+    /// Ask once about each, until then. Where the group stands is asked every time: it counts together with what follows.
+    fn round(
+        &mut self,
+        consumer: &BaseConsumer,
+        open: &mut Inquiry,
+        until: Option<Instant>,
+        orders: &Orders,
+        beat: &mut impl FnMut(),
+    ) -> Result<Vec<Assignment>, CannotRestore> {
+        let committed = self.committed(consumer, open, until, beat);
+        beat();
+        let unreadable: Vec<Partition> = open.open().into_iter().filter(|at| !committed.contains_key(at)).collect();
+        if !unreadable.is_empty() {
+            let Self { kafka, names, topic_ids, writers: remembered, .. } = &*self;
+            Fencing { kafka, names, topic_ids, remembered }.fence_next(&mut open.orphans, &unreadable);
+        }
+        let topics: BTreeSet<TopicRole> = committed.keys().map(|partition| partition.topic).collect();
+        if !topics.is_empty() {
+            self.check_topics(consumer, &topics, orders, beat)?;
+        }
+        let mut known = Vec::with_capacity(committed.len());
+        for partition in open.open() {
+            let Some(Committed { offset, metadata }) = committed.get(&partition).cloned() else { continue };
+            let Some(patience) = left(open.answer(), until) else { break };
             beat();
-            let Committed { offset, metadata } = committed.get(partition).cloned().unwrap_or_default();
-            let (log_start, end) = self.marks(consumer, *partition, orders, &mut beat)?;
-            assignments.push(Assignment {
-                partition: *partition,
+            let (log_start, end) = match self.marks(consumer, partition, patience) {
+                Ok(marks) => marks,
+                Err(error) => {
+                    let reason = format!("the start of {partition} is not known yet: {error}");
+                    clients::troubled("consumer", error.rdkafka_error_code(), &reason);
+                    open.unanswered(error.to_string());
+                    continue;
+                }
+            };
+            open.remove(partition);
+            known.push(Assignment {
+                partition,
                 topic_id: self.topic_ids.get(&partition.topic).cloned().unwrap_or_default(),
                 committed: offset.or_else(|| sabotage::on(Sabotage::StartAtLatest).then_some(end)),
                 metadata,
@@ -99,38 +176,38 @@ impl Restorer {
                 log_end: end,
             });
         }
-        Ok(assignments)
+        beat();
+        Ok(known)
     }
 
+    /// What the group committed for those that are open, where that can be read.
     fn committed(
         &self,
         consumer: &BaseConsumer,
-        partitions: &[Partition],
-        orders: &Orders,
+        open: &mut Inquiry,
+        until: Option<Instant>,
         beat: &mut impl FnMut(),
-    ) -> Result<BTreeMap<Partition, Committed>, CannotRestore> {
-        let mut orphans = Orphans::new(&self.kafka, &self.names, &self.topic_ids, &self.writers);
-        let mut found = positions::committed(consumer, &self.names, partitions, ALL).unwrap_or_default();
-        loop {
-            let missing: Vec<Partition> = partitions.iter().copied().filter(|p| !found.contains_key(p)).collect();
-            if missing.is_empty() {
-                return Ok(found);
+    ) -> BTreeMap<Partition, Committed> {
+        let (all, mut found) = (open.open(), BTreeMap::new());
+        if all.len() > 1
+            && let Some(patience) = left(open.answer_of_all(), until)
+        {
+            beat();
+            found = positions::committed(consumer, &self.names, &all, patience).unwrap_or_default();
+        }
+        for partition in all {
+            if found.contains_key(&partition) {
+                continue;
             }
-            for partition in missing {
-                beat();
-                if let Ok(one) = positions::committed(consumer, &self.names, &[partition], ONE) {
-                    found.extend(one);
-                }
-            }
-            // A cluster that is away answers at once, and so would we.
-            if orders.pause(BETWEEN_ROUNDS) {
-                return Err(CannotRestore::Stopped);
-            }
-            let missing: Vec<Partition> = partitions.iter().copied().filter(|p| !found.contains_key(p)).collect();
-            if !missing.is_empty() {
-                orphans.fence_next(&missing);
+            let Some(patience) = left(open.answer(), until) else { break };
+            beat();
+            match positions::committed(consumer, &self.names, &[partition], patience) {
+                Ok(one) if one.contains_key(&partition) => found.extend(one),
+                Ok(_) => open.unanswered(format!("its position is in a transaction that is open ({partition})")),
+                Err(error) => open.unanswered(format!("its position was asked for in vain ({partition}): {error}")),
             }
         }
+        found
     }
 
     /// A recreated topic has another id: what was committed and remembered speaks of other records. A broker that has just
@@ -151,7 +228,7 @@ impl Restorer {
                 Ok(_) => {}
                 Err(error) => clients::troubled("consumer", Some(error.code), &error.text),
             }
-            if orders.pause(ONE) {
+            if orders.pause(BETWEEN_QUESTIONS) {
                 return Err(CannotRestore::Stopped);
             }
         };
@@ -170,28 +247,17 @@ impl Restorer {
     }
 
     /// Where a partition begins and ends now.
-    fn marks(
-        &self,
-        consumer: &BaseConsumer,
-        partition: Partition,
-        orders: &Orders,
-        beat: &mut impl FnMut(),
-    ) -> Result<(u64, u64), CannotRestore> {
-        loop {
-            match consumer.fetch_watermarks(self.names.name(partition.topic), names::number(partition), QUESTION) {
-                Ok((start, end)) => {
-                    let offset = |mark: i64| u64::try_from(mark).unwrap_or_default();
-                    return Ok((offset(start), offset(end)));
-                }
-                Err(error) => {
-                    let reason = format!("the start of {partition} is not known yet: {error}");
-                    clients::troubled("consumer", error.rdkafka_error_code(), &reason);
-                }
-            }
-            beat();
-            if orders.pause(ONE) {
-                return Err(CannotRestore::Stopped);
-            }
-        }
+    fn marks(&self, consumer: &BaseConsumer, partition: Partition, patience: Duration) -> KafkaResult<(u64, u64)> {
+        let (name, number) = (self.names.name(partition.topic), names::number(partition));
+        let (start, end) = consumer.fetch_watermarks(name, number, patience)?;
+        let offset = |mark: i64| u64::try_from(mark).unwrap_or_default();
+        Ok((offset(start), offset(end)))
     }
+}
+
+/// How long a question may wait that ends by then; `None`: it is not asked.
+fn left(answer: Duration, until: Option<Instant>) -> Option<Duration> {
+    let Some(until) = until else { return Some(answer) };
+    let left = until.saturating_duration_since(Instant::now());
+    (!left.is_zero()).then(|| left.min(answer))
 }

@@ -112,7 +112,7 @@ impl Loop {
                 self.on_its_way = false;
             }
             Happening::Failed { reason } => anyhow::bail!(reason),
-            Happening::Away { .. } | Happening::Heard { .. } => {}
+            Happening::Away { .. } | Happening::Heard { .. } | Happening::Unread { .. } => {}
             Happening::Revoking { .. } | Happening::Lost { .. } => anyhow::bail!("somebody else reads these topics"),
         }
         Ok(())

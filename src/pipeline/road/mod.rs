@@ -233,7 +233,7 @@ impl Road {
             Happening::Lost { partitions } => self.lost(&partitions, now),
             Happening::Away { silent } => self.log_was_away(silent, now),
             // How the log is, is for others to tell; the road goes by what comes of it.
-            Happening::Heard { .. } => {}
+            Happening::Heard { .. } | Happening::Unread { .. } => {}
             Happening::Published { burst, outcome } => self.published(burst, outcome, now),
             Happening::Failed { reason } => self.failed = Some(reason),
         }

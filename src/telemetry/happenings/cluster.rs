@@ -123,6 +123,29 @@ impl PartitionsHeld<'_> {
     }
 }
 
+/// The cluster does not say where partitions of ours stand: they wait, and the others go on.
+#[derive(Debug, Clone, Copy)]
+pub struct PartitionsUnknown<'a> {
+    /// Which; none: not any more.
+    pub partitions: &'a [Partition],
+    /// What was heard instead of an answer.
+    pub why: Option<&'a str>,
+    /// For how long.
+    pub waited: Duration,
+}
+
+impl PartitionsUnknown<'_> {
+    /// Log and count it.
+    pub fn record(&self) {
+        gauge!(names::PARTITIONS_UNKNOWN).set(gauge(self.partitions.len()));
+        let (partitions, waited_ms) = (listed(self.partitions), self.waited.as_millis());
+        match self.why {
+            Some(why) => warn!(partitions, waited_ms, why, "the cluster does not say where partitions of ours stand"),
+            None => info!("where all partitions of ours stand is known"),
+        }
+    }
+}
+
 /// How much is read ahead of the road; said every turn of the polling thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadAheadFill {
@@ -155,6 +178,7 @@ mod tests {
             OrphanFenced { writer: "gatekeeper-2", partitions: &[], took: Duration::from_secs(1) }.record();
             ReadAheadFill { records: 7, max: 4_000 }.record();
             let added = [Partition { topic: TopicRole::Events, number: 4 }];
+            PartitionsUnknown { partitions: &added, why: Some("no leader"), waited: Duration::from_secs(5) }.record();
             PartitionsHeld { partitions: &added, why: Some("events/1 is not worked off") }.record();
         });
         for line in [
@@ -164,6 +188,7 @@ mod tests {
             "gatekeeper_orphans_fenced_total 1",
             "gatekeeper_read_ahead_records 7",
             "gatekeeper_partitions_added 1",
+            "gatekeeper_partitions_unknown 1",
             "gatekeeper_read_ahead_records_max 4000",
         ] {
             assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");

@@ -22,7 +22,9 @@ mod road;
 
 pub use better::{BetterDecision, BetterStep};
 pub use changes::{ChangesTaken, ChangesUnread, RefusedFrom, TenantSwitched, TenantsRefused};
-pub use cluster::{ClientTroubled, CommitLookedUp, OrphanFenced, PartitionsHeld, ProducerReplaced, ReadAheadFill};
+pub use cluster::{
+    ClientTroubled, CommitLookedUp, OrphanFenced, PartitionsHeld, PartitionsUnknown, ProducerReplaced, ReadAheadFill,
+};
 pub use events::{AnswerReused, CallsReattached, EventSettled, ForeignKeyRead, RecordDroppedUnsettled};
 pub use flags::{FlagRefused, FlagShare, FlagSwitched, FlagsRead, LookedFirst};
 pub use ledger::{LedgerAvailable, LedgerBatchCommitted, LedgerStatementRun, LedgerUnavailable, Slowness};

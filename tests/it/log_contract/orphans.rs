@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use gatekeeper::adapters::kafka::Writers;
 use gatekeeper::domain::position::TopicRole;
+use gatekeeper::pipeline::log::Happening;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{DefaultProducerContext, Producer as _, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::kafka::KafkaUnderTest;
 use super::road::Road;
-use super::{LogUnderTest, events};
+use super::{LogUnderTest, PARTITIONS, READS, append, events, numbered};
 
 /// Far beyond what fencing takes, and far below what the broker would wait.
 const SOON: Duration = Duration::from_secs(12);
@@ -71,4 +72,31 @@ async fn a_dead_writer_that_no_commit_names_is_fenced_because_it_said_its_name_e
     let asked = remembered.asked.lock().expect("nobody panics with it").clone();
     assert!(asked.contains(&(topic.topic_id.clone(), 0)), "{asked:?}");
     assert!(!asked.iter().any(|(_, partition)| *partition != 0), "only what cannot be read: {asked:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn a_transaction_that_nobody_can_end_keeps_its_own_partition_waiting_and_no_other() {
+    let log = KafkaUnderTest::start().await;
+    let left_open = log.leave_open(&log.group("group"), &format!("{}-nobody-knows", log.prefix));
+    let begun = Instant::now();
+    let mut road = Road::of(log.open_processor("group").await);
+    let Happening::Assigned { partitions, .. } = road.news().await else { panic!("not assigned first") };
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    assert_eq!(partitions.len(), READS.len() * PARTITIONS as usize - 1);
+    assert!(partitions.iter().all(|at| at.partition != events(0)), "{partitions:#?}");
+    let Happening::Unread { why: Some(why) } = road.news().await else { panic!("the road is not told") };
+    assert!(why.contains(&events(0).to_string()) && !why.contains(&events(1).to_string()), "{why}");
+    append(&*log.browser().await, [numbered(events(0), 0..2), numbered(events(1), 0..2)].concat()).await;
+    road.read(events(1), 2).await;
+    assert!(road.seen(events(0)).is_empty());
+
+    left_open.abort_transaction(Duration::from_secs(30)).expect("it ends");
+    let mut told = Vec::new();
+    while road.seen(events(0)).len() < 2 || !told.contains(&None) {
+        if let Happening::Unread { why } = road.next().await {
+            told.push(why);
+        }
+    }
+    assert_eq!(told.last(), Some(&None), "nothing is unread any more");
 }

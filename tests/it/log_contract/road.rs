@@ -77,7 +77,7 @@ impl Road {
             }
             Happening::Published { burst, outcome } => self.answers.push((*burst, outcome.clone())),
             // A busy machine can be silent for a while.
-            Happening::Away { .. } | Happening::Heard { .. } => {}
+            Happening::Away { .. } | Happening::Heard { .. } | Happening::Unread { .. } => {}
             Happening::Failed { .. } | Happening::Revoking { .. } | Happening::Lost { .. } => {}
         }
         Some(happening)

@@ -1,6 +1,7 @@
-//! Partitions that are assigned to us and may not be read yet, because their topic has grown (`growth.rs`).
+//! Partitions that are assigned to us and not read yet: their topic has grown (`growth.rs`), or the cluster does not say where
+//! they stand (`restore.rs`).
 //!
-//! librdkafka has them, paused; the road does not know of them, and bursts cannot be of them.
+//! librdkafka has them, paused; the road does not own them, and bursts cannot be of them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,16 +9,23 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::rebalance::{SEEKING, begin};
-use super::{End, Session, rejoin};
+use super::{End, Poller, Session, rejoin};
 use crate::adapters::kafka::growth::Readable;
+use crate::adapters::kafka::inquiry::Inquiry;
 use crate::adapters::kafka::names;
 use crate::domain::clock::since_boot;
 use crate::domain::position::{Partition, TopicRole};
-use crate::pipeline::log::Assignment;
-use crate::telemetry::happenings::PartitionsHeld;
+use crate::pipeline::log::{Assignment, Happening};
+use crate::telemetry::happenings::{PartitionsHeld, PartitionsUnknown};
 
 /// How often it is looked whether they may be read.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A look at what is not known blocks what is: four fifths of the time are left for that.
+const REST: u32 = 4;
+
+/// How often it is said again that something is not known.
+const SAY_EVERY: Duration = Duration::from_secs(30);
 
 /// What waits.
 #[derive(Debug, Default)]
@@ -26,6 +34,35 @@ pub(super) struct Holding {
     look_at: Option<Instant>,
     /// Said last.
     why: Option<String>,
+    /// The cluster does not say where these stand.
+    unknown: Option<Inquiry>,
+    ask_at: Option<Instant>,
+    /// The road was told last, and when it was logged.
+    complaint: Option<(String, Instant)>,
+}
+
+impl Holding {
+    /// Whether anything that is assigned is not the road's.
+    pub(super) fn is_empty(&self) -> bool {
+        self.partitions.is_empty() && self.unknown.is_none()
+    }
+
+    /// Nothing is assigned any more. What was told is not forgotten.
+    pub(super) fn forget_all(&mut self) {
+        *self = Self { complaint: self.complaint.take(), why: self.why.take(), ..Self::default() };
+    }
+
+    /// What is not known yet is asked about now and then.
+    pub(super) fn ask_later(&mut self, open: Inquiry) {
+        if open.is_done() {
+            return;
+        }
+        self.ask_at = Some(Instant::now() + LOOK_EVERY);
+        match &mut self.unknown {
+            Some(unknown) => unknown.join(open),
+            None => self.unknown = Some(open),
+        }
+    }
 }
 
 impl Session<'_> {
@@ -54,15 +91,59 @@ impl Session<'_> {
 
     /// Nothing of them is fetched. Before the next event is taken.
     pub(super) fn pause_held(&self) {
-        let held: Vec<Partition> = self.holding.partitions.keys().copied().collect();
+        let unknown = self.holding.unknown.iter().flat_map(Inquiry::open);
+        let held: Vec<Partition> = self.holding.partitions.keys().copied().chain(unknown).collect();
         self.call(&held, BaseConsumer::pause);
     }
 
     /// They are not ours any more. librdkafka keeps a pause over revocation and assignment.
     pub(super) fn release_revoked(&mut self, gone: &[Partition]) {
-        let held: Vec<Partition> =
-            gone.iter().copied().filter(|partition| self.holding.partitions.remove(partition).is_some()).collect();
+        let Holding { partitions, unknown, .. } = &mut self.holding;
+        let mut was_held = |partition: &Partition| {
+            partitions.remove(partition).is_some() || unknown.as_mut().is_some_and(|open| open.remove(*partition))
+        };
+        let held: Vec<Partition> = gone.iter().copied().filter(|partition| was_held(partition)).collect();
+        self.holding.unknown.take_if(|open| open.is_done());
         self.call(&held, BaseConsumer::resume);
+    }
+
+    /// Where are they by now? Those that are known wait for nothing else than all others do.
+    pub(super) fn ask_about_unknown(&mut self) -> Result<(), End> {
+        if self.holding.ask_at.is_some_and(|at| Instant::now() < at) {
+            return Ok(());
+        }
+        let Some(mut open) = self.holding.unknown.take() else { return Ok(()) };
+        let begun = Instant::now();
+        let Poller { restorer, orders, silence, .. } = &mut *self.poller;
+        let known = restorer.look(&self.consumer, &mut open, orders, || silence.beat(since_boot()))?;
+        if !known.is_empty() {
+            self.holding.partitions.extend(known.into_iter().map(|at| (at.partition, at)));
+            self.holding.look_at = None;
+        }
+        self.holding.ask_later(open);
+        self.holding.ask_at = Some(Instant::now() + LOOK_EVERY.max(begun.elapsed() * REST));
+        Ok(())
+    }
+
+    /// Tell the road what is not known, or that everything is, if it is news. After it was told what is known by now: a road
+    /// that waits for nothing may end.
+    pub(super) fn tell_unknown(&mut self) -> Result<(), End> {
+        let open = self.holding.unknown.as_ref();
+        if open.is_none() && self.holding.complaint.is_none() {
+            return Ok(());
+        }
+        let why = open.and_then(Inquiry::complaint);
+        let (told, logged) = self.holding.complaint.take().unzip();
+        let now = Instant::now();
+        let is_due = logged.is_none_or(|logged: Instant| now - logged >= SAY_EVERY);
+        let has_changed = why.is_some() != told.is_some();
+        if has_changed || (why.is_some() && is_due) {
+            let (partitions, waited) = open.map(|open| (open.open(), now - open.begun())).unwrap_or_default();
+            PartitionsUnknown { partitions: &partitions, why: why.as_deref(), waited }.record();
+        }
+        let said_at = if is_due { now } else { logged.unwrap_or(now) };
+        self.holding.complaint = why.clone().map(|why| (why, said_at));
+        if why != told { self.tell(Happening::Unread { why }) } else { Ok(()) }
     }
 
     /// Take over what may be read by now.

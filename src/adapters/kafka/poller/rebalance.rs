@@ -12,6 +12,7 @@ use super::{End, Poller, Session, WAIT, rejoin};
 use crate::adapters::kafka::names;
 use crate::adapters::kafka::ownership::Membership as _;
 use crate::adapters::kafka::raw::{Event, GroupMetadata};
+use crate::adapters::kafka::restore::Restored;
 use crate::domain::clock::since_boot;
 use crate::domain::position::Partition;
 use crate::failpoints;
@@ -32,23 +33,28 @@ const BURST_GRACE: Duration = Duration::from_secs(2);
 
 impl Session<'_> {
     pub(super) fn assigned(&mut self, partitions: &[(String, i32)]) -> Result<(), End> {
-        let assignments = self.restore(&self.ours(partitions))?;
+        let Restored { known, open } = self.restore(&self.ours(partitions))?;
         let mut list = TopicPartitionList::new();
-        for at in &assignments {
-            let (topic, number) = (self.poller.names.name(at.partition.topic), names::number(at.partition));
-            list.add_partition_offset(topic, number, begin(at)).map_err(rejoin)?;
+        let known_places = known.iter().map(|at| (at.partition, begin(at)));
+        // Paused before anything of them is fetched, and turned to their places once those are known.
+        let no_places = open.open().into_iter().map(|partition| (partition, Offset::End));
+        for (partition, place) in known_places.chain(no_places) {
+            let (topic, number) = (self.poller.names.name(partition.topic), names::number(partition));
+            list.add_partition_offset(topic, number, place).map_err(rejoin)?;
         }
         let eager = self.is_eager();
         if eager { self.consumer.assign(&list) } else { self.consumer.incremental_assign(&list) }.map_err(rejoin)?;
         self.assigned_generation =
             GroupMetadata::of(&self.consumer).filter(|_| eager).map(|metadata| metadata.member().generation);
-        let open = self.sort_out(assignments);
+        self.holding.ask_later(open);
+        let readable = self.sort_out(known);
         self.pause_held();
-        self.take_over(open)
+        self.take_over(readable)?;
+        self.tell_unknown()
     }
 
-    /// Where each of these stands. Blocks until all of them can be read.
-    fn restore(&mut self, partitions: &[Partition]) -> Result<Vec<Assignment>, End> {
+    /// Where each of these stands, as far as that is known in time.
+    fn restore(&mut self, partitions: &[Partition]) -> Result<Restored, End> {
         let Poller { restorer, orders, silence, .. } = &mut *self.poller;
         let restored = restorer.restore(&self.consumer, partitions, orders, || silence.beat(since_boot()));
         // Fencing a dead writer takes a second; and a fresh assignment says that these are ours.
@@ -76,6 +82,7 @@ impl Session<'_> {
         failpoints::hit("in_revocation");
         let mut gone = self.ours(partitions);
         self.release_revoked(&gone);
+        self.tell_unknown()?;
         gone.retain(|partition| self.owned.contains_key(partition));
         let epoch = if self.consumer.assignment_lost() {
             let epoch = self.poller.ownership.remove(&gone);
@@ -138,6 +145,8 @@ impl Session<'_> {
         // A road that is gone has lost them as well.
         self.tell(Happening::Lost { partitions: gone }).ok();
         self.tell(Happening::Assigned { epoch, partitions: Vec::new() }).ok();
+        self.holding.forget_all();
+        self.tell_unknown().ok();
     }
 
     /// Give the partitions to the others at once. A static member that merely closes keeps them until its session ends;
@@ -161,7 +170,7 @@ impl Session<'_> {
                     break;
                 }
                 Some(_) => {}
-                None if owned.is_empty() => break,
+                None if owned.is_empty() && self.holding.is_empty() => break,
                 None => {}
             }
         }
@@ -185,12 +194,15 @@ impl Session<'_> {
         let epoch = self.poller.ownership.remove(&[partition]);
         self.tell(Happening::Lost { partitions: vec![partition] })?;
         self.tell(Happening::Assigned { epoch, partitions: Vec::new() })?;
-        let assignments = self.restore(&[partition])?;
-        for at in &assignments {
+        let Restored { known, open } = self.restore(&[partition])?;
+        for at in &known {
             let name = self.poller.names.name(at.partition.topic);
             self.consumer.seek(name, names::number(at.partition), begin(at), SEEKING).map_err(rejoin)?;
         }
-        self.take_over(assignments)
+        self.holding.ask_later(open);
+        self.pause_held();
+        self.take_over(known)?;
+        self.tell_unknown()
     }
 }
 
