@@ -321,6 +321,10 @@ pub struct LedgerArgs {
     /// Re-read feedback and decisions and restore what it does not know, while no processor of the group runs.
     #[arg(long)]
     pub rebuild: bool,
+    /// Topics were deleted and created again, and that was meant: let go of what was in work of the old ones, while no
+    /// processor of the group runs. Sent again, those events are decided.
+    #[arg(long, conflicts_with_all = ["check", "rebuild"])]
+    pub recreated: bool,
     /// A table or one JSON document.
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,

@@ -1,4 +1,5 @@
-//! `ledger`: compare the ledger with what was published, and bring it up to that.
+//! `ledger`: compare the ledger with what was published, and bring it up to that; let go of what was in work of topics that
+//! are gone.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,11 +9,15 @@ use super::wiring::{self, Parts};
 use crate::cli::{LedgerArgs, Output, SettingsArgs};
 use crate::domain::clock::Timestamp;
 use crate::operations::rebuild::{self, Mode, Window};
+use crate::operations::recreated;
 
 pub async fn run(args: &SettingsArgs, command: LedgerArgs) -> anyhow::Result<ExitCode> {
     let parts = Parts::new(wiring::settings(args)?.settings)?;
     let settings = &parts.settings.ledger;
     anyhow::ensure!(settings.enabled, "ledger.enabled = false: there is none");
+    if command.recreated {
+        return let_go_of_recreated(&parts, command.output).await;
+    }
     let (browser, positions) = parts.operator().await?;
     let mode = if command.rebuild { Mode::Rebuild } else { Mode::Check };
     let ledger = match mode {
@@ -34,4 +39,21 @@ pub async fn run(args: &SettingsArgs, command: LedgerArgs) -> anyhow::Result<Exi
         Output::Json => say!("{}", serde_json::to_string_pretty(&report)?),
     }
     Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn let_go_of_recreated(parts: &Parts, output: Output) -> anyhow::Result<ExitCode> {
+    let (browser, positions) = parts.operator().await?;
+    let ledger = parts.ledger_to_read().await?;
+    // A processor that runs may have just saved what would be let go.
+    positions.check_idle(parts.settings.log.group_id()).await?;
+    parts.bind(&*ledger).await?;
+    let reads = parts.reads();
+    let read = browser.topics().await?.into_iter().filter(|topic| reads.contains(&topic.role));
+    let gone = recreated::let_go(&*ledger, &read.map(|topic| (topic.role, topic.topic_id)).collect()).await?;
+    match output {
+        Output::Table if gone.is_empty() => say!("every topic is the one that the ledger remembers"),
+        Output::Table => gone.iter().for_each(|gone| say!("{gone}")),
+        Output::Json => say!("{}", serde_json::to_string_pretty(&gone)?),
+    }
+    Ok(ExitCode::SUCCESS)
 }

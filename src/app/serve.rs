@@ -127,6 +127,7 @@ async fn open(parts: &Parts, incarnation: u64, opening: &mut Opening) -> anyhow:
     let memory = opening.of(DATABASE, of_ledger, || parts.memory(incarnation, true)).await?;
     let Some(memory) = memory else { return Ok(None) };
     parts.bind(&*memory.ledger).await?;
+    parts.check_topics(&*memory.ledger, &log).await?;
     log_memory.ask(memory.ledger.clone());
     Ok(Some((log, memory)))
 }

@@ -23,6 +23,7 @@ use crate::operations::flags::live::FlagReader;
 use crate::operations::following::Changes;
 use crate::operations::log_browser::LogBrowser;
 use crate::operations::positions::GroupPositions;
+use crate::operations::recreated;
 use crate::operations::schemas::{LearningBrowser, SettleError, WRITTEN_BY_SERVE, settle};
 use crate::pipeline::dedupe::ledger::Ledger;
 use crate::pipeline::dedupe::no_ledger::NoLedger;
@@ -332,6 +333,13 @@ impl Parts {
             "ledger.url: this ledger belongs to the consumer group {bound:?}, and this processor works as {group:?}; a \
              ledger is bound to one group: give this one a ledger of its own, or set the group's name back"
         );
+        Ok(())
+    }
+
+    /// What this log reads is what the ledger remembers of it.
+    pub async fn check_topics(&self, ledger: &dyn Ledger, log: &LogPort) -> anyhow::Result<()> {
+        let recreated = recreated::of(ledger, &log.topic_ids).await.context("the ledger does not say what was read")?;
+        anyhow::ensure!(recreated.is_empty(), recreated::refusal(&recreated));
         Ok(())
     }
 

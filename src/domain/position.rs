@@ -58,6 +58,15 @@ impl TopicRole {
     }
 }
 
+impl fmt::Display for TopicRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deferred(tier) => write!(f, "deferred.{tier}"),
+            role => f.write_str(role.key()),
+        }
+    }
+}
+
 /// One partition of one topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Partition {
@@ -69,10 +78,7 @@ pub struct Partition {
 
 impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.topic {
-            TopicRole::Deferred(tier) => write!(f, "deferred.{tier}/{}", self.number),
-            topic => write!(f, "{}/{}", topic.key(), self.number),
-        }
+        write!(f, "{}/{}", self.topic, self.number)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod log_browser;
 pub mod positions;
 pub mod publish;
 pub mod rebuild;
+pub mod recreated;
 pub mod schemas;
 pub mod tenants;
 pub mod trail;

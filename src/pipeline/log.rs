@@ -13,11 +13,12 @@
 //! - `Pause` really stops the reading; what was already on its way may still arrive.
 //! - After `Stop` it ends, and closes the channel of happenings.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::domain::position::Partition;
+use crate::domain::position::{Partition, TopicRole};
 use crate::domain::record::{OutRecord, Record};
 
 /// Counts changes of ownership; a burst made under an older one is refused.
@@ -175,6 +176,8 @@ pub struct LogPort {
     /// The largest record that may be published, see [`OutRecord::bytes`]. A larger one would be refused again and again,
     /// and its partition would stand still.
     pub max_record_bytes: usize,
+    /// The ids of the topics that are read, as they are now; empty where topics have none.
+    pub topic_ids: BTreeMap<TopicRole, String>,
 }
 
 /// The adapter's end of the channels.
@@ -192,7 +195,7 @@ pub fn channels(capacity: usize) -> (LogPort, LogAdapterEnd) {
     let (to_road, happenings) = mpsc::channel(capacity);
     let (errands, to_adapter) = mpsc::unbounded_channel();
     (
-        LogPort { happenings, errands, max_record_bytes: usize::MAX },
+        LogPort { happenings, errands, max_record_bytes: usize::MAX, topic_ids: BTreeMap::new() },
         LogAdapterEnd { happenings: to_road, errands: to_adapter },
     )
 }

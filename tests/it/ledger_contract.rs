@@ -27,8 +27,8 @@ use decisions::{
     what_the_log_tells_of_decisions_is_known_again,
 };
 use partitions::{
-    a_ledger_belongs_to_the_group_that_used_it_first, batches_are_counted_by_writer_and_told_to_whoever_enters,
-    partitions_are_counted_anew_by_whoever_was_first,
+    a_ledger_belongs_to_the_group_that_used_it_first, a_topic_that_was_recreated_leaves_nothing_in_work,
+    batches_are_counted_by_writer_and_told_to_whoever_enters, partitions_are_counted_anew_by_whoever_was_first,
     the_first_open_offset_is_behind_everything_that_is_known_to_be_finished,
     what_was_published_is_restored_unless_the_ledger_knows_of_a_later_time,
     what_was_recovered_counts_as_known_and_never_sets_anybody_back,
@@ -523,6 +523,7 @@ promises! {
     where_the_group_stood_is_told_to_whoever_enters_and_claims_alone_say_nothing
     the_first_open_offset_is_behind_everything_that_is_known_to_be_finished
     a_ledger_belongs_to_the_group_that_used_it_first
+    a_topic_that_was_recreated_leaves_nothing_in_work
     batches_are_counted_by_writer_and_told_to_whoever_enters
     what_was_recovered_counts_as_known_and_never_sets_anybody_back
     what_was_published_is_restored_unless_the_ledger_knows_of_a_later_time

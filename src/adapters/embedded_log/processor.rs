@@ -60,6 +60,8 @@ impl EmbeddedLog {
 
         let (mut port, end) = channels(reading.queue.max(1));
         port.max_record_bytes = settings.max_message_bytes;
+        let read = catalog.iter().filter(|(role, _)| reading.roles.contains(role));
+        port.topic_ids = read.map(|(role, topic)| (role, topic.id.clone())).collect();
         let processor =
             Processor { file, lock, catalog, group: group.to_owned(), settings: settings.clone(), reading, clock };
         let happenings = end.happenings.clone();

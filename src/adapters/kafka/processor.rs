@@ -160,6 +160,7 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
 
     let (mut port, LogAdapterEnd { happenings, errands }) = channels(reading.queue.max(1));
     let outputs: Vec<&str> = reading.outputs.iter().map(|role| names.name(*role)).collect();
+    port.topic_ids = topic_ids.clone();
     port.max_record_bytes = room::largest_record(&kafka, &outputs, runtime);
     let (orders, ownership) = (Arc::new(Orders::default()), Arc::new(Ownership::new()));
     let (to_committer, bursts) = mpsc::channel();

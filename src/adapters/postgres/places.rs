@@ -6,6 +6,7 @@ use sqlx::Row as _;
 use super::session::Session;
 use super::sets::{Set, bound, named};
 use super::statements::Statement;
+use crate::domain::position::TopicRole;
 use crate::pipeline::dedupe::ledger::places::{Entered, LastCommit, Mark};
 
 pub(super) const BIND: Statement =
@@ -64,6 +65,32 @@ pub(super) const FIRST_OPEN: Statement = Statement {
                         WHERE owner_topic = $1 AND owner_partition = $2),
                        -1)), -1)",
 };
+
+pub(super) const TOPIC_FIRST: Statement = Statement {
+    name: "topic_first",
+    sql: "INSERT INTO topics (role, topic) VALUES ($1, $2) ON CONFLICT (role) DO NOTHING",
+};
+
+pub(super) const TOPIC: Statement = Statement { name: "topic", sql: "SELECT topic FROM topics WHERE role = $1" };
+
+pub(super) const TOPIC_ANEW: Statement =
+    Statement { name: "topic_anew", sql: "UPDATE topics SET topic = $2 WHERE role = $1" };
+
+/// An event that was put off is carried by its copy in a tier, and after that by its owner's place alone.
+pub(super) const VANISHED_WITH: Statement = Statement {
+    name: "vanished_with",
+    sql: "UPDATE ledger SET vanished = true
+          WHERE published_at IS NULL AND NOT vanished
+            AND (owner_topic = $1 OR (NOT is_put_off AND copy_topic = $1) OR (is_put_off AND deferred_to = $2))",
+};
+
+/// The tier of this role, as it is remembered beside events.
+pub(super) fn tier(role: TopicRole) -> Option<i16> {
+    match role {
+        TopicRole::Deferred(tier) => Some(tier.into()),
+        _ => None,
+    }
+}
 
 pub(super) fn about(statement: &Statement, topic_id: &str, partition: u32) -> Set {
     sqlx::query(statement.sql).bind(named(topic_id)).bind(i64::from(partition))

@@ -7,12 +7,13 @@ use super::counts;
 use super::decisions::FORGET;
 use super::error::sorted;
 use super::ledger::PostgresLedger;
-use super::places::{BIND, BOUND, FIRST_OPEN, WRITER, about};
+use super::places::{BIND, BOUND, FIRST_OPEN, TOPIC, TOPIC_ANEW, TOPIC_FIRST, VANISHED_WITH, WRITER, about, tier};
 use super::purses::{PURSE, purse};
 use super::sets::{millis, named};
 use super::statements::{BE_PATIENT, BEGIN, COMMIT};
 use crate::domain::budget::{Day, Purse};
 use crate::domain::clock::Timestamp;
+use crate::domain::position::TopicRole;
 use crate::pipeline::dedupe::ledger::LedgerError;
 use crate::pipeline::dedupe::ledger::decision_index::DecisionIndex;
 use crate::pipeline::dedupe::ledger::places::{Counted, Places};
@@ -32,6 +33,43 @@ impl Places for PostgresLedger {
             let bound: Option<String> = binding.await.map_err(|error| sorted(&error))?;
             held.give_back();
             bound.ok_or_else(|| LedgerError::Damaged("it belongs to no group right after it was bound".to_owned()))
+        })
+    }
+
+    fn topic<'a>(&'a self, role: TopicRole, topic_id: &'a str) -> BoxFuture<'a, Result<String, LedgerError>> {
+        Box::pin(async move {
+            let (mut held, role) = (self.shared.pool.acquire().await?, role.to_string());
+            let mut session = self.shared.session(&mut held);
+            let asking = async {
+                let first = sqlx::query(TOPIC_FIRST.sql).bind(named(&role)).bind(named(topic_id));
+                session.change(&TOPIC_FIRST, first).await?;
+                // A statement of its own: it sees whoever was first.
+                let rows = session.read(&TOPIC, sqlx::query(TOPIC.sql).bind(named(&role))).await?;
+                rows.first().map(|row| row.try_get(0)).transpose()
+            };
+            let known: Option<String> = asking.await.map_err(|error| sorted(&error))?;
+            held.give_back();
+            known.ok_or_else(|| LedgerError::Damaged(format!("it knows no topic of {role} right after it was told")))
+        })
+    }
+
+    fn recreated<'a>(&'a self, role: TopicRole, old: &'a str, new: &'a str) -> BoxFuture<'a, Result<u64, LedgerError>> {
+        Box::pin(async move {
+            let mut held = self.shared.pool.acquire().await?;
+            let mut session = self.shared.patient_session(&mut held);
+            let changing = async {
+                session.say(&BEGIN).await?;
+                session.say(&BE_PATIENT).await?;
+                let anew = sqlx::query(TOPIC_ANEW.sql).bind(named(&role.to_string())).bind(named(new));
+                session.change(&TOPIC_ANEW, anew).await?;
+                let vanished = sqlx::query(VANISHED_WITH.sql).bind(named(old)).bind(tier(role));
+                let gone = session.change(&VANISHED_WITH, vanished).await?;
+                session.say(&COMMIT).await?;
+                Ok(gone)
+            };
+            let gone = changing.await.map_err(|error: sqlx::Error| sorted(&error))?;
+            held.give_back();
+            Ok(gone)
         })
     }
 

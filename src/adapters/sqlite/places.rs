@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection};
 
 use super::statements::Statement;
+use crate::domain::position::TopicRole;
 use crate::pipeline::dedupe::ledger::places::{Entered, LastCommit, Mark};
 use crate::telemetry::pace::Pace;
 
@@ -64,6 +65,32 @@ pub(super) const FIRST_OPEN: Statement = Statement {
                         WHERE owner_topic = ?1 AND owner_partition = ?2),
                        -1)), -1)",
 };
+
+pub(super) const TOPIC_FIRST: Statement = Statement {
+    name: "topic_first",
+    sql: "INSERT INTO topics (role, topic) VALUES (?1, ?2) ON CONFLICT (role) DO NOTHING",
+};
+
+pub(super) const TOPIC: Statement = Statement { name: "topic", sql: "SELECT topic FROM topics WHERE role = ?1" };
+
+pub(super) const TOPIC_ANEW: Statement =
+    Statement { name: "topic_anew", sql: "UPDATE topics SET topic = ?2 WHERE role = ?1" };
+
+/// An event that was put off is carried by its copy in a tier, and after that by its owner's place alone.
+pub(super) const VANISHED_WITH: Statement = Statement {
+    name: "vanished_with",
+    sql: "UPDATE ledger SET vanished = 1
+          WHERE published_at IS NULL AND vanished = 0
+            AND (owner_topic = ?1 OR (is_put_off = 0 AND copy_topic = ?1) OR (is_put_off = 1 AND deferred_to = ?2))",
+};
+
+/// The tier of this role, as it is remembered beside events.
+pub(super) fn tier(role: TopicRole) -> Option<u8> {
+    match role {
+        TopicRole::Deferred(tier) => Some(tier),
+        _ => None,
+    }
+}
 
 /// A partition, in the hands of one transaction.
 pub(super) struct Place<'a> {

@@ -4,10 +4,11 @@ use futures_util::future::BoxFuture;
 
 use super::decisions::FORGET;
 use super::ledger::SqliteLedger;
-use super::places::{BIND, BOUND, FIRST_OPEN, WRITER};
+use super::places::{BIND, BOUND, FIRST_OPEN, TOPIC, TOPIC_ANEW, TOPIC_FIRST, VANISHED_WITH, WRITER, tier};
 use super::purses::{PURSE, purse};
 use crate::domain::budget::{Day, Purse};
 use crate::domain::clock::Timestamp;
+use crate::domain::position::TopicRole;
 use crate::pipeline::dedupe::ledger::LedgerError;
 use crate::pipeline::dedupe::ledger::decision_index::DecisionIndex;
 use crate::pipeline::dedupe::ledger::places::{Counted, Places};
@@ -22,6 +23,29 @@ impl Places for SqliteLedger {
             let bound = sqlx::query_scalar(BOUND.sql);
             pace.watch(BOUND.name, bound.fetch_one(writer)).await.map_err(|error| self.sorted(&error))
         })
+    }
+
+    fn topic<'a>(&'a self, role: TopicRole, topic_id: &'a str) -> BoxFuture<'a, Result<String, LedgerError>> {
+        Box::pin(async move {
+            let (pace, writer) = (self.pace, &self.pools.writer);
+            let first = sqlx::query(TOPIC_FIRST.sql).bind(role.to_string()).bind(topic_id);
+            pace.watch(TOPIC_FIRST.name, first.execute(writer)).await.map_err(|error| self.sorted(&error))?;
+            let known = sqlx::query_scalar(TOPIC.sql).bind(role.to_string());
+            pace.watch(TOPIC.name, known.fetch_one(writer)).await.map_err(|error| self.sorted(&error))
+        })
+    }
+
+    fn recreated<'a>(&'a self, role: TopicRole, old: &'a str, new: &'a str) -> BoxFuture<'a, Result<u64, LedgerError>> {
+        let changing = async move {
+            let mut transaction = self.pools.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let anew = sqlx::query(TOPIC_ANEW.sql).bind(role.to_string()).bind(new);
+            self.pace.watch(TOPIC_ANEW.name, anew.execute(&mut *transaction)).await?;
+            let vanished = sqlx::query(VANISHED_WITH.sql).bind(old).bind(tier(role));
+            let gone = self.pace.watch(VANISHED_WITH.name, vanished.execute(&mut *transaction)).await?;
+            transaction.commit().await?;
+            Ok::<_, sqlx::Error>(gone.rows_affected())
+        };
+        Box::pin(async move { changing.await.map_err(|error| self.sorted(&error)) })
     }
 
     fn writer<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<String>, LedgerError>> {

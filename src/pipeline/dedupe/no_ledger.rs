@@ -16,6 +16,7 @@ use super::ledger::{Claim, Entry, Ledger, LedgerError, Outcome, Row};
 use crate::domain::budget::{Day, Purse};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::identity::DedupeKey;
+use crate::domain::position::TopicRole;
 
 /// Remembers nothing.
 pub struct NoLedger {
@@ -69,6 +70,14 @@ impl NoLedger {
 impl Places for NoLedger {
     fn bind<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<String, LedgerError>> {
         Box::pin(std::future::ready(Ok(group.to_owned())))
+    }
+
+    fn topic<'a>(&'a self, _: TopicRole, topic_id: &'a str) -> BoxFuture<'a, Result<String, LedgerError>> {
+        Box::pin(std::future::ready(Ok(topic_id.to_owned())))
+    }
+
+    fn recreated<'a>(&'a self, _: TopicRole, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<u64, LedgerError>> {
+        Box::pin(std::future::ready(Ok(0)))
     }
 
     fn writer<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<String>, LedgerError>> {

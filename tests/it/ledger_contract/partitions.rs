@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use gatekeeper::domain::clock::Timestamp;
-use gatekeeper::domain::position::Position;
+use gatekeeper::domain::position::{Position, TopicRole};
 use gatekeeper::pipeline::dedupe::ledger::places::{Counted, Entered, Growth, LastCommit, Mark};
 use gatekeeper::pipeline::dedupe::ledger::{Claim, Entry, Ledger, Outcome};
 
 use super::world::{
-    World, accepted, answer, answered, at, claim, commit, enter, enter_at, find, knew, lease, one, published, reached,
-    rejected, restore, row, stands, take_over, vanished,
+    World, accepted, answer, answered, at, came_back, claim, commit, enter, enter_at, find, knew, lease, one,
+    published, put_off, reached, rejected, restore, row, stands, take_over, vanished,
 };
 
 async fn writer(ledger: &Arc<dyn Ledger>, topic_id: &str, partition: u32) -> Option<String> {
@@ -190,4 +190,47 @@ pub async fn partitions_are_counted_anew_by_whoever_was_first(world: World) {
     assert_eq!(counted(ledger.clone()).await, Some(first.clone()), "a restart forgets nothing");
     assert_eq!(count(ledger.clone(), Some(first), settled(6)).await, settled(6));
     assert_eq!(ledger.counted("created anew").await.expect("it is there"), None);
+}
+
+pub async fn a_topic_that_was_recreated_leaves_nothing_in_work(world: World) {
+    async fn known(ledger: &Arc<dyn Ledger>, role: TopicRole, topic_id: &str) -> String {
+        ledger.topic(role, topic_id).await.expect("nothing is wrong with the store")
+    }
+    async fn vanished(ledger: &Arc<dyn Ledger>) -> Vec<u8> {
+        let mut vanished = Vec::new();
+        for number in 1..=6 {
+            if row(ledger, number).await.vanished {
+                vanished.push(number);
+            }
+        }
+        vanished
+    }
+    let recreated = |ledger: &Arc<dyn Ledger>, role, old: &'static str, new: &'static str| {
+        let ledger = Arc::clone(ledger);
+        async move { ledger.recreated(role, old, new).await.expect("nothing is wrong with the store") }
+    };
+    let (ledger, other) = (world.process("gk-1", 1, false).await, world.process("gk-2", 1, false).await);
+    let tier = TopicRole::Deferred;
+    assert_eq!(known(&ledger, TopicRole::Events, "events").await, "events");
+    assert_eq!(known(&other, TopicRole::Events, "anew").await, "events", "whoever was first says it for all");
+    assert_eq!(known(&ledger, tier(1), "tier").await, "tier");
+
+    // 1 is called for, 2 is published, 3 waits in tier 1, 4 in tier 2, 5 came back from the tier, 6 went on from there.
+    let mut batch: Vec<Entry> = (1..=6).map(|number| Entry::Claim(claim(number, 10 + u64::from(number)))).collect();
+    batch.extend([lease(1, 11, 60_000), reached(2, 12, accepted("v")), published(2, 12, 1)]);
+    batch.extend([put_off(3, 13, 1), put_off(4, 14, 2), put_off(5, 15, 1), put_off(6, 16, 1)]);
+    batch.extend([Entry::Claim(came_back(5, 15, 1, 70)), Entry::Claim(came_back(6, 16, 1, 71)), put_off(6, 16, 2)]);
+    commit(&ledger, batch).await;
+    assert_eq!(recreated(&ledger, tier(1), "tier", "tier anew").await, 2);
+    assert_eq!(vanished(&ledger).await, [3, 5], "only what no copy carries on any more");
+    assert_eq!(known(&other, tier(1), "tier anew").await, "tier anew");
+
+    assert_eq!(recreated(&ledger, TopicRole::Events, "events", "anew").await, 3);
+    assert_eq!(vanished(&ledger).await, [1, 3, 4, 5, 6]);
+    assert_eq!(known(&ledger, TopicRole::Events, "anew").await, "anew");
+    let again = Claim { position: Position { topic_id: "anew".to_owned(), ..at(0) }, ..claim(1, 11) };
+    let Outcome::Row(taken) = one(&other, Entry::TakeOver { claim: again.clone(), from: at(11) }).await else {
+        panic!("a row is the answer")
+    };
+    assert_eq!((&taken.owner, taken.vanished), (&again.position, false), "what is sent again is its own");
 }

@@ -20,6 +20,7 @@ mod outage;
 mod poison;
 mod positions;
 mod pretend_registry;
+mod recreated;
 mod refusals;
 mod registry;
 mod shared_limits;

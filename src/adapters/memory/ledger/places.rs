@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::BoxFuture;
 
-use super::{Map, MemoryLedger, Rows};
+use super::{Held, Map, MemoryLedger, Rows};
+use crate::domain::position::TopicRole;
 use crate::pipeline::dedupe::ledger::LedgerError;
 use crate::pipeline::dedupe::ledger::places::{Counted, Entered, LastCommit, Mark, Places};
 
@@ -21,6 +22,7 @@ pub(super) struct Book {
     bases: BTreeMap<(String, u32), u64>,
     marks: BTreeMap<(u16, String), u64>,
     counts: BTreeMap<String, Counted>,
+    topics: BTreeMap<TopicRole, String>,
 }
 
 impl Book {
@@ -70,6 +72,19 @@ fn owned((topic_id, partition): (&str, u32)) -> (String, u32) {
     (topic_id.to_owned(), partition)
 }
 
+impl Held {
+    /// Whether it is not published and cannot come again without this topic: then it has vanished.
+    fn vanish_with(&mut self, role: TopicRole, topic_id: &str) -> bool {
+        let waits_there = matches!(role, TopicRole::Deferred(tier) if self.row.deferred_to == Some(tier));
+        let came_from_there = self.row.copy.as_ref().is_some_and(|copy| copy.topic_id == topic_id);
+        let is_carried_by_it = if self.is_put_off { waits_there } else { came_from_there };
+        let in_work = self.row.published_at.is_none() && !self.row.vanished;
+        let vanishes = in_work && (self.row.owner.topic_id == topic_id || is_carried_by_it);
+        self.row.vanished |= vanishes;
+        vanishes
+    }
+}
+
 impl Rows {
     /// Who entered this partition last.
     #[must_use]
@@ -94,6 +109,19 @@ impl Places for MemoryLedger {
     fn bind<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<String, LedgerError>> {
         let bound = self.rows.lock().places.group.get_or_insert_with(|| group.to_owned()).clone();
         Box::pin(std::future::ready(Ok(bound)))
+    }
+
+    fn topic<'a>(&'a self, role: TopicRole, topic_id: &'a str) -> BoxFuture<'a, Result<String, LedgerError>> {
+        let topics = &mut self.rows.lock().places.topics;
+        let known = topics.entry(role).or_insert_with(|| topic_id.to_owned()).clone();
+        Box::pin(std::future::ready(Ok(known)))
+    }
+
+    fn recreated<'a>(&'a self, role: TopicRole, old: &'a str, new: &'a str) -> BoxFuture<'a, Result<u64, LedgerError>> {
+        let mut database = self.rows.lock();
+        database.places.topics.insert(role, new.to_owned());
+        let gone = database.rows.values_mut().map(|held| u64::from(held.vanish_with(role, old))).sum();
+        Box::pin(std::future::ready(Ok(gone)))
     }
 
     fn writer<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<String>, LedgerError>> {

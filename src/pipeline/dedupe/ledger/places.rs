@@ -8,11 +8,19 @@
 use futures_util::future::BoxFuture;
 
 use super::LedgerError;
+use crate::domain::position::TopicRole;
 
 /// The port; every ledger implements it.
 pub trait Places: Send + Sync + 'static {
     /// The group this ledger belongs to: this one, if it belonged to none.
     fn bind<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<String, LedgerError>>;
+
+    /// The id of the topic in this role: this one, if none was remembered.
+    fn topic<'a>(&'a self, role: TopicRole, topic_id: &'a str) -> BoxFuture<'a, Result<String, LedgerError>>;
+
+    /// The topic in this role is another one from now on. Nothing of the old one can ever come again, so what is not published
+    /// and belongs to it (its owner stands there, or the copy that carries it on) has vanished. How many rows that were in work.
+    fn recreated<'a>(&'a self, role: TopicRole, old: &'a str, new: &'a str) -> BoxFuture<'a, Result<u64, LedgerError>>;
 
     /// Who entered this partition last: an open transaction there is theirs.
     fn writer<'a>(&'a self, topic_id: &'a str, partition: u32) -> BoxFuture<'a, Result<Option<String>, LedgerError>>;
