@@ -3,7 +3,7 @@
 //! A partition comes with its committed frontier and leaves with a last burst. Its frontier is dropped with it; running
 //! calls go on, keyed by event, in case it comes back.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -311,12 +311,15 @@ impl Road {
         }
         let ids: Vec<_> =
             self.items.iter().filter(|(_, item)| gone.contains(&item.partition())).map(|(id, _)| *id).collect();
+        // In an order that comes from no hash map.
+        let mut left = BTreeSet::new();
         for id in ids {
             let Some(item) = self.off_the_road(id) else { continue };
             let item = item.given_up();
             self.is_back_no_longer(&item);
             if let Some(ticket) = item.ticket() {
                 self.lanes.leave(ticket, |other| other == id);
+                left.insert(ticket.clone());
             }
         }
         for call in self.calls.values_mut() {
@@ -327,7 +330,8 @@ impl Road {
         // Said by us after the next owner has claimed it, it would stand against what that one comes to.
         let items = &self.items;
         let is_of_another = |(_, purpose): &(Entry, Purpose)| matches!(purpose, Purpose::PutOff { item, .. } if !items.contains_key(item));
-        self.pending.retain(|group| !group.iter().any(is_of_another));
+        self.pending.iter_mut().for_each(|group| group.retain(|entry| !is_of_another(entry)));
+        self.pending.retain(|group| !group.is_empty());
         self.held.retain(|(_, id)| self.items.contains_key(id));
         self.waiting_for_earlier.retain(|id| self.items.contains_key(id));
         self.carriers.retain(|_, id| self.items.contains_key(id));
@@ -341,6 +345,10 @@ impl Road {
         self.overflow.retain(|ticket| lanes.unit(ticket).is_some());
         self.at_home.retain(|ticket| lanes.unit(ticket).is_some());
         self.admission.remove_if(now, |ticket| lanes.unit(ticket).is_none());
+        // A lane may reach over several partitions: what of it is still here goes on.
+        for ticket in left {
+            self.work(&ticket, now);
+        }
     }
 
     /// Notice that this process did not run for a while. Before anything that came meanwhile is acted upon.
@@ -379,6 +387,12 @@ mod tests {
     use crate::pipeline::frontier::codec::Tag;
     use crate::pipeline::log::Happening;
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
+
+    const OTHER: Partition = Partition { number: 1, ..EVENTS };
+
+    fn happens(test: &mut TestRoad, happening: Happening) {
+        test.road.happened(happening, Instant::now());
+    }
 
     /// Committed by another instance when 10, 12 and 14 were unfinished below 16.
     fn committed_at_ten() -> Assignment {
@@ -474,6 +488,20 @@ mod tests {
         test.assign(Assignment { committed: Some(13), metadata: String::new(), log_start: 13, ..committed_at_ten() });
         assert_eq!(test.road.complaint(), None);
         assert_eq!(test.road.partitions[&EVENTS].stopped, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_that_loses_what_it_works_on_goes_on_with_what_is_behind_it_in_another_partition() {
+        let mut test = TestRoad::new(&["pipeline.superseding=false"]);
+        for partition in [EVENTS, OTHER] {
+            test.owns(partition);
+            test.read_of_ticket("t-9", partition, 0);
+        }
+        let first = test.road.next_job(Instant::now()).expect("there is room");
+        assert_eq!(first.owner.partition, 0);
+        assert!(test.road.next_job(Instant::now()).is_none(), "one at a time");
+        happens(&mut test, Happening::Lost { partitions: vec![EVENTS] });
+        assert_eq!(test.road.next_job(Instant::now()).expect("it goes on").owner.partition, 1);
     }
 
     #[tokio::test(start_paused = true)]

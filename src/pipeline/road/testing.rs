@@ -191,6 +191,16 @@ impl TestRoad {
         }
     }
 
+    /// One event of this ticket, which the ledger has never seen.
+    pub(crate) fn read_of_ticket(&mut self, ticket: &str, partition: Partition, offset: u64) {
+        let mut event = decidable_event(u64::from(partition.number) << 32 | offset);
+        (event.ticket_id, event.occurred_at) = (ticket.to_owned(), self.road.fixtures.clock.now());
+        let value = Some(Payload::from(serde_json::to_vec(&event).expect("an event can be written")));
+        let record = Record { offset, timestamp: Timestamp(0), key: None, value, headers: Vec::new() };
+        self.road.happened(Happening::Records { epoch: Epoch(1), partition, records: vec![record] }, Instant::now());
+        self.read_tickets(0..0);
+    }
+
     /// The same, and the ledger is not asked yet.
     pub(crate) fn hand_over_tickets(&mut self, tickets: Range<u64>) {
         let record = |offset: u64| {
@@ -208,8 +218,10 @@ impl TestRoad {
                 headers: Vec::new(),
             }
         };
-        let (records, now) = (tickets.map(record).collect(), Instant::now());
-        self.road.happened(Happening::Records { epoch: Epoch(1), partition: EVENTS, records }, now);
+        let (records, now) = (tickets.map(record).collect::<Vec<_>>(), Instant::now());
+        if !records.is_empty() {
+            self.road.happened(Happening::Records { epoch: Epoch(1), partition: EVENTS, records }, now);
+        }
     }
 
     /// The ledger has nothing to say, and what is due is done.
