@@ -159,6 +159,7 @@ pub(super) struct Away {
 
 impl Road {
     pub(super) fn assigned(&mut self, epoch: Epoch, assignments: Vec<Assignment>, now: Instant) {
+        self.leave_at_once(now);
         self.epoch = epoch;
         failpoints::hit("assigned_before_restore");
         let partitions: Vec<_> = assignments.iter().map(|assignment| assignment.partition).collect();
@@ -256,7 +257,23 @@ impl Road {
         }
     }
 
+    /// The log waited for this no longer, and whatever it says next comes after that: they may even be ours anew.
+    fn leave_at_once(&mut self, now: Instant) {
+        if let Some(Leaving { partitions, .. }) = self.leaving.take() {
+            self.drop_partitions(&partitions, now);
+            PartitionsRevoked { partitions: &partitions, owned_now: self.partitions.len() }.record();
+        }
+    }
+
+    /// The ledger has marked a gap; of an earlier ownership it says nothing.
+    pub(super) fn gap_marked(&mut self, partition: Partition, epoch: Epoch) {
+        if let Some(owned) = self.partitions.get_mut(&partition).filter(|owned| owned.epoch == epoch) {
+            owned.gaps_unmarked = owned.gaps_unmarked.saturating_sub(1);
+        }
+    }
+
     pub(super) fn revoking(&mut self, partitions: Vec<Partition>, deadline: Instant, now: Instant) {
+        self.leave_at_once(now);
         self.note_before_going(&partitions, now);
         self.leaving = Some(Leaving { partitions, deadline, last_burst_sent: false });
     }
@@ -385,7 +402,7 @@ impl Road {
 mod tests {
     use super::*;
     use crate::pipeline::frontier::codec::Tag;
-    use crate::pipeline::log::Happening;
+    use crate::pipeline::log::{Happening, PublishOutcome};
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
 
     const OTHER: Partition = Partition { number: 1, ..EVENTS };
@@ -502,6 +519,45 @@ mod tests {
         assert!(test.road.next_job(Instant::now()).is_none(), "one at a time");
         happens(&mut test, Happening::Lost { partitions: vec![EVENTS] });
         assert_eq!(test.road.next_job(Instant::now()).expect("it goes on").owner.partition, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_back_after_the_log_waited_no_longer_for_the_last_burst_is_ours() {
+        let mut test = TestRoad::new(&[]);
+        test.owns(EVENTS);
+        test.read_unreadable(0..1);
+        test.wake();
+        let burst = test.bursts()[0].number;
+        let deadline = Duration::from_secs(3);
+        happens(&mut test, Happening::Revoking { partitions: vec![EVENTS], deadline });
+        tokio::time::advance(deadline).await;
+        happens(&mut test, Happening::Assigned { epoch: Epoch(2), partitions: Vec::new() });
+        assert!(test.road.partitions.is_empty(), "the log has it no more");
+        let assignment = Assignment {
+            partition: EVENTS,
+            topic_id: "t".to_owned(),
+            committed: None,
+            metadata: String::new(),
+            log_start: 0,
+            log_end: u64::MAX,
+        };
+        happens(&mut test, Happening::Assigned { epoch: Epoch(3), partitions: vec![assignment] });
+        happens(&mut test, Happening::Published { burst, outcome: PublishOutcome::Committed });
+        tokio::time::advance(deadline).await;
+        test.wake();
+        assert_eq!(test.road.partitions.keys().collect::<Vec<_>>(), [&EVENTS]);
+        assert!(!test.errands().iter().any(|errand| matches!(errand, Errand::LetGo(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_revocation_does_not_forget_the_first() {
+        let mut test = TestRoad::new(&[]);
+        for partition in [EVENTS, OTHER] {
+            test.owns(partition);
+            let deadline = Duration::from_secs(3);
+            happens(&mut test, Happening::Revoking { partitions: vec![partition], deadline });
+        }
+        assert_eq!(test.road.partitions.keys().collect::<Vec<_>>(), [&OTHER]);
     }
 
     #[tokio::test(start_paused = true)]
