@@ -102,7 +102,8 @@ pub struct DemoArgs {
 /// Flags of `serve`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ServeArgs {
-    /// End with exit code 0 when everything that was read has its terminal and is committed.
+    /// End with exit code 0 when everything that was read has its terminal and is committed; with 1 and the reason, then, if a
+    /// partition is stopped and was not read.
     #[arg(long)]
     pub until_idle: bool,
 }

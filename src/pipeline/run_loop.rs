@@ -83,6 +83,9 @@ pub enum RunError {
     /// The log or the ledger is broken in a way that waiting does not mend.
     #[error("{0}")]
     Failed(String),
+    /// Everything else has its terminal, and a person has to look at this.
+    #[error("not everything could be read: {0}")]
+    Unread(String),
     /// The log's side of the channels is gone.
     #[error("the log ended without a word")]
     LogGone,
@@ -182,6 +185,7 @@ async fn run_here(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, Run
         sign_of_life,
     };
     let ended = this.turn().await;
+    let unread = this.road.complaint();
     // A drain that took too long hands over all the same.
     let hands_over = ended.is_ok() && *this.outside.stop.borrow() != Stop::Now;
     if hands_over {
@@ -191,7 +195,10 @@ async fn run_here(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, Run
     if hands_over {
         closing::until_closed(&mut this.outside.log, &mut this.outside.stop).await;
     }
-    ended
+    match (ended?, unread) {
+        (Ended::Idle, Some(unread)) => Err(RunError::Unread(unread)),
+        (ended, _) => Ok(ended),
+    }
 }
 
 impl Loop {
@@ -378,7 +385,7 @@ impl Loop {
             }
             return (until <= now).then_some(Ended::CutShort);
         }
-        let everything_is_read = self.road.is_idle() && !self.log_health.is_unread();
+        let everything_is_read = self.road.is_idle(now) && !self.log_health.is_unread();
         (self.outside.until_idle && nothing_runs && everything_is_read).then_some(Ended::Idle)
     }
 

@@ -82,6 +82,7 @@ impl Road {
 
     /// The end of a partition, if no record of it waits: everything before has come on the road; the rest were gaps.
     pub(super) fn reached(&mut self, partition: Partition, end: u64, now: Instant) {
+        let follows = now + self.follow_after();
         let Some(owned) = self.partitions.get_mut(&partition) else { return };
         if let Some(held) = &mut owned.held {
             held.queue(Behind::End(end));
@@ -89,7 +90,7 @@ impl Road {
         }
         let gaps = owned.frontier.advance_to(end);
         owned.caught_up = true;
-        owned.follow_soon(now);
+        owned.follow_by(follows);
         self.mark_vanished(partition, &gaps);
         // A saved SUPERSEDED may have waited for an event that cannot come any more.
         if self.everything_is_read() {

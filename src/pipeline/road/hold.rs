@@ -163,7 +163,7 @@ mod tests {
             errands.iter().filter_map(|e| if let Errand::Publish(b) = e { Some(b) } else { None }).collect();
         let bases: Vec<_> = bursts[0].positions.iter().map(|at| (at.partition, at.base)).collect();
         assert_eq!(bases, [(EVENTS, 1), (OTHER, 2)], "what stands before it goes on, and so does the other partition");
-        assert!(!test.road.is_idle());
+        assert!(!test.road.is_idle(Instant::now()));
         assert_eq!(claimed(&mut test), [0_u64; 0]);
 
         let registry = Scripted::knows([42]);

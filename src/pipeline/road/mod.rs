@@ -324,9 +324,7 @@ impl Road {
         self.places.close();
         // Whoever goes on after us may do so long after what a position points at is gone.
         let now = Instant::now();
-        for owned in self.partitions.values_mut().filter(|owned| owned.lags()) {
-            owned.follow_at = Some(now);
-        }
+        self.follow_at_once(now);
         let ours: Vec<_> = self.partitions.keys().copied().collect();
         self.note_before_going(&ours, now);
     }
@@ -344,14 +342,18 @@ impl Road {
             && !(self.draining && self.follow_due().is_some())
     }
 
-    /// Everything there is to read was read, and has its terminal in the log.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        !self.partitions.is_empty()
+    /// Everything there is to read was read, and has its terminal in the log. Positions that lag behind it follow first: whoever
+    /// goes on may do so long after what they point at is gone.
+    pub fn is_idle(&mut self, now: Instant) -> bool {
+        let is_idle = !self.partitions.is_empty()
             && self.partitions.values().all(Owned::is_read)
             && self.items.is_empty()
             && self.asides.is_empty()
-            && self.is_drained()
+            && self.is_drained();
+        if is_idle {
+            self.follow_at_once(now);
+        }
+        is_idle && self.follow_due().is_none()
     }
 
     /// Why the road cannot go on, if it cannot.

@@ -78,9 +78,9 @@ impl Owned {
     }
 
     /// The end was reached over nothing but gaps.
-    pub(super) fn follow_soon(&mut self, now: Instant) {
+    pub(super) fn follow_by(&mut self, due: Instant) {
         if self.lags() {
-            self.follow_at.get_or_insert(now + FOLLOW_AFTER);
+            self.follow_at.get_or_insert(due);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Results become bursts, and committed bursts move frontiers. Nothing else does.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -38,10 +39,14 @@ impl Road {
         self.partitions.values().filter_map(|owned| owned.follow_at).min()
     }
 
-    /// Results a burst waits for no longer: the next one may go at once.
-    #[must_use]
-    pub fn burst_is_full(&self) -> bool {
-        self.ready_results >= self.fixtures.settings.burst_max_records
+    /// How long a position that lags waits for a burst that takes it along. Whoever ends does not wait.
+    pub(super) fn follow_after(&self) -> Duration {
+        if self.draining { self.fixtures.settings.burst_interval } else { FOLLOW_AFTER }
+    }
+
+    /// Positions that lag wait for nothing else.
+    pub(super) fn follow_at_once(&mut self, now: Instant) {
+        self.partitions.values_mut().filter(|owned| owned.lags()).for_each(|owned| owned.follow_at = Some(now));
     }
 
     /// Send what is ready, if it is time.
@@ -58,7 +63,8 @@ impl Road {
         let Some(snapshot) = self.snapshot() else {
             // What cannot be written now is tried again, but not at once.
             let due = |owned: &&mut Owned| owned.follow_at.is_some_and(|due| due <= now);
-            self.partitions.values_mut().filter(due).for_each(|owned| owned.follow_at = Some(now + FOLLOW_AFTER));
+            let again = now + self.follow_after();
+            self.partitions.values_mut().filter(due).for_each(|owned| owned.follow_at = Some(again));
             return false;
         };
         failpoints::hit("burst_begun");
@@ -359,6 +365,33 @@ mod tests {
         assert_eq!(positions(&commit(&mut test)), [(1, 5)]);
         while test.next_batch(100).is_some() {}
         assert!(test.road.is_drained());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_waits_for_the_mark_of_a_gap_and_no_longer() {
+        let mut test = TestRoad::new(&[]);
+        assign(&mut test, EVENTS, Some(0), 0);
+        reach_the_end(&mut test, EVENTS, 2);
+        test.road.drain();
+        test.road.woke(Instant::now());
+        assert!(test.bursts().is_empty(), "the ledger does not know yet");
+        test.answer_vanished();
+        advance(Duration::from_millis(50)).await;
+        test.road.woke(Instant::now());
+        assert_eq!(positions(&test.bursts()), [(0, 2)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_road_is_not_idle_before_its_positions_stand_at_the_end() {
+        let mut test = TestRoad::new(&[]);
+        assign(&mut test, EVENTS, Some(0), 0);
+        reach_the_end(&mut test, EVENTS, 2);
+        test.answer_vanished();
+        assert!(!test.road.is_idle(Instant::now()));
+        let bursts = commit(&mut test);
+        assert_eq!((positions(&bursts), bursts[0].records.len()), (vec![(0, 2)], 0));
+        test.answer_vanished();
+        assert!(test.road.is_idle(Instant::now()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -43,7 +43,9 @@ async fn a_position_that_the_log_forgot_stops_its_partition_until_somebody_says_
     let after = gatekeeper.publish(records(12..24)).await;
     let (stopped, others): (Vec<Place>, Vec<Place>) = after.iter().partition(|place| place.0 == partition);
     assert!(!stopped.is_empty() && !others.is_empty(), "{after:?}");
-    gatekeeper.serve_until_idle().await;
+    let ended = gatekeeper.serve_with(&["--until-idle"], None).ended().await;
+    let told = gatekeeper.what_the_worker_said();
+    assert!(ended.code() == Some(1) && told.contains("not everything could be read"), "{ended}\n{told}");
     gatekeeper.ends_of(&others).await;
     let terminals = gatekeeper.terminals().await;
     assert!(stopped.iter().all(|place| !terminals.contains_key(place)), "nothing of it was read");
