@@ -125,6 +125,11 @@ pub enum PublishOutcome {
         /// Why.
         reason: String,
     },
+    /// Likewise, and nothing was sent at all: for the moment nobody knows who we are to the group.
+    NotTried {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// One transaction's worth.

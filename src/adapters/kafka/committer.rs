@@ -182,7 +182,7 @@ fn ours<'a>(burst: &Burst, committed: impl Fn(Partition) -> Option<&'a Committed
 fn denial(denied: Denied) -> PublishOutcome {
     match denied {
         // Ownership stands; the membership comes back with the next rebalance.
-        Denied::NotAMember | Denied::RefusedBefore => not_committed(&denied),
+        Denied::NotAMember | Denied::RefusedBefore => PublishOutcome::NotTried { reason: denied.to_string() },
         _ => PublishOutcome::Refused,
     }
 }

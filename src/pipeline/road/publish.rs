@@ -80,18 +80,24 @@ impl Road {
         }
         let settings = &self.fixtures.settings;
         let (results, bytes) = (settings.burst_max_records >> self.smaller, settings.burst_max_bytes >> self.smaller);
-        // A few results may leave a longer list of unfinished offsets than many: when the usual number does not fit,
-        // everything that is ready is tried.
-        self.snapshot_of(results, bytes).or_else(|| self.snapshot_of(usize::MAX, usize::MAX))
+        // A few results may leave a longer list of unfinished offsets than many: when the usual number does not fit, as many
+        // bytes are tried, and at last everything that is ready.
+        self.snapshot_of(results, bytes)
+            .or_else(|| self.snapshot_of(usize::MAX, bytes))
+            .or_else(|| self.snapshot_of(usize::MAX, usize::MAX))
     }
 
     fn snapshot_of(&mut self, max_results: usize, max_bytes: usize) -> Option<Snapshot<ItemId>> {
         let mut groups: Vec<Group<ItemId>> = Vec::new();
         let (mut results, mut bytes) = (0, 0);
         while let Some(group) = self.ready.front() {
-            (results, bytes) = (results + group.results.len(), bytes + group.bytes());
-            if !groups.is_empty() && (results > max_results || bytes > max_bytes) {
-                break;
+            // What cannot go yet is left out below, with what follows it in its lane, and takes no room.
+            if !self.waits_for_a_mark(group) {
+                let is_first = results == 0;
+                (results, bytes) = (results + group.results.len(), bytes + group.bytes());
+                if !is_first && (results > max_results || bytes > max_bytes) {
+                    break;
+                }
             }
             groups.extend(self.ready.pop_front());
         }
@@ -137,8 +143,13 @@ impl Road {
         items.map(|item| (item.partition(), item.offset())).collect()
     }
 
+    /// A gap is marked before a commit passes it: nobody asks for its rows afterwards.
+    fn waits_for_a_mark(&self, group: &Group<ItemId>) -> bool {
+        let mut partitions = group.results.iter().filter_map(|(id, _)| Some(self.items.get(id)?.partition()));
+        partitions.any(|partition| self.partitions.get(&partition).is_some_and(|owned| owned.gaps_unmarked > 0))
+    }
+
     fn fitted(&self, partition: Partition, groups: &[Vec<u64>], number: u64) -> Option<(usize, Move)> {
-        // A gap is marked before a commit passes it: nobody asks for its rows afterwards.
         let owned = self.partitions.get(&partition).filter(|owned| owned.gaps_unmarked == 0)?;
         let fitted = owned.frontier.fit(groups, &self.tag(number), self.fixtures.settings.metadata_max_chars)?;
         let step = Move { assigned: owned.epoch, proposal: fitted.proposal, metadata: fitted.metadata };
@@ -183,7 +194,7 @@ impl Road {
         let duration = now - sent.sent_at;
         match &outcome {
             PublishOutcome::Committed | PublishOutcome::Refused => self.unpublished = None,
-            PublishOutcome::NotCommitted { reason } => {
+            PublishOutcome::NotCommitted { reason } | PublishOutcome::NotTried { reason } => {
                 self.unpublished.get_or_insert(Unpublished { since: sent.sent_at, why: None }).why =
                     Some(reason.clone());
             }
@@ -201,6 +212,11 @@ impl Road {
             }
             PublishOutcome::Refused => {
                 BurstFailed { results: sent.results(), failure: BurstFailure::Refused }.record();
+                self.send_again_later(sent.aborted(), now);
+            }
+            PublishOutcome::NotTried { reason } => {
+                BurstFailed { results: sent.results(), failure: BurstFailure::NotCommitted { reason: &reason } }
+                    .record();
                 self.send_again_later(sent.aborted(), now);
             }
             PublishOutcome::NotCommitted { reason } => {
@@ -425,6 +441,23 @@ mod tests {
         assert_eq!(positions(&test.bursts()), [(1, 3)]);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn results_behind_a_gap_that_is_not_marked_take_no_room_in_a_burst_and_its_size_holds() {
+        let mut test = TestRoad::new(&[]);
+        for partition in [EVENTS, OTHER] {
+            assign(&mut test, partition, Some(0), 0);
+        }
+        test.read_unreadable_of(EVENTS, 1..101);
+        test.read_unreadable_of(OTHER, 0..100);
+        let of_one = test.road.ready[0].bytes();
+        test.road.fixtures.settings.burst_max_bytes = 10 * of_one + of_one / 2;
+        test.road.woke(Instant::now());
+        let bursts = test.bursts();
+        assert_eq!((positions(&bursts), bursts[0].records.len() / 2), (vec![(1, 10)], 10));
+        assert_eq!((test.road.ready_results, test.road.ready.len()), (190, 190), "the others keep their place");
+        assert_eq!(test.road.items[&test.road.ready[0].results[0].0].offset(), 1);
+    }
+
     /// How many results each burst carries when all of them end like this.
     async fn sizes(test: &mut TestRoad, outcome: impl Fn() -> PublishOutcome) -> Vec<usize> {
         let mut sizes = Vec::new();
@@ -451,6 +484,8 @@ mod tests {
         assert_eq!(sizes(&mut test, aborted).await, [40, 20, 10]);
         assert_eq!(sizes(&mut test, || PublishOutcome::Committed).await, [5, 10, 20]);
         assert_eq!(sizes(&mut test, || PublishOutcome::Refused).await, [40, 40, 40], "nobody was slow");
+        let not_tried = || PublishOutcome::NotTried { reason: "not a member".to_owned() };
+        assert_eq!(sizes(&mut test, not_tried).await, [40, 40, 40], "nothing was sent");
         test.road.fixtures.settings.burst_max_bytes = 1;
         assert_eq!(sizes(&mut test, || PublishOutcome::Committed).await, [1, 1, 1], "one goes, however large");
     }
