@@ -14,6 +14,12 @@ use super::record::{Header, Record};
 pub const TIER_DELAYS: [Duration; 4] =
     [Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(600), Duration::from_secs(3_600)];
 
+/// How long this tier waits.
+#[must_use]
+pub fn delay_of(tier: u8) -> Duration {
+    TIER_DELAYS[usize::from(tier).min(TIER_DELAYS.len() - 1)]
+}
+
 /// Headers that begin so are ours.
 const PREFIX: &str = "gk-";
 const TOPIC: &str = "gk-origin-topic-id";

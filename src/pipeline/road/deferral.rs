@@ -24,9 +24,9 @@ use tokio::time::Instant;
 
 use super::item::{EventItem, Item, ItemId, Plan, PutOff};
 use super::{Purpose, Road};
-use crate::domain::deferral::{Deferral, TIER_DELAYS, tier_for};
+use crate::domain::deferral::{Deferral, TIER_DELAYS, delay_of, tier_for};
 use crate::domain::feedback::LimitState;
-use crate::domain::position::Partition;
+use crate::domain::position::{Partition, TopicRole};
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::Record;
 use crate::domain::tenant::Limits;
@@ -102,12 +102,15 @@ impl Road {
         let clock = self.fixtures.clock.now();
         let Some(owned) = self.partitions.get_mut(&partition) else { return };
         owned.read_to = None;
+        // A copy is written before it is read: one that seems to wait for longer was written by a clock that was ahead.
+        let longest = if let TopicRole::Deferred(tier) = partition.topic { delay_of(tier) } else { Duration::ZERO };
         for record in records {
             let (wait, waits_for_room) = match Deferral::read(&record, partition.number) {
                 Ok(deferral) => (deferral.not_before.millis_since(clock).unsigned_abs(), deferral.waits_for_room),
                 Err(_) => (0, false),
             };
-            owned.early.push_back(Early { due: now + Duration::from_millis(wait), waits_for_room, record });
+            let due = now + Duration::from_millis(wait).min(longest);
+            owned.early.push_back(Early { due, waits_for_room, record });
         }
         self.take_in_due(partition, now);
     }
@@ -230,7 +233,7 @@ impl Road {
     }
 
     fn putting_off(&self, item: &Item, tier: u8, why: &Why) -> Option<PutOff> {
-        let delay = TIER_DELAYS.get(usize::from(tier)).or(TIER_DELAYS.last()).copied()?;
+        let delay = delay_of(tier);
         let claim = &item.event()?.claim;
         let clock = self.fixtures.clock.now();
         let turn = clock.after(why.wait.max(delay));
@@ -399,7 +402,7 @@ mod tests {
     use crate::domain::bytes::Bytes;
     use crate::domain::clock::{Clock as _, SystemClock, Timestamp};
     use crate::domain::feedback::FeedbackStatus;
-    use crate::domain::position::{Position, TopicRole};
+    use crate::domain::position::Position;
     use crate::domain::record::{OutRecord, Payload};
     use crate::domain::verdict::{SavedDecision, Verdict};
     use crate::pipeline::dedupe::ledger::Claim;
