@@ -55,12 +55,29 @@ impl Road {
         self.company.look_at = Some(now + LOOK_EVERY);
         // What is done and waits for the log has nothing to do with a model.
         let stays = |item: &Item| !item.goes_aside() && !matches!(item.plan, Plan::Publish(_));
-        let stay = self.items.values().filter(|item| stays(item)).count();
+        let staying = self.items.values().filter(|item| stays(item));
+        let (stay, bytes) = staying.fold((0, 0), |(stay, bytes), item| (stay + 1, bytes + item.record.bytes()));
         // Half of it: while these leave, there is something to read onto.
-        let too_many = stay.saturating_sub(self.fixtures.settings.max_on_road / 2);
+        let settings = &self.fixtures.settings;
+        let (most, most_bytes) = (settings.max_on_road / 2, settings.max_on_road_bytes / 2);
+        // As heavy as they are on average; where that was too few, the next look sees it.
+        let too_heavy = (bytes.saturating_sub(most_bytes) * stay).div_ceil(bytes.max(1));
+        let too_many = stay.saturating_sub(most).max(too_heavy);
         if let Some(tenant) = self.admission.crowder().filter(|_| too_many > 0 && self.has_company()) {
             self.put_off_crowd(&tenant, too_many, now);
         }
+    }
+
+    /// Whether what is on the road takes more than half of its bytes. Reading goes on at three quarters, so what need not wait
+    /// here beyond half of them must not.
+    pub(super) fn is_heavy(&self) -> bool {
+        self.on_road_bytes > self.fixtures.settings.max_on_road_bytes / 2
+    }
+
+    /// How many may wait here for their tenants' limits: no more than do, where the road is half full of bytes.
+    pub(super) fn room_over_limits(&self) -> usize {
+        let room = self.fixtures.settings.max_over_limits;
+        if self.is_heavy() { room.min(self.admission.over_limits().max(1)) } else { room }
     }
 
     fn has_company(&self) -> bool {
@@ -183,6 +200,13 @@ mod tests {
         test.wake();
         assert!(test.errands().iter().any(|errand| matches!(errand, Errand::Resume(_))), "the others are read");
         assert_eq!(copies(&published(&mut test)).len(), 0, "once is enough");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_road_that_is_full_of_few_large_events_is_a_full_road() {
+        let mut test = full(true, &["pipeline.max_on_road=1000"]).await;
+        test.road.fixtures.settings.max_on_road_bytes = test.road.on_road_bytes / 4;
+        assert_eq!(copies(&published(&mut test)).len(), 31, "but for what the model reaches within two seconds");
     }
 
     #[tokio::test(start_paused = true)]

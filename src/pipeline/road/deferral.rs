@@ -173,7 +173,8 @@ impl Road {
     /// Whether this event is put off because the breaker of its model is open and enough of them wait for it in memory.
     /// When it comes back it is asked about anew: the time in which it must be decided begins when its call does.
     pub(super) fn waits_for_the_breaker(&mut self, ticket: &TicketKey, id: ItemId, now: Instant) -> bool {
-        if self.held_by_breaker(now).is_none_or(|held| held < self.fixtures.settings.max_held) {
+        let fills_up = |held| held >= self.fixtures.settings.max_held || self.is_heavy();
+        if !self.held_by_breaker(now).is_some_and(fills_up) {
             return false;
         }
         let goes = self.may_go_aside(ticket);
@@ -206,7 +207,7 @@ impl Road {
             return None;
         }
         // A short wait behind very many is too long for the others: they would fill the road, and nothing more is read.
-        let crowds = self.admission.fills_its_part(&tenant, self.fixtures.settings.max_over_limits);
+        let crowds = self.admission.fills_its_part(&tenant, self.room_over_limits());
         match turn {
             Some(turn) if turn > limit => Some(turn),
             Some(_) => (wait > limit).then_some(wait),
@@ -407,7 +408,10 @@ mod tests {
     use crate::domain::verdict::{SavedDecision, Verdict};
     use crate::pipeline::dedupe::ledger::Claim;
     use crate::pipeline::log::{Burst, Epoch, Happening, PublishOutcome};
-    use crate::pipeline::road::testing::{EVENTS, TestRoad, decidable_event};
+    use crate::pipeline::road::testing::{EVENTS, TestRoad, decidable_event, fixtures};
+    use crate::pipeline::triage::guard::Job;
+    use crate::pipeline::triage::model::CallError;
+    use crate::pipeline::triage::testing::{Act, FakeLeases, Scripted, card};
 
     const TIER: Partition = Partition { topic: TopicRole::Deferred(0), number: 0 };
 
@@ -672,5 +676,68 @@ mod tests {
         }
         let gone = published(&mut test).into_iter().filter(|record| record.topic == TIER.topic).count();
         assert_eq!((gone, test.road.admission.waiting(), test.road.gauges().over_limits.now), (7, 3, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_road_that_is_half_full_of_bytes_has_no_room_for_more_that_wait_for_limits() {
+        let mut test = spent_of(60, &[]);
+        test.road.fixtures.settings.max_on_road_bytes = test.road.on_road_bytes;
+        (60..70).for_each(|offset| read_of(&mut test, &format!("t-{offset}"), offset));
+        for _ in 0..2 {
+            ledger_says(&mut test, Row::left_by);
+        }
+        let gone = published(&mut test).into_iter().filter(|record| record.topic == TIER.topic).count();
+        assert_eq!((gone, test.road.admission.waiting()), (9, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nor_for_more_that_wait_for_a_model_whose_breaker_is_open() {
+        for (half, gone) in [(1_000_000, vec![]), (1, vec![TIER.topic, TopicRole::Feedback])] {
+            let mut test = TestRoad::new(&[]);
+            [EVENTS, TIER].into_iter().for_each(|partition| test.owns(partition));
+            let failing = Scripted::new(
+                card("gpt", true),
+                (0..5).map(|_| Act::Say(Err(CallError::Server { status: 503, retry_after: None }))),
+            );
+            test.road.fixtures.guard = fixtures(&[], Arc::new(failing)).0.guard;
+            test.read_tickets(0..5);
+            while let Some(job) = test.road.next_job(Instant::now()) {
+                let decide_by = Instant::now() + Duration::from_millis(1);
+                test.road.fixtures.guard.clone().triage(Job { decide_by, ..job }, &FakeLeases::default()).await;
+            }
+            test.road.fixtures.settings.max_on_road_bytes = 2 * half;
+            read(&mut test, 10);
+            for _ in 0..2 {
+                ledger_says(&mut test, Row::left_by);
+            }
+            assert_eq!(topics(&published(&mut test)), gone);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_waits_no_longer_than_its_tier_whatever_clock_it_was_written_by() {
+        let mut test = spent();
+        let hour = Timestamp(SystemClock.now().0 + 3_600_000);
+        let copy = |offset: u64| {
+            let original = event_of(&format!("t-{offset}"), offset);
+            let origin = Position { topic_id: "t".to_owned(), partition: 0, offset };
+            let deferral = Deferral {
+                origin,
+                timestamp: Timestamp(0),
+                hop: 1,
+                not_before: hour,
+                turn: Timestamp(0),
+                waits_for_room: false,
+                improves: None,
+            };
+            Record { offset: offset - 10, headers: deferral.headers(&original), ..original }
+        };
+        let before = test.road.items.len();
+        let records = vec![copy(10), copy(11)];
+        test.road.happened(Happening::Records { epoch: Epoch(1), partition: TIER, records }, Instant::now());
+        assert_eq!(test.road.items.len(), before);
+        tokio::time::advance(TIER_DELAYS[0]).await;
+        test.wake();
+        assert_eq!(test.road.items.len(), before + 2);
     }
 }
