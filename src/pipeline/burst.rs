@@ -115,11 +115,6 @@ impl<I> Sent<I> {
         self.groups.iter().map(|group| group.results.len()).sum()
     }
 
-    /// Whether it commits a position of this partition.
-    pub fn touches(&self, partition: Partition) -> bool {
-        self.moves.contains_key(&partition)
-    }
-
     /// The log says it is in.
     pub fn committed(self) -> Committed<I> {
         Committed { groups: self.groups, moves: self.moves }

@@ -36,7 +36,7 @@ pub struct Pipeline {
     /// Time between bursts.
     #[serde(with = "humantime_serde")]
     pub burst_interval: Duration,
-    /// Results that close a burst early, and the most one carries.
+    /// The most results that one burst carries.
     pub burst_max_records: usize,
     /// Bytes of records that one burst carries at most, unless one group has more.
     pub burst_max_bytes: usize,
