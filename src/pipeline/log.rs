@@ -40,6 +40,9 @@ pub struct Assignment {
     pub log_start: u64,
     /// The next offset that will be written, as far as is known.
     pub log_end: u64,
+    /// The log itself says that it was cut off below what was read of it; however far it reaches now, other records stand
+    /// there.
+    pub truncated: bool,
 }
 
 /// What the log says.

@@ -169,6 +169,7 @@ impl Processor {
                 metadata: metadata.unwrap_or_default(),
                 log_start: marks.log_start,
                 log_end: marks.next_offset,
+                truncated: false,
             });
         }
         Ok((cursors, assignments))

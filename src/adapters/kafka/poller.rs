@@ -47,6 +47,10 @@ const EVENTS_A_TURN: usize = 1_000;
 /// While the road is full.
 const ROAD_FULL: Duration = Duration::from_millis(2);
 
+/// What librdkafka says where the leader's log ends below what was read of it. It has no code for that of its own: with
+/// `auto.offset.reset = error` it is one of the reasons for that error.
+const TRUNCATED: &str = "log truncation detected at";
+
 /// Before a consumer that cannot go on is replaced.
 const BEFORE_REJOINING: Duration = Duration::from_secs(1);
 
@@ -274,7 +278,7 @@ impl Session<'_> {
                 clients::instance(&self.poller.kafka)
             ))),
             (Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset, Some(partition)) => {
-                self.reposition(partition)
+                self.reposition(partition, text.contains(TRUNCATED))
             }
             (Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownTopicId, _) => self.check_topics(),
             _ if fatal || self.consumer.client().fatal_error().is_some() => Err(End::Rejoin),

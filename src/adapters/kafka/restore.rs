@@ -174,6 +174,7 @@ impl Restorer {
                 metadata,
                 log_start,
                 log_end: end,
+                truncated: false,
             });
         }
         beat();

@@ -197,6 +197,12 @@ impl Frontier {
         self.unfinished.first().map_or(self.cursor, |lowest| self.cursor.min(*lowest))
     }
 
+    /// The lowest offset that is not finished, also if what is finished below it is still to be read over.
+    #[must_use]
+    pub fn first_open(&self) -> u64 {
+        self.unfinished.first().copied().unwrap_or(self.end)
+    }
+
     /// Next offset to be read.
     #[must_use]
     pub fn cursor(&self) -> u64 {

@@ -148,6 +148,7 @@ mod tests {
             metadata: String::new(),
             log_start: 0,
             log_end: u64::MAX,
+            truncated: false,
         }
     }
 
@@ -202,6 +203,29 @@ mod tests {
             test.road.ledger_said(batch, vec![outcome], Instant::now());
         }
         assert_eq!(resumed(&mut test), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gap_of_an_earlier_ownership_that_is_marked_lets_no_commit_pass_one_of_this() {
+        let mut test = TestRoad::new(&[]);
+        let mut earlier = None;
+        for epoch in [1, 2] {
+            test.road.happened(Happening::Lost { partitions: vec![EVENTS] }, Instant::now());
+            happened(&mut test, epoch);
+            let is_gap = |entries: &[Entry]| matches!(entries, [Entry::Vanished { .. }]);
+            test.road.happened(Happening::CaughtUp { epoch: Epoch(epoch), partition: EVENTS, end: 2 }, Instant::now());
+            let gap = loop {
+                let (entries, batch) = test.next_batch(1).expect("the gap is told");
+                if is_gap(&entries) {
+                    break batch;
+                }
+                let outcome = if matches!(entries[..], [Entry::Enter { .. }]) { ENTERED } else { Outcome::Changed(0) };
+                test.road.ledger_said(batch, vec![outcome], Instant::now());
+            };
+            earlier.get_or_insert(gap);
+        }
+        test.road.ledger_said(earlier.expect("it was told twice"), vec![Outcome::Changed(0)], Instant::now());
+        assert_eq!(test.road.partitions[&EVENTS].gaps_unmarked, 1);
     }
 
     fn stands(test: &mut TestRoad) -> Vec<u64> {

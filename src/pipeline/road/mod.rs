@@ -5,7 +5,7 @@
 //! runs exactly this code.
 //!
 //! ```text
-//! happened(Assigned) -> ownership.rs the frontier as committed; entering.rs: the ledger is told who writes now
+//! happened(Assigned) -> take_over.rs the frontier as committed; entering.rs: the ledger is told who writes now
 //! happened(Records) -> arrive.rs    ingest, frontier.read, join the lane, claim
 //!                      hold.rs      or wait, with all behind it, for the schema of an id
 //! ledger_said(Row)  -> standing.rs  what the ledger knows -> a plan
@@ -50,6 +50,7 @@ mod source;
 mod standing;
 mod steering;
 mod stopped;
+mod take_over;
 #[cfg(test)]
 pub(crate) mod testing;
 mod work;
@@ -260,11 +261,7 @@ impl Road {
                 Purpose::Reserve { key, call, budget } => self.reserve_answered(key, call, budget, &outcome),
                 Purpose::Settle(call) => self.settle_answered(&call, &outcome),
                 Purpose::Enter(partition, epoch) => self.entered(partition, epoch, &outcome, now),
-                Purpose::Vanished(partition) => {
-                    if let Some(owned) = self.partitions.get_mut(&partition) {
-                        owned.gaps_unmarked = owned.gaps_unmarked.saturating_sub(1);
-                    }
-                }
+                Purpose::Vanished(partition, epoch) => self.gap_marked(partition, epoch),
                 Purpose::Overtaken(item) => self.overtaken(item, &outcome, now),
                 Purpose::Mark { after } => self.marked(after, &outcome),
                 Purpose::Background => {}

@@ -11,13 +11,11 @@ use tokio::time::Instant;
 use super::deferral::Early;
 use super::entering::Waiting;
 use super::hold::Held;
-use super::stopped::{cut_off, damaged, lost_unread};
 use super::{Purpose, Road};
 use crate::domain::position::Partition;
 use crate::failpoints;
 use crate::pipeline::dedupe::ledger::Entry;
-use crate::pipeline::dedupe::ledger::places::{LastCommit, Mark};
-use crate::pipeline::frontier::{Frontier, Gaps, codec};
+use crate::pipeline::frontier::{Frontier, codec};
 use crate::pipeline::log::{Assignment, Epoch, Errand};
 use crate::sabotage::{self, Sabotage};
 use crate::telemetry::happenings::{
@@ -116,27 +114,6 @@ impl Owned {
     }
 }
 
-/// The frontier as the last commit left it, and what that rests on; or why that is not known.
-fn restore(partition: Partition, base: u64, metadata: &str) -> Result<(Frontier, Option<LastCommit>), String> {
-    match codec::decode(metadata).map_err(|error| error.to_string())? {
-        codec::Metadata::Ours(decoded) => {
-            let frontier = Frontier::restore(base, &decoded).map_err(|error| error.to_string())?;
-            let last = LastCommit { writer: decoded.tag.writer, mark: Mark::of_number(decoded.tag.ledger) };
-            Ok((frontier, Some(last).filter(|last| last.mark != Mark::NONE)))
-        }
-        codec::Metadata::Empty => Ok((Frontier::fresh(base), None)),
-        codec::Metadata::Foreign => {
-            tracing::warn!(%partition, "the commit metadata was written by somebody else: only the offset is used");
-            Ok((Frontier::fresh(base), None))
-        }
-    }
-}
-
-/// The lowest offset that is not finished, also if what is finished below it is still to be read over.
-fn first_open(frontier: &Frontier) -> u64 {
-    frontier.unfinished().next().unwrap_or_else(|| frontier.end())
-}
-
 /// Partitions that are being taken away.
 #[derive(Debug)]
 pub(super) struct Leaving {
@@ -176,85 +153,12 @@ impl Road {
         self.not_before = self.not_before.max(now);
     }
 
-    fn take_over(&mut self, epoch: Epoch, assignment: Assignment) {
-        let Assignment { partition, topic_id, committed, metadata, log_start, log_end } = assignment;
-        let base = committed.unwrap_or(log_start);
-        let (mut frontier, last, mut stopped) = match restore(partition, base, &metadata) {
-            Ok((frontier, last)) => (frontier, last, None),
-            Err(reason) => (Frontier::fresh(base), None, Some(damaged(partition, base.max(log_start), &reason))),
-        };
-        if stopped.is_none() && frontier.end() > log_end {
-            stopped = Some(cut_off(partition, frontier.end(), log_end));
-        }
-        let mut gaps = Gaps::default();
-        if stopped.is_none() {
-            self.enter((partition, epoch), &topic_id, committed, last.clone());
-            // Before the gap: what is gone counts as finished afterwards, but was not published. Without a commit nothing is
-            // known to have been.
-            if committed.is_some() {
-                self.repair_published(&topic_id, partition, &frontier);
-            }
-            gaps = frontier.advance_to(log_start);
-            stopped = (!gaps.is_empty()).then(|| lost_unread(partition, base, log_start, first_open(&frontier)));
-        }
-        let owned = Owned {
-            epoch,
-            topic_id,
-            frontier,
-            caught_up: false,
-            paused: None,
-            held: None,
-            entering: stopped.is_none().then(|| Waiting::at(committed, last)),
-            noted: None,
-            stopped: None,
-            early: VecDeque::new(),
-            read_to: None,
-            gaps_unmarked: 0,
-            committed: base,
-            follow_at: None,
-        };
-        self.partitions.insert(partition, owned);
-        if let Some(reason) = &stopped {
-            self.stop_reading(partition, reason);
-        }
-        // Now, for nobody knows of the gap any more once a person has moved the position.
-        self.mark_vanished(partition, &gaps);
-    }
-
     /// Nothing of it is read or committed from now on, which is said as loudly as can be; the others go on.
     pub(super) fn stop_reading(&mut self, partition: Partition, reason: &str) {
         let Some(owned) = self.partitions.get_mut(&partition) else { return };
         (owned.stopped, owned.paused) = (Some(reason.to_owned()), None);
         self.errands.send(Errand::Pause(vec![partition])).ok();
         PartitionStopped { partition, reason }.record();
-    }
-
-    /// A crash between a commit and its marks left rows unmarked: the restored frontier knows better.
-    fn repair_published(&mut self, topic_id: &str, partition: Partition, frontier: &Frontier) {
-        let at = self.fixtures.clock.now();
-        let entry = Entry::RepairPublished {
-            topic_id: topic_id.to_owned(),
-            partition: partition.number,
-            to: frontier.end(),
-            unfinished: frontier.unfinished().collect(),
-            at,
-        };
-        self.want(entry, Purpose::Background);
-    }
-
-    /// Unpublished rows whose owner lies in a gap can never come again.
-    pub(super) fn mark_vanished(&mut self, partition: Partition, gaps: &Gaps) {
-        let Some(owned) = self.partitions.get_mut(&partition) else { return };
-        for gap in gaps.ranges() {
-            owned.gaps_unmarked += 1;
-            let entry = Entry::Vanished {
-                topic_id: owned.topic_id.clone(),
-                partition: partition.number,
-                from: gap.start,
-                to: gap.end,
-            };
-            self.pending.push_back(vec![(entry, Purpose::Vanished(partition))]);
-        }
     }
 
     /// The log waited for this no longer, and whatever it says next comes after that: they may even be ours anew.
@@ -401,7 +305,6 @@ impl Road {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::frontier::codec::Tag;
     use crate::pipeline::log::{Happening, PublishOutcome};
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
 
@@ -409,116 +312,6 @@ mod tests {
 
     fn happens(test: &mut TestRoad, happening: Happening) {
         test.road.happened(happening, Instant::now());
-    }
-
-    /// Committed by another instance when 10, 12 and 14 were unfinished below 16.
-    fn committed_at_ten() -> Assignment {
-        let mut frontier = Frontier::fresh(10);
-        for offset in 10..16 {
-            frontier.read(offset);
-        }
-        let tag = Tag { writer: "before".to_owned(), incarnation: 1, burst: 1, ledger: 0 };
-        let fitted = frontier.fit(&[vec![11, 13, 15]], &tag, codec::MAX_CHARS).expect("it is short");
-        let (committed, metadata) = (Some(fitted.proposal.base), fitted.metadata);
-        Assignment { partition: EVENTS, topic_id: "t".to_owned(), committed, metadata, log_start: 0, log_end: 16 }
-    }
-
-    fn entries(test: &mut TestRoad) -> Vec<Entry> {
-        std::iter::from_fn(|| test.next_batch(100)).flat_map(|(entries, _)| entries).collect()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn without_a_commit_nothing_is_taken_for_published() {
-        let mut test = TestRoad::new(&[]);
-        let forgotten = Assignment { committed: None, metadata: String::new(), log_start: 13, ..committed_at_ten() };
-        test.road.happened(Happening::Assigned { epoch: Epoch(1), partitions: vec![forgotten] }, Instant::now());
-        let entries = entries(&mut test);
-        assert!(!entries.iter().any(|entry| matches!(entry, Entry::RepairPublished { .. })), "{entries:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_partition_whose_end_was_cut_off_is_stopped_and_none_of_its_rows_is_touched() {
-        let mut test = TestRoad::new(&[]);
-        test.assign(Assignment { log_end: 15, ..committed_at_ten() });
-        let complaint = test.road.complaint().expect("it is loud");
-        assert!(complaint.contains("ends at offset 15") && complaint.contains("read up to 16"), "{complaint}");
-        assert!(complaint.contains("topics --position events:0=15"), "{complaint}");
-        assert!(entries(&mut test).is_empty(), "what stands there now is not what was worked on");
-        test.road.lost(&[EVENTS], Instant::now());
-        assert_eq!(test.road.complaint(), None, "whoever owns it next complains of it");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_partition_whose_unread_records_are_gone_is_stopped_and_never_committed() {
-        let mut test = TestRoad::new(&[]);
-        test.assign(Assignment { log_start: 13, ..committed_at_ten() });
-        let complaint = test.road.complaint().expect("it is loud");
-        assert!(complaint.contains("offsets 10 to 13 are gone from the log before they were read"), "{complaint}");
-        assert!(complaint.contains("`gatekeeper topics --position events:0=14`"), "{complaint}");
-        assert!(test.errands().iter().any(|errand| matches!(errand, Errand::Pause(which) if *which == [EVENTS])));
-
-        // What was committed is repaired first; what is gone is marked, nothing else.
-        let entries = entries(&mut test);
-        let [Entry::RepairPublished { to: 16, unfinished, .. }, lost @ ..] = &entries[..] else {
-            panic!("{entries:?}")
-        };
-        assert_eq!(*unfinished, [10, 12, 14]);
-        let lost: Vec<_> = lost
-            .iter()
-            .map(|entry| match entry {
-                Entry::Vanished { from, to, .. } => *from..*to,
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        assert_eq!(lost, [10..11, 12..13]);
-
-        let aside = test.for_operators();
-        test.road.aside(aside);
-        test.read_unreadable(13..16);
-        test.wake();
-        assert!(test.bursts().is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_partition_whose_commit_is_damaged_says_how_it_goes_on() {
-        let mut test = TestRoad::new(&[]);
-        test.assign(Assignment { metadata: "gk1.AAAAAAAA".to_owned(), ..committed_at_ten() });
-        let complaint = test.road.complaint().expect("it is loud");
-        assert!(complaint.contains("`gatekeeper topics --position events:0=10 --again`"), "{complaint}");
-        assert!(complaint.contains("told a second time"), "{complaint}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_partition_without_a_commit_starts_where_the_log_does() {
-        let mut test = TestRoad::new(&[]);
-        test.assign(Assignment { committed: None, metadata: String::new(), log_start: 13, ..committed_at_ten() });
-        assert_eq!(test.road.complaint(), None);
-        test.read_unreadable(13..15);
-        test.wake();
-        let bursts = test.bursts();
-        assert_eq!(bursts.iter().map(|burst| burst.positions[0].base).collect::<Vec<_>>(), [15]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_position_set_by_hand_goes_on_from_there() {
-        let mut test = TestRoad::new(&[]);
-        test.assign(Assignment { committed: Some(13), metadata: String::new(), log_start: 13, ..committed_at_ten() });
-        assert_eq!(test.road.complaint(), None);
-        assert_eq!(test.road.partitions[&EVENTS].stopped, None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_lane_that_loses_what_it_works_on_goes_on_with_what_is_behind_it_in_another_partition() {
-        let mut test = TestRoad::new(&["pipeline.superseding=false"]);
-        for partition in [EVENTS, OTHER] {
-            test.owns(partition);
-            test.read_of_ticket("t-9", partition, 0);
-        }
-        let first = test.road.next_job(Instant::now()).expect("there is room");
-        assert_eq!(first.owner.partition, 0);
-        assert!(test.road.next_job(Instant::now()).is_none(), "one at a time");
-        happens(&mut test, Happening::Lost { partitions: vec![EVENTS] });
-        assert_eq!(test.road.next_job(Instant::now()).expect("it goes on").owner.partition, 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -540,6 +333,7 @@ mod tests {
             metadata: String::new(),
             log_start: 0,
             log_end: u64::MAX,
+            truncated: false,
         };
         happens(&mut test, Happening::Assigned { epoch: Epoch(3), partitions: vec![assignment] });
         happens(&mut test, Happening::Published { burst, outcome: PublishOutcome::Committed });
@@ -561,16 +355,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_lane_that_loses_what_it_works_on_goes_on_with_what_is_behind_it_in_another_partition() {
+        let mut test = TestRoad::new(&["pipeline.superseding=false"]);
+        for partition in [EVENTS, OTHER] {
+            test.owns(partition);
+            test.read_of_ticket("t-9", partition, 0);
+        }
+        let first = test.road.next_job(Instant::now()).expect("there is room");
+        assert_eq!(first.owner.partition, 0);
+        assert!(test.road.next_job(Instant::now()).is_none(), "one at a time");
+        happens(&mut test, Happening::Lost { partitions: vec![EVENTS] });
+        assert_eq!(test.road.next_job(Instant::now()).expect("it goes on").owner.partition, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_group_that_reaches_into_a_lost_partition_keeps_its_other_results() {
-        let other = Partition { number: 1, ..EVENTS };
         let mut test = TestRoad::new(&[]);
-        for partition in [EVENTS, other] {
-            test.assign(Assignment { partition, committed: None, metadata: String::new(), ..committed_at_ten() });
+        for partition in [EVENTS, OTHER] {
+            test.owns(partition);
             test.read_unreadable_of(partition, 0..1);
         }
         let results = test.road.ready.drain(..).flat_map(|group| group.results).collect();
         test.road.ready.push_back(crate::pipeline::burst::Group { results });
-        test.road.happened(Happening::Lost { partitions: vec![other] }, Instant::now());
+        test.road.happened(Happening::Lost { partitions: vec![OTHER] }, Instant::now());
         test.wake();
         let bursts = test.bursts();
         assert_eq!((bursts[0].positions.len(), bursts[0].positions[0].base), (1, 1));

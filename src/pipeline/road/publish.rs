@@ -311,7 +311,15 @@ mod tests {
 
     fn assign(test: &mut TestRoad, partition: Partition, committed: Option<u64>, log_start: u64) {
         let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment { partition, topic_id, committed, metadata, log_start, log_end: u64::MAX });
+        test.assign(Assignment {
+            partition,
+            topic_id,
+            committed,
+            metadata,
+            log_start,
+            log_end: u64::MAX,
+            truncated: false,
+        });
     }
 
     fn reach_the_end(test: &mut TestRoad, partition: Partition, end: u64) {
@@ -356,6 +364,7 @@ mod tests {
             metadata,
             log_start: 4,
             log_end: 4,
+            truncated: false,
         });
         assert_eq!(next.road.complaint(), None);
 

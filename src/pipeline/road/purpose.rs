@@ -41,8 +41,8 @@ pub(super) enum Purpose {
     Settle(Reservation),
     /// The partition is ours, as of this epoch.
     Enter(Partition, Epoch),
-    /// A gap's rows are marked before this partition is committed past it.
-    Vanished(Partition),
+    /// A gap's rows are marked before this partition, as of this epoch, is committed past it.
+    Vanished(Partition, Epoch),
     /// Whether the better decision of this improve record would come too late.
     Overtaken(ItemId),
     /// How far the ledger has come: commits carry it.

@@ -31,12 +31,18 @@ fn go_on(partition: Partition, offset: u64, again: &str) -> String {
     )
 }
 
-/// The log has lost its end, with records that were worked on. Other records will stand there, and must not pass for those.
-pub(super) fn cut_off(partition: Partition, known: u64, log_end: u64) -> String {
+/// The log has lost its end, with records that were worked on. Other records stand or will stand there, and must not pass for
+/// those. `open`: the first of what is left that is not finished.
+pub(super) fn cut_off(partition: Partition, known: u64, log_end: u64, open: u64) -> String {
+    let what = if known > log_end {
+        format!("the log ends at offset {log_end}, though it was read up to {known} before: it was cut off")
+    } else {
+        format!("the log was cut off below what was read of it, and has grown to offset {log_end} since")
+    };
     format!(
-        "the log ends at offset {log_end}, though it was read up to {known} before: it was cut off, as by an unclean election \
-         or a restored disk; {}, and what will be written is read",
-        go_on(partition, log_end, AGAIN)
+        "{what}, as by an unclean election or a restored disk; {}: what is left and not finished is read, and what was written \
+         since; what the ledger knows of it ends silently, and duplicates and rejected records are told a second time",
+        go_on(partition, open, AGAIN)
     )
 }
 

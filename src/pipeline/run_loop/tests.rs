@@ -63,6 +63,7 @@ impl Running {
             metadata: String::new(),
             log_start: 0,
             log_end: u64::MAX,
+            truncated: false,
         };
         self.say(Happening::Assigned { epoch: Epoch(1), partitions: vec![assignment] }).await;
     }

@@ -188,14 +188,15 @@ impl Session<'_> {
         self.poller.kafka.group_protocol == GroupProtocol::Classic
     }
 
-    /// The position is not in the log: the road hears where the log begins now, and decides.
-    pub(super) fn reposition(&mut self, partition: Partition) -> Result<(), End> {
+    /// The position is not in the log: the road hears where the log begins now, and whether its end was cut off, and decides.
+    pub(super) fn reposition(&mut self, partition: Partition, truncated: bool) -> Result<(), End> {
         self.forget(&[partition]);
         let epoch = self.poller.ownership.remove(&[partition]);
         self.tell(Happening::Lost { partitions: vec![partition] })?;
         self.tell(Happening::Assigned { epoch, partitions: Vec::new() })?;
-        let Restored { known, open } = self.restore(&[partition])?;
-        for at in &known {
+        let Restored { mut known, open } = self.restore(&[partition])?;
+        for at in &mut known {
+            at.truncated = truncated;
             let name = self.poller.names.name(at.partition.topic);
             self.consumer.seek(name, names::number(at.partition), begin(at), SEEKING).map_err(rejoin)?;
         }

@@ -120,6 +120,7 @@ impl MemoryLog {
                     metadata,
                     log_start: 0,
                     log_end: u64::MAX,
+                    truncated: false,
                 });
             }
             state.members.get_mut(&member).filter(|member| !member.gone).map(|member| {
