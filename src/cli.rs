@@ -304,6 +304,10 @@ pub struct TopicsArgs {
     /// rejected records are told a second time; what is older than `ledger.window` is decided and paid for anew.
     #[arg(long, requires = "positions")]
     pub again: bool,
+    /// With `--position`: also where that leaves out what is not finished. Those events are never decided, and copies of them
+    /// that are sent again may pass for duplicates.
+    #[arg(long, requires = "positions")]
+    pub skip: bool,
     /// Kafka: print the grants that this installation needs, as kafka-acls.sh commands.
     #[arg(long, conflicts_with_all = ["create", "check"])]
     pub acls: bool,

@@ -9,7 +9,7 @@ use crate::adapters::embedded_log::Access;
 use crate::adapters::kafka::{self, Flaw, KafkaBrowser};
 use crate::cli::{Output, SettingsArgs, TopicsArgs};
 use crate::domain::position::Partition;
-use crate::operations::positions::{self, Clerk, Order};
+use crate::operations::positions::{self, Clerk, Meant, Order};
 use crate::settings::log::LogKind;
 
 pub async fn run(args: &SettingsArgs, topics: TopicsArgs) -> anyhow::Result<ExitCode> {
@@ -72,7 +72,7 @@ async fn set_positions(parts: &Parts, topics: &TopicsArgs) -> anyhow::Result<Exi
     let clerk = Clerk { publisher: &publisher, processor, at: parts.clock.now() };
     let reads = parts.reads();
     let group = (parts.settings.log.group_id(), &*reads);
-    let orders = (&*orders, topics.again);
+    let orders = (&*orders, Meant { again: topics.again, skip: topics.skip });
     let moved = positions::set((&*browser, &*positions), ledger.as_deref(), group, orders, &clerk).await?;
     match topics.output {
         Output::Table => moved.iter().for_each(|moved| say!("{moved}")),

@@ -5,7 +5,7 @@
 //! The log sees to it that no processor of the group runs meanwhile, and a record for operators says what was done.
 //!
 //! Nothing that is finished is read again unless a person says so: the ledger knows only what was decided within its window,
-//! and of the rest every record would have a second terminal.
+//! and of the rest every record would have a second terminal. Nor is anything left out that is not finished and could be read.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,11 +13,12 @@ use std::str::FromStr;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
-use super::log_browser::{BrowseError, LogBrowser, TopicInfo, Watermarks};
+use super::log_browser::{BrowseError, CommittedPosition, LogBrowser, TopicInfo, Watermarks};
 use crate::domain::clock::Timestamp;
 use crate::domain::ops_event::{OpsEvent, OpsKind};
 use crate::domain::position::{Partition, TopicRole};
 use crate::pipeline::dedupe::ledger::{Ledger, LedgerError};
+use crate::pipeline::frontier::{Frontier, codec};
 use crate::pipeline::publish::Publisher;
 
 /// The port. Implemented by the embedded log and by Kafka, beside [`LogBrowser`].
@@ -117,6 +118,22 @@ pub enum PositionError {
         /// The first that is not known to be finished.
         open: u64,
     },
+    /// What is not finished would be left out, and nobody said that it should.
+    #[error(
+        "{topic}:{number} cannot go on at {offset}: what is not finished begins at offset {open}, and what of it lies before \
+         {offset} would never be decided, nor would a copy of it that is sent again; say an offset up to {open}, or --skip if \
+         it is meant"
+    )]
+    Unfinished {
+        /// The topic's name.
+        topic: String,
+        /// The partition's number.
+        number: u32,
+        /// What was asked for.
+        offset: u64,
+        /// The first that is not finished.
+        open: u64,
+    },
     /// It is done, and the record for operators is not written.
     #[error("the positions WERE moved ({moved}), but the record for operators could not be appended: {error}")]
     NotTold {
@@ -166,6 +183,15 @@ impl fmt::Display for Moved {
     }
 }
 
+/// What is meant, though it would be refused otherwise.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Meant {
+    /// To read again what is finished.
+    pub again: bool,
+    /// To leave out what is not.
+    pub skip: bool,
+}
+
 /// What is needed to say who did what.
 pub struct Clerk<'a> {
     /// Writes the record for operators.
@@ -176,13 +202,12 @@ pub struct Clerk<'a> {
     pub at: Timestamp,
 }
 
-/// All of these orders, or none if one of them cannot be followed. `reads`: the topics a processor reads. `again`: also where
-/// that reads what is finished.
+/// All of these orders, or none if one of them cannot be followed. `reads`: the topics a processor reads.
 pub async fn set(
     (browser, positions): (&dyn LogBrowser, &dyn GroupPositions),
     ledger: Option<&dyn Ledger>,
     (group, reads): (&str, &[TopicRole]),
-    (orders, again): (&[Order], bool),
+    (orders, meant): (&[Order], Meant),
     clerk: &Clerk<'_>,
 ) -> Result<Vec<Moved>, PositionError> {
     let topics = browser.topics().await?;
@@ -200,10 +225,17 @@ pub async fn set(
             return Err(PositionError::Twice { topic, number });
         }
         let first_open = first_open(ledger, &topics, at).await?;
-        let now = offset_of(browser, first_open, &topic, (at, order.place)).await?;
-        let was = stood.iter().find(|stood| stood.partition == at).map(|stood| stood.offset);
-        if let Some(open) = was.max(first_open).filter(|open| now < *open && !again) {
+        let watermarks = browser.watermarks(at).await?;
+        let now = offset_of(watermarks, first_open, &topic, (at, order.place))?;
+        let stands = stood.iter().find(|stood| stood.partition == at);
+        let was = stands.map(|stands| stands.offset);
+        if let Some(open) = was.max(first_open).filter(|open| now < *open && !meant.again) {
             return Err(PositionError::Finished { topic, number, offset: now, open });
+        }
+        let open = stands.map(|stands| left_open(stands, watermarks.log_start)).max(first_open);
+        let skips = |open: &u64| now > *open && matches!(order.place, Place::Offset(_)) && !meant.skip;
+        if let Some(open) = open.filter(skips) {
+            return Err(PositionError::Unfinished { topic, number, offset: now, open });
         }
         moves.push(Moved { topic, partition: number, was, now, at });
     }
@@ -230,14 +262,24 @@ async fn first_open(
     ledger.first_open(&topic.topic_id, at.number).await
 }
 
-async fn offset_of(
-    browser: &dyn LogBrowser,
+/// The first offset that a position leaves open and that can still be read.
+fn left_open(stands: &CommittedPosition, log_start: u64) -> u64 {
+    let frontier = match codec::decode(&stands.metadata) {
+        Ok(codec::Metadata::Ours(decoded)) => Frontier::restore(stands.offset, &decoded).ok(),
+        _ => None,
+    };
+    let mut frontier = frontier.unwrap_or_else(|| Frontier::fresh(stands.offset));
+    frontier.advance_to(log_start);
+    frontier.first_open()
+}
+
+fn offset_of(
+    watermarks: Watermarks,
     first_open: Option<u64>,
     topic: &str,
     (at, place): (Partition, Place),
 ) -> Result<u64, PositionError> {
     let (topic, number) = (topic.to_owned(), at.number);
-    let watermarks = browser.watermarks(at).await?;
     let offset = match place {
         Place::Earliest => watermarks.log_start,
         Place::Offset(offset) => offset,
@@ -274,7 +316,7 @@ impl Clerk<'_> {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use super::super::log_browser::{CommittedPosition, ReadLimit};
+    use super::super::log_browser::ReadLimit;
     use super::*;
     use crate::adapters::memory::ledger::{MemoryLedger, Rows};
     use crate::domain::clock::SystemClock;
@@ -284,9 +326,12 @@ mod tests {
     use crate::pipeline::schema_set::SchemaSet;
     use crate::settings::load::{LoadOptions, load};
 
-    /// Topics with two partitions of offsets 3 to 100; where the group stands in the first one.
+    const PLAIN: Meant = Meant { again: false, skip: false };
+
+    /// Topics with two partitions of offsets 3 to 100; where the group stands in the first one, and with which metadata.
     struct Log {
         stands_at: Option<u64>,
+        metadata: String,
         set: Mutex<Vec<(u32, u64)>>,
         is_full: bool,
     }
@@ -323,7 +368,7 @@ mod tests {
 
         fn positions<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<CommittedPosition>, BrowseError>> {
             let partition = Partition { topic: TopicRole::Events, number: 0 };
-            let stands = |offset| CommittedPosition { partition, offset, metadata: String::new() };
+            let stands = |offset| CommittedPosition { partition, offset, metadata: self.metadata.clone() };
             Box::pin(std::future::ready(Ok(self.stands_at.map(stands).into_iter().collect())))
         }
 
@@ -333,7 +378,7 @@ mod tests {
     }
 
     fn log(stands_at: Option<u64>) -> Log {
-        Log { stands_at, set: Mutex::default(), is_full: false }
+        Log { stands_at, metadata: String::new(), set: Mutex::default(), is_full: false }
     }
 
     /// One that last heard of the group at this offset of the first partition.
@@ -348,7 +393,7 @@ mod tests {
         log: &Log,
         ledger: Option<&dyn Ledger>,
         orders: &[&str],
-        again: bool,
+        meant: Meant,
     ) -> Result<Vec<Moved>, PositionError> {
         let settings = load(&LoadOptions::default()).expect("the defaults are right").settings;
         let schemas = Arc::new(SchemaSet::new(&settings.schemas).expect("they are readable"));
@@ -356,7 +401,7 @@ mod tests {
         let publisher = Publisher::new(schemas, settings.schemas.output, processor, group, source);
         let clerk = Clerk { publisher: &publisher, processor: "p", at: Timestamp(0) };
         let orders: Vec<Order> = orders.iter().map(|order| order.parse().expect("an order")).collect();
-        set((log, log), ledger, ("g", &[TopicRole::Events]), (&orders, again), &clerk).await
+        set((log, log), ledger, ("g", &[TopicRole::Events]), (&orders, meant), &clerk).await
     }
 
     #[tokio::test]
@@ -366,7 +411,7 @@ mod tests {
         {
             let (log, ledger) = (log(stands_at), ledger(known).await);
             for order in ["events:0=earliest", "events:0=39"] {
-                let refused = ordered(&log, Some(&ledger), &[order], false).await.expect_err("it is finished");
+                let refused = ordered(&log, Some(&ledger), &[order], PLAIN).await.expect_err("it is finished");
                 let said = refused.to_string();
                 assert!(matches!(refused, PositionError::Finished { open: from, .. } if from == open), "{said}");
                 for word in [&format!("from offset {open} on"), "--again", "=after-ledger", "ledger.window"] {
@@ -374,25 +419,49 @@ mod tests {
                 }
             }
             assert!(log.set.lock().expect("nobody panicked").is_empty());
-            ordered(&log, Some(&ledger), &["events:0=40"], false).await.expect("it is open");
-            ordered(&log, Some(&ledger), &["events:0=earliest"], true).await.expect("it is meant");
+            ordered(&log, Some(&ledger), &["events:0=40"], PLAIN).await.expect("it is open");
+            ordered(&log, Some(&ledger), &["events:0=earliest"], Meant { again: true, ..PLAIN })
+                .await
+                .expect("it is meant");
             assert_eq!(*log.set.lock().expect("nobody panicked"), [(0, 40), (0, 3)]);
         }
     }
 
     #[tokio::test]
+    async fn what_is_not_finished_is_left_out_only_if_somebody_says_so() {
+        let skip = Meant { skip: true, ..PLAIN };
+        for (stands_at, known, open) in [(Some(40), None, 40), (None, Some(40), 40), (Some(30), Some(40), 40)] {
+            let (log, ledger) = (log(stands_at), ledger(known).await);
+            let refused = ordered(&log, Some(&ledger), &["events:0=41"], PLAIN).await.expect_err("40 is open");
+            let said = refused.to_string();
+            assert!(matches!(refused, PositionError::Unfinished { open: from, .. } if from == open), "{said}");
+            assert!(said.contains("--skip") && said.contains("up to 40"), "{said}");
+            ordered(&log, Some(&ledger), &["events:0=41"], skip).await.expect("it is meant");
+        }
+        // 1, 4 and 6 are not finished, and 1 is gone: nothing can be read before 4.
+        let mut frontier = Frontier::fresh(1);
+        (1..8).for_each(|offset| drop(frontier.read(offset)));
+        let tag = codec::Tag { writer: "w".to_owned(), incarnation: 1, burst: 1, ledger: 0 };
+        let fitted = frontier.fit(&[vec![2, 3, 5, 7]], &tag, codec::MAX_CHARS).expect("it is short");
+        let log = Log { metadata: fitted.metadata, ..log(Some(fitted.proposal.base)) };
+        ordered(&log, None, &["events:0=4"], PLAIN).await.expect("what is gone is not left out");
+        let refused = ordered(&log, None, &["events:0=5"], PLAIN).await.expect_err("4 is there");
+        assert!(matches!(refused, PositionError::Unfinished { open: 4, .. }), "{refused}");
+    }
+
+    #[tokio::test]
     async fn a_place_before_where_the_group_stands_is_refused_without_a_ledger_too() {
         let log = log(Some(40));
-        let refused = ordered(&log, None, &["events:0=earliest"], false).await.expect_err("it is finished");
+        let refused = ordered(&log, None, &["events:0=earliest"], PLAIN).await.expect_err("it is finished");
         assert!(matches!(refused, PositionError::Finished { open: 40, .. }), "{refused}");
-        ordered(&log, None, &["events:1=earliest"], false).await.expect("nobody was ever there");
+        ordered(&log, None, &["events:1=earliest"], PLAIN).await.expect("nobody was ever there");
     }
 
     #[tokio::test]
     async fn a_partition_is_named_once_whatever_its_topic_is_called() {
         let log = log(None);
         let orders = ["events:1=5", "events:0=5", "support.events.v1:1=7"];
-        let refused = ordered(&log, None, &orders, false).await.expect_err("it is named twice");
+        let refused = ordered(&log, None, &orders, PLAIN).await.expect_err("it is named twice");
         assert!(matches!(refused, PositionError::Twice { number: 1, .. }), "{refused}");
         assert!(log.set.lock().expect("nobody panicked").is_empty());
     }
@@ -400,9 +469,9 @@ mod tests {
     #[tokio::test]
     async fn positions_that_were_moved_without_a_record_are_not_told_as_if_they_stood() {
         let log = Log { is_full: true, ..log(Some(40)) };
-        let said = ordered(&log, None, &["events:0=50"], false).await.expect_err("nobody was told").to_string();
-        assert!(said.contains("WERE moved") && said.contains("40 -> 50") && said.contains("disk is full"), "{said}");
-        assert_eq!(*log.set.lock().expect("nobody panicked"), [(0, 50)]);
+        let said = ordered(&log, None, &["events:0=40"], PLAIN).await.expect_err("nobody was told").to_string();
+        assert!(said.contains("WERE moved") && said.contains("40 -> 40") && said.contains("disk is full"), "{said}");
+        assert_eq!(*log.set.lock().expect("nobody panicked"), [(0, 40)]);
     }
 
     #[test]
