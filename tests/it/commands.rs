@@ -1,5 +1,6 @@
 //! The commands that stand beside a processor, as an operator uses them: the real binary, real files, one folder a test.
 
+mod compose;
 mod explain;
 mod place;
 mod publish;
