@@ -187,7 +187,7 @@ pub struct AuditArgs {
 /// Flags of `explain`.
 #[derive(Debug, Clone, Args)]
 pub struct ExplainArgs {
-    /// An event id, a decision id, or an origin such as `support.events.v1-3-1042`.
+    /// An event id, a decision id, an origin such as `support.events.v1-3-1042`, or the `position` of a log line.
     pub event: String,
     /// Its tenant, where event ids are not unique.
     #[arg(long)]

@@ -1,12 +1,13 @@
 //! A line of the table.
 
-use crate::domain::decision::{Prediction, TriageDecision};
+use crate::domain::decision::{Origin, Prediction, TriageDecision};
 use crate::domain::feedback::FeedbackStatus;
 use crate::operations::watch::Seen;
 
-/// Column and width; a longer value is cut, so that columns stay below each other.
+/// Column and width; a longer value is cut, so that columns stay below each other. Behind them stands the event's origin,
+/// whole, for `explain`.
 const COLUMNS: [(&str, usize); 11] = [
-    ("time", 12),
+    ("time", 24),
     ("tenant", 12),
     ("ticket", 16),
     ("status", 10),
@@ -23,7 +24,7 @@ const STATUS: usize = 3;
 const MS: usize = 10;
 
 pub(super) fn head() -> String {
-    aligned(COLUMNS.map(|(name, _)| name.to_owned())).join(" ").trim_end().to_owned()
+    format!("{} origin", aligned(COLUMNS.map(|(name, _)| name.to_owned())).join(" "))
 }
 
 pub(super) fn line(seen: &Seen, colour: bool) -> String {
@@ -32,10 +33,8 @@ pub(super) fn line(seen: &Seen, colour: bool) -> String {
     let text = |value: Option<&str>| value.unwrap_or("-").to_owned();
     let of = |get: fn(&TriageDecision) -> Option<&Prediction>| decision.and_then(get);
     let category = of(|decision| decision.category.as_ref());
-    let time = feedback.processed_at.to_string();
     let mut cells = aligned([
-        // HH:MM:SS.mmm of an RFC 3339 time.
-        time.get(11..23).unwrap_or(&time).to_owned(),
+        feedback.processed_at.to_string(),
         text(feedback.tenant_id.as_deref()),
         text(feedback.ticket_id.as_deref()),
         symbol(&feedback.status),
@@ -50,15 +49,20 @@ pub(super) fn line(seen: &Seen, colour: bool) -> String {
     if colour {
         cells[STATUS] = format!("\x1b[{}m{}\x1b[0m", paint(feedback.status), cells[STATUS]);
     }
-    cells.join(" ")
+    let Origin { topic, partition, offset, .. } = &feedback.origin;
+    format!("{} {}", cells.join(" "), harmless(&format!("{topic}-{partition}-{offset}")))
+}
+
+/// Ids come from outside: nothing in them may steer the terminal.
+fn harmless(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { '?' } else { char }).collect()
 }
 
 fn aligned(cells: [String; COLUMNS.len()]) -> [String; COLUMNS.len()] {
     let mut column = 0;
     cells.map(|cell| {
         let width = COLUMNS[column].1;
-        // Ids come from outside: nothing in them may steer the terminal.
-        let cell: String = cell.chars().map(|char| if char.is_control() { '?' } else { char }).take(width).collect();
+        let cell: String = harmless(&cell).chars().take(width).collect();
         column += 1;
         if column - 1 == MS { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
     })

@@ -18,7 +18,7 @@ use crate::pipeline::schema_set::{SchemaSet, schema_id};
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// An event id, a decision id, or an origin `topic-partition-offset`.
+    /// An event id, a decision id, an origin `topic-partition-offset`, or a position `topic id/partition@offset`.
     pub asked: String,
     /// Whose event, where the id alone does not say.
     pub tenant: Option<String>,
@@ -41,7 +41,7 @@ pub async fn gather(
     let unknown = || ExplainError::Unknown { asked: question.asked.clone(), tenant: question.tenant.clone() };
     let events = log.topic(TopicRole::Events).ok_or_else(unknown)?;
 
-    let wanted = match place_of(&question.asked, &events.name) {
+    let wanted = match place_of(&question.asked, events) {
         Some(place) => Wanted::Place(place),
         None => match log.decision_with_id(&question.asked).await? {
             Some(decision) => Wanted::Event(Identity::of_decision(&decision)),
@@ -73,8 +73,11 @@ pub async fn gather(
     })
 }
 
-fn place_of(text: &str, topic: &str) -> Option<Place> {
-    let (partition, offset) = text.strip_prefix(topic)?.strip_prefix('-')?.split_once('-')?;
+fn place_of(text: &str, topic: &TopicInfo) -> Option<Place> {
+    let named = text.strip_prefix(&*topic.name).and_then(|rest| rest.strip_prefix('-')?.split_once('-'));
+    // As log lines have it.
+    let (partition, offset) =
+        named.or_else(|| text.strip_prefix(&*topic.topic_id)?.strip_prefix('/')?.split_once('@'))?;
     Some((partition.parse().ok()?, offset.parse().ok()?))
 }
 
@@ -315,10 +318,14 @@ mod tests {
 
     #[test]
     fn an_origin_is_told_from_an_id_that_looks_like_one() {
-        let topic = "support.events.v1";
-        assert_eq!(place_of("support.events.v1-3-1042", topic), Some((3, 1042)));
-        for id in ["support.events.v1-3", "support.events.v1-3-x", "support.events.v12-3-4", "a-1-2", "4711"] {
-            assert_eq!(place_of(id, topic), None, "{id}");
+        let (name, topic_id) = ("support.events.v1".to_owned(), "8c9f".to_owned());
+        let topic = TopicInfo { role: TopicRole::Events, name, topic_id, partitions: 4 };
+        assert_eq!(place_of("support.events.v1-3-1042", &topic), Some((3, 1042)));
+        let position = Position { topic_id: "8c9f".to_owned(), partition: 3, offset: 1_042 };
+        assert_eq!(place_of(&position.to_string(), &topic), Some((3, 1042)), "as log lines have it");
+        for id in ["support.events.v1-3", "support.events.v1-3-x", "support.events.v12-3-4", "a-1-2", "4711", "8c9f/3"]
+        {
+            assert_eq!(place_of(id, &topic), None, "{id}");
         }
     }
 

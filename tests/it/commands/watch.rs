@@ -29,6 +29,12 @@ fn feedback_comes_with_the_decision_it_speaks_of_and_filters_hold() {
     let table = place.good(&["watch", "--from-beginning", "--until-end"]);
     assert!(table.starts_with("time ") && table.lines().count() == 5, "{table}");
     assert!(!table.contains('\x1b'), "no colour where there is no terminal");
+    for line in table.lines().skip(1) {
+        let origin = line.split(' ').next_back().expect("a last column");
+        let explained = place.json(&["explain", origin]);
+        let event = explained["event"]["event_id"].as_str().expect("it was read");
+        assert!(line.contains(&format!("T-{event} ")), "{origin} is {event}: {line}");
+    }
     assert_eq!(place.run(&["watch", "--status", "gone"], "").code, Some(1));
 }
 
