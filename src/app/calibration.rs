@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::EXIT_CONFIG;
-use super::out::{say, say_as_is};
+use super::out::{complain, say, say_as_is};
 use super::trail::{self, NO_DATABASE};
 use super::wiring::{self, Parts};
 use crate::adapters::embedded_log::Access;
@@ -73,11 +73,11 @@ async fn install(
         Ok(installable) => installable,
         // Whoever installs the same twice finds it installed.
         Err(nothing @ InstallError::NothingNew(_)) => {
-            eprintln!("gatekeeper: {nothing}");
+            complain!("gatekeeper: {nothing}");
             return Ok(ExitCode::SUCCESS);
         }
         Err(InstallError::Edit(error @ (EditError::Mistakes(_) | EditError::VersionTaken { .. }))) => {
-            eprintln!("gatekeeper: {error}");
+            complain!("gatekeeper: {error}");
             return Ok(ExitCode::from(EXIT_CONFIG));
         }
         Err(error) => return Err(error.into()),

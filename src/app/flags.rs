@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::out::say;
+use super::out::{complain, say};
 use super::trail::{self, NO_DATABASE};
 use super::wiring::{self, Parts};
 use crate::cli::{ByArgs, FlagsArgs, FlagsCommand, Output, SettingsArgs};
@@ -23,7 +23,7 @@ pub async fn run(args: &SettingsArgs, command: FlagsArgs) -> anyhow::Result<Exit
     let mut flags = LiveFlags::new(parts.settings.flags.book(), parts.flags.clone());
     if let Some(trail) = &trail {
         let (_, refused) = flags.take(trail.since(Kind::Flag, 0, KEPT).await?);
-        refused.iter().for_each(|mistake| eprintln!("gatekeeper: not taken: {mistake}"));
+        refused.iter().for_each(|mistake| complain!("gatekeeper: not taken: {mistake}"));
     }
     let desk = Desk { parts, trail, book: flags.book(), output: command.output };
     match command.command.unwrap_or(FlagsCommand::List) {

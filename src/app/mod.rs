@@ -47,7 +47,7 @@ pub fn main(cli: Cli) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("gatekeeper: the runtime cannot start: {error}");
+            out::complain!("gatekeeper: the runtime cannot start: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -58,7 +58,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Ok(code) if out::all_was_said() => code,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("gatekeeper: {}", told(&error));
+            out::complain!("gatekeeper: {}", told(&error));
             let is_settings = error.is::<Misconfigured>() || error.chain().any(|cause| cause.is::<SettingsError>());
             if is_settings { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
         }

@@ -1,4 +1,4 @@
-//! What commands say on stdout.
+//! What commands say on stdout, and complain of on stderr.
 //!
 //! Whoever reads along may have seen enough (`gatekeeper trail | head -1`): then nothing more is said, and the command ends as
 //! it would have. Anything else that keeps its words from being written is a failure of the command.
@@ -21,15 +21,25 @@ macro_rules! say_as_is {
     ($($words:tt)*) => { $crate::app::out::write_out(format_args!($($words)*)) };
 }
 
-pub(crate) use {say, say_as_is};
+/// A line on stderr. Who cannot be told of a trouble is not to have another one.
+macro_rules! complain {
+    ($($words:tt)*) => { $crate::app::out::write_err(format_args!("{}\n", format_args!($($words)*))) };
+}
+
+pub(crate) use {complain, say, say_as_is};
 
 /// On stdout.
 pub fn write_out(words: fmt::Arguments<'_>) {
     if let Err(error) = write(&mut io::stdout().lock(), words)
         && !LOST.swap(true, Ordering::Relaxed)
     {
-        eprintln!("gatekeeper: stdout cannot be written to: {error}");
+        complain!("gatekeeper: stdout cannot be written to: {error}");
     }
+}
+
+/// On stderr.
+pub fn write_err(words: fmt::Arguments<'_>) {
+    write(&mut io::stderr().lock(), words).ok();
 }
 
 /// Whether everything that was said could be heard by whoever wanted to.

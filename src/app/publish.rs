@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::out::say;
+use super::out::{complain, say};
 use super::wiring::{self, Parts};
 use crate::adapters::embedded_log::Access;
 use crate::cli::{FileFormat, Output, PublishArgs, SettingsArgs};
@@ -27,7 +27,7 @@ pub async fn run(args: &SettingsArgs, publish: PublishArgs) -> anyhow::Result<Ex
     let (bar, read) = (bar(events.bytes_total()), events.bytes_read());
     let pace = Pace { limit: publish.limit, rate: publish.rate };
     let mut tell = |report: Report<'_>| match report {
-        Report::Bad(row) => bar.suspend(|| eprintln!("gatekeeper: {row}")),
+        Report::Bad(row) => bar.suspend(|| complain!("gatekeeper: {row}")),
         Report::Published(published) => {
             bar.set_position(read.load(Ordering::Relaxed));
             bar.set_message(format!("{published} events"));

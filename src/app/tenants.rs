@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::EXIT_CONFIG;
-use super::out::{say, say_as_is};
+use super::out::{complain, say, say_as_is};
 use super::trail::{self, NO_DATABASE};
 use super::wiring::{self, Memory, Parts};
 use crate::cli::{ByArgs, Output, SettingsArgs, TenantsArgs, TenantsCommand};
@@ -188,7 +188,7 @@ impl Desk {
     fn refuse(&self, file: &Path, error: EditError) -> anyhow::Result<ExitCode> {
         match error {
             EditError::Mistakes(_) | EditError::VersionTaken { .. } => {
-                eprintln!("gatekeeper: {}: {error}", file.display());
+                complain!("gatekeeper: {}: {error}", file.display());
                 Ok(ExitCode::from(EXIT_CONFIG))
             }
             other => Err(other.into()),

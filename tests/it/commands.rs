@@ -4,5 +4,6 @@ mod compose;
 mod explain;
 mod place;
 mod publish;
+mod stderr;
 mod train;
 mod watch;

@@ -45,11 +45,15 @@ const CALLS: &[(&[&str], &[&str], &str)] = &[
     (&["thread", "::", "sleep"], &["failpoints", "adapters::kafka"], "a blocked thread blocks a runtime"),
     (&["println", "!"], &[], "commands say! it: println panics when nobody reads along any more"),
     (&["print", "!"], &[], "commands say_as_is! it: print panics when nobody reads along any more"),
-    (&["eprintln", "!"], &["app"], "logs are tracing's"),
-    (&["eprint", "!"], &["app"], "logs are tracing's"),
     (&[".", "create", "(", ")"], &["adapters::kafka::login"], NO_TOKEN),
     (&[".", "create", "::"], &["adapters::kafka::login"], NO_TOKEN),
     (&[".", "create_with_context", "("], &["adapters::kafka::login"], NO_TOKEN),
+    (
+        &["eprintln", "!"],
+        &[],
+        "logs are tracing's, and commands complain!: eprintln panics when nobody listens any more",
+    ),
+    (&["eprint", "!"], &[], "logs are tracing's"),
     (&[".", "unwrap", "("], &[], "say why it cannot fail: expect(..)"),
 ];
 

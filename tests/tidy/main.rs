@@ -202,6 +202,7 @@ mod bad_sources {
             "fn f() { println!(\"x\"); }",
             "fn f() { clients::base(kafka).create::<AdminClient<Context>>(); }",
             "fn f() { let consumer: BaseConsumer = config.create(); }",
+            "fn f() { eprintln!(\"x\"); }",
             "fn f() { std::process::exit(1); }",
         ] {
             let found = crates::violations(&tree(&[("src/pipeline/lane/mod.rs", text)]));

@@ -10,6 +10,7 @@ use super::scenario::Run;
 use super::terminals::Terminals;
 use super::tickets::Tickets;
 use super::usage::Worked;
+use crate::app::out::complain;
 use crate::cli::BenchWork;
 use crate::domain::position::{Partition, TopicRole};
 use crate::operations::log_browser::LogBrowser;
@@ -43,9 +44,9 @@ pub async fn measure(place: &Place, run: &Run) -> anyhow::Result<Backlog> {
     let events = run.events();
     let log = place.log().await?;
     let partitions = place.partitions();
-    eprintln!("{}: appending {events} events", run.scenario.name);
+    complain!("{}: appending {events} events", run.scenario.name);
     append(place, run, &*log, partitions).await?;
-    eprintln!("{}: working them off, {} in flight", run.scenario.name, run.in_flight);
+    complain!("{}: working them off, {} in flight", run.scenario.name, run.in_flight);
     let worked = place::ended(place.start(run, BenchWork::Backlog)?).await?;
 
     let ends = Terminals::new(place.readers().await?).read().await?;
@@ -76,7 +77,7 @@ pub async fn measure(place: &Place, run: &Run) -> anyhow::Result<Backlog> {
 pub async fn measure_bare(place: &Place, run: &Run) -> anyhow::Result<f64> {
     let log = place.log().await?;
     append(place, run, &*log, place.partitions()).await?;
-    eprintln!("{}: the same events through a bare loop", run.scenario.name);
+    complain!("{}: the same events through a bare loop", run.scenario.name);
     let worked = place::ended(place.start(run, BenchWork::Bare)?).await?;
     let ends = log_end(&*log, place.partitions()).await?;
     anyhow::ensure!(ends >= run.events(), "{} events came out of the bare loop as {ends}", run.events());

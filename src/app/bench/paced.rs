@@ -14,6 +14,7 @@ use super::place::{self, Feeder, Place};
 use super::scenario::Run;
 use super::terminals::Followed;
 use super::tickets::Tickets;
+use crate::app::out::complain;
 use crate::cli::BenchWork;
 
 /// Share of the steady rate.
@@ -35,7 +36,7 @@ pub async fn measure(place: &Place, run: &Run, steady_rate: f64) -> anyhow::Resu
     let length = WARM_UP + Duration::from_secs(run.seconds.min(MAX_SECONDS));
     let events = (rate * length.as_secs_f64()).ceil().max(1.0) as u64;
     let warm_up = ((rate * WARM_UP.as_secs_f64()) as u64).min(events - 1);
-    eprintln!("{}: {events} events at {rate:.0} a second, for their latency", run.scenario.name);
+    complain!("{}: {events} events at {rate:.0} a second, for their latency", run.scenario.name);
     let feeder = place.feeder().await?;
     let partitions = place.partitions();
     let mut child = place.start(run, BenchWork::Paced)?;

@@ -13,6 +13,7 @@ use super::terminals::{Followed, Terminals};
 use super::usage::Worked;
 use crate::adapters::embedded_log::Access;
 use crate::adapters::kafka::KafkaBrowser;
+use crate::app::out::complain;
 use crate::app::wiring::{self, Parts};
 use crate::cli::{BenchLog, BenchWork, SettingsArgs};
 use crate::domain::position::TopicRole;
@@ -200,7 +201,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            eprintln!("{} stays behind: {error}", self.0.display());
+            complain!("{} stays behind: {error}", self.0.display());
         }
     }
 }

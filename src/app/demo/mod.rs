@@ -30,6 +30,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::folder::Folder;
 use self::narrator::Narrator;
 use self::stage::Stage;
+use crate::app::out::complain;
 use crate::cli::DemoArgs;
 
 /// What a shell expects of a command that was interrupted.
@@ -44,7 +45,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     };
     if ended.is_err() {
         folder.keep();
-        eprintln!("gatekeeper: what happened can be seen in {}", folder.root().display());
+        complain!("gatekeeper: what happened can be seen in {}", folder.root().display());
     }
     ended
 }
@@ -72,6 +73,6 @@ async fn interrupted() -> anyhow::Result<()> {
         _ = terminate.recv() => {}
         _ = hangup.recv() => {}
     }
-    eprintln!("gatekeeper: interrupted");
+    complain!("gatekeeper: interrupted");
     Ok(())
 }
