@@ -229,12 +229,13 @@ impl Parts {
         }
     }
 
-    /// The log as an operator sees it, and where its groups stand.
+    /// The log as an operator sees it, and where its groups stand. One that is not there is not made: it is another one that is
+    /// meant.
     pub async fn operator(&self) -> anyhow::Result<(Arc<dyn LogBrowser>, Arc<dyn GroupPositions>)> {
         match self.settings.log.kind {
             LogKind::Embedded => {
                 let (embedded, topics) = (&self.settings.log.embedded, &self.settings.topics);
-                let browser = EmbeddedBrowser::open(embedded, topics, Access::Append, self.clock.clone());
+                let browser = EmbeddedBrowser::open(embedded, topics, Access::Change, self.clock.clone());
                 let browser = Arc::new(browser.await.context("the log cannot be opened")?);
                 Ok((browser.clone(), browser))
             }

@@ -114,9 +114,9 @@ pub async fn run(
     mode: Mode,
 ) -> Result<Report, ReadError> {
     let topics = browser.topics().await?;
-    let of = |role| topics.iter().find(|topic| topic.role == role);
+    let of = |role| topics.iter().find(|topic| topic.role == role).ok_or(ReadError::NoTopic { role });
     let mut report = Report { restored: mode == Mode::Rebuild, ..Report::default() };
-    let (Some(events), Some(feedback)) = (of(TopicRole::Events), of(TopicRole::Feedback)) else { return Ok(report) };
+    let (events, feedback) = (of(TopicRole::Events)?, of(TopicRole::Feedback)?);
     for number in 0..feedback.partitions {
         let partition = |topic| Partition { topic, number };
         let mut decisions = Decisions::of(Pages::of(browser, partition(TopicRole::Decisions)).await?, schemas);

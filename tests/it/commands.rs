@@ -2,6 +2,7 @@
 
 mod compose;
 mod explain;
+mod ledger;
 mod place;
 mod publish;
 mod stderr;

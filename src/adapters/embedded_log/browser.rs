@@ -33,7 +33,9 @@ const READERS: u32 = 4;
 pub enum Access {
     /// Read a log that is there.
     ReadOnly,
-    /// Also create the file and topics, and append.
+    /// Also write to a log that is there: create topics, append, set positions.
+    Change,
+    /// Also create the file.
     Append,
 }
 
@@ -56,7 +58,7 @@ impl EmbeddedBrowser {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         let file = match access {
-            Access::ReadOnly => LogFile::existing(settings).await?,
+            Access::ReadOnly | Access::Change => LogFile::existing(settings).await?,
             Access::Append => LogFile::prepare(settings).await?,
         };
         let readers = SqlitePoolOptions::new()
@@ -178,7 +180,7 @@ impl EmbeddedBrowser {
     async fn writer(&self) -> Result<SqliteConnection, BrowseError> {
         match self.access {
             Access::ReadOnly => Err(BrowseError::ReadOnly),
-            Access::Append => Ok(self.file.writer().await?),
+            Access::Change | Access::Append => Ok(self.file.writer().await?),
         }
     }
 }

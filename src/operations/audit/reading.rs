@@ -52,6 +52,15 @@ pub enum ReadError {
         /// What is wrong.
         why: String,
     },
+    /// A topic of ours.
+    #[error(
+        "the log has no topic for topics.{}: this is another log than the one that is meant, or its topics have other names",
+        role.key()
+    )]
+    NoTopic {
+        /// What it is for.
+        role: TopicRole,
+    },
     /// The provider's call ledger.
     #[error("{file}:{line}: {why}")]
     Calls {
