@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::breakers::{BreakerBoard, Order};
 use super::flags::{self, live::LiveFlags};
-use super::tenants::live::{InForce, LiveTenants, Switched};
+use super::tenants::live::{InForce, LiveTenants, Source, Switched};
 use super::tenants::shelf::{KEPT, Refused};
 use super::trail::{AuditTrail, Change, Kind};
 use crate::domain::clock::Clock;
@@ -16,6 +16,7 @@ use crate::pipeline::dedupe::ledger::LedgerError;
 use crate::settings::tenants::TenantsError;
 use crate::telemetry::happenings::{
     ChangesTaken, ChangesUnread, FlagRefused, FlagShare, FlagSwitched, RefusedFrom, TenantSwitched, TenantsRefused,
+    TenantsReloaded,
 };
 use crate::telemetry::tenant_labels;
 
@@ -144,7 +145,17 @@ impl Following {
     /// The files again, as a whole or not at all.
     pub fn reload_files(&mut self) {
         match self.tenants.reload_files() {
-            Ok(switched) => self.tell(switched),
+            Ok(switched) => {
+                let is_of_file = |in_force: &&InForce| in_force.source == Source::File;
+                let of_file = self.tenants.in_force().filter(is_of_file).count();
+                let hides_file =
+                    |in_force: &&InForce| matches!(in_force.source, Source::Database { hides_file: true, .. });
+                let hidden = self.tenants.in_force().filter(hides_file).count();
+                let changed_files =
+                    switched.iter().filter_map(|switched| switched.to.as_ref()).filter(is_of_file).count();
+                TenantsReloaded { changed: switched.len(), unchanged: of_file - changed_files, hidden }.record();
+                self.tell(switched);
+            }
             Err(error) => {
                 TenantsRefused { from: RefusedFrom::Files, mistakes: &error.to_string() }.record();
                 if let TenantsError::Invalid(problems) = &error {

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::compare::decide_alike;
 use super::shelf::{Refused, Shelf};
 use crate::domain::tenant::{Tenant, TenantBook};
 use crate::operations::trail::Change;
-use crate::settings::tenants::{Tenants, TenantsError, book, load_files};
+use crate::settings::tenants::{TenantProblem, Tenants, TenantsError, book, load_files};
 
 /// Where a policy stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -104,10 +105,28 @@ impl LiveTenants {
     /// Read the files again.
     ///
     /// # Errors
-    /// When the folder cannot be read or any file is wrong; then nothing changes.
+    /// When the folder cannot be read, any file is wrong, or says something else under a version that is in force; then
+    /// nothing changes.
     pub fn reload_files(&mut self) -> Result<Vec<Switched>, TenantsError> {
-        self.files = load_files(&self.settings)?.into_iter().map(Arc::new).collect();
+        let files = load_files(&self.settings)?;
+        let taken: Vec<_> = files.iter().filter_map(|tenant| self.version_taken(tenant)).collect();
+        if !taken.is_empty() {
+            return Err(TenantsError::Invalid(taken));
+        }
+        self.files = files.into_iter().map(Arc::new).collect();
         Ok(self.swap())
+    }
+
+    /// A version stands for one policy, which answers and decisions name by it.
+    fn version_taken(&self, tenant: &Tenant) -> Option<TenantProblem> {
+        let before = self.in_file(&tenant.id).filter(|before| before.version == tenant.version)?;
+        let message = format!(
+            "{:?} is the version of the policy before: another policy needs another one (only `limits` and `enabled` may \
+             change under the same)",
+            tenant.version
+        );
+        let file = self.settings.directory.clone().unwrap_or_default().join(format!("{}.toml", tenant.id));
+        (!decide_alike(before, tenant)).then(|| TenantProblem { file, key: "version".to_owned(), message })
     }
 
     /// Everybody who has a policy, by id.
@@ -225,6 +244,23 @@ mod tests {
         write(folder.path(), "globex", "1");
         assert_eq!(live.reload_files().expect("right").len(), 2);
         assert_eq!((version(&book, "acme").as_deref(), version(&book, "globex").as_deref()), (Some("2"), Some("1")));
+    }
+
+    #[test]
+    fn another_policy_under_the_version_of_the_one_before_is_refused_and_other_limits_are_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (acme, globex) = (folder.path().join("acme.toml"), folder.path().join("globex.toml"));
+        write(folder.path(), "acme", "1");
+        write(folder.path(), "globex", "1");
+        let (mut live, book) = live(folder.path(), UnknownTenant::Reject);
+        std::fs::write(&acme, "id = 'acme'\nversion = '1'\ndecide_by = '45s'").expect("written");
+        std::fs::write(&globex, "id = 'globex'\nversion = '1'\nlimits = { weight = 2 }").expect("written");
+        let said = live.reload_files().expect_err("1 is taken").to_string();
+        assert!(said.contains("acme.toml, `version`: \"1\" is the version of the policy before"), "{said}");
+        assert_eq!(book.borrow().find("globex").expect("known").limits.weight, 1, "all of them or none");
+        std::fs::write(&acme, "id = 'acme'\nversion = '2'\ndecide_by = '45s'").expect("written");
+        assert_eq!(live.reload_files().expect("right").len(), 2);
+        assert_eq!(book.borrow().find("globex").expect("known").limits.weight, 2);
     }
 
     #[test]

@@ -60,6 +60,25 @@ impl TenantSwitched<'_> {
     }
 }
 
+/// Files of tenants were read again, and all of them were taken.
+#[derive(Debug, Clone, Copy)]
+pub struct TenantsReloaded {
+    /// Whose policy is another one, or new, or gone.
+    pub changed: usize,
+    /// Whose file says what it said before.
+    pub unchanged: usize,
+    /// Whose file does not count because the database has a policy for them.
+    pub hidden: usize,
+}
+
+impl TenantsReloaded {
+    /// Log it.
+    pub fn record(&self) {
+        let Self { changed, unchanged, hidden } = self;
+        info!(changed, unchanged, hidden, "the files of tenants were read again");
+    }
+}
+
 /// Where policies with mistakes came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusedFrom {

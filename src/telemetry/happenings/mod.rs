@@ -21,7 +21,7 @@ mod reviews;
 mod road;
 
 pub use better::{BetterDecision, BetterStep};
-pub use changes::{ChangesTaken, ChangesUnread, RefusedFrom, TenantSwitched, TenantsRefused};
+pub use changes::{ChangesTaken, ChangesUnread, RefusedFrom, TenantSwitched, TenantsRefused, TenantsReloaded};
 pub use cluster::{
     ClientTroubled, CommitLookedUp, OrphanFenced, PartitionsHeld, PartitionsUnknown, ProducerReplaced, ReadAheadFill,
 };
