@@ -73,8 +73,8 @@ metric_names! {
     Counter LEDGER_LEAKS_SUSPECTED = "gatekeeper_ledger_leaks_suspected_total", Count, "Connections to the ledger held longer than ledger.postgres.leak_after.";
 
     Counter LIMIT_SHADOWED = "gatekeeper_limit_shadowed_total", Count, "Events that a limit in shadow mode would have made wait, by tenant and how: wait, defer.";
-    Gauge BUDGET_SPENT = "gatekeeper_budget_spent", Count, "Money of the day that is spent or spoken for, by tenant with a budget, in its currency.";
-    Gauge BUDGET_LEFT = "gatekeeper_budget_left", Count, "Money of the day that is left, by tenant with a budget, in its currency.";
+    Gauge BUDGET_SPENT = "gatekeeper_budget_spent", Count, "Money of the day that is spent or spoken for, by tenant with a budget, in its currency, as this instance last saw it; NaN: it has no budget any more.";
+    Gauge BUDGET_LEFT = "gatekeeper_budget_left", Count, "Money of the day that is left, by tenant with a budget, in its currency, as this instance last saw it; NaN: it has no budget any more.";
     Counter BUDGETS_EXHAUSTED = "gatekeeper_budgets_exhausted_total", Count, "Budgets that had no room for a call any more, by tenant.";
     Counter BUDGET_SHADOWED = "gatekeeper_budget_shadowed_total", Count, "Calls beyond a budget that is only watched, by tenant.";
     Counter LIMIT_TRIPS = "gatekeeper_limit_trips_total", Count, "Questions to the database for shares of tenants' limits, by outcome: answered, failed.";

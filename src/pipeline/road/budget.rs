@@ -28,7 +28,9 @@ use crate::pipeline::dedupe::ledger::purses::{Movement, Reservation, Room};
 use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::lane::TicketKey;
 use crate::pipeline::triage::guard::{Budget, LeaseReply};
-use crate::telemetry::happenings::{BudgetExhausted, BudgetLevel, BudgetNearlySpent, BudgetRenewed, BudgetWouldBite};
+use crate::telemetry::happenings::{
+    BudgetExhausted, BudgetGone, BudgetLevel, BudgetNearlySpent, BudgetRenewed, BudgetWouldBite,
+};
 
 /// From this share on a budget is told to be nearly spent.
 const NEARLY: u64 = 80;
@@ -44,6 +46,9 @@ pub(super) struct Till {
     spent: BTreeMap<Arc<str>, Spent>,
     /// The day on which each was last told to be nearly spent.
     nearly: BTreeMap<Arc<str>, Day>,
+    /// What gauges say of each, and of which day.
+    levels: BTreeMap<Arc<str>, (Day, Purse)>,
+    today: Option<Day>,
     last_number: u64,
     has_forfeited: bool,
 }
@@ -133,6 +138,7 @@ impl Road {
             return;
         }
         BudgetLevel { tenant_id, spent, left: purse.left_of(budget) }.record();
+        self.till.levels.insert(Arc::clone(&call.tenant), (day, purse));
         let is_nearly = u128::from(spent.0) * 100 >= u128::from(budget.0) * u128::from(NEARLY);
         if is_nearly && self.till.nearly.insert(Arc::clone(&call.tenant), day) != Some(day) {
             BudgetNearlySpent { tenant_id, day, budget, spent }.record();
@@ -151,16 +157,36 @@ impl Road {
 
     /// Days that ended, ended what was spent in them.
     pub(super) fn notice_new_day(&mut self) {
+        let today = Day::of(self.fixtures.clock.now());
+        if self.till.today.replace(today).is_some_and(|day| day != today) {
+            let over = self.till.levels.values_mut().filter(|(day, _)| *day != today);
+            over.for_each(|level| *level = (today, Purse::default()));
+            self.tell_levels();
+        }
         if self.till.spent.is_empty() && self.till.nearly.is_empty() {
             return;
         }
-        let today = Day::of(self.fixtures.clock.now());
         self.till.nearly.retain(|_, day| *day >= today);
         let over = self.till.spent.extract_if(.., |_, spent| spent.day < today);
         for (tenant, Spent { budget, .. }) in over.collect::<Vec<_>>() {
             BudgetRenewed { tenant_id: &tenant, day: today, budget }.record();
             self.tell_operators(&tenant, today, ("exhausted", "available"), budget);
         }
+    }
+
+    /// Budgets, or days, are others now: what gauges say follows, without a call that costs something.
+    pub(super) fn tell_levels(&mut self) {
+        let book = self.fixtures.ingest.tenants().borrow().clone();
+        self.till.levels.retain(|tenant_id, (_, purse)| {
+            let budget = book.find(tenant_id).and_then(|tenant| tenant.limits.in_force().money_per_day);
+            match budget {
+                Some(budget) => {
+                    BudgetLevel { tenant_id, spent: purse.spent(), left: purse.left_of(budget) }.record();
+                }
+                None => BudgetGone { tenant_id }.record(),
+            }
+            budget.is_some()
+        });
     }
 
     fn tell_operators(&mut self, tenant: &str, day: Day, (from, to): (&str, &str), budget: Money) {
@@ -257,6 +283,7 @@ mod tests {
     use crate::pipeline::road::{LeaseRequest, Wish};
     use crate::pipeline::triage::guard::{Bill, Job, Triaged};
     use crate::pipeline::triage::testing::tenant;
+    use crate::telemetry::recorder;
 
     const NOON: i64 = 20_000 * 24 * 3_600_000 + 12 * 3_600_000;
     const TODAY: Day = Day(20_000);
@@ -390,6 +417,35 @@ mod tests {
         shop.test.read_tickets(6..7);
         assert!(!shop.jobs()[0].budget.is_spent);
         assert_eq!(shop.begin(&jobs[3], 150), LeaseReply::Granted);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn gauges_say_what_is_left_of_this_day_and_of_this_budget() {
+        let (recorder, metrics) = recorder::local();
+        let _here = metrics::set_default_local_recorder(&recorder);
+        let says = |left: &str, spent: &str| {
+            let text = metrics.render();
+            for (gauge, value) in [("left", left), ("spent", spent)] {
+                let line = format!("\ngatekeeper_budget_{gauge}{{tenant=\"acme\"}} {value}\n");
+                assert!(text.contains(&line), "{line} is not in {text}");
+            }
+        };
+        let mut shop = Shop::open(100_000_000, WhenSpent::Degrade, LimitMode::Enforce);
+        shop.test.road.notice_new_day();
+        shop.test.read_tickets(0..1);
+        let job = shop.jobs().remove(0);
+        assert_eq!(shop.begin(&job, 60_000_000), LeaseReply::Granted);
+        shop.end(&job, 95_000_000);
+        says("5", "95");
+        shop.book.send_replace(book(200_000_000, WhenSpent::Degrade, LimitMode::Enforce));
+        shop.test.road.tenants_changed(Instant::now());
+        says("105", "95");
+        shop.clock.pass(Duration::from_secs(12 * 3_600));
+        shop.test.road.notice_new_day();
+        says("200", "0");
+        shop.book.send_replace(Arc::new(TenantBook::new(vec![tenant()], None)));
+        shop.test.road.tenants_changed(Instant::now());
+        says("NaN", "NaN");
     }
 
     #[tokio::test(start_paused = true)]

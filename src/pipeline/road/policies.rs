@@ -23,6 +23,7 @@ impl Road {
                 self.admission.set_limits(now, &id, self.limits_that_count(tenant.limits));
             }
         }
+        self.tell_levels();
     }
 
     /// What this tenant may ask now; `read_under`: what its event was read under.

@@ -44,9 +44,30 @@ pub struct BudgetLevel<'a> {
 impl BudgetLevel<'_> {
     /// Set the gauges; too frequent to log.
     pub fn record(&self) {
-        let tenant = tenant_labels::label(self.tenant_id).to_string();
-        gauge!(names::BUDGET_SPENT, "tenant" => tenant.clone()).set(self.spent.in_currency());
-        gauge!(names::BUDGET_LEFT, "tenant" => tenant).set(self.left.in_currency());
+        budget(self.tenant_id, self.spent.in_currency(), self.left.in_currency());
+    }
+}
+
+/// A tenant has no budget any more.
+#[derive(Debug, Clone, Copy)]
+pub struct BudgetGone<'a> {
+    /// Whose it was.
+    pub tenant_id: &'a str,
+}
+
+impl BudgetGone<'_> {
+    /// No figure is true of it, and none raises an alarm.
+    pub fn record(&self) {
+        budget(self.tenant_id, f64::NAN, f64::NAN);
+    }
+}
+
+/// Of tenants past the bound of labels nothing is said: the figures of one would pass for those of all others.
+fn budget(tenant_id: &str, spent: f64, left: f64) {
+    let label = tenant_labels::label(tenant_id);
+    if *label == *tenant_id {
+        gauge!(names::BUDGET_SPENT, "tenant" => label.clone()).set(spent);
+        gauge!(names::BUDGET_LEFT, "tenant" => label).set(left);
     }
 }
 

@@ -30,8 +30,8 @@ pub use flags::{FlagRefused, FlagShare, FlagSwitched, FlagsRead, LookedFirst};
 pub use ledger::{LedgerAvailable, LedgerBatchCommitted, LedgerStatementRun, LedgerUnavailable, Slowness};
 pub use ledger_pool::{LedgerLeakSuspected, LedgerPoolExhausted, LedgerPoolFilled, LedgerPoolUsed, PoolMark};
 pub use limits::{
-    BudgetExhausted, BudgetLevel, BudgetNearlySpent, BudgetRenewed, BudgetWouldBite, LimitWouldHold, SharesAvailable,
-    SharesAway, SharesTripMade,
+    BudgetExhausted, BudgetGone, BudgetLevel, BudgetNearlySpent, BudgetRenewed, BudgetWouldBite, LimitWouldHold,
+    SharesAvailable, SharesAway, SharesTripMade,
 };
 pub use login::{ClientNotLetIn, TokenNotRenewed, TokenRenewed};
 pub use models::{BreakerChanged, BreakerState, CallOutcome, ModelAnswered, ModelCalled};
