@@ -91,7 +91,7 @@ pub enum RunError {
     LogGone,
 }
 
-/// Gauges are looked at every few seconds at most.
+/// Refresh interval of gauges, and of breakers that only wait for time to pass.
 const GAUGES_EVERY: Duration = Duration::from_millis(250);
 
 /// Signs of life within `pipeline.away_limit`.
@@ -398,6 +398,7 @@ impl Loop {
         }
     }
 
+            self.guard.let_time_pass(now);
     fn tell_log_health(&self, now: Instant) {
         (self.outside.on_health)("log", self.log_health.state(self.road.unpublished(), now));
     }

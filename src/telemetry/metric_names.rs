@@ -27,10 +27,10 @@ macro_rules! metric_names {
 metric_names! {
     Counter RECORDS_READ = "gatekeeper_records_read_total", Count, "Records read, by topic.";
     Counter RECORDS_READ_BYTES = "gatekeeper_records_read_bytes_total", Bytes, "Bytes of values read, by topic.";
-    Counter EVENTS_SETTLED = "gatekeeper_events_settled_total", Count, "Records that reached their terminal, by status and reason code.";
-    Counter TENANT_EVENTS_SETTLED = "gatekeeper_tenant_events_settled_total", Count, "Records that reached their terminal, by tenant and status.";
-    Histogram EVENT_LATENCY = "gatekeeper_event_latency_seconds", Seconds, "From a record's timestamp to its terminal, by status.";
     Counter FOREIGN_KEYS = "gatekeeper_foreign_keys_total", Count, "Events whose record's key is not tenant|ticket: their order within the ticket is not promised.";
+    Counter EVENTS_SETTLED = "gatekeeper_events_settled_total", Count, "Records that reached their terminal, by status and reason code; status deferred: times one was put off, which is no terminal.";
+    Counter TENANT_EVENTS_SETTLED = "gatekeeper_tenant_events_settled_total", Count, "Records that reached their terminal, by tenant and status; status deferred: times one was put off, which is no terminal.";
+    Histogram EVENT_LATENCY = "gatekeeper_event_latency_seconds", Seconds, "From a record's timestamp to its terminal, by status; status deferred: to the moment at which it was put off.";
     Counter ANSWERS_REUSED = "gatekeeper_answers_reused_total", Count, "Saved answers used again instead of a paid call.";
     Counter CALLS_REATTACHED = "gatekeeper_calls_reattached_total", Count, "Running calls picked up again when their partition came back.";
     Counter DROPPED_UNSETTLED = "gatekeeper_records_dropped_unsettled_total", Count, "Records dropped without a terminal: a defect; the frontier holds until a restart.";
@@ -45,7 +45,7 @@ metric_names! {
     Counter BURST_RESULTS = "gatekeeper_burst_results_total", Count, "Results in committed bursts.";
     Histogram BURST_DURATION = "gatekeeper_burst_duration_seconds", Seconds, "From the errand to the confirmed commit.";
     Counter OPS_EVENTS_DROPPED = "gatekeeper_ops_events_dropped_total", Count, "Records for operators that were dropped because too many waited for a burst; the log has what they said.";
-    Gauge FRONTIER_WIDTH = "gatekeeper_frontier_width", Count, "Finished records above the lowest unfinished one, by partition.";
+    Gauge FRONTIER_WIDTH = "gatekeeper_frontier_width", Count, "Offsets from the lowest unfinished record to the last one that was read, by partition; 0: all of them are finished.";
     Gauge FRONTIER_METADATA = "gatekeeper_frontier_metadata_chars", Count, "Length of the commit's metadata, by partition.";
     Gauge FRONTIER_METADATA_MAX = "gatekeeper_frontier_metadata_chars_max", Count, "Most it may have (pipeline.metadata_max_chars).";
 

@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::Road;
+use crate::pipeline::burst::Sent;
 use crate::pipeline::log_health::Unpublished;
 use crate::telemetry::happenings::{Fill, RoadGauges};
 
@@ -24,9 +25,10 @@ impl Road {
             in_flight: Fill { now: running, max: settings.max_in_flight },
             prepared: Fill { now: self.calls.len().saturating_sub(running), max: settings.max_prepared },
             waiting: Fill { now: self.admission.fullest(), max: settings.max_waiting_per_tenant },
+        let unpublished = self.ready_results + self.in_flight.as_ref().map_or(0, Sent::results);
             over_limits: Fill { now: self.admission.over_limits(), max: settings.max_over_limits },
             held: Fill { now: self.held_by_breaker(Instant::now()).unwrap_or_default(), max: settings.max_held },
-            unpublished: Fill { now: self.ready_results, max: settings.max_on_road },
+            unpublished: Fill { now: unpublished, max: settings.max_on_road },
             stopped: self.partitions.values().filter(|owned| owned.stopped.is_some()).count(),
         }
     }

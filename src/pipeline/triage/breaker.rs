@@ -223,6 +223,12 @@ impl Breaker {
         Report { state, lasts: now.saturating_duration_since(inner.since), why: inner.why, failures: inner.failures }
     }
 
+    /// What is due by time alone happens, and is told, also while nobody asks for a call.
+    pub fn let_time_pass(&self, now: Instant) {
+        let passed = self.0.let_time_pass(&mut self.0.lock(), now);
+        self.0.tell(passed);
+    }
+
     /// Let nobody through until this moment, or until it is reset. A moment that has passed only ends an order before it.
     pub fn force_open(&self, until: Option<Instant>) {
         let now = Instant::now();

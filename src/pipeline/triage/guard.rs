@@ -330,6 +330,11 @@ impl Guard {
     }
 
     /// Do not ask this model, for so long or until it is reset; false: it has no breaker.
+    /// Breakers change that have to by now.
+    pub fn let_time_pass(&self, now: Instant) {
+        self.guarded().for_each(|(_, breaker)| breaker.let_time_pass(now));
+    }
+
     pub fn open_breaker(&self, model: &str, lasts: Option<Duration>) -> bool {
         let until = lasts.map(|lasts| Instant::now() + lasts);
         self.guarded().filter(|(name, _)| *name == model).map(|(_, breaker)| breaker.force_open(until)).count() > 0

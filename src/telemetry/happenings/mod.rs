@@ -34,7 +34,7 @@ pub use limits::{
     SharesAvailable, SharesAway, SharesTripMade,
 };
 pub use login::{ClientNotLetIn, TokenNotRenewed, TokenRenewed};
-pub use models::{BreakerChanged, BreakerState, CallOutcome, ModelAnswered, ModelCalled};
+pub use models::{BreakerChanged, BreakerSeen, BreakerState, CallOutcome, ModelAnswered, ModelCalled};
 pub use pacing::{ModelPace, ModelPaused, ModelSlowed, Slowed};
 pub use process::{DependencyAwaited, DependencyThere, Draining, Stopped};
 pub use publishing::{BurstCommitted, BurstFailed, BurstFailure, FrontierLeft, FrontierWidened, OpsEventDropped};

@@ -155,6 +155,22 @@ impl BreakerState {
 }
 
 /// A breaker changed its state.
+/// A breaker as it is at the start.
+#[derive(Debug, Clone, Copy)]
+pub struct BreakerSeen<'a> {
+    /// Of which model.
+    pub model: &'a str,
+    /// How it is.
+    pub state: BreakerState,
+}
+
+impl BreakerSeen<'_> {
+    /// Set the gauge: one that never changes is to be seen as well.
+    pub fn record(&self) {
+        gauge!(names::BREAKER_STATE, "model" => self.model.to_owned()).set(self.state.level());
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 pub struct BreakerChanged<'a> {
     /// Of which model.
@@ -170,7 +186,7 @@ pub struct BreakerChanged<'a> {
 impl BreakerChanged<'_> {
     /// Log and count it.
     pub fn record(&self) {
-        gauge!(names::BREAKER_STATE, "model" => self.model.to_owned()).set(self.to.level());
+        BreakerSeen { model: self.model, state: self.to }.record();
         counter!(names::BREAKER_CHANGES, "model" => self.model.to_owned(), "to" => self.to.label()).increment(1);
         let (from, to) = (self.from.label(), self.to.label());
         match self.to {

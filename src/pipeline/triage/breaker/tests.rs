@@ -59,6 +59,19 @@ async fn five_failures_in_a_row_open_it_for_its_time_and_every_change_is_told() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_end_of_its_time_is_told_when_it_has_passed_and_not_when_somebody_asks() {
+    let (breaker, changes) = breaker(1);
+    trip(&breaker);
+    advance(OPEN_FOR).await;
+    breaker.let_time_pass(Instant::now());
+    let last = changes.lock().expect("not poisoned").last().cloned().expect("it opened");
+    assert_eq!((last.to, last.why), (BreakerState::HalfOpen, Why::TimePassed));
+    advance(OPEN_FOR).await;
+    let report = breaker.report(Instant::now());
+    assert_eq!((report.state, report.lasts, report.why), (BreakerState::HalfOpen, OPEN_FOR, Some(Why::TimePassed)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_success_breaks_the_streak_but_a_429_does_not() {
     let (breaker, _) = breaker(1);
     for outcome in [Outcome::Failure, Outcome::Failure, Outcome::Failure, Outcome::Failure, Outcome::Success] {
