@@ -1,5 +1,6 @@
 //! `serve`: the processor, with metrics and health beside it.
 
+use std::fmt::Debug;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +25,15 @@ use crate::pipeline::dedupe::ledger::Ledger;
 use crate::pipeline::health::{DATABASE, HealthListener, REGISTRY, SCHEMAS};
 use crate::pipeline::log::LogPort;
 use crate::pipeline::publish::Publisher;
-use crate::pipeline::run_loop::{self, Outside, Stop};
+use crate::pipeline::run_loop::{self, Ended, Outside, Stop};
 use crate::pipeline::triage::breaker::{self, BreakerChange};
+use crate::pipeline::triage::guard::Guard;
 use crate::settings::http::Http;
 use crate::settings::ledger;
 use crate::settings::schemas::Encoding;
-use crate::telemetry::happenings::{BreakerChanged, BreakerState, OpsEventDropped, StartHeldByRegistry};
+use crate::telemetry::happenings::{
+    BreakerChanged, BreakerSeen, BreakerState, OpsEventDropped, RetentionFailed, StartHeldByRegistry,
+};
 use crate::telemetry::recorder::{self, MetricsHandle};
 use crate::telemetry::{logging, tenant_labels};
 
@@ -49,16 +53,20 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
     tenant_labels::reserve(parts.tenants.borrow().known().map(|tenant| tenant.id.as_str()));
     let stop = shutdown::listen()?;
     // Before anything is waited for: operators see what.
-    let http = listen(&parts.settings.http, metrics, health.clone()).await?;
+    let mut http = listen(&parts.settings.http, metrics, health.clone()).await?;
     let ending = tokio::spawn(tell_of_the_end(health.clone(), stop.clone()));
-    let ended = work(&parts, serve, &health, stop).await;
+    let until_idle = serve.until_idle;
+    let ended = tokio::select! {
+        ended = work(&parts, serve, &health, stop) => ended,
+        broke = broken(&mut http) => Err(broke),
+    };
     ending.abort();
     health.end();
     if let Some(http) = http {
         http.stop().await;
     }
-    ended?;
-    Ok(ExitCode::SUCCESS)
+    let is_done = ended? == Some(Ended::Idle);
+    Ok(if is_done || !until_idle { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// From the first word on that it is to end a process is not ready any more, however long its running calls take.
@@ -68,25 +76,31 @@ async fn tell_of_the_end(health: Health, mut stop: watch::Receiver<Stop>) {
     }
 }
 
-/// Open what the processor stands on, and work until the end.
-async fn work(parts: &Parts, serve: ServeArgs, health: &Health, stop: watch::Receiver<Stop>) -> anyhow::Result<()> {
+/// Open what the processor stands on, and work until the end; nothing if it was asked to stop before there was any work.
+async fn work(
+    parts: &Parts,
+    serve: ServeArgs,
+    health: &Health,
+    stop: watch::Receiver<Stop>,
+) -> anyhow::Result<Option<Ended>> {
     let incarnation = u64::try_from(parts.clock.now().0).unwrap_or_default();
     let (to_road, asides) = mpsc::channel(OPS_EVENTS_UNTOLD);
     let guard = parts.guard(breaker_changes(parts, ops_events(parts, to_road.clone())))?;
+    tell_breakers(&guard);
     let fixtures = parts.fixtures(guard, incarnation);
     let following = Follower::new(parts, fixtures.guard.clone(), ops_events(parts, to_road), told_to(parts, health))?;
     // Before the log: a partition that is ours and not read stands still.
     let mut told = stop.clone();
     tokio::select! {
         settled = schema_ids(parts, health) => settled?,
-        _ = told.changed() => return Ok(()),
+        _ = told.changed() => return Ok(None),
     }
     let mut opening = Opening { health: health.clone(), stop: stop.clone() };
-    let Some((log, memory)) = open(parts, incarnation, &mut opening).await? else { return Ok(()) };
+    let Some((log, memory)) = open(parts, incarnation, &mut opening).await? else { return Ok(None) };
     let Memory { ledger, shared_limits, changes } = memory;
-    let Some(following) = following.caught_up(changes, &mut opening).await? else { return Ok(()) };
-    let followed = tokio::spawn(following.follow());
-    let retention = tokio::spawn(retention(ledger.clone(), parts.settings.ledger.clone(), parts.clock.clone()));
+    let Some(following) = following.caught_up(changes, &mut opening).await? else { return Ok(None) };
+    let mut followed = tokio::spawn(following.follow());
+    let mut retention = tokio::spawn(retention(ledger.clone(), parts.settings.ledger.clone(), parts.clock.clone()));
 
     let outside = Outside {
         log,
@@ -100,11 +114,23 @@ async fn work(parts: &Parts, serve: ServeArgs, health: &Health, stop: watch::Rec
         until_idle: serve.until_idle,
         on_health: told_to(parts, health),
     };
-    let ended = run_loop::run(fixtures, outside).await;
+    let ended = tokio::select! {
+        ended = run_loop::run(fixtures, outside) => ended.context("the processor cannot go on"),
+        why = over("what takes the changes of operators", &mut followed) => Err(why),
+        why = over("what drops old rows of the ledger", &mut retention) => Err(why),
+    };
     retention.abort();
     followed.abort();
-    ended.context("the processor cannot go on")?;
-    Ok(())
+    ended.map(Some)
+}
+
+/// Why a task has ended that was to last as long as the processor: without it nothing of its kind is done any more, and
+/// nobody would know.
+async fn over<T: Debug>(what: &str, task: &mut JoinHandle<T>) -> anyhow::Error {
+    match task.await {
+        Ok(ended) => anyhow::anyhow!("{what} has ended: {ended:?}"),
+        Err(error) => anyhow::anyhow!("{what} broke down: {error}"),
+    }
 }
 
 /// Log and ledger, each waited for while it is away; nothing if the process was asked to stop before they were there.
@@ -190,6 +216,17 @@ async fn listen(settings: &Http, metrics: MetricsHandle, health: Health) -> anyh
     Ok(Some(Listening { stop, server, upkeep: tokio::spawn(metrics.run_upkeep()) }))
 }
 
+/// Why nobody sees metrics and health any more, once that is so.
+async fn broken(http: &mut Option<Listening>) -> anyhow::Error {
+    let Some(listening) = http else { return std::future::pending().await };
+    let why = tokio::select! {
+        why = over("the HTTP listener", &mut listening.server) => why,
+        why = over("what keeps metrics small", &mut listening.upkeep) => why,
+    };
+    *http = None;
+    why
+}
+
 impl Listening {
     async fn stop(self) {
         self.upkeep.abort();
@@ -221,6 +258,13 @@ fn ops_events(parts: &Parts, to_road: mpsc::Sender<OutRecord>) -> Arc<dyn Fn(Ops
             OpsEventDropped { waiting: OPS_EVENTS_UNTOLD }.record();
         }
     })
+}
+
+/// How breakers are before any of them changes.
+fn tell_breakers(guard: &Guard) {
+    for (model, report) in guard.breaker_reports() {
+        BreakerSeen { model: &model, state: label(report.state) }.record();
+    }
 }
 
 /// Changes of a breaker become records for operators.
@@ -268,7 +312,7 @@ async fn retention(ledger: Arc<dyn Ledger>, settings: ledger::Ledger, clock: Arc
                     Ok(gone) if gone >= u64::from(limit) => {}
                     Ok(_) => break,
                     Err(error) => {
-                        tracing::warn!(%error, "old {what} of the ledger stay for now");
+                        RetentionFailed { what, error: &error.to_string() }.record();
                         break;
                     }
                 }
@@ -285,6 +329,32 @@ mod tests {
     use crate::domain::reason_code::ReasonCode;
     use crate::pipeline::triage::breaker::{Admit, Breaker, Outcome};
     use crate::settings::load::{LoadOptions, load};
+
+    #[tokio::test]
+    async fn a_task_that_was_to_last_and_does_not_is_noticed() {
+        let mut panics = tokio::spawn(async { panic!("a defect") });
+        let said = over::<()>("what follows", &mut panics).await.to_string();
+        assert!(said.starts_with("what follows broke down: ") && said.contains("panicked"), "{said}");
+        let (server, upkeep) = (tokio::spawn(async { Ok(()) }), tokio::spawn(std::future::pending()));
+        let mut http = Some(Listening { stop: oneshot::channel().0, server, upkeep });
+        assert_eq!(super::broken(&mut http).await.to_string(), "the HTTP listener has ended: Ok(())");
+        assert!(http.is_none(), "it is not waited for again");
+        let nobody = tokio::time::timeout(Duration::from_millis(1), super::broken(&mut http)).await;
+        assert!(nobody.is_err(), "without a listener none breaks");
+    }
+
+    #[test]
+    fn a_breaker_that_never_changed_is_seen() {
+        let sets = vec!["models.openai.api_key=sk-simulated-0f6b1c".to_owned()];
+        let options = LoadOptions { sets, ..LoadOptions::default() };
+        let parts = Parts::new(load(&options).expect("settings of a test").settings).expect("the shipped parts");
+        let (recorder, metrics) = recorder::local();
+        metrics::with_local_recorder(&recorder, || {
+            tell_breakers(&parts.guard(Arc::new(|_| {})).expect("models of a test"));
+        });
+        let metrics = metrics.render();
+        assert!(metrics.contains("gatekeeper_breaker_state{model=\"openai\"} 0\n"), "{metrics}");
+    }
 
     #[test]
     fn every_change_of_a_breaker_is_an_ops_event_and_a_metric() {

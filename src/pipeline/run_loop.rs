@@ -29,7 +29,7 @@ use crate::domain::money::Money;
 use crate::domain::position::Position;
 use crate::domain::record::OutRecord;
 use crate::domain::tenant::TenantBook;
-use crate::telemetry::happenings::{Draining, LedgerAvailable, LedgerBatchCommitted, LedgerUnavailable};
+use crate::telemetry::happenings::{Draining, LedgerAvailable, LedgerBatchCommitted, LedgerUnavailable, Stopped};
 
 /// What the loop talks to.
 pub struct Outside {
@@ -87,7 +87,7 @@ pub enum RunError {
     #[error("not everything could be read: {0}")]
     Unread(String),
     /// The log's side of the channels is gone.
-    #[error("the log ended without a word")]
+    #[error("the log adapter stopped unexpectedly")]
     LogGone,
 }
 
@@ -186,6 +186,7 @@ async fn run_here(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, Run
     };
     let ended = this.turn().await;
     let unread = this.road.complaint();
+    let left_on_road = this.road.on_road();
     // A drain that took too long hands over all the same.
     let hands_over = ended.is_ok() && *this.outside.stop.borrow() != Stop::Now;
     if hands_over {
@@ -195,6 +196,9 @@ async fn run_here(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, Run
     if hands_over {
         closing::until_closed(&mut this.outside.log, &mut this.outside.stop).await;
     }
+    let now = Instant::now() + drain_deadline;
+    let drained_for = this.drain_until.map(|until| now.saturating_duration_since(until));
+    Stopped { left_on_road, drained_for: drained_for.unwrap_or_default() }.record();
     match (ended?, unread) {
         (Ended::Idle, Some(unread)) => Err(RunError::Unread(unread)),
         (ended, _) => Ok(ended),
@@ -277,7 +281,7 @@ impl Loop {
             Woken::Stop => self.asked_to_stop(),
             Woken::Ledger(line, done) => self.ledger_answered(line, done),
             Woken::Call(Ok((key, triaged))) => self.road.triaged(key, triaged, Instant::now()),
-            Woken::Call(Err(error)) => return Err(RunError::Failed(format!("a call broke down: {error}"))),
+            Woken::Call(Err(error)) => return Err(RunError::Failed(format!("a triage task panicked: {error}"))),
             Woken::Schema((id, true)) => self.road.schema_answered(id, Instant::now()),
             Woken::Schema((_, false)) => {}
             Woken::Trip(tripped) => self.trip_ended(tripped),
@@ -394,11 +398,11 @@ impl Loop {
             self.gauge_due = now + GAUGES_EVERY;
             self.road.gauges().record();
             self.tell_log_health(now);
+            self.guard.let_time_pass(now);
             self.guard.paces(now).for_each(|pace| pace.record());
         }
     }
 
-            self.guard.let_time_pass(now);
     fn tell_log_health(&self, now: Instant) {
         (self.outside.on_health)("log", self.log_health.state(self.road.unpublished(), now));
     }

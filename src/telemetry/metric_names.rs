@@ -64,6 +64,7 @@ metric_names! {
     Histogram LEDGER_DURATION = "gatekeeper_ledger_batch_duration_seconds", Seconds, "One ledger batch, from asking to committed.";
     Gauge LEDGER_HOLDING = "gatekeeper_ledger_holding_seconds", Seconds, "For how long the road has been holding because the ledger is away; 0: it is there.";
 
+    Counter RETENTION_FAILURES = "gatekeeper_ledger_retention_failures_total", Count, "Times old rows of the ledger could not be dropped, by what: rows, decisions.";
     Histogram LEDGER_STATEMENT_DURATION = "gatekeeper_ledger_statement_duration_seconds", Seconds, "One statement of the ledger, by statement.";
     Counter LEDGER_SLOW_STATEMENTS = "gatekeeper_ledger_slow_statements_total", Count, "Statements slower than ledger.slow_warn (mark warn) or ledger.slow_error (mark error), by statement and mark.";
     Gauge LEDGER_POOL_USED = "gatekeeper_ledger_pool_used", Count, "Connections to the ledger that are in use.";

@@ -10,6 +10,8 @@ use crate::pipeline::dedupe::no_ledger::NoLedger;
 use crate::pipeline::log::{Assignment, Epoch, Errand, LogAdapterEnd, channels};
 use crate::pipeline::road::testing::{EVENTS, decidable_event, fixtures};
 use crate::pipeline::triage::testing::{Act, Scripted, card, good_reply};
+use crate::settings::telemetry::LogFormat;
+use crate::telemetry::logging::tests::lines;
 use crate::telemetry::recorder::{self, MetricsHandle};
 
 const BATCH_INTERVAL: Duration = Duration::from_millis(10);
@@ -162,6 +164,23 @@ async fn a_drain_that_takes_too_long_gives_back_what_was_ours_all_the_same() {
     let drain = fixtures(&[], Arc::new(Scripted::new(card("gpt", true), []))).0.settings.drain_deadline;
     let log_takes = Duration::from_secs(4);
     assert!(running.ends_after(log_takes, Stop::Drain).await >= drain + log_takes);
+}
+
+#[test]
+fn what_it_leaves_behind_is_said_when_it_ends() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let said = lines("info", LogFormat::Json, || {
+        runtime.expect("a runtime").block_on(async {
+            let running = Running::start_with([Act::Hang, Act::Hang]).await;
+            running.read(0).await;
+            running.read(1).await;
+            assert_eq!(running.calls_after(100).await, 2);
+            running.ends_after(Duration::ZERO, Stop::Now).await;
+        });
+    });
+    let said: serde_json::Value = serde_json::from_str(said.last().expect("a last word")).expect("JSON");
+    assert_eq!(said["message"], "stopped; what is left is read again at the next start");
+    assert_eq!((said["left_on_road"].as_u64(), said["drained_for_ms"].as_u64()), (Some(2), Some(1_000)));
 }
 
 /// How many batches the ledger has written, as far as the metrics know.

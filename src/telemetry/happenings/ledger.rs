@@ -60,7 +60,24 @@ impl LedgerAvailable {
     /// Log and count it.
     pub fn record(&self) {
         gauge!(names::LEDGER_HOLDING).set(0.0);
-        info!(held_for_ms = self.held_for.as_millis(), "the ledger is there again");
+        info!(held_for_ms = millis(self.held_for), "the ledger is available again");
+    }
+}
+
+/// Old rows could not be dropped; they are looked at again after `ledger.retention_interval`.
+#[derive(Debug, Clone, Copy)]
+pub struct RetentionFailed<'a> {
+    /// Rows, or decisions.
+    pub what: &'static str,
+    /// Why.
+    pub error: &'a str,
+}
+
+impl RetentionFailed<'_> {
+    /// Log and count it.
+    pub fn record(&self) {
+        counter!(names::RETENTION_FAILURES, "what" => self.what).increment(1);
+        warn!(error = self.error, "old {} of the ledger stay for now", self.what);
     }
 }
 
@@ -104,5 +121,20 @@ impl LedgerStatementRun {
                 error!(statement, took_ms = took.as_millis(), "a ledger statement was very slow");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::happenings::tests::recorded;
+
+    #[test]
+    fn rows_that_cannot_be_dropped_are_counted() {
+        let lines = recorded(|| RetentionFailed { what: "decisions", error: "it is away" }.record());
+        assert!(
+            lines.contains(&r#"gatekeeper_ledger_retention_failures_total{what="decisions"} 1"#.to_owned()),
+            "{lines:#?}"
+        );
     }
 }

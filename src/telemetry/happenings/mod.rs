@@ -27,7 +27,9 @@ pub use cluster::{
 };
 pub use events::{AnswerReused, CallsReattached, EventSettled, ForeignKeyRead, RecordDroppedUnsettled};
 pub use flags::{FlagRefused, FlagShare, FlagSwitched, FlagsRead, LookedFirst};
-pub use ledger::{LedgerAvailable, LedgerBatchCommitted, LedgerStatementRun, LedgerUnavailable, Slowness};
+pub use ledger::{
+    LedgerAvailable, LedgerBatchCommitted, LedgerStatementRun, LedgerUnavailable, RetentionFailed, Slowness,
+};
 pub use ledger_pool::{LedgerLeakSuspected, LedgerPoolExhausted, LedgerPoolFilled, LedgerPoolUsed, PoolMark};
 pub use limits::{
     BudgetExhausted, BudgetGone, BudgetLevel, BudgetNearlySpent, BudgetRenewed, BudgetWouldBite, LimitWouldHold,

@@ -48,6 +48,23 @@ async fn from_the_first_word_on_it_is_not_ready_however_long_its_calls_take() {
 }
 
 #[tokio::test]
+async fn one_that_was_to_work_until_idle_and_was_not_let_does_not_end_well_and_says_what_it_left() {
+    let gatekeeper = Gatekeeper::new().await;
+    gatekeeper.control(json!({"mode": "hang"})).await;
+    gatekeeper.publish(records(0..5)).await;
+    let mut worker = gatekeeper.serve_with(&["--until-idle"], None);
+    gatekeeper.calls_are_under_way(5).await;
+    worker.signal(Signal::SIGTERM);
+    until("it has heard", || gatekeeper.what_the_worker_said().contains("asked to stop").then_some(())).await;
+    worker.signal(Signal::SIGTERM);
+    assert_eq!(worker.ended().await.code(), Some(1));
+    assert!(gatekeeper.what_the_worker_said().contains("\"left_on_road\":5"), "{}", gatekeeper.what_the_worker_said());
+    gatekeeper.control(json!({})).await;
+    gatekeeper.serve_until_idle().await;
+    gatekeeper.audit_finished().await;
+}
+
+#[tokio::test]
 async fn asked_a_second_time_it_ends_at_once_and_nothing_is_lost() {
     let gatekeeper = Gatekeeper::new().await;
     gatekeeper.control(json!({"mode": "hang"})).await;
