@@ -261,7 +261,14 @@ mod tests {
         let start = "`pipeline.burst_interval` = \"fast\" from environment variable \
                      GATEKEEPER__PIPELINE__BURST_INTERVAL: ";
         assert!(text.starts_with(start), "{text}");
-        assert_eq!(error.exit_code(), 78);
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_told_how_one_looks() {
+        for bind in ["localhost:9464", "9464", "127.0.0.1"] {
+            let text = with(&[], &[&format!("http.bind={bind}")]).expect_err("no address").to_string();
+            assert!(text.contains("`http.bind`") && text.contains("expected IP:PORT such as 127.0.0.1:9464"), "{text}");
+        }
     }
 
     #[test]

@@ -43,14 +43,6 @@ pub enum SettingsError {
     Invalid(Vec<Problem>),
 }
 
-impl SettingsError {
-    /// The process's exit code: EX_CONFIG of sysexits.h.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
-        78
-    }
-}
-
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {

@@ -316,6 +316,7 @@ impl Guard {
     }
 
     /// Every breaker's model and state.
+    #[cfg(test)]
     #[must_use]
     pub fn breakers(&self) -> Vec<(String, BreakerState)> {
         let now = Instant::now();
@@ -329,12 +330,12 @@ impl Guard {
         self.guarded().map(|(name, breaker)| (name.to_owned(), breaker.report(now))).collect()
     }
 
-    /// Do not ask this model, for so long or until it is reset; false: it has no breaker.
     /// Breakers change that have to by now.
     pub fn let_time_pass(&self, now: Instant) {
         self.guarded().for_each(|(_, breaker)| breaker.let_time_pass(now));
     }
 
+    /// Do not ask this model, for so long or until it is reset; false: it has no breaker.
     pub fn open_breaker(&self, model: &str, lasts: Option<Duration>) -> bool {
         let until = lasts.map(|lasts| Instant::now() + lasts);
         self.guarded().filter(|(name, _)| *name == model).map(|(_, breaker)| breaker.force_open(until)).count() > 0

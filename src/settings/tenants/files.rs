@@ -31,14 +31,6 @@ pub enum TenantsError {
     Invalid(Vec<TenantProblem>),
 }
 
-impl TenantsError {
-    /// The process's exit code: EX_CONFIG of sysexits.h.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
-        78
-    }
-}
-
 /// One thing that is wrong in one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantProblem {
