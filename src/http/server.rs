@@ -15,7 +15,7 @@ const GRACE: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address is taken or not ours.
-    #[error("cannot listen on {address} (http.bind): {source}")]
+    #[error("cannot listen on {address} (http.bind): {source}{}", perhaps_another(source))]
     Bind {
         /// Which.
         address: SocketAddr,
@@ -25,6 +25,14 @@ pub enum ServeError {
     /// The listener broke.
     #[error("the HTTP listener broke: {0}")]
     Broken(#[from] std::io::Error),
+}
+
+/// Whoever starts a second processor in one folder meets this before the log's lock.
+fn perhaps_another(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::AddrInUse => "; does another processor run on this machine? It may work on this very log",
+        _ => "",
+    }
 }
 
 /// Take the address; port 0 takes a free one, which [`TcpListener::local_addr`] tells.

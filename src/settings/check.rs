@@ -9,6 +9,7 @@ mod registry;
 mod switches;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::Settings;
 use super::http::Http;
@@ -178,7 +179,7 @@ fn stores(log: &EmbeddedLog, ledger: &Ledger, broken: &mut Vec<Violation>) {
     }
     match ledger_url::place(&ledger.url) {
         Err(message) => broken.push(Violation::new(&["ledger.url"], message)),
-        Ok(Place::File(path)) if std::path::Path::new(path) == log.path => broken.push(Violation::new(
+        Ok(Place::File(path)) if is_same(path.as_ref(), &log.path) => broken.push(Violation::new(
             &["ledger.url", "log.embedded.path"],
             "the ledger and the log need a file each (log.embedded.path is the same)",
         )),
@@ -329,6 +330,12 @@ fn chain(settings: &Settings, broken: &mut Vec<Violation>) {
     }
 }
 
+/// Whether both paths are of one file, as far as that can be told before there is one.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    whole(one) == whole(other)
+}
+
 fn production(settings: &Settings, broken: &mut Vec<Violation>) {
     let mut refuse = |keys: Vec<KeyPath>, why: &str| {
         broken.push(Violation { keys, message: format!("{why}, which profile production refuses") });
@@ -415,6 +422,7 @@ mod tests {
             ("ledger.url=sqlite::memory:", "ledger.url"),
             ("ledger.url=sqlite:x.db?mode=memory", "ledger.url"),
             ("ledger.url=sqlite:gatekeeper.log.db", "ledger.url"),
+            ("ledger.url=sqlite:./gatekeeper.log.db", "ledger.url"),
             ("ledger.rejected_window=71h", "ledger.rejected_window"),
             ("ledger.retention_interval=25h", "ledger.retention_interval"),
             ("ledger.slow_warn=6s", "ledger.slow_warn"),

@@ -49,5 +49,6 @@ fn document(explanation: &Explanation) -> serde_json::Value {
         "decision": explanation.decision,
         "tables": explanation.tables,
         "ledger": explanation.ledger,
+        "better": explanation.better,
     })
 }
