@@ -208,7 +208,10 @@ mod bad_sources {
             let found = crates::violations(&tree(&[("src/pipeline/lane/mod.rs", text)]));
             assert!(!found.is_empty(), "{text}");
         }
+        let text = "fn f() { info!(took_ms = took.as_millis()); }";
+        assert_eq!(crates::violations(&tree(&[("src/telemetry/happenings/process.rs", text)])).len(), 1);
         for (path, text) in [
+            ("src/telemetry/happenings/mod.rs", "fn millis() { took.as_millis() }"),
             ("src/adapters/sqlite/rows.rs", "use sqlx::Row; fn f() { x.unwrap_or(1); }"),
             ("src/domain/clock.rs", "fn f() { std::time::SystemTime::now(); }"),
             ("src/pipeline/lane/mod.rs", "#[cfg(test)] mod tests { fn f() { x.unwrap(); println!(); } }"),

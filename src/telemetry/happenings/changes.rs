@@ -105,7 +105,7 @@ impl TenantsRefused<'_> {
             RefusedFrom::Files => "files",
         };
         counter!(names::TENANTS_REFUSED, "from" => from).increment(1);
-        error!(from, mistakes = self.mistakes, "policies of tenants are not taken; those before go on");
+        error!(from, mistakes = self.mistakes, "tenant policies rejected; the previous ones stay in force");
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics::{counter, gauge};
 use tracing::{info, warn};
 
-use super::{gauge, listed};
+use super::{gauge, listed, millis};
 use crate::domain::position::Partition;
 use crate::telemetry::metric_names as names;
 
@@ -72,7 +72,7 @@ impl CommitLookedUp<'_> {
         counter!(names::COMMITS_LOOKED_UP, "committed" => committed).increment(1);
         warn!(
             committed = self.committed,
-            took_ms = self.took.as_millis(),
+            took_ms = millis(self.took),
             reason = self.reason,
             "a commit of unknown outcome was looked up"
         );
@@ -97,7 +97,7 @@ impl OrphanFenced<'_> {
         warn!(
             writer = self.writer,
             partitions = listed(self.partitions),
-            took_ms = self.took.as_millis(),
+            took_ms = millis(self.took),
             "the last writer of partitions that are ours now left a transaction open: it was fenced"
         );
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics::{counter, histogram};
 use tracing::{debug, error, info, warn};
 
-use super::count;
+use super::{count, millis};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::position::{Partition, Position};
 use crate::domain::reason_code::ReasonCode;
@@ -63,7 +63,7 @@ impl EventSettled<'_> {
                     position = %self.position,
                     status,
                     code = self.code.as_str(),
-                    latency_ms = self.latency.map(|latency| latency.as_millis()),
+                    latency_ms = self.latency.map(millis),
                     "event settled"
                 )
             };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 use tracing::{debug, error, info, warn};
 
-use super::count;
+use super::{count, millis};
 use crate::telemetry::metric_names as names;
 
 /// A batch of entries is in the ledger.
@@ -23,7 +23,7 @@ impl LedgerBatchCommitted {
         counter!(names::LEDGER_BATCHES, "outcome" => "committed").increment(1);
         counter!(names::LEDGER_ENTRIES).increment(count(self.entries));
         histogram!(names::LEDGER_DURATION).record(self.duration.as_secs_f64());
-        debug!(entries = self.entries, duration_ms = self.duration.as_millis(), "ledger batch committed");
+        debug!(entries = self.entries, duration_ms = millis(self.duration), "ledger batch committed");
     }
 }
 
@@ -43,7 +43,7 @@ impl LedgerUnavailable<'_> {
         gauge!(names::LEDGER_HOLDING).set(self.holding_for.as_secs_f64());
         warn!(
             error = self.error,
-            holding_for_ms = self.holding_for.as_millis(),
+            holding_for_ms = millis(self.holding_for),
             "the ledger is away: the road holds, nothing is lost"
         );
     }
@@ -114,11 +114,11 @@ impl LedgerStatementRun {
             Slowness::None => {}
             Slowness::Warn => {
                 slow("warn");
-                warn!(statement, took_ms = took.as_millis(), "a ledger statement was slow");
+                warn!(statement, took_ms = millis(took), "a ledger statement was slow");
             }
             Slowness::Error => {
                 slow("error");
-                error!(statement, took_ms = took.as_millis(), "a ledger statement was very slow");
+                error!(statement, took_ms = millis(took), "a ledger statement was very slow");
             }
         }
     }

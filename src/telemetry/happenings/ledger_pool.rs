@@ -6,7 +6,7 @@ use std::time::Duration;
 use metrics::{counter, gauge};
 use tracing::{error, info, warn};
 
-use super::gauge as whole;
+use super::{gauge as whole, millis};
 use crate::telemetry::metric_names as names;
 
 /// A connection was taken or given back.
@@ -82,7 +82,7 @@ impl LedgerPoolExhausted {
     pub fn record(&self) {
         counter!(names::LEDGER_POOL_EXHAUSTED).increment(1);
         error!(
-            waited_ms = self.waited.as_millis(),
+            waited_ms = millis(self.waited),
             max = self.max,
             wanted_at = %self.wanted_at,
             "no ledger connection became free in time"
@@ -105,7 +105,7 @@ impl LedgerLeakSuspected {
         counter!(names::LEDGER_LEAKS_SUSPECTED).increment(1);
         error!(
             held_at = %self.held_at,
-            held_for_ms = self.held_for.as_millis(),
+            held_for_ms = millis(self.held_for),
             "a ledger connection was not given back: is it leaked?"
         );
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 use tracing::{debug, info, warn};
 
+use super::millis;
 use crate::domain::budget::Day;
 use crate::domain::money::Money;
 use crate::telemetry::metric_names as names;
@@ -26,7 +27,7 @@ impl LimitWouldHold<'_> {
     pub fn record(&self) {
         let (tenant, how) = (tenant_labels::label(self.tenant_id), if self.is_deferral { "defer" } else { "wait" });
         counter!(names::LIMIT_SHADOWED, "tenant" => tenant.to_string(), "would" => how).increment(1);
-        debug!(tenant_id = self.tenant_id, wait_ms = self.wait.as_millis(), would = how, "a limit in shadow mode");
+        debug!(tenant.id = self.tenant_id, wait_ms = millis(self.wait), would = how, "a limit in shadow mode");
     }
 }
 
@@ -88,7 +89,7 @@ impl BudgetNearlySpent<'_> {
     /// Log it.
     pub fn record(&self) {
         let Self { tenant_id, day, budget, spent } = self;
-        warn!(tenant_id, %day, %budget, %spent, "a tenant's budget is nearly spent");
+        warn!(tenant.id = tenant_id, %day, %budget, %spent, "a tenant's budget is nearly spent");
     }
 }
 
@@ -110,7 +111,7 @@ impl BudgetExhausted<'_> {
     pub fn record(&self) {
         let Self { tenant_id, day, budget, left } = self;
         counter!(names::BUDGETS_EXHAUSTED, "tenant" => tenant_labels::label(tenant_id).to_string()).increment(1);
-        warn!(tenant_id, %day, %budget, %left, "a tenant's budget is spent: no paid call until the next day, or until it is raised");
+        warn!(tenant.id = tenant_id, %day, %budget, %left, "a tenant's budget is spent: no paid call until the next day, or until it is raised");
     }
 }
 
@@ -130,7 +131,7 @@ impl BudgetRenewed<'_> {
     pub fn record(&self) {
         let Self { tenant_id, day, budget } = self;
         BudgetLevel { tenant_id, spent: Money::default(), left: *budget }.record();
-        info!(tenant_id, %day, %budget, "a tenant's budget begins anew");
+        info!(tenant.id = tenant_id, %day, %budget, "a tenant's budget begins anew");
     }
 }
 
@@ -146,7 +147,7 @@ impl BudgetWouldBite<'_> {
     pub fn record(&self) {
         let tenant = tenant_labels::label(self.tenant_id);
         counter!(names::BUDGET_SHADOWED, "tenant" => tenant.to_string()).increment(1);
-        debug!(tenant_id = self.tenant_id, "a call beyond a budget that is only watched");
+        debug!(tenant.id = self.tenant_id, "a call beyond a budget that is only watched");
     }
 }
 
@@ -167,7 +168,7 @@ impl SharesTripMade {
         let outcome = if self.is_answered { "answered" } else { "failed" };
         counter!(names::LIMIT_TRIPS, "outcome" => outcome).increment(1);
         histogram!(names::LIMIT_TRIP_DURATION).record(self.took.as_secs_f64());
-        debug!(tenants = self.tenants, took_ms = self.took.as_millis(), outcome, "trip for shared limits");
+        debug!(tenants = self.tenants, took_ms = millis(self.took), outcome, "trip for shared limits");
     }
 }
 
@@ -186,7 +187,7 @@ impl SharesAway<'_> {
     /// Log and count it.
     pub fn record(&self) {
         gauge!(names::LIMIT_ALONE).set(1.0);
-        let alone_for_ms = self.alone_for.as_millis();
+        let alone_for_ms = millis(self.alone_for);
         if self.is_news {
             warn!(error = self.error, "shared limits cannot be asked for: each instance goes on with its last share");
         } else {
@@ -206,7 +207,7 @@ impl SharesAvailable {
     /// Log and count it.
     pub fn record(&self) {
         gauge!(names::LIMIT_ALONE).set(0.0);
-        info!(alone_for_ms = self.alone_for.as_millis(), "limits are shared again");
+        info!(alone_for_ms = millis(self.alone_for), "limits are shared again");
     }
 }
 

@@ -20,6 +20,8 @@ mod registry;
 mod reviews;
 mod road;
 
+use std::time::Duration;
+
 pub use better::{BetterDecision, BetterStep};
 pub use changes::{ChangesTaken, ChangesUnread, RefusedFrom, TenantSwitched, TenantsRefused, TenantsReloaded};
 pub use cluster::{
@@ -58,6 +60,11 @@ fn count(value: usize) -> u64 {
     u64::try_from(value).unwrap_or(u64::MAX)
 }
 
+/// Whole milliseconds as log lines have them: a number of 128 bits would be written as a text.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Partitions as one field of a log line.
 fn listed(partitions: &[crate::domain::position::Partition]) -> String {
     partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
@@ -65,7 +72,20 @@ fn listed(partitions: &[crate::domain::position::Partition]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::settings::telemetry::LogFormat;
+    use crate::telemetry::logging::tests::lines;
     use crate::telemetry::recorder;
+
+    #[test]
+    fn a_time_is_a_number_and_a_tenant_has_one_name() {
+        let said = lines("debug", LogFormat::Json, || {
+            let wait = Duration::from_millis(163);
+            LimitWouldHold { tenant_id: "acme", wait, is_deferral: false }.record();
+        });
+        let said: serde_json::Value = serde_json::from_str(&said[0]).expect("JSON");
+        assert_eq!((said["wait_ms"].as_u64(), said["tenant.id"].as_str()), (Some(163), Some("acme")), "{said}");
+    }
 
     /// What these happenings recorded, without help and types.
     pub(super) fn recorded(act: impl FnOnce()) -> Vec<String> {

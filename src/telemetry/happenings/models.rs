@@ -5,6 +5,7 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 use tracing::{debug, error, info, warn};
 
+use super::millis;
 use crate::telemetry::{metric_names as names, tenant_labels};
 
 /// How an attempt ended, as far as a metric tells it apart.
@@ -72,7 +73,7 @@ impl ModelCalled<'_> {
         counter!(names::MODEL_CALLS, "model" => model.clone(), "outcome" => outcome).increment(1);
         histogram!(names::MODEL_CALL_DURATION, "model" => model, "outcome" => outcome)
             .record(self.duration.as_secs_f64());
-        debug!(model = self.model, outcome, duration_ms = self.duration.as_millis(), "model called");
+        debug!(model = self.model, outcome, duration_ms = millis(self.duration), "model called");
         // Both stay wrong until a person mends them, however often they are tried.
         if matches!(self.outcome, CallOutcome::Auth | CallOutcome::Quota) {
             warn!(model = self.model, outcome, "the provider refuses our account");
@@ -154,7 +155,6 @@ impl BreakerState {
     }
 }
 
-/// A breaker changed its state.
 /// A breaker as it is at the start.
 #[derive(Debug, Clone, Copy)]
 pub struct BreakerSeen<'a> {
@@ -171,6 +171,7 @@ impl BreakerSeen<'_> {
     }
 }
 
+/// A breaker changed its state.
 #[derive(Debug, Clone, Copy)]
 pub struct BreakerChanged<'a> {
     /// Of which model.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use metrics::{counter, gauge};
 use tracing::{info, warn};
 
+use super::millis;
 use crate::telemetry::metric_names as names;
 
 /// Why fewer calls run at once.
@@ -67,7 +68,7 @@ impl ModelPaused<'_> {
     /// Log and count it.
     pub fn record(&self) {
         counter!(names::MODEL_PAUSES, "model" => self.model.to_owned()).increment(1);
-        let (lasts_ms, asked_ms) = (self.lasts.as_millis(), self.asked.as_millis());
+        let (lasts_ms, asked_ms) = (millis(self.lasts), millis(self.asked));
         if self.asked > self.lasts {
             warn!(model = self.model, lasts_ms, asked_ms, "model paused; its provider wants longer than we wait");
         } else {

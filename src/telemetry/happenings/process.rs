@@ -5,6 +5,7 @@ use std::time::Duration;
 use metrics::gauge;
 use tracing::{info, warn};
 
+use super::millis;
 use crate::telemetry::metric_names as names;
 
 /// Something the process stands on is not there at the start; it is asked for again and again.
@@ -45,7 +46,7 @@ impl DependencyThere {
     /// Log and count it.
     pub fn record(&self) {
         gauge!(names::DEPENDENCIES_AWAITED, "dependency" => self.dependency).set(0.0);
-        info!(dependency = self.dependency, waited_ms = self.waited.as_millis(), "it is there");
+        info!(dependency = self.dependency, waited_ms = millis(self.waited), "it is there");
     }
 }
 
@@ -62,7 +63,7 @@ impl Draining {
     /// Log and count it.
     pub fn record(&self) {
         gauge!(names::DRAINING).set(1.0);
-        info!(in_flight = self.in_flight, deadline_ms = self.deadline.as_millis(), "draining");
+        info!(in_flight = self.in_flight, deadline_ms = millis(self.deadline), "draining");
     }
 }
 
@@ -79,7 +80,7 @@ impl Stopped {
     /// Log and count it.
     pub fn record(&self) {
         gauge!(names::DRAINING).set(0.0);
-        let drained_for_ms = self.drained_for.as_millis();
+        let drained_for_ms = millis(self.drained_for);
         if self.left_on_road == 0 {
             info!(drained_for_ms, "stopped");
         } else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 use tracing::{debug, warn};
 
-use super::{count, gauge};
+use super::{count, gauge, millis};
 use crate::domain::position::Partition;
 use crate::telemetry::metric_names as names;
 
@@ -24,7 +24,7 @@ impl BurstCommitted {
         counter!(names::BURSTS, "outcome" => "committed").increment(1);
         counter!(names::BURST_RESULTS).increment(count(self.results));
         histogram!(names::BURST_DURATION).record(self.duration.as_secs_f64());
-        debug!(results = self.results, duration_ms = self.duration.as_millis(), "burst committed");
+        debug!(results = self.results, duration_ms = millis(self.duration), "burst committed");
     }
 }
 

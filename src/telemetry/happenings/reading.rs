@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 use tracing::{debug, error, info, warn};
 
-use super::{count, gauge, listed};
+use super::{count, gauge, listed, millis};
 use crate::domain::position::Partition;
 use crate::telemetry::metric_names as names;
 
@@ -157,7 +157,7 @@ ownership_changed! {
     PartitionsLost, "lost", warn, "partitions lost"
 }
 
-/// A partition cannot be gone on with from its commit: it is not read until a person has looked.
+/// A partition cannot be resumed from its committed position: it is not read until a person has looked.
 #[derive(Debug, Clone, Copy)]
 pub struct PartitionStopped<'a> {
     /// Which.
@@ -170,7 +170,7 @@ impl PartitionStopped<'_> {
     /// Log and count it.
     pub fn record(&self) {
         counter!(names::PARTITION_CHANGES, "change" => "stopped").increment(1);
-        error!(partition = %self.partition, reason = self.reason, "partition stopped: it cannot be gone on with from its commit");
+        error!(partition = %self.partition, reason = self.reason, "partition stopped: cannot resume from its committed position");
     }
 }
 
@@ -188,8 +188,8 @@ impl AwayNoticed {
         counter!(names::AWAY).increment(1);
         histogram!(names::AWAY_DURATION).record(self.silent.as_secs_f64());
         warn!(
-            silent_ms = self.silent.as_millis(),
-            "nobody was here for a while: paid calls wait for a sign of ownership"
+            silent_ms = millis(self.silent),
+            "process or consumer stalled: paid calls on hold until ownership is confirmed"
         );
     }
 }

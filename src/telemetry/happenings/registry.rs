@@ -5,6 +5,7 @@ use std::time::Duration;
 use metrics::{counter, histogram};
 use tracing::{debug, info, warn};
 
+use super::millis;
 use crate::domain::position::Partition;
 use crate::telemetry::metric_names as names;
 
@@ -68,7 +69,7 @@ pub struct SchemaLookedUp<'a> {
 impl SchemaLookedUp<'_> {
     /// Log and count it.
     pub fn record(&self) {
-        let (schema_id, outcome, took_ms) = (self.id, self.outcome.label(), self.took.as_millis());
+        let (schema_id, outcome, took_ms) = (self.id, self.outcome.label(), millis(self.took));
         counter!(names::SCHEMA_LOOKUPS, "outcome" => outcome).increment(1);
         histogram!(names::SCHEMA_LOOKUP_DURATION).record(self.took.as_secs_f64());
         match (self.outcome, self.error) {
@@ -99,7 +100,7 @@ impl StartHeldByRegistry<'_> {
         counter!(names::SCHEMA_STARTS_HELD).increment(1);
         warn!(
             error = self.error,
-            again_in_ms = self.again_in.as_millis(),
+            again_in_ms = millis(self.again_in),
             "the schema registry is away: nothing is read before the ids of our outputs are known"
         );
     }
@@ -143,9 +144,9 @@ impl PartitionReleased {
         histogram!(names::PARTITION_HOLD_DURATION).record(held_for.as_secs_f64());
         // A first look-up takes milliseconds; longer means that the registry was away.
         if held_for < Duration::from_secs(1) {
-            debug!(%partition, schema_id, held_for_ms = held_for.as_millis(), "a partition goes on");
+            debug!(%partition, schema_id, held_for_ms = millis(held_for), "a partition goes on");
         } else {
-            info!(%partition, schema_id, held_for_ms = held_for.as_millis(), "a partition goes on after waiting for a schema");
+            info!(%partition, schema_id, held_for_ms = millis(held_for), "a partition goes on after waiting for a schema");
         }
     }
 }
