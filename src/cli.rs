@@ -66,7 +66,7 @@ pub enum Command {
     CheckConfig(CheckConfigArgs),
     /// Fit a local model to labelled tickets.
     Train(TrainArgs),
-    /// How far confidence can be believed, by what people said; install what that comes to.
+    /// Report how reliable confidence is; install calibration tables.
     Calibration(CalibrationArgs),
     /// Throughput, latency and memory of this machine with a simulated model.
     Bench(BenchArgs),
@@ -296,11 +296,11 @@ pub struct TopicsArgs {
     /// Kafka: name everything about topics and brokers that breaks a promise, and what to do; exit code 1 if there is any.
     #[arg(long, conflicts_with = "create")]
     pub check: bool,
-    /// From where the group goes on in a partition that was stopped, while no processor of it runs:
+    /// Set the committed position of a stopped partition, while no processor of the group runs:
     /// `TOPIC:PARTITION=OFFSET`, `=earliest` or `=after-ledger`; may repeat.
     #[arg(long = "position", value_name = "POSITION", conflicts_with_all = ["create", "check", "acls"])]
     pub positions: Vec<String>,
-    /// With `--position`: also where that reads again what is finished. What the ledger knows ends silently; duplicates and
+    /// With `--position`: allow positions that re-read finished records. What the ledger knows ends silently; duplicates and
     /// rejected records are told a second time; what is older than `ledger.window` is decided and paid for anew.
     #[arg(long, requires = "positions")]
     pub again: bool,

@@ -68,7 +68,7 @@ impl EmbeddedLog {
         let work = tokio::spawn(processor.run(end));
         tokio::spawn(async move {
             if let Err(error) = work.await {
-                let reason = format!("the log's task ended without a word ({error}); this is a bug");
+                let reason = format!("the log's task stopped unexpectedly ({error}); this is a bug");
                 announce(&happenings, reason).await;
             }
         });

@@ -95,7 +95,7 @@ pub enum CannotOpen {
     #[error("no thread can be started: {0}")]
     NoThread(std::io::Error),
     /// No producer under this name.
-    #[error("no transactions as {transactional_id}: {source}")]
+    #[error("cannot initialise transactional id {transactional_id}: {source}")]
     NoTransactions {
         /// log.kafka.transactional_id.
         transactional_id: String,

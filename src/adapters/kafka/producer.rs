@@ -105,7 +105,10 @@ impl BurstProducer {
             match Self::initialise(kafka, clients::instance(kafka)) {
                 Ok(producer) => return Some(producer),
                 Err(error) => {
-                    let reason = format!("no producer for {:?}: {error}", begun.elapsed());
+                    let reason = format!(
+                        "could not create a transactional producer for {} s: {error}",
+                        begun.elapsed().as_secs()
+                    );
                     clients::troubled("producer", code(&error), &reason);
                 }
             }

@@ -60,7 +60,7 @@ pub async fn run(parts: &Parts) -> anyhow::Result<ExitCode> {
         let can_publish = !bare.on_its_way && !bare.waiting.is_empty();
         tokio::select! {
             happening = bare.log.happenings.recv(), if bare.waiting.len() < MAX_WAITING || bare.on_its_way => {
-                bare.happened(happening.context("the log ended without a word")?)?;
+                bare.happened(happening.context("the log adapter stopped unexpectedly")?)?;
                 if bare.events > 0 {
                     begun.get_or_insert_with(Instant::now);
                 }
