@@ -37,7 +37,7 @@ fn admission(criterion: &mut Criterion) {
                 let Next::Go { item, tenant, reserved_tokens } = admission.next(now, |_| true) else {
                     panic!("all may go")
                 };
-                admission.settle(now, &tenant, reserved_tokens, 400);
+                admission.settle(now, &tenant, 1, reserved_tokens, 400);
                 admission.offer(now, &tenant, limits, item + 1, 500).expect("it has just left");
             });
         });

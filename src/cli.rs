@@ -318,7 +318,7 @@ pub struct TopicsArgs {
 
 /// Flags of `ledger`.
 #[derive(Debug, Clone, Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).args(["check", "rebuild"])))]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["check", "rebuild", "recreated"])))]
 pub struct LedgerArgs {
     /// Only say what it does not know of what was published; exit code 1 if there is any.
     #[arg(long)]
@@ -328,7 +328,7 @@ pub struct LedgerArgs {
     pub rebuild: bool,
     /// Topics were deleted and created again, and that was meant: let go of what was in work of the old ones, while no
     /// processor of the group runs. Sent again, those events are decided.
-    #[arg(long, conflicts_with_all = ["check", "rebuild"])]
+    #[arg(long)]
     pub recreated: bool,
     /// A table or one JSON document.
     #[arg(long, value_enum, default_value_t)]

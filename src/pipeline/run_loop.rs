@@ -1,32 +1,34 @@
 //! The data plane's only loop: fetches what the road wants of the outside, and tells it what the outside did.
 //!
 //! One task owns the road; calls, ledger batches, look-ups of schemas and trips for shared limits run beside it as tasks of
-//! their own, which end with it. All waiting is bounded by the road, and by the sign of life that tells a wait from an absence: after an absence the road knows of it
-//! before anything is acted upon.
+//! their own, which end with it. All waiting is bounded by the road, and by the sign of life that tells a wait from an
+//! absence: after an absence the road knows of it before anything is acted upon.
 
 mod batches;
 mod closing;
+mod ending;
+mod leases;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use self::batches::{Batches, Written};
+pub use self::ending::{Ended, RunError, Stop};
+use self::leases::RoadLeases;
 use super::dedupe::ledger::{Ledger, LedgerError};
 use super::health::{DATABASE, HealthListener};
 use super::log::{Happening, LogPort};
 use super::log_health::LogHealth;
 use super::lookups::Lookups;
-use super::road::{Fixtures, LeaseRequest, Line, Road, Wish};
+use super::road::{Fixtures, LeaseRequest, Line, Road};
 use super::schema_set::registry::Lookup;
-use super::triage::guard::{Guard, LeaseReply, Leases, Triaged};
+use super::triage::guard::{Guard, Leases, Triaged};
 use super::trips::{SharedLimits, Tripped, Trips};
 use crate::domain::identity::DedupeKey;
-use crate::domain::money::Money;
-use crate::domain::position::Position;
 use crate::domain::record::OutRecord;
 use crate::domain::tenant::TenantBook;
 use crate::telemetry::happenings::{Draining, LedgerAvailable, LedgerBatchCommitted, LedgerUnavailable, Stopped};
@@ -53,42 +55,6 @@ pub struct Outside {
     pub until_idle: bool,
     /// Told when a dependency goes away and comes back.
     pub on_health: HealthListener,
-}
-
-/// How far the process has been asked to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stop {
-    /// Not at all.
-    No,
-    /// Stop reading, let what runs end, publish it.
-    Drain,
-    /// Leave everything as it is.
-    Now,
-}
-
-/// Why the loop ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// It was asked to, and everything that ran was published.
-    Drained,
-    /// It was asked to, and left running calls behind; their events will be read again.
-    CutShort,
-    /// Everything there was has its terminal.
-    Idle,
-}
-
-/// Why the loop could not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The log or the ledger is broken in a way that waiting does not mend.
-    #[error("{0}")]
-    Failed(String),
-    /// Everything else has its terminal, and a person has to look at this.
-    #[error("not everything could be read: {0}")]
-    Unread(String),
-    /// The log's side of the channels is gone.
-    #[error("the log adapter stopped unexpectedly")]
-    LogGone,
 }
 
 /// Refresh interval of gauges, and of breakers that only wait for time to pass.
@@ -405,35 +371,6 @@ impl Loop {
 
     fn tell_log_health(&self, now: Instant) {
         (self.outside.on_health)("log", self.log_health.state(self.road.unpublished(), now));
-    }
-}
-
-/// Leases by way of the road, which writes them to the ledger with everything else.
-struct RoadLeases(mpsc::UnboundedSender<LeaseRequest>);
-
-impl Leases for RoadLeases {
-    fn acquire(
-        &self,
-        key: DedupeKey,
-        owner: &Position,
-        lasts: Duration,
-        expected: Money,
-    ) -> futures_util::future::BoxFuture<'_, LeaseReply> {
-        let (reply, answer) = oneshot::channel();
-        let wish = Wish::Begin { lasts, expected, reply };
-        let sent = self.0.send(LeaseRequest { key, owner: owner.clone(), wish });
-        Box::pin(async move {
-            match sent {
-                Ok(()) => answer.await.unwrap_or(LeaseReply::Gone),
-                Err(_) => LeaseReply::Gone,
-            }
-        })
-    }
-
-    fn ended(&self, key: DedupeKey, owner: &Position, billed: Money, is_answered: bool) {
-        let wish = Wish::End { billed, is_answered };
-        // A road that is gone releases and settles nothing: the lease ends by itself, and the next life counts the call.
-        self.0.send(LeaseRequest { key, owner: owner.clone(), wish }).ok();
     }
 }
 

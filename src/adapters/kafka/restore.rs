@@ -107,7 +107,7 @@ impl Restorer {
         let (mut known, until) = (Vec::with_capacity(partitions.len()), open.begun() + PATIENCE);
         // Each of them is asked about once, however many there are.
         let mut ends = None;
-        while !open.is_done() && !ends.is_some_and(|until| Instant::now() >= until) {
+        while !open.is_done() && ends.is_none_or(|until| Instant::now() < until) {
             // A cluster that is away answers at once, and so would we.
             if ends.is_some() && orders.pause(BETWEEN_ROUNDS) {
                 return Err(CannotRestore::Stopped);

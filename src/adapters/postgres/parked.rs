@@ -11,7 +11,12 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::Postgres;
 use tokio::time::{Instant, timeout};
 
-use super::pool::{FRESH, MAX_LIFETIME};
+/// A connection that lay idle for longer is asked whether it is alive before it is used: one that was used a moment ago
+/// need not pay a round trip for that.
+pub(super) const FRESH: Duration = Duration::from_secs(1);
+
+/// After a failover, or when an address changes, old connections go within this time.
+pub(super) const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
 
 /// As many batches are on their way at a time; what is beyond goes back to the library's pool.
 const KEPT: usize = 2;

@@ -18,17 +18,10 @@ use tokio::time::{Instant, timeout};
 use super::connect;
 use super::desk::Desk;
 use super::error;
-use super::parked::{Lent, Parked};
+use super::parked::{FRESH, Lent, MAX_LIFETIME, Parked};
 use crate::pipeline::dedupe::ledger::LedgerError;
 use crate::settings::ledger::Postgres as Settings;
 use crate::telemetry::happenings::{LedgerPoolExhausted, LedgerPoolFilled, LedgerPoolUsed, PoolMark};
-
-/// A connection that lay idle for longer is asked whether it is alive before it is used: one that was used a moment ago
-/// need not pay a round trip for that.
-pub(super) const FRESH: Duration = Duration::from_secs(1);
-
-/// After a failover, or when an address changes, old connections go within this time.
-pub(super) const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
 
 /// Connections beyond what is needed go after this time.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);

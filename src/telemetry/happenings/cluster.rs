@@ -138,7 +138,7 @@ impl PartitionsUnknown<'_> {
     /// Log and count it.
     pub fn record(&self) {
         gauge!(names::PARTITIONS_UNKNOWN).set(gauge(self.partitions.len()));
-        let (partitions, waited_ms) = (listed(self.partitions), self.waited.as_millis());
+        let (partitions, waited_ms) = (listed(self.partitions), millis(self.waited));
         match self.why {
             Some(why) => warn!(partitions, waited_ms, why, "the cluster does not say where partitions of ours stand"),
             None => info!("where all partitions of ours stand is known"),
