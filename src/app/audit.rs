@@ -22,12 +22,18 @@ pub async fn run(args: &SettingsArgs, audit: AuditArgs) -> anyhow::Result<ExitCo
 /// Read everything and judge it.
 pub async fn report(parts: &Parts, calls: Option<&std::path::Path>) -> anyhow::Result<Report> {
     let browser = parts.browser(Access::ReadOnly).await?;
-    let ledger = if parts.settings.ledger.enabled { Some(parts.ledger_to_read().await?) } else { None };
-    let group = parts.settings.log.group_id();
-    let mut history = reading::read(&*browser, ledger.as_deref(), &parts.schemas, group).await?;
+    // The ledger says only which answers were saved, and what calls have to do with that: without them it is not asked.
+    let ledger = match calls {
+        Some(_) if parts.settings.ledger.enabled => Some(parts.ledger_to_read().await?),
+        _ => None,
+    };
+    let mut history = reading::read(&*browser, &parts.schemas, parts.settings.log.group_id()).await?;
     history.window = parts.settings.ledger.enabled.then_some(parts.settings.ledger.window);
     if let Some(calls) = calls {
         history.calls = reading::read_calls(calls)?;
+    }
+    if let Some(ledger) = ledger {
+        history.answers = reading::answers(&*ledger, &history.calls).await?;
     }
     Ok(audit::check(&history))
 }

@@ -4,11 +4,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::out::say;
+use super::out::{complain, say};
 use super::wiring::{self, Parts};
 use crate::cli::{LedgerArgs, Output, SettingsArgs};
 use crate::domain::clock::Timestamp;
-use crate::operations::rebuild::{self, Mode, Window};
+use crate::domain::position::Partition;
+use crate::operations::rebuild::{self, Mode, Report, Window};
 use crate::operations::recreated;
 
 pub async fn run(args: &SettingsArgs, command: LedgerArgs) -> anyhow::Result<ExitCode> {
@@ -33,7 +34,11 @@ pub async fn run(args: &SettingsArgs, command: LedgerArgs) -> anyhow::Result<Exi
     }
     let before = |age: Duration| Timestamp(parts.clock.now().0 - i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     let window = Window { since: before(settings.window), rejected_since: before(settings.rejected_window) };
-    let report = rebuild::run(&*browser, &*ledger, &parts.schemas, group, window, mode).await?;
+    let mut tell = |partition: Partition, report: &Report| {
+        let unknown = report.missing + report.unpublished + report.elsewhere;
+        complain!("gatekeeper: {partition} is compared: {} published so far, {unknown} not known", report.published);
+    };
+    let report = rebuild::run(&*browser, &*ledger, &parts.schemas, group, window, mode, &mut tell).await?;
     match command.output {
         Output::Table => say!("{report}"),
         Output::Json => say!("{}", serde_json::to_string_pretty(&report)?),

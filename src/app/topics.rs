@@ -8,7 +8,7 @@ use super::wiring::{self, Parts};
 use crate::adapters::embedded_log::Access;
 use crate::adapters::kafka::{self, Flaw, KafkaBrowser};
 use crate::cli::{Output, SettingsArgs, TopicsArgs};
-use crate::domain::position::Partition;
+use crate::domain::position::{Partition, TopicRole};
 use crate::operations::positions::{self, Clerk, Meant, Order};
 use crate::settings::log::LogKind;
 
@@ -67,6 +67,8 @@ async fn list(parts: &Parts, topics: &TopicsArgs) -> anyhow::Result<ExitCode> {
 async fn set_positions(parts: &Parts, topics: &TopicsArgs) -> anyhow::Result<ExitCode> {
     let orders: Vec<Order> = topics.positions.iter().map(|order| order.parse()).collect::<Result<_, _>>()?;
     let (browser, positions) = parts.operator().await?;
+    // For the record of it: once a position is moved there is no way back.
+    parts.settle_ids(&[TopicRole::Ops]).await?;
     let ledger = if parts.settings.ledger.enabled { Some(parts.ledger_to_read().await?) } else { None };
     let (publisher, processor) = (parts.publisher(), parts.settings.instance_name());
     let clerk = Clerk { publisher: &publisher, processor, at: parts.clock.now() };

@@ -237,12 +237,12 @@ impl Parts {
                 let (embedded, topics) = (&self.settings.log.embedded, &self.settings.topics);
                 let browser = EmbeddedBrowser::open(embedded, topics, Access::Change, self.clock.clone());
                 let browser = Arc::new(browser.await.context("the log cannot be opened")?);
-                Ok((browser.clone(), browser))
+                Ok((self.learning(browser.clone()), browser))
             }
             LogKind::Kafka => {
                 let browser = KafkaBrowser::open(&self.settings.log.kafka, &self.settings.topics);
                 let browser = Arc::new(browser.await.context("the log cannot be opened")?);
-                Ok((browser.clone(), browser))
+                Ok((self.learning(browser.clone()), browser))
             }
         }
     }
@@ -261,10 +261,15 @@ impl Parts {
                 Arc::new(browser.await.context("the log cannot be opened")?)
             }
         };
-        Ok(match self.lookup() {
+        Ok(self.learning(browser))
+    }
+
+    /// With a registry: whatever is read through it, the ids of it are known afterwards.
+    fn learning(&self, browser: Arc<dyn LogBrowser>) -> Arc<dyn LogBrowser> {
+        match self.lookup() {
             Some(lookup) => Arc::new(LearningBrowser::new(browser, lookup)),
             None => browser,
-        })
+        }
     }
 
     /// Whether the server of what remembers is there and fit, if it is one. Nothing is leased or taken over.

@@ -240,9 +240,11 @@ pub async fn set(
         moves.push(Moved { topic, partition: number, was, now, at });
     }
     let wanted: Vec<_> = moves.iter().map(|moved| (moved.at, moved.now)).collect();
+    // Written before anything is moved: what cannot be told is not done.
+    let record = |moved: &Moved| clerk.publisher.ops_event(&clerk.event(group, moved), moved.partition);
+    let records = moves.iter().map(record).collect();
     positions.set(group, &wanted).await?;
-    let records = moves.iter().map(|moved| clerk.publisher.ops_event(&clerk.event(group, moved), moved.partition));
-    match browser.append(records.collect()).await {
+    match browser.append(records).await {
         Ok(_) => Ok(moves),
         Err(error) => {
             let moved: Vec<_> = moves.iter().map(Moved::to_string).collect();

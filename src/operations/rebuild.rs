@@ -7,31 +7,33 @@
 //! ```text
 //! feedback, partition by partition --+--> row as the log tells it --> known? else restored
 //! decisions, as far as needed -------+
+//! delay tiers, from where they stand ---> put off and still there? waits again : nobody waits for it any more
 //! committed positions ------------------> where the group stands, and that what they rest on is here again
 //! ```
 
 mod better;
+mod copies;
 mod decisions;
+mod told;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use self::decisions::Decisions;
-use super::audit::reading::{ReadError, decode};
+use self::told::{Told, told};
+use super::audit::reading::ReadError;
 use super::log_browser::{LogBrowser, ReadLimit, TopicInfo};
 use crate::domain::bytes::Bytes;
 use crate::domain::clock::Timestamp;
-use crate::domain::decision::{Origin, TriageDecision};
-use crate::domain::feedback::{EventFeedback, FeedbackStatus};
-use crate::domain::identity::{BodyHash, DedupeKey};
+use crate::domain::decision::TriageDecision;
+use crate::domain::identity::DedupeKey;
 use crate::domain::past_decision::PastDecision;
 use crate::domain::position::{Partition, Position, TopicRole};
-use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::Record;
-use crate::domain::verdict::{SavedDecision, Verdict};
+use crate::domain::verdict::SavedDecision;
 use crate::pipeline::dedupe::ledger::places::{LastCommit, Mark};
 use crate::pipeline::dedupe::ledger::restored::{Fate, Restored};
 use crate::pipeline::dedupe::ledger::{Claim, Entry, Ledger};
@@ -39,6 +41,9 @@ use crate::pipeline::frontier::codec;
 use crate::pipeline::schema_set::SchemaSet;
 
 const PAGE: ReadLimit = ReadLimit { max_records: 2_000, max_bytes: 8 << 20 };
+
+/// So many are named where people read; JSON names all.
+const LOST_SHOWN: usize = 20;
 
 /// Rows restored in one transaction.
 const BATCH: usize = 500;
@@ -67,6 +72,9 @@ pub struct Report {
     pub without_decision: u64,
     /// Records of another topic under the name of ours, or without a dedupe key.
     pub skipped: u64,
+    /// Partition and offset of events that were put off and whose copies are gone from the delay tiers before they were read.
+    /// Told by a rebuild only, which makes an end of waiting for them.
+    pub lost: Vec<(u32, u64)>,
     /// Whether they were restored.
     pub restored: bool,
 }
@@ -76,6 +84,18 @@ impl Report {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.restored || self.missing + self.unpublished + self.elsewhere == 0
+    }
+
+    /// Whether such an event is to be restored.
+    fn counts(&mut self, fate: Fate) -> bool {
+        self.published += 1;
+        match fate {
+            Fate::Known => return false,
+            Fate::Missing => self.missing += 1,
+            Fate::Unpublished => self.unpublished += 1,
+            Fate::Elsewhere => self.elsewhere += 1,
+        }
+        true
     }
 }
 
@@ -87,6 +107,12 @@ impl fmt::Display for Report {
         writeln!(f, "  ascribed to another record      {:>10}", self.elsewhere)?;
         writeln!(f, "  whose decision is gone          {:>10}", self.without_decision)?;
         writeln!(f, "skipped                           {:>10}", self.skipped)?;
+        if !self.lost.is_empty() {
+            writeln!(f, "put off, and lost with their copies {:>8}", self.lost.len())?;
+        }
+        for (partition, offset) in self.lost.iter().take(LOST_SHOWN) {
+            writeln!(f, "  events:{partition}@{offset}")?;
+        }
         f.write_str(match (self.restored, self.is_whole()) {
             (true, _) => "the ledger knows all of it now",
             (false, true) => "the ledger knows all of it",
@@ -104,7 +130,7 @@ pub struct Window {
     pub rejected_since: Timestamp,
 }
 
-/// Compare, and restore if asked to.
+/// Compare, and restore if asked to. `tell` hears how far it has come, partition by partition.
 pub async fn run(
     browser: &dyn LogBrowser,
     ledger: &dyn Ledger,
@@ -112,11 +138,14 @@ pub async fn run(
     group: &str,
     window: Window,
     mode: Mode,
+    tell: &mut (dyn FnMut(Partition, &Report) + Send),
 ) -> Result<Report, ReadError> {
     let topics = browser.topics().await?;
     let of = |role| topics.iter().find(|topic| topic.role == role).ok_or(ReadError::NoTopic { role });
     let mut report = Report { restored: mode == Mode::Rebuild, ..Report::default() };
     let (events, feedback) = (of(TopicRole::Events)?, of(TopicRole::Feedback)?);
+    // While processors run, one of them may hold what is not in the log yet: only a rebuild can say what is gone.
+    let copies = if mode == Mode::Rebuild { copies::of(browser, &topics, group).await? } else { HashSet::new() };
     for number in 0..feedback.partitions {
         let partition = |topic| Partition { topic, number };
         let mut decisions = Decisions::of(Pages::of(browser, partition(TopicRole::Decisions)).await?, schemas);
@@ -124,64 +153,61 @@ pub async fn run(
         let mut restored = Restoring { ledger: (mode == Mode::Rebuild).then_some(ledger), entries: Vec::new() };
         // Put off and not back yet: whatever comes later of their tickets must find them in the ledger.
         let mut away: BTreeMap<u64, Claim> = BTreeMap::new();
-        while let Some(record) = feedback.next().await? {
-            let told = terminal(&record, feedback.partition, events, schemas, window)?;
-            let Some((mut row, decision)) = (match told {
-                Told::Published(row, decision) => {
-                    away.remove(&row.claim.position.offset);
-                    Some((*row, decision))
+        while let Some(page) = feedback.page().await? {
+            let mut published = Vec::with_capacity(page.len());
+            for record in &page {
+                match told(record, feedback.partition, events, schemas, window)? {
+                    Told::Published(row, decision) => {
+                        away.remove(&row.claim.position.offset);
+                        published.push((*row, decision));
+                    }
+                    Told::PutOff(claim) => {
+                        away.insert(claim.position.offset, *claim);
+                    }
+                    Told::Ended(offset) => {
+                        away.remove(&offset);
+                    }
+                    Told::Skipped(ends) => {
+                        report.skipped += 1;
+                        away.retain(|offset, _| Some(*offset) != ends);
+                    }
+                    Told::Nothing => {}
                 }
-                Told::PutOff(claim) => {
-                    away.insert(claim.position.offset, *claim);
-                    None
-                }
-                Told::OfAnother(offset) => {
-                    away.remove(&offset);
-                    None
-                }
-                Told::Skipped => {
-                    report.skipped += 1;
-                    None
-                }
-                Told::Nothing => None,
-            }) else {
-                continue;
-            };
-            report.published += 1;
-            let fate = row.fate(ledger.find(row.claim.key).await?.as_ref());
-            match fate {
-                Fate::Known => continue,
-                Fate::Missing => report.missing += 1,
-                Fate::Unpublished => report.unpublished += 1,
-                Fate::Elsewhere => report.elsewhere += 1,
             }
-            if let Some((id, version)) = decision {
-                let bytes = decisions.find(&id, record.timestamp).await?;
-                report.without_decision += u64::from(bytes.is_none());
-                let past = bytes.as_ref().and_then(|bytes| past_decision(schemas, bytes, row.claim.key));
-                row.decision = past.map(Arc::new);
-                let verdict = Arc::make_mut(&mut row.verdict);
-                verdict.decision = bytes.map(|bytes| SavedDecision { id, version, bytes });
+            let rows = ledger.find_all(published.iter().map(|(row, _)| row.claim.key).collect()).await?;
+            for (mut row, decision) in published {
+                if !report.counts(row.fate(rows.get(&row.claim.key))) {
+                    continue;
+                }
+                if let Some((id, version)) = decision {
+                    let bytes = decisions.find(&id, row.published_at).await?;
+                    report.without_decision += u64::from(bytes.is_none());
+                    let past = bytes.as_ref().and_then(|bytes| past_decision(schemas, bytes, row.claim.key));
+                    row.decision = past.map(Arc::new);
+                    let verdict = Arc::make_mut(&mut row.verdict);
+                    verdict.decision = bytes.map(|bytes| SavedDecision { id, version, bytes });
+                }
+                restored.push(row).await?;
             }
-            restored.push(row).await?;
         }
-        for better in decisions.better_ones(events).await? {
-            if better.published_at < window.since {
-                continue;
+        let mut better = decisions.better_ones(events).await?;
+        better.retain(|better| better.published_at >= window.since);
+        for page in better.chunks(PAGE.max_records) {
+            let rows = ledger.find_all(page.iter().map(|row| row.claim.key).collect()).await?;
+            for row in page {
+                if report.counts(row.fate(rows.get(&row.claim.key))) {
+                    restored.push(row.clone()).await?;
+                }
             }
-            report.published += 1;
-            match better.fate(ledger.find(better.claim.key).await?.as_ref()) {
-                Fate::Known => continue,
-                Fate::Missing => report.missing += 1,
-                Fate::Unpublished => report.unpublished += 1,
-                Fate::Elsewhere => report.elsewhere += 1,
-            }
-            restored.push(better).await?;
         }
         if mode == Mode::Rebuild {
             restored.write().await?;
-            put_off_again(ledger, away.into_values()).await?;
+            let (away, lost): (Vec<_>, Vec<_>) = away.into_values().partition(|claim| copies.contains(&claim.position));
+            put_off_again(ledger, away).await?;
+            report.lost.extend(lost.iter().map(|claim| (number, claim.position.offset)));
+            vanish(ledger, lost).await?;
         }
+        tell(feedback.partition, &report);
     }
     if mode == Mode::Rebuild {
         recover(browser, ledger, &topics, group).await?;
@@ -218,12 +244,26 @@ fn past_decision(schemas: &SchemaSet, bytes: &Bytes, key: DedupeKey) -> Option<P
 
 /// As they were before their bursts: claimed, and remembered as put off. Which tier is not known any more, nor does it
 /// matter to those that follow.
-async fn put_off_again(ledger: &dyn Ledger, claims: impl Iterator<Item = Claim>) -> Result<(), ReadError> {
-    let entries = claims.flat_map(|claim| {
+async fn put_off_again(ledger: &dyn Ledger, claims: Vec<Claim>) -> Result<(), ReadError> {
+    let entries = claims.into_iter().flat_map(|claim| {
         let (key, owner, ticket) = (claim.key, claim.position.clone(), claim.ticket.clone());
         [Entry::Claim(claim), Entry::Defer { key, owner, ticket, tier: 0 }]
     });
-    let entries: Vec<Entry> = entries.collect();
+    write(ledger, entries.collect()).await
+}
+
+/// Their copies are gone: nothing waits for them any more, and the same sent again is taken in.
+async fn vanish(ledger: &dyn Ledger, lost: Vec<Claim>) -> Result<(), ReadError> {
+    let entry = |Position { topic_id, partition, offset }| Entry::Vanished {
+        topic_id,
+        partition,
+        from: offset,
+        to: offset + 1,
+    };
+    write(ledger, lost.into_iter().map(|claim| entry(claim.position)).collect()).await
+}
+
+async fn write(ledger: &dyn Ledger, entries: Vec<Entry>) -> Result<(), ReadError> {
     for batch in entries.chunks(BATCH) {
         ledger.commit(batch.to_vec()).await?;
     }
@@ -257,84 +297,6 @@ async fn recover(
     Ok(())
 }
 
-/// What a record of feedback says of the ledger.
-enum Told {
-    /// A published verdict, and the id and version of its decision.
-    Published(Box<Restored>, Option<(String, i32)>),
-    /// An event that was put off.
-    PutOff(Box<Claim>),
-    /// The terminal of a copy or a conflict, by its offset: it has no row.
-    OfAnother(u64),
-    /// Something that cannot be ascribed to an event of this topic.
-    Skipped,
-    /// No row stems from it: it is out of the window.
-    Nothing,
-}
-
-fn terminal(
-    record: &Record,
-    at: Partition,
-    events: &TopicInfo,
-    schemas: &SchemaSet,
-    window: Window,
-) -> Result<Told, ReadError> {
-    let feedback: EventFeedback = decode(schemas, at, record, "EventFeedback")?;
-    let code = serde_json::from_value::<ReasonCode>(feedback.reason_code.clone().into()).ok();
-    let speaks_of_another =
-        feedback.status == FeedbackStatus::Duplicate || code == Some(ReasonCode::IdempotencyConflict);
-    let rejected = feedback.status == FeedbackStatus::Rejected;
-    let since = if rejected { window.rejected_since } else { window.since };
-    if speaks_of_another {
-        return Ok(u64::try_from(feedback.origin.offset).map_or(Told::Nothing, Told::OfAnother));
-    }
-    if record.timestamp < since {
-        return Ok(Told::Nothing);
-    }
-    let (Some((key, body)), Some(code)) = (identity(record), code) else {
-        // What could not be read has no row.
-        return Ok(if feedback.event_id.is_none() { Told::Nothing } else { Told::Skipped });
-    };
-    let origin = &feedback.origin;
-    let (true, Some((partition, offset))) = (origin.topic == events.name, place(origin)) else {
-        return Ok(Told::Skipped);
-    };
-    let decision = match feedback.status {
-        FeedbackStatus::Accepted | FeedbackStatus::Degraded => feedback.decision_id.zip(feedback.decision_version),
-        _ => None,
-    };
-    let claim = Claim {
-        key,
-        position: Position { topic_id: events.topic_id.clone(), partition, offset },
-        hop: 0,
-        copy: None,
-        ticket: format!(
-            "{}|{}",
-            feedback.tenant_id.as_deref().unwrap_or_default(),
-            feedback.ticket_id.as_deref().unwrap_or_default()
-        )
-        .into(),
-        body,
-        tenant_id: feedback.tenant_id.unwrap_or_default().into(),
-        event_id: feedback.event_id.unwrap_or_default().into(),
-        at: feedback.processed_at,
-    };
-    if !feedback.terminal {
-        return Ok(Told::PutOff(Box::new(claim)));
-    }
-    let verdict = Verdict {
-        reason: feedback.reason,
-        violations: feedback.violations,
-        superseded_by_event_id: feedback.superseded_by_event_id,
-        latency_ms: feedback.latency_ms,
-        ..Verdict::of(feedback.status, code, feedback.processed_at, feedback.processed_at)
-    };
-    let published_at = record.timestamp;
-    Ok(Told::Published(
-        Box::new(Restored { claim, verdict: Arc::new(verdict), published_at, decision: None }),
-        decision,
-    ))
-}
-
 /// A partition's records, page by page, up to the end it had at the start.
 struct Pages<'a> {
     browser: &'a dyn LogBrowser,
@@ -350,21 +312,29 @@ impl<'a> Pages<'a> {
         Ok(Self { browser, partition, next: watermarks.log_start, end: watermarks.end, page: VecDeque::new() })
     }
 
+    /// From there on.
+    async fn from(browser: &'a dyn LogBrowser, partition: Partition, offset: u64) -> Result<Self, ReadError> {
+        let pages = Self::of(browser, partition).await?;
+        Ok(Self { next: pages.next.max(offset), ..pages })
+    }
+
     async fn next(&mut self) -> Result<Option<Record>, ReadError> {
-        if self.page.is_empty() && self.next < self.end {
-            self.page = self.browser.read(self.partition, self.next, PAGE).await?.into();
-            self.next = self.page.back().map_or(self.end, |last| last.offset + 1);
+        if self.page.is_empty() {
+            self.page = self.page().await?.unwrap_or_default();
         }
         Ok(self.page.pop_front())
     }
+
+    /// The next ones at once; none at the end.
+    async fn page(&mut self) -> Result<Option<VecDeque<Record>>, ReadError> {
+        if self.next >= self.end {
+            return Ok(None);
+        }
+        let page: VecDeque<Record> = self.browser.read(self.partition, self.next, PAGE).await?.into();
+        self.next = page.back().map_or(self.end, |last| last.offset + 1);
+        Ok(Some(page))
+    }
 }
 
-/// Which event, and what it said, off an output's headers.
-fn identity(record: &Record) -> Option<(DedupeKey, BodyHash)> {
-    let header = |name: &str| record.header(name).and_then(|value| std::str::from_utf8(value).ok());
-    Some((header("gk-dedupe-key")?.parse().ok()?, header("gk-body-hash")?.parse().ok()?))
-}
-
-fn place(origin: &Origin) -> Option<(u32, u64)> {
-    Some((u32::try_from(origin.partition).ok()?, u64::try_from(origin.offset).ok()?))
-}
+#[cfg(test)]
+mod tests;

@@ -464,6 +464,14 @@ async fn what_was_committed_is_there_after_a_restart(world: World) {
     assert_eq!((row(&ledger, 1).await, row(&ledger, 2).await), before);
 }
 
+async fn rows_are_found_together_and_a_key_without_one_is_left_out(world: World) {
+    let ledger = world.ledger().await;
+    commit(&ledger, vec![Entry::Claim(claim(1, 10)), Entry::Claim(claim(2, 11)), answered(2, 11, "a")]).await;
+    let found = ledger.find_all((1..4).map(key).collect()).await.expect("nothing is wrong with the store");
+    assert_eq!(found, [(key(1), row(&ledger, 1).await), (key(2), row(&ledger, 2).await)].into());
+    assert_eq!(ledger.find_all(Vec::new()).await.expect("nothing is wrong with the store"), [].into());
+}
+
 async fn two_processes_that_claim_at_once_agree_on_one_owner(world: World) {
     let (one_process, other) = (world.process("gk-1", 1, false).await, world.process("gk-2", 1, false).await);
     let claims = |offset: u64| (0..50).map(|number| Entry::Claim(claim(number, offset))).collect::<Vec<_>>();
@@ -518,6 +526,7 @@ promises! {
     a_claim_is_told_what_is_put_off_and_comes_before_it
     rows_are_forgotten_by_their_fate_not_by_their_age
     what_was_committed_is_there_after_a_restart
+    rows_are_found_together_and_a_key_without_one_is_left_out
     two_processes_that_claim_at_once_agree_on_one_owner
     whoever_entered_a_partition_last_is_remembered
     where_the_group_stood_is_told_to_whoever_enters_and_claims_alone_say_nothing

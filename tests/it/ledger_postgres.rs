@@ -246,6 +246,123 @@ async fn instances_that_write_the_same_rows_in_opposite_order_never_wait_for_eac
     }
 }
 
+/// The lease of another instance keeps an answer away, and ends before the row is read back: nothing is wrong with the ledger.
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn an_answer_that_a_lease_kept_away_for_the_last_moment_of_it_may_come_again() {
+    let database = TestDatabase::new().await;
+    let (mine, theirs) = (open(&database.settings(), "gk-1", 1).await, open(&database.settings(), "gk-2", 1).await);
+    commit(&theirs, vec![Entry::Claim(claim(1, 10)), lease(1, 10, 60_000)]).await;
+    // After each statement of ours, whether or not it changed a row.
+    let slowly = "
+        CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF current_setting('application_name') = 'gatekeeper gk-1' THEN PERFORM pg_sleep(1); END IF;
+                RETURN NULL;
+            END $$;
+        CREATE TRIGGER dawdles AFTER UPDATE ON ledger FOR EACH STATEMENT EXECUTE FUNCTION dawdle()";
+    database.run(slowly).await;
+    let answering = {
+        let mine = Arc::clone(&mine);
+        tokio::spawn(async move { mine.commit(vec![answered(1, 10, "a")]).await })
+    };
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    one(&theirs, super::ledger_contract::world::release(1, 10)).await;
+    let error = answering.await.expect("no panic").expect_err("nobody can say what became of it");
+    assert!(error.is_retryable(), "{error}");
+    let saved = Outcome::Saved(super::ledger_contract::world::answer("a"));
+    assert_eq!(one(&mine, answered(1, 10, "a")).await, saved);
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn who_migrates_while_somebody_reads_for_long_keeps_no_instance_waiting() {
+    let database = TestDatabase::new().await;
+    let old = open(&database.settings(), "gk-1", 1).await;
+    database.run("DELETE FROM _sqlx_migrations WHERE version = 16; DROP INDEX ledger_ordinary, ledger_rejected").await;
+    database.run("CREATE INDEX ledger_published ON ledger (published_at, rejected_at)").await;
+    let mut reader = database.connect().await;
+    let mut reading = reader.begin().await.expect("nothing is open");
+    reading.execute("SELECT count(*) FROM ledger").await.expect("it is readable");
+    let settings = database.settings();
+    let working = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        commit(&old, a_batch()).await
+    };
+    let (newer, _) = tokio::join!(PostgresLedger::open(&settings, "gk-2", 1, false), working);
+    let error = newer.err().expect("the table is read");
+    assert!(error.is_retryable() && error.to_string().contains("lock timeout"), "{error}");
+    reading.rollback().await.expect("it is open");
+    open(&settings, "gk-2", 1).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn who_only_looks_writes_nothing_and_needs_no_more_than_a_standby() {
+    let database = TestDatabase::new().await;
+    let settings = database.settings();
+    let behind = PostgresLedger::open_existing(&settings, "gk-1").await.err().expect("there is nothing");
+    assert!(matches!(behind, OpenError::Behind { applied: 0, .. }), "{behind}");
+    let ledger = open(&settings, "gk-1", 1).await;
+    one(&ledger, Entry::Claim(claim(1, 10))).await;
+    database.alter("default_transaction_read_only = on").await;
+    let looking = PostgresLedger::open_existing(&settings, "gk-2").await.expect("it need not be written to");
+    let looking: Arc<dyn Ledger> = Arc::new(looking);
+    assert!(find(&looking, 1).await.is_some());
+    let lives = sqlx::query_scalar("SELECT array_agg(instance) FROM instances");
+    let lives: Vec<String> = lives.fetch_one(&mut database.connect().await).await.expect("somebody lives");
+    assert_eq!(lives, ["gk-1"], "who looks is no life of an instance");
+    database.run("BEGIN READ WRITE; DELETE FROM _sqlx_migrations WHERE version = 16; COMMIT").await;
+    let behind = PostgresLedger::open_existing(&settings, "gk-1").await.err().expect("it is refused");
+    assert!(matches!(behind, OpenError::Behind { applied, known } if applied + 1 == known), "{behind}");
+    let future = "
+        BEGIN READ WRITE;
+        INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+        VALUES (999, 'from the future', true, '', 0); COMMIT";
+    database.run(future).await;
+    let newer = PostgresLedger::open_existing(&settings, "gk-1").await.err().expect("it is refused");
+    assert!(matches!(newer, OpenError::Newer { version: 999 }), "{newer}");
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn many_rejected_rows_that_stay_are_not_read_to_find_the_few_that_go() {
+    const KEPT: i64 = 30_000;
+    let database = TestDatabase::new().await;
+    let mut settings = database.settings();
+    settings.postgres.max_connections = 1;
+    let ledger = open(&settings, "gk-1", 1).await;
+    let now = SystemClock.now().0;
+    let millis = |age: Duration| i64::try_from(age.as_millis()).expect("days");
+    let (published_before, rejected_after) = (now - millis(settings.window), now - millis(settings.rejected_window));
+    // Ten that may go, of either kind, are younger by what counts for the others than all that stay.
+    let full = format!(
+        "INSERT INTO ledger (key, owner_topic, owner_partition, owner_offset, hop, body_form, body_hash, tenant_id, event_id,
+                             first_seen_at, published_at, is_rejected, rejected_at)
+         SELECT sha256(n::text::bytea), 't', 0, n, 0, 1, sha256('b'), 'acme', 'e-' || n, 1,
+                CASE WHEN n <= {KEPT} THEN {published_before} - 100000 + n ELSE {published_before} - 60000 END,
+                n <= {KEPT} + 5,
+                CASE WHEN n <= {KEPT} THEN {rejected_after} + 60000 + n
+                     WHEN n <= {KEPT} + 5 THEN {rejected_after} - 60000 END
+         FROM generate_series(1, {KEPT} + 10) AS n"
+    );
+    database.run(&full).await;
+    let mut outside = database.connect().await;
+    let read = async |outside: &mut sqlx::PgConnection| -> i64 {
+        // Counters arrive a second late at most.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let counter = "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'ledger')::bigint
+                              + (SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'ledger')";
+        sqlx::query_scalar(counter).fetch_one(outside).await.expect("the server counts")
+    };
+    let before = read(&mut outside).await;
+    let gone = ledger.forget(Timestamp(published_before), Timestamp(rejected_after), 1_000).await;
+    assert_eq!(gone.expect("it forgets"), 10);
+    let entries = read(&mut outside).await - before;
+    assert!(entries < 500, "{entries} entries were read for 10");
+    assert_eq!(ledger.forget(Timestamp(published_before), Timestamp(rejected_after), 1_000).await.expect("it may"), 0);
+}
+
 /// Whole tables that were read, entries of indexes that were read, and rows that were written, as the server counts them.
 async fn counters(connection: &mut sqlx::PgConnection) -> (i64, i64, i64) {
     let counters = "SELECT sum(seq_scan)::bigint, (SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes

@@ -14,13 +14,14 @@ use gatekeeper::domain::better::Better;
 use gatekeeper::domain::clock::{Clock, Timestamp};
 use gatekeeper::domain::dead_letter::DeadLetter;
 use gatekeeper::domain::decision::TriageDecision;
+use gatekeeper::domain::event::SupportEvent;
 use gatekeeper::domain::feedback::EventFeedback;
 use gatekeeper::domain::identity::DedupeKey;
 use gatekeeper::domain::money::Money;
 use gatekeeper::domain::position::{Partition, TopicRole};
 use gatekeeper::domain::tenant::{Tenant, TenantBook, WhenSpent};
 use gatekeeper::operations::audit::{
-    self, CallEnd, Committed, History, ProviderCall, Report, Reviewed, SavedAnswer, Seen,
+    self, CallEnd, Committed, History, Input, ProviderCall, Report, Reviewed, SavedAnswer, Seen,
 };
 use gatekeeper::operations::rebuild::{self, Mode, Window};
 use gatekeeper::pipeline::dedupe::ledger::{Entry, Ledger};
@@ -389,8 +390,10 @@ impl World {
         let ledger = self.ledger("rebuilder");
         // This log's outputs bear no time.
         let window = Window { since: Timestamp(0), rejected_since: Timestamp(0) };
-        let rebuilt = rebuild::run(&browser, &*ledger, &self.schemas, "group", window, Mode::Rebuild).await;
-        assert!(rebuilt.expect("the log is readable").is_whole());
+        let mut nobody = |_, _: &_| ();
+        let rebuilt = rebuild::run(&browser, &*ledger, &self.schemas, "group", window, Mode::Rebuild, &mut nobody);
+        let rebuilt = rebuilt.await.expect("the log is readable");
+        assert!(rebuilt.is_whole() && rebuilt.lost.is_empty(), "{rebuilt}");
     }
 
     fn write(&mut self) {
@@ -689,12 +692,15 @@ impl World {
 
     async fn judge(&mut self) -> Report {
         let mut history = History { calls: self.calls.lock().expect("the end").clone(), ..History::default() };
+        let mut events: HashMap<DedupeKey, String> = HashMap::new();
         for number in 0..PARTITIONS {
             let partition = |topic| Partition { topic, number };
             let schemas = self.schemas.clone();
             for record in self.log.records(partition(TopicRole::Events)) {
-                let event = record.value.as_ref().and_then(|value| schemas.read("SupportEvent", value).ok());
-                history.inputs.push(Seen { partition: number, offset: record.offset, record: event });
+                let value = record.value.as_ref();
+                let event: Option<SupportEvent> = value.and_then(|value| schemas.read("SupportEvent", value).ok());
+                events.extend(event.as_ref().map(|event| (DedupeKey::of_event(event), event.tenant_id.clone())));
+                history.inputs.push(Seen { partition: number, offset: record.offset, record: event.map(Input::from) });
             }
             history.decisions.extend(self.seen(partition(TopicRole::Decisions), "TriageDecision"));
             history.feedback.extend(self.seen(partition(TopicRole::Feedback), "EventFeedback"));
@@ -711,18 +717,16 @@ impl World {
         let reviews = std::mem::take(&mut history.reviewed.reviews).into_iter();
         (history.reviewed.reviews, history.changes_reviewed) =
             reviews.partition(|seen| seen.record.origin.topic == *topic);
-        history.answers = self.answers(&history).await;
+        history.answers = self.answers(events.keys().copied()).await;
         if self.money_is_remembered {
-            self.no_budget_was_overspent(&history);
+            self.no_budget_was_overspent(&history, &events);
         }
         audit::check(&history)
     }
 
     /// All histories are of one day.
-    fn no_budget_was_overspent(&self, history: &History) {
-        let events = history.inputs.iter().filter_map(|seen| seen.record.as_ref());
-        let tenants: HashMap<String, &str> =
-            events.map(|event| (DedupeKey::of_event(event).to_hex(), &*event.tenant_id)).collect();
+    fn no_budget_was_overspent(&self, history: &History, events: &HashMap<DedupeKey, String>) {
+        let tenants: HashMap<String, &str> = events.iter().map(|(key, tenant)| (key.to_hex(), &**tenant)).collect();
         for tenant in self.tenants.known() {
             let Some(budget) = tenant.limits.money_per_day else { continue };
             let is_paid = |call: &&ProviderCall| {
@@ -746,10 +750,11 @@ impl World {
             .collect()
     }
 
-    async fn answers(&mut self, history: &History) -> HashMap<String, SavedAnswer> {
+    /// Of these events, and of the better decisions about them.
+    async fn answers(&mut self, events: impl Iterator<Item = DedupeKey>) -> HashMap<String, SavedAnswer> {
         let ledger = self.ledger("judge");
         let mut answers = HashMap::new();
-        for key in audit::reading::keys(history) {
+        for key in events.flat_map(|event| [event, DedupeKey::of_better(event)]) {
             let row = ledger.find(key).await.expect("no trouble any more");
             let better = row.as_ref().and_then(|row| row.verdict.as_ref()?.better);
             if let Some(Better::Dropped(why)) = better {

@@ -9,7 +9,7 @@ mod places;
 mod purses;
 mod restored;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -150,8 +150,9 @@ impl Ledger for MemoryLedger {
         })
     }
 
-    fn find(&self, key: DedupeKey) -> BoxFuture<'_, Result<Option<Row>, LedgerError>> {
-        Box::pin(async move { Ok(self.rows.lock().rows.get(&key).map(|held| held.row.clone())) })
+    fn find_all(&self, keys: Vec<DedupeKey>) -> BoxFuture<'_, Result<HashMap<DedupeKey, Row>, LedgerError>> {
+        let row = |key| Some((key, self.rows.lock().rows.get(&key)?.row.clone()));
+        Box::pin(std::future::ready(Ok(keys.into_iter().filter_map(row).collect())))
     }
 
     fn forget(
@@ -165,8 +166,7 @@ impl Ledger for MemoryLedger {
             let mut old: Vec<(Timestamp, DedupeKey)> = rows
                 .values()
                 .filter(|held| held.rejected_at.is_none_or(|rejected| rejected <= rejected_after))
-                .filter_map(|held| held.row.published_at.map(|published| (published, held.row.key)))
-                .filter(|(published, _)| *published < published_before)
+                .filter_map(|held| Some((held.row.published_at.filter(|at| *at < published_before)?, held.row.key)))
                 .collect();
             old.sort_unstable();
             old.truncate(usize::try_from(limit).unwrap_or(usize::MAX));

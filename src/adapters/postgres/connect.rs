@@ -11,8 +11,12 @@ use crate::sabotage::{self, Sabotage};
 use crate::settings::ledger::Ledger as Settings;
 use crate::settings::ledger_url::{Place, Tls, place};
 
-/// How long a migration waits for another instance's migration, and for a lock on a table.
-const MIGRATION_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a migration waits for another instance's migration.
+const TURN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A migration waits for a lock on a table no longer than this. While it waits, whatever else wants the table queues behind it:
+/// instances that work, and give up after their own `lock_timeout`. Better it is tried again.
+const TABLE_LOCK_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// The server asks a silent client whether it is alive after so many seconds, then every so many, so many times: the locks
 /// of a machine that lost its power are free within a minute.
@@ -34,6 +38,9 @@ const PLANS: [(&str, &str); 6] = [
 /// Whatever the database's default: each statement must see what others committed before it, also one that is a transaction
 /// by itself.
 const ISOLATION: [(&str, &str); 1] = [("default_transaction_isolation", "read committed")];
+
+/// Says to [`check`], on the connection itself, that nothing need be written through it.
+const ONLY_LOOKS: &str = "gatekeeper.only_looks";
 
 /// Why a connection is not used.
 #[derive(Debug, thiserror::Error)]
@@ -76,9 +83,20 @@ pub(super) fn for_batches(server: &PgConnectOptions, settings: &Settings) -> PgC
     server.clone().options(limits).options(PLANS).options(ISOLATION)
 }
 
-/// For migrations, which may take long.
+/// For migrations, which may take long, and wait for their turn.
 pub(super) fn for_migrations(server: &PgConnectOptions) -> PgConnectOptions {
-    server.clone().options([("statement_timeout", "0".to_owned()), ("lock_timeout", millis(MIGRATION_LOCK_TIMEOUT))])
+    server.clone().options([("statement_timeout", "0".to_owned()), ("lock_timeout", millis(TURN_TIMEOUT))])
+}
+
+/// It is this one's turn: from here on nobody waits for long behind it.
+pub(super) async fn keep_nobody_waiting(connection: &mut PgConnection, settings: &Settings) -> Result<(), sqlx::Error> {
+    let lasts = TABLE_LOCK_TIMEOUT.min(settings.postgres.lock_timeout / 3);
+    sqlx::query("SELECT set_config('lock_timeout', $1, false)").bind(millis(lasts)).execute(connection).await.map(drop)
+}
+
+/// For whoever only looks: a server that cannot be written to will do.
+pub(super) fn to_look(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([(ONLY_LOOKS, "on")])
 }
 
 fn millis(duration: Duration) -> String {
@@ -108,11 +126,12 @@ pub(super) async fn why_not(options: &PgConnectOptions, patience: Duration) -> S
     }
 }
 
-/// Refuse a connection that would lose what is written, or cannot write: read back, whatever was asked for.
+/// Refuse a connection that would lose what is written, or cannot write though it should: read back, whatever was asked for.
 pub(super) async fn check(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let found: (String, String, bool, String) = sqlx::query_as(statements::SESSION.sql).fetch_one(connection).await?;
-    let (synchronous_commit, fsync, in_recovery, read_only) = found;
-    let refused = if in_recovery || read_only != "off" {
+    let found: (String, String, bool, String, bool) =
+        sqlx::query_as(statements::SESSION.sql).fetch_one(connection).await?;
+    let (synchronous_commit, fsync, in_recovery, read_only, only_looks) = found;
+    let refused = if (in_recovery || read_only != "off") && !only_looks {
         Refused::ReadOnly
     } else if synchronous_commit == "off" {
         Refused::NotDurable { setting: "synchronous_commit" }

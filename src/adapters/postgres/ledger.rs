@@ -1,5 +1,6 @@
 //! The port's words, said to Postgres.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,8 +30,8 @@ use crate::telemetry::pace::Pace;
 /// A ledger on a server.
 pub struct PostgresLedger {
     pub(super) shared: Arc<Shared>,
-    /// Heartbeats, and the watch for leaks; they end with the ledger.
-    _tasks: JoinSet<()>,
+    /// Heartbeats of whoever works here, and the watch for leaks; they end with the ledger.
+    tasks: JoinSet<()>,
 }
 
 /// What work on the ledger needs.
@@ -74,20 +75,24 @@ impl PostgresLedger {
         predecessor_is_dead: bool,
     ) -> Result<Self, OpenError> {
         let me = Holder { instance: instance.to_owned(), incarnation: incarnation.cast_signed() };
-        Self::over(open::open(settings, instance, Tables::Migrated).await?, settings, me, predecessor_is_dead).await
+        let mut ledger = Self::over(open::open(settings, instance, Tables::Migrated).await?, settings, me);
+        let shared = &ledger.shared;
+        shared.enter(predecessor_is_dead).await.map_err(|error| OpenError::Enter(Arc::new(error)))?;
+        ledger.tasks.spawn(Arc::clone(shared).beat_for_ever(settings.postgres.heartbeat_interval));
+        Ok(ledger)
     }
 
-    /// Connect to the server to look at its tables, or to change what operators change: nothing is created or migrated, and
-    /// no lease is taken over.
+    /// Connect to the server to look at its tables, or to change what operators change: nothing is created or migrated, no
+    /// lease is taken over, and nothing is written by looking, so a standby and a role that may only read will do.
     ///
     /// # Errors
     /// Its tables are not there or of an older build, or the server is unfit to be relied upon.
     pub async fn open_existing(settings: &Settings, instance: &str) -> Result<Self, OpenError> {
         let me = Holder { instance: instance.to_owned(), incarnation: 0 };
-        Self::over(open::open(settings, instance, Tables::AsTheyAre).await?, settings, me, false).await
+        Ok(Self::over(open::open(settings, instance, Tables::AsTheyAre).await?, settings, me))
     }
 
-    async fn over(pool: Pool, settings: &Settings, me: Holder, predecessor_is_dead: bool) -> Result<Self, OpenError> {
+    fn over(pool: Pool, settings: &Settings, me: Holder) -> Self {
         let shared = Arc::new(Shared {
             pool,
             me,
@@ -103,11 +108,9 @@ impl PostgresLedger {
             },
             limits_forgotten: Rarely::default(),
         });
-        shared.enter(predecessor_is_dead).await.map_err(|error| OpenError::Enter(Arc::new(error)))?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(Arc::clone(&shared).beat_for_ever(settings.postgres.heartbeat_interval));
         tasks.spawn(shared.pool.book().watch_for_leaks(settings.postgres.leak_after));
-        Ok(Self { shared, _tasks: tasks })
+        Self { shared, tasks }
     }
 }
 
@@ -235,13 +238,13 @@ impl Ledger for PostgresLedger {
         })
     }
 
-    fn find(&self, key: DedupeKey) -> BoxFuture<'_, Result<Option<Row>, LedgerError>> {
+    fn find_all(&self, keys: Vec<DedupeKey>) -> BoxFuture<'_, Result<HashMap<DedupeKey, Row>, LedgerError>> {
         Box::pin(async move {
             let mut held = self.shared.pool.acquire().await?;
-            let rows = rows::read(&mut self.shared.session(&mut held), std::iter::once(key)).await;
+            let rows = rows::read(&mut self.shared.session(&mut held), keys.into_iter()).await;
             let rows = rows.map_err(|error| sorted(&error))?;
             held.give_back();
-            Ok(rows.into_values().next().map(|held| Arc::unwrap_or_clone(held.row)))
+            Ok(rows.into_iter().map(|(key, held)| (key, Arc::unwrap_or_clone(held.row))).collect())
         })
     }
 

@@ -1,9 +1,10 @@
 //! Opens the ledger: a connection that can be relied upon, then the tables.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use sqlx::Connection as _;
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::{Migrate as _, MigrateError, Migration, Migrator};
 use sqlx::postgres::PgConnection;
 
 use super::connect::{self, Refused};
@@ -39,7 +40,10 @@ pub enum OpenError {
         version: i64,
     },
     /// The database knows migrations that this build does not.
-    #[error("the ledger was written by a newer build: it has migration {version}, which this build does not know")]
+    #[error(
+        "the ledger was written by a newer build: it has migration {version}, which this build does not know; run that build, \
+         or a copy of the ledger from before it"
+    )]
     Newer {
         /// Its number.
         version: i64,
@@ -110,30 +114,49 @@ pub(super) enum Tables {
 pub(super) async fn open(settings: &Settings, instance: &str, tables: Tables) -> Result<Pool, OpenError> {
     let server = connect::server(settings, instance).ok_or(OpenError::Url)?;
     let patience = settings.postgres.acquire_timeout;
-    let connection = connect::connect(&connect::for_migrations(&server), patience).await;
-    let mut connection = connection.map_err(refused)?;
-    if tables == Tables::AsTheyAre {
-        let (applied, known) = (applied(&mut connection).await.map_err(refused)?, MIGRATIONS.iter().count());
-        if applied < known {
-            return Err(OpenError::Behind { applied, known });
-        }
+    let options = connect::for_batches(&server, settings);
+    let options = if tables == Tables::AsTheyAre { connect::to_look(options) } else { options };
+    let first = if tables == Tables::AsTheyAre { options.clone() } else { connect::for_migrations(&server) };
+    let mut connection = connect::connect(&first, patience).await.map_err(refused)?;
+    match tables {
+        Tables::Migrated => migrate(&mut connection, settings).await.map_err(not_migrated)?,
+        Tables::AsTheyAre => compare(&applied(&mut connection).await.map_err(refused)?)?,
     }
-    // Where none is missing the texts are compared.
-    MIGRATIONS.run(&mut connection).await.map_err(not_migrated)?;
     // It would not have been used again; the server notices anyway.
     connection.close().await.ok();
-    Ok(Pool::new(connect::for_batches(&server, settings), &settings.postgres))
+    Ok(Pool::new(options, &settings.postgres))
 }
 
-/// How many migrations were applied; a new database has no list of them.
-async fn applied(connection: &mut PgConnection) -> Result<usize, sqlx::Error> {
+/// What is missing; the texts of what is there are compared.
+async fn migrate(connection: &mut PgConnection, settings: &Settings) -> Result<(), MigrateError> {
+    // The migrator takes this lock once more, which costs nothing. It goes with the connection.
+    connection.lock().await?;
+    connect::keep_nobody_waiting(connection, settings).await?;
+    MIGRATIONS.run(connection).await
+}
+
+/// The migrations that were applied, each with the checksum of its text; a new database has no list of them.
+async fn applied(connection: &mut PgConnection) -> Result<HashMap<i64, Vec<u8>>, sqlx::Error> {
     let listed = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL");
     let listed: bool = listed.fetch_one(&mut *connection).await?;
     if !listed {
-        return Ok(0);
+        return Ok(HashMap::new());
     }
-    let applied: i64 = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(connection).await?;
-    Ok(usize::try_from(applied).unwrap_or_default())
+    let applied = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations").fetch_all(connection).await?;
+    Ok(applied.into_iter().collect())
+}
+
+/// As the migrator compares them, who would write for that, and take a lock: whoever looks may be unable to.
+fn compare(applied: &HashMap<i64, Vec<u8>>) -> Result<(), OpenError> {
+    if let Some(version) = applied.keys().copied().filter(|version| !MIGRATIONS.version_exists(*version)).min() {
+        return Err(OpenError::Newer { version });
+    }
+    let is_edited = |known: &&Migration| applied.get(&known.version).is_some_and(|sum| **sum != *known.checksum);
+    if let Some(Migration { version, .. }) = MIGRATIONS.iter().find(is_edited) {
+        return Err(OpenError::MigrationEdited { version: *version });
+    }
+    let (applied, known) = (applied.len(), MIGRATIONS.iter().count());
+    if applied < known { Err(OpenError::Behind { applied, known }) } else { Ok(()) }
 }
 
 fn refused(error: sqlx::Error) -> OpenError {

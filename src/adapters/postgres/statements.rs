@@ -16,7 +16,8 @@ pub(super) struct Statement {
 pub(super) const SESSION: Statement = Statement {
     name: "session",
     sql: "SELECT current_setting('synchronous_commit'), current_setting('fsync'), pg_is_in_recovery(),
-                 current_setting('transaction_read_only')",
+                 current_setting('transaction_read_only'),
+                 coalesce(current_setting('gatekeeper.only_looks', true), '') = 'on'",
 };
 
 /// Said in full, because a database may have other defaults. Each statement must see what others committed before it.
@@ -312,16 +313,22 @@ pub(super) const RESTORE: Statement = Statement {
 
 /// Rows that somebody holds at this moment wait for the next time: instances share the work instead of queueing for it. The
 /// server's clock has its say (`now()` is the earlier, so it takes no more): one instance whose clock is ahead would delete
-/// what all of them know duplicates by.
+/// what all of them know duplicates by. Rows that were rejected live longer, so they stand in an index of their own, by the
+/// time that counts: the many that must stay are not read to find the few that may go.
 pub(super) const FORGET: Statement = Statement {
     name: "forget",
-    sql: "WITH old AS MATERIALIZED (
+    sql: "WITH rejected AS MATERIALIZED (
               SELECT key FROM ledger
-              WHERE published_at < least($1, (extract(epoch FROM now()) * 1000)::bigint - $4)
-                AND (rejected_at IS NULL
-                     OR rejected_at <= least($2, (extract(epoch FROM now()) * 1000)::bigint - $5))
-              ORDER BY published_at LIMIT $3
-              FOR UPDATE SKIP LOCKED)
+              WHERE rejected_at <= least($2, (extract(epoch FROM now()) * 1000)::bigint - $5)
+                AND published_at < least($1, (extract(epoch FROM now()) * 1000)::bigint - $4)
+              ORDER BY rejected_at LIMIT $3
+              FOR UPDATE SKIP LOCKED),
+          ordinary AS MATERIALIZED (
+              SELECT key FROM ledger
+              WHERE published_at < least($1, (extract(epoch FROM now()) * 1000)::bigint - $4) AND rejected_at IS NULL
+              ORDER BY published_at LIMIT $3 - (SELECT count(*) FROM rejected)
+              FOR UPDATE SKIP LOCKED),
+          old AS MATERIALIZED (SELECT key FROM rejected UNION ALL SELECT key FROM ordinary)
           DELETE FROM ledger USING old WHERE ledger.key = old.key",
 };
 

@@ -51,7 +51,7 @@ impl Scribe<'_> {
         let row_of = |entry| key_of(entry).and_then(|key| held.get(&key));
         let outcomes: Option<Vec<Outcome>> =
             entries.iter().map(|entry| outcomes::read_off(entry, row_of(entry), self.me)).collect();
-        outcomes.ok_or_else(|| sqlx::Error::Decode("a row is not there right after it was written".into()))
+        outcomes.ok_or_else(|| unexplained(step.kind))
     }
 
     /// A batch of new decisions and its mark, which most batches of answers are, in a transaction of one statement. `None`: it
@@ -179,5 +179,16 @@ impl Scribe<'_> {
             }
             _ => unreachable!("only what speaks of no key is planned so"),
         }
+    }
+}
+
+/// No outcome can be read off a row. One that a statement left as it was is not locked: what kept an answer away, another
+/// instance's lease, may have ended before the row was read back. The same batch again saves it. Nothing else may be so.
+fn unexplained(kind: Kind) -> sqlx::Error {
+    match kind {
+        Kind::Answer | Kind::Decide => {
+            sqlx::Error::Protocol("a lease ended while an answer was kept away by it".into())
+        }
+        _ => sqlx::Error::Decode("a row is not there right after it was written".into()),
     }
 }

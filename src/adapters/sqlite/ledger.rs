@@ -1,5 +1,6 @@
 //! The port's words, said to SQLite.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -51,35 +52,24 @@ impl SqliteLedger {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         let me = Holder { instance: instance.to_owned(), incarnation: incarnation.cast_signed() };
-        Self::over(open::open(settings, Tables::Migrated).await?, settings, me, predecessor_is_dead, clock).await
+        let ledger = Self::over(open::open(settings, Tables::Migrated).await?, settings, me, clock);
+        ledger.enter(predecessor_is_dead).await.map_err(|error| open::refused(&ledger.pools.path, error))?;
+        Ok(ledger)
     }
 
-    /// Open the file that is there, to look at it or to change what operators change: nothing is created or migrated, and
-    /// no lease is taken over.
+    /// Open the file that is there, to look at it or to change what operators change: nothing is created or migrated, no
+    /// lease is taken over, and nothing is written by looking: that works while somebody else writes, and on a full disk.
     ///
     /// # Errors
     /// There is none, it is of an older build, or it is unfit to be relied upon.
     pub async fn open_existing(settings: &Settings, instance: &str, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let me = Holder { instance: instance.to_owned(), incarnation: 0 };
-        Self::over(open::open(settings, Tables::AsTheyAre).await?, settings, me, false, clock).await
+        Ok(Self::over(open::open(settings, Tables::AsTheyAre).await?, settings, me, clock))
     }
 
-    async fn over(
-        pools: Pools,
-        settings: &Settings,
-        me: Holder,
-        predecessor_is_dead: bool,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, OpenError> {
-        let ledger = Self {
-            pools,
-            me,
-            pace: Pace { warn: settings.slow_warn, error: settings.slow_error },
-            clock,
-            beaten_at: AtomicI64::new(i64::MIN),
-        };
-        ledger.enter(predecessor_is_dead).await.map_err(|error| open::refused(&ledger.pools.path, error))?;
-        Ok(ledger)
+    fn over(pools: Pools, settings: &Settings, me: Holder, clock: Arc<dyn Clock>) -> Self {
+        let pace = Pace { warn: settings.slow_warn, error: settings.slow_error };
+        Self { pools, me, pace, clock, beaten_at: AtomicI64::new(i64::MIN) }
     }
 
     async fn enter(&self, predecessor_is_dead: bool) -> Result<(), sqlx::Error> {
@@ -163,11 +153,11 @@ impl Ledger for SqliteLedger {
         })
     }
 
-    fn find(&self, key: DedupeKey) -> BoxFuture<'_, Result<Option<Row>, LedgerError>> {
+    fn find_all(&self, keys: Vec<DedupeKey>) -> BoxFuture<'_, Result<HashMap<DedupeKey, Row>, LedgerError>> {
         Box::pin(async move {
-            let read = rows::read(&self.pools.readers, std::iter::once(key), self.clock.now());
+            let read = rows::read(&self.pools.readers, keys.into_iter(), self.clock.now());
             let held = self.pace.watch(statements::READ.name, read).await.map_err(|error| self.sorted(&error))?;
-            Ok(held.into_values().next().map(|held| Arc::unwrap_or_clone(held.row)))
+            Ok(held.into_iter().map(|(key, held)| (key, Arc::unwrap_or_clone(held.row))).collect())
         })
     }
 
@@ -207,6 +197,22 @@ mod tests {
             event_id,
             at: Timestamp(0),
         })
+    }
+
+    #[tokio::test]
+    async fn who_only_looks_sees_everything_while_somebody_else_writes() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let defaults = load(&LoadOptions::default()).expect("the defaults are right").settings.ledger;
+        let url = format!("sqlite:{}", folder.path().join("ledger.db").display());
+        let settings = Settings { url, busy_timeout: std::time::Duration::from_millis(10), ..defaults };
+        let clock = Arc::new(SystemClock);
+        let ledger = SqliteLedger::open(&settings, "gk-1", 1, false, clock.clone()).await.expect("a new file");
+        ledger.commit(vec![claim(1)]).await.expect("there is room");
+        let _writing = ledger.pools.writer.begin_with("BEGIN IMMEDIATE").await.expect("nobody else writes");
+        let looking = SqliteLedger::open_existing(&settings, "gk-1", clock).await.expect("nothing is to be written");
+        let found = looking.find_all((1..4).map(|number| DedupeKey([number; 32])).collect()).await.expect("readable");
+        assert_eq!(found.keys().collect::<Vec<_>>(), [&DedupeKey([1; 32])]);
+        assert!(looking.find(DedupeKey([1; 32])).await.expect("readable").is_some());
     }
 
     #[tokio::test]

@@ -75,7 +75,10 @@ pub enum OpenError {
         version: i64,
     },
     /// The file knows migrations that this build does not.
-    #[error("the ledger was written by a newer build: it has migration {version}, which this build does not know")]
+    #[error(
+        "the ledger was written by a newer build: it has migration {version}, which this build does not know; run that build, \
+         or a copy of the ledger from before it"
+    )]
     Newer {
         /// Its number.
         version: i64,

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::History;
+use super::{History, Input};
 use crate::domain::decision::{Origin, TriageDecision};
-use crate::domain::event::SupportEvent;
 use crate::domain::feedback::EventFeedback;
 use crate::domain::position::TopicRole;
 
@@ -14,7 +13,7 @@ pub(super) type Place = (u32, u64);
 /// Which event: compared whole, unlike the ledger's hash of it, whose mistakes are to be found here.
 pub(super) type Identity<'a> = (&'a str, &'a str, bool, &'a str);
 
-pub(super) fn identity_of_event(event: &SupportEvent) -> Identity<'_> {
+pub(super) fn identity_of_event(event: &Input) -> Identity<'_> {
     identity(&event.tenant_id, &event.source, event.idempotency_key.as_deref(), &event.event_id)
 }
 
@@ -51,7 +50,7 @@ pub(super) enum Standing {
 
 pub(super) struct Case<'a> {
     pub history: &'a History,
-    pub inputs: BTreeMap<Place, Option<&'a SupportEvent>>,
+    pub inputs: BTreeMap<Place, Option<&'a Input>>,
     /// Places that were put off, maybe more than once: finished, and their terminals come with their copies.
     pub deferred: BTreeSet<Place>,
     /// The first terminal that names a place.

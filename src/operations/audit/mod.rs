@@ -84,8 +84,27 @@ pub struct Committed {
 }
 
 impl Committed {
-    fn covers(&self, offset: u64) -> bool {
+    /// Whether this one is finished.
+    pub(crate) fn covers(&self, offset: u64) -> bool {
         offset < self.base || self.finished.contains(&offset)
+    }
+}
+
+/// What the rules ask of an event. The rest of it is not kept: a history holds every event of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the event's own words")]
+pub struct Input {
+    pub tenant_id: String,
+    pub source: String,
+    pub ticket_id: String,
+    pub event_id: String,
+    pub idempotency_key: Option<String>,
+}
+
+impl From<SupportEvent> for Input {
+    fn from(event: SupportEvent) -> Self {
+        let SupportEvent { tenant_id, source, ticket_id, event_id, idempotency_key, .. } = event;
+        Self { tenant_id, source, ticket_id, event_id, idempotency_key }
     }
 }
 
@@ -93,7 +112,7 @@ impl Committed {
 #[derive(Debug, Clone, Default)]
 pub struct History {
     /// The events topic: every record, decoded if it can be.
-    pub inputs: Vec<Seen<Option<SupportEvent>>>,
+    pub inputs: Vec<Seen<Option<Input>>>,
     /// Live decisions, in log order within each partition.
     pub decisions: Vec<Seen<TriageDecision>>,
     /// Feedback, likewise.

@@ -1,16 +1,14 @@
 //! Reads a history from a live log, its ledger and the provider's call ledger.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::case::place;
-use super::{CallEnd as End, Committed, History, ProviderCall, SavedAnswer, Seen, Taken};
+use super::{CallEnd as End, Committed, History, Input, ProviderCall, SavedAnswer, Seen, Taken};
 use crate::domain::clock::{CLOCKS_DIFFER_MS, Timestamp};
 use crate::domain::event::SupportEvent;
-use crate::domain::feedback::FeedbackStatus;
 use crate::domain::human_feedback::HumanFeedback;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::{Partition, TopicRole};
@@ -73,7 +71,7 @@ pub enum ReadError {
     },
 }
 
-/// Everything the log, and the ledger if there is one, have to say; also while a processor is writing.
+/// Everything the log has to say; also while a processor is writing.
 ///
 /// ```text
 /// positions   cover what follows: whatever was finished by then has its outputs in it
@@ -82,12 +80,7 @@ pub enum ReadError {
 /// positions   again: no output read before them goes beyond
 /// inputs      last: every output's origin is among them
 /// ```
-pub async fn read(
-    browser: &dyn LogBrowser,
-    ledger: Option<&dyn Ledger>,
-    schemas: &SchemaSet,
-    group: &str,
-) -> Result<History, ReadError> {
+pub async fn read(browser: &dyn LogBrowser, schemas: &SchemaSet, group: &str) -> Result<History, ReadError> {
     let topics = browser.topics().await?;
     let partitions = |role| {
         let of_role = topics.iter().filter(move |topic| topic.role == role);
@@ -131,7 +124,7 @@ pub async fn read(
             let value = record.value.as_deref().unwrap_or_default();
             let event = schemas.read::<SupportEvent>("SupportEvent", value).ok();
             history.taken.ends_before(&record, number, &left);
-            history.inputs.push(Seen { partition: number, offset: record.offset, record: event });
+            history.inputs.push(Seen { partition: number, offset: record.offset, record: event.map(Input::from) });
             Ok(())
         })
         .await?;
@@ -156,13 +149,11 @@ pub async fn read(
             history.reviewed.log_start.insert(number, log_start);
         }
     }
-    if let Some(ledger) = ledger {
-        history.answers = answers(ledger, &history).await?;
-    }
     Ok(history)
 }
 
-async fn committed(
+/// Where the group stands in the partitions of a topic.
+pub(crate) async fn committed(
     browser: &dyn LogBrowser,
     group: &str,
     role: TopicRole,
@@ -251,31 +242,20 @@ pub(crate) async fn each(
     Ok(())
 }
 
-async fn answers(ledger: &dyn Ledger, history: &History) -> Result<HashMap<String, SavedAnswer>, ReadError> {
+/// What the ledger saved of the events that were asked about, by their hexadecimal dedupe keys.
+pub async fn answers(ledger: &dyn Ledger, calls: &[ProviderCall]) -> Result<HashMap<String, SavedAnswer>, ReadError> {
+    let keys: BTreeSet<DedupeKey> = calls.iter().filter_map(|call| call.key.parse().ok()).collect();
+    let keys: Vec<DedupeKey> = keys.into_iter().collect();
     let mut answers = HashMap::new();
-    for key in keys(history) {
-        let Some(row) = ledger.find(key).await? else { continue };
-        if let (Some(answer), Some(answered_at)) = (&row.answer, row.answered_at) {
-            let response_id = answer.usage.as_ref().and_then(|usage| usage.response_id.clone());
-            answers.insert(key.to_hex(), SavedAnswer { answered_at: answered_at.0, response_id });
+    for keys in keys.chunks(PAGE.max_records) {
+        for (key, row) in ledger.find_all(keys.to_vec()).await? {
+            if let (Some(answer), Some(answered_at)) = (&row.answer, row.answered_at) {
+                let response_id = answer.usage.as_ref().and_then(|usage| usage.response_id.clone());
+                answers.insert(key.to_hex(), SavedAnswer { answered_at: answered_at.0, response_id });
+            }
         }
     }
     Ok(answers)
-}
-
-/// Of every event, and of the better decisions about those that a fallback decided.
-#[must_use]
-pub fn keys(history: &History) -> Vec<DedupeKey> {
-    let fallbacks = history.feedback.iter().filter(|seen| seen.record.status == FeedbackStatus::Degraded);
-    let fallbacks: HashSet<_> = fallbacks.filter_map(|seen| place(&seen.record.origin)).collect();
-    let mut keys = Vec::with_capacity(history.inputs.len() + fallbacks.len());
-    for seen in &history.inputs {
-        let Some(event) = &seen.record else { continue };
-        let key = DedupeKey::of_event(event);
-        keys.push(key);
-        keys.extend(fallbacks.contains(&(seen.partition, seen.offset)).then(|| DedupeKey::of_better(key)));
-    }
-    keys
 }
 
 /// A line of the provider's call ledger: one when a call begins, one with `end` when it ends.

@@ -155,6 +155,23 @@ fn what_is_sent_again_after_the_window_is_decided_again_and_before_its_end_is_no
 }
 
 #[test]
+fn the_call_whose_answer_was_saved_is_not_judged_by_the_providers_clock_and_any_later_one_is() {
+    let call =
+        |id: &str, started_at| ProviderCall { key: "k".to_owned(), started_at, end: CallEnd::Answered(id.to_owned()) };
+    let saved = SavedAnswer { answered_at: 1_000, response_id: Some("r-1".to_owned()) };
+    let mut history = History { answers: [("k".to_owned(), saved)].into(), ..written(&core()) };
+    // Its clock is ahead: the answer was saved before the call began, as far as it goes.
+    history.calls = vec![call("r-1", 1_900)];
+    let report = check(&history);
+    assert!(report.is_green() && (report.calls, report.calls_lost, report.paid_twice) == (1, 0, 0), "{report}");
+    history.calls.push(call("r-2", 1_901));
+    assert_eq!(check(&history).paid_twice, 1);
+    history.calls[1].started_at = 900;
+    let report = check(&history);
+    assert_eq!((report.calls_lost, report.paid_twice), (1, 0), "it was lost before: {report}");
+}
+
+#[test]
 fn findings_are_capped_and_all_counted() {
     let steps: Vec<_> = (0..150).map(|_| Step { ticket: 0, fate: Fate::Ignored }).collect();
     let mut history = written(&steps);

@@ -1,6 +1,6 @@
 //! A log in memory, for tests of what is read from one: the least that keeps the port's promises.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::future::{BoxFuture, ready};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{BrowseError, CommittedPosition, LogBrowser, ReadLimit, TopicInfo, Watermarks};
 use crate::domain::clock::Timestamp;
 use crate::domain::position::{Partition, Position, TopicRole};
-use crate::domain::record::{OutRecord, Record};
+use crate::domain::record::{Header, OutRecord, Record};
 
 /// Two partitions of each topic, or more.
 #[derive(Default)]
@@ -33,10 +33,22 @@ impl Shelf {
 
     /// Append it as JSON.
     pub fn put(&mut self, topic: TopicRole, number: u32, timestamp: Timestamp, value: &impl Serialize) {
+        self.put_with(topic, number, timestamp, value, Vec::new());
+    }
+
+    /// The same under these headers.
+    pub fn put_with(
+        &mut self,
+        topic: TopicRole,
+        number: u32,
+        timestamp: Timestamp,
+        value: &impl Serialize,
+        headers: Vec<Header>,
+    ) {
         let records = self.records.entry(Partition { topic, number }).or_default();
         let value = serde_json::to_vec(value).expect("a record is plain data");
         let offset = records.len() as u64;
-        records.push(Record { offset, timestamp, key: None, value: Some(value.into()), headers: Vec::new() });
+        records.push(Record { offset, timestamp, key: None, value: Some(value.into()), headers });
     }
 
     /// Retention takes what is below.
@@ -60,7 +72,9 @@ impl LogBrowser for Shelf {
             let (name, topic_id) = (Self::name(role).to_owned(), Self::name(role).to_owned());
             TopicInfo { role, name, topic_id, partitions: 2 + self.added.load(Ordering::Relaxed) }
         };
-        Box::pin(ready(Ok(TopicRole::FIXED.map(topic).to_vec())))
+        let tiers = self.records.keys().map(|at| at.topic).filter(|role| matches!(role, TopicRole::Deferred(_)));
+        let tiers: BTreeSet<TopicRole> = tiers.collect();
+        Box::pin(ready(Ok(TopicRole::FIXED.into_iter().chain(tiers).map(topic).collect())))
     }
 
     fn watermarks(&self, partition: Partition) -> BoxFuture<'_, Result<Watermarks, BrowseError>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{identity, place};
+use super::told::{identity, place};
 use crate::domain::better::Better;
 use crate::domain::bytes::Bytes;
 use crate::domain::decision::TriageDecision;

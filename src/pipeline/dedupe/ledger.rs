@@ -13,6 +13,7 @@ pub mod plan;
 pub mod purses;
 pub mod restored;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,8 +38,14 @@ pub trait Ledger: Places + DecisionIndex + Spending {
     /// the same batch may simply be committed again.
     fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'_, Result<Vec<Outcome>, LedgerError>>;
 
+    /// The rows of these keys; keys without a row are left out. Asked at once: some thousand at most.
+    fn find_all(&self, keys: Vec<DedupeKey>) -> BoxFuture<'_, Result<HashMap<DedupeKey, Row>, LedgerError>>;
+
     /// The row of this key, if there is one.
-    fn find(&self, key: DedupeKey) -> BoxFuture<'_, Result<Option<Row>, LedgerError>>;
+    fn find(&self, key: DedupeKey) -> BoxFuture<'_, Result<Option<Row>, LedgerError>> {
+        let found = self.find_all(vec![key]);
+        Box::pin(async move { Ok(found.await?.remove(&key)) })
+    }
 
     /// Drop rows whose verdict was published before `published_before`, at most `limit`, never one that was rejected
     /// after `rejected_after`. Returns how many went.

@@ -626,6 +626,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn nor_in_a_batch_that_is_tried_again() {
+        let mut test = spent();
+        read(&mut test, 10);
+        ledger_says(&mut test, Row::left_by);
+        let puts_off = |entries: &[Entry]| entries.iter().any(|entry| matches!(entry, Entry::Defer { .. }));
+        let (entries, batch) = test.next_batch(100).expect("it is put off");
+        let (entries, batch) = test.road.still_ours(entries, batch);
+        assert!(puts_off(&entries), "it is ours: {entries:?}");
+        let all = entries.len();
+        test.road.lost(&[EVENTS], Instant::now());
+        let (entries, batch) = test.road.still_ours(entries, batch);
+        assert!(!puts_off(&entries), "{entries:?}");
+        assert_eq!((entries.len(), batch.0.len()), (all - 1, all - 1), "everything else is said");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_unit_of_a_lane_with_a_saved_decision_in_it_waits_here_for_its_tenants_limits() {
         let mut test = spent();
         (10..13).for_each(|offset| read(&mut test, offset));

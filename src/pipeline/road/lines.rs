@@ -42,6 +42,20 @@ impl Road {
         (!entries.is_empty()).then_some((entries, Batch(purposes)))
     }
 
+    /// A batch that failed, before it is tried again: what went with its partition is not said any more. Said after the next
+    /// owner has claimed it, that an event is put off would stand against what that one comes to.
+    #[must_use]
+    pub fn still_ours(&self, entries: Vec<Entry>, batch: Batch) -> (Vec<Entry>, Batch) {
+        let still = entries.into_iter().zip(batch.0).filter(|(_, purpose)| !self.puts_off_anothers(purpose));
+        let (entries, purposes) = still.unzip();
+        (entries, Batch(purposes))
+    }
+
+    /// Whether it says of an event that is not on this road any more that it is put off.
+    pub(super) fn puts_off_anothers(&self, purpose: &Purpose) -> bool {
+        matches!(purpose, Purpose::PutOff { item, .. } if !self.items.contains_key(item))
+    }
+
     /// Answers bear the time at which they are written, not at which they began to wait: an outage of the ledger must not
     /// make one look older than a call that was rightly begun meanwhile.
     pub fn stamp(&self, entries: &mut [Entry]) {

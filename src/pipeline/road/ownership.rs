@@ -249,10 +249,10 @@ impl Road {
             }
         }
         // Said by us after the next owner has claimed it, it would stand against what that one comes to.
-        let items = &self.items;
-        let is_of_another = |(_, purpose): &(Entry, Purpose)| matches!(purpose, Purpose::PutOff { item, .. } if !items.contains_key(item));
-        self.pending.iter_mut().for_each(|group| group.retain(|entry| !is_of_another(entry)));
-        self.pending.retain(|group| !group.is_empty());
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.iter_mut().for_each(|group| group.retain(|(_, purpose)| !self.puts_off_anothers(purpose)));
+        pending.retain(|group| !group.is_empty());
+        self.pending = pending;
         self.held.retain(|(_, id)| self.items.contains_key(id));
         self.waiting_for_earlier.retain(|id| self.items.contains_key(id));
         self.carriers.retain(|_, id| self.items.contains_key(id));

@@ -1,6 +1,6 @@
 //! Why a partition is not read until a person has looked, and with which command it goes on.
 
-use crate::domain::position::Partition;
+use crate::domain::position::{Partition, TopicRole};
 
 /// Nobody knows what is finished above the offset. The ledger does, of events that it took.
 pub(super) fn damaged(partition: Partition, base: u64, why: &str) -> String {
@@ -13,8 +13,13 @@ pub(super) fn damaged(partition: Partition, base: u64, why: &str) -> String {
 
 /// Retention was faster than the group. Going on would hide it. `open`: the first of what is left that is not finished.
 pub(super) fn lost_unread(partition: Partition, committed: u64, log_start: u64, open: u64) -> String {
+    // Nobody can tell which events' copies they were, while processors run.
+    let and_then = match partition.topic {
+        TopicRole::Deferred(_) => ", and then `gatekeeper ledger --rebuild`, so that nothing waits for what is gone",
+        _ => "",
+    };
     format!(
-        "offsets {committed} to {log_start} are gone from the log before they were read; {}",
+        "offsets {committed} to {log_start} are gone from the log before they were read; {}{and_then}",
         go_on(partition, open, "")
     )
 }

@@ -54,7 +54,7 @@ impl Batches {
             return;
         }
         let next = match self.again.take() {
-            Some((_, entries, batch)) => Some((entries, batch)),
+            Some((_, entries, batch)) => Some(road.still_ours(entries, batch)),
             None => road.next_batch(self.line, self.max_entries),
         };
         if let Some((mut entries, batch)) = next {

@@ -116,3 +116,13 @@ async fn a_ledger_is_not_rebuilt_under_a_running_processor() {
     let looked = gatekeeper.command(&["ledger", "--check"]).output().expect("it runs");
     assert!(looked.status.success(), "{}", said(&looked));
 }
+
+#[tokio::test]
+async fn an_audit_without_calls_needs_no_ledger() {
+    let gatekeeper = Gatekeeper::new().await;
+    gatekeeper.publish(records(0..3)).await;
+    gatekeeper.serve_until_idle().await;
+    remove(&gatekeeper);
+    let audited = gatekeeper.command(&["audit", "--finished"]).output().expect("it runs");
+    assert!(audited.status.success(), "{}", said(&audited));
+}

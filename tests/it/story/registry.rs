@@ -2,6 +2,7 @@
 
 use gatekeeper::domain::event::SupportEvent;
 use gatekeeper::domain::feedback::FeedbackStatus;
+use gatekeeper::domain::ops_event::OpsKind;
 use gatekeeper::domain::position::TopicRole;
 use gatekeeper::domain::record::{OutRecord, Payload};
 use gatekeeper::pipeline::schema_set::{RELEASED, SchemaSet, schema_id};
@@ -137,4 +138,39 @@ async fn schemas_that_are_missing_are_registered_only_where_that_is_allowed() {
     assert!(said.contains("does not have TriageDecision.v1 under support.decisions.v1-value"), "{said}");
     assert!(said.contains("gatekeeper schemas --register"), "{said}");
     assert!(registry.subjects().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_compare_the_ledger_and_move_positions_under_the_registrys_ids() {
+    let registry = PretendRegistry::there().await;
+    let gatekeeper = with(&registry, &[]).await;
+    gatekeeper.publish((0..5).map(|number| on(0, record(&event(number)))).collect()).await;
+    gatekeeper.serve_until_idle().await;
+    for what in ["--check", "--rebuild"] {
+        let output = gatekeeper.command(&["ledger", what, "--output", "json"]).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{what}: {said}");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!((&report["published"], &report["missing"]), (&Value::from(5), &Value::from(0)), "{report:#}");
+    }
+    let again = ["topics", "--position", "events:0=earliest", "--again"];
+    let moved = gatekeeper.command(&again).output().expect("it runs");
+    assert!(moved.status.success(), "{}", String::from_utf8_lossy(&moved.stderr));
+    let set = gatekeeper.ops().await.into_iter().filter(|event| event.kind == OpsKind::PositionSet).count();
+    assert_eq!(set, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_registry_is_away_no_position_is_moved_that_nobody_could_be_told_of() {
+    let mut registry = PretendRegistry::there().await;
+    let gatekeeper = with(&registry, &[]).await;
+    gatekeeper.publish(vec![on(0, record(&event(1)))]).await;
+    gatekeeper.serve_until_idle().await;
+    registry.goes();
+    let stood = gatekeeper.log.positions("gatekeeper").await.expect("readable");
+    let again = ["topics", "--position", "events:0=earliest", "--again"];
+    let refused = gatekeeper.command(&again).output().expect("it runs");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("registry") && !said.contains("panicked"), "{said}");
+    assert_eq!(gatekeeper.log.positions("gatekeeper").await.expect("readable"), stood);
 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::*;
 use crate::domain::decision::Origin;
-use crate::domain::feedback::EventFeedback;
+use crate::domain::feedback::{EventFeedback, FeedbackStatus};
 use crate::domain::samples;
 use crate::operations::audit::check;
 use crate::operations::log_browser::testing::Shelf;
@@ -136,7 +136,7 @@ fn hourly(events: i64) -> Shelf {
 
 async fn history(shelf: &Shelf) -> History {
     let schemas = SchemaSet::new(&load(&LoadOptions::default()).expect("the defaults").settings.schemas);
-    read(shelf, None, &schemas.expect("the shipped ones"), "gatekeeper").await.expect("all of it can be read")
+    read(shelf, &schemas.expect("the shipped ones"), "gatekeeper").await.expect("all of it can be read")
 }
 
 #[tokio::test]

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::super::Input;
 use super::super::case::{Case, Identity, Place, Standing, identity_of_event};
 use super::super::finding::Invariant;
 use super::super::report::Report;
-use crate::domain::event::SupportEvent;
 use crate::domain::feedback::{EventFeedback, FeedbackStatus};
 use crate::domain::position::TopicRole;
 use crate::domain::reason_code::ReasonCode;
@@ -56,7 +56,7 @@ impl<'a> Known<'a> {
         }
     }
 
-    fn superseded(&self, place: Place, event: &SupportEvent, feedback: &EventFeedback, report: &mut Report) {
+    fn superseded(&self, place: Place, event: &Input, feedback: &EventFeedback, report: &mut Report) {
         let by = feedback.superseded_by_event_id.as_deref();
         let is_decided = |by: &(&str, &str)| self.decided.contains(by) || self.maybe_decided.contains(by);
         if !by.is_some_and(|by| is_decided(&(&event.tenant_id, by))) {
@@ -67,7 +67,7 @@ impl<'a> Known<'a> {
     }
 
     /// Not judged once the log has lost its beginning: the ledger remembers longer.
-    fn copy(&self, case: &Case<'_>, place: Place, event: &SupportEvent, feedback: &EventFeedback, report: &mut Report) {
+    fn copy(&self, case: &Case<'_>, place: Place, event: &Input, feedback: &EventFeedback, report: &mut Report) {
         if !case.history.log_start.is_empty() {
             return;
         }

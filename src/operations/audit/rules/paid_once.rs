@@ -10,6 +10,11 @@ use super::super::report::Report;
 pub(in super::super) fn paid_once(case: &Case<'_>, report: &mut Report) {
     for call in &case.history.calls {
         let saved = case.history.answers.get(&call.key);
+        if matches!((&call.end, saved), (CallEnd::Answered(id), Some(saved)) if saved.response_id.as_ref() == Some(id))
+        {
+            // The very call whose answer was saved, by whatever clock the provider has.
+            continue;
+        }
         if let Some(saved) = saved.filter(|saved| call.started_at > saved.answered_at) {
             report.paid_twice += 1;
             let (key, late) = (&call.key, call.started_at - saved.answered_at);
@@ -20,10 +25,8 @@ pub(in super::super) fn paid_once(case: &Case<'_>, report: &mut Report) {
         }
         match &call.end {
             CallEnd::CutOff => report.calls_cut_off += 1,
-            CallEnd::Answered(id) if saved.is_none_or(|saved| saved.response_id.as_ref() != Some(id)) => {
-                report.calls_lost += 1;
-            }
-            CallEnd::Answered(_) | CallEnd::Failed => {}
+            CallEnd::Answered(_) => report.calls_lost += 1,
+            CallEnd::Failed => {}
         }
     }
 }

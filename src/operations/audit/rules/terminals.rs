@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::super::Input;
 use super::super::case::{Case, Place, Standing, place};
 use super::super::finding::Invariant;
 use super::super::report::Report;
-use crate::domain::event::SupportEvent;
 use crate::domain::feedback::{EventFeedback, FeedbackStatus};
 use crate::domain::position::TopicRole;
 use crate::domain::reason_code::STATUS_AND_CODES;
@@ -54,7 +54,7 @@ fn words(feedback: &EventFeedback, at: &str, report: &mut Report) {
 }
 
 /// It names the event that stands there; without a name only for a record in which none could be trusted.
-fn subject(feedback: &EventFeedback, event: Option<&SupportEvent>, place: Place, report: &mut Report) {
+fn subject(feedback: &EventFeedback, event: Option<&Input>, place: Place, report: &mut Report) {
     let same = match (event, &feedback.event_id) {
         (_, None) => feedback.status == FeedbackStatus::Rejected && feedback.tenant_id.is_none(),
         (None, Some(_)) => false,

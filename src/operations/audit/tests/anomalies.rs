@@ -303,7 +303,10 @@ pub(super) const ANOMALIES: &[Anomaly] = &[
         PaidOnce,
         |report| report.paid_twice,
         |history, pick| {
-            let index = pick.index(&history.calls, |_| true);
+            // Not the one whose answer that is: when it began is the provider's word.
+            let of_another =
+                |call: &ProviderCall| !matches!(&call.end, CallEnd::Answered(id) if id.starts_with("saved"));
+            let index = pick.index(&history.calls, of_another);
             history.calls[index].started_at = 3_001;
         },
     ),

@@ -78,7 +78,11 @@ pub(super) fn written(steps: &[Step]) -> History {
     let mut history = History::default();
     for record in &records {
         let event = (record.step.fate != Fate::Unreadable).then(|| record.event.clone());
-        history.inputs.push(Seen { partition: record.partition, offset: record.offset, record: event });
+        history.inputs.push(Seen {
+            partition: record.partition,
+            offset: record.offset,
+            record: event.map(Input::from),
+        });
     }
     for partition in 0..PARTITIONS {
         let of_partition = || records.iter().filter(move |record| record.partition == partition);

@@ -47,7 +47,8 @@ pub fn usual(entry: &Entry) -> Option<Outcome> {
     }
 }
 
-/// What the entry came to, now that its row looks like this; `None`: the database broke a promise.
+/// What the entry came to, now that its row looks like this; `None`: the database broke a promise, or (an answer that was
+/// kept away) the row has changed since.
 #[must_use]
 pub fn read_off(entry: &Entry, held: Option<&Held>, me: &Holder) -> Option<Outcome> {
     let owned = |owner: &Position| held.filter(|held| held.row.owner == *owner);
