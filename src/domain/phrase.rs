@@ -19,7 +19,7 @@ impl Phrase {
         &self.written
     }
 
-    /// As it stands in a [folded](folded) text.
+    /// As it stands in a [`folded`] text.
     #[must_use]
     pub fn folded(&self) -> &str {
         &self.folded
