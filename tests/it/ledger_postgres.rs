@@ -279,7 +279,7 @@ async fn an_answer_that_a_lease_kept_away_for_the_last_moment_of_it_may_come_aga
 async fn who_migrates_while_somebody_reads_for_long_keeps_no_instance_waiting() {
     let database = TestDatabase::new().await;
     let old = open(&database.settings(), "gk-1", 1).await;
-    database.run("DELETE FROM _sqlx_migrations WHERE version = 16; DROP INDEX ledger_ordinary, ledger_rejected").await;
+    database.run("DELETE FROM _sqlx_migrations WHERE version = 17; DROP INDEX ledger_ordinary, ledger_rejected").await;
     database.run("CREATE INDEX ledger_published ON ledger (published_at, rejected_at)").await;
     let mut reader = database.connect().await;
     let mut reading = reader.begin().await.expect("nothing is open");
@@ -312,7 +312,7 @@ async fn who_only_looks_writes_nothing_and_needs_no_more_than_a_standby() {
     let lives = sqlx::query_scalar("SELECT array_agg(instance) FROM instances");
     let lives: Vec<String> = lives.fetch_one(&mut database.connect().await).await.expect("somebody lives");
     assert_eq!(lives, ["gk-1"], "who looks is no life of an instance");
-    database.run("BEGIN READ WRITE; DELETE FROM _sqlx_migrations WHERE version = 16; COMMIT").await;
+    database.run("BEGIN READ WRITE; DELETE FROM _sqlx_migrations WHERE version = 17; COMMIT").await;
     let behind = PostgresLedger::open_existing(&settings, "gk-1").await.err().expect("it is refused");
     assert!(matches!(behind, OpenError::Behind { applied, known } if applied + 1 == known), "{behind}");
     let future = "

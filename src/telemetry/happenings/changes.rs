@@ -88,7 +88,7 @@ pub enum RefusedFrom {
     Files,
 }
 
-/// Policies with mistakes were not taken: those before go on.
+/// Policies with mistakes were not taken: those before stay in force.
 #[derive(Debug, Clone, Copy)]
 pub struct TenantsRefused<'a> {
     /// Where from.

@@ -139,7 +139,7 @@ async fn what_is_in_the_database_outlives_a_restart_and_what_was_put_there_by_ha
     file.execute(by_hand).await.expect("nobody holds the file for long");
     taken(&gatekeeper, 2).await;
     let log = gatekeeper.what_the_worker_said();
-    assert!(log.contains("policies of tenants are not taken"), "{log}");
+    assert!(log.contains("tenant policies rejected"), "{log}");
     let places = gatekeeper.publish(vec![record(&event_of("acme", 2))]).await;
     gatekeeper.ends_of(&places).await;
     assert_eq!(gatekeeper.decisions().await[&places[0]].policy.policy_version, "db", "the one before goes on");
@@ -158,7 +158,7 @@ async fn files_that_changed_are_taken_on_a_hangup_as_a_whole_or_not_at_all() {
     assert_eq!(end_of(&gatekeeper, "umbrella", 1).await.reason_code, "TENANT_UNKNOWN");
     policy(&gatekeeper, "tenants/umbrella.toml", "id = 'umbrella'\nversion = ''");
     worker.signal(Signal::SIGHUP);
-    let refused = || gatekeeper.what_the_worker_said().contains("policies of tenants are not taken").then_some(());
+    let refused = || gatekeeper.what_the_worker_said().contains("tenant policies rejected").then_some(());
     until("the mistake is told", refused).await;
     policy(&gatekeeper, "tenants/umbrella.toml", "id = 'umbrella'\nversion = '1'");
     worker.signal(Signal::SIGHUP);

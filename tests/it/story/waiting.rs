@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::gatekeeper::{Gatekeeper, PATIENCE, Running};
+use super::gatekeeper::{Gatekeeper, PATIENCE, Running, until};
 use super::tickets::records;
 use crate::postgres::{TestDatabase, Wire};
 
@@ -110,6 +110,8 @@ async fn a_processor_without_work_says_that_its_database_is_away_and_that_it_is_
     let wire = Wire::on(port, &database).await;
     let gatekeeper = serving_on(http, &[&format!("ledger.url={}", settings.url)]).await;
     let _worker = gatekeeper.serve();
+    let begun = || gatekeeper.what_the_worker_said().contains("partitions assigned").then_some(());
+    until("it has begun", begun).await;
     health(http, "everything is there", |report| report["status"] == "ready").await;
     // What it wrote when it began may find that out the first time.
     for _ in 0..3 {
