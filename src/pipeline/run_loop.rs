@@ -113,6 +113,8 @@ pub async fn run(fixtures: Fixtures, outside: Outside) -> Result<Ended, RunError
     task.spawn(run_here(fixtures, outside));
     match task.join_next().await {
         Some(Ok(ended)) => ended,
+        // A broken promise of our own ends whoever asked, as if it had been broken here.
+        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Some(Err(error)) => Err(RunError::Failed(format!("the loop broke down: {error}"))),
         None => Err(RunError::LogGone),
     }
