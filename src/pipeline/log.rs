@@ -45,6 +45,22 @@ pub struct Assignment {
     pub truncated: bool,
 }
 
+#[cfg(test)]
+impl Assignment {
+    /// Of a partition that nobody has read before.
+    pub(crate) fn never_read(partition: Partition, topic_id: &str) -> Self {
+        Self {
+            partition,
+            topic_id: topic_id.to_owned(),
+            committed: None,
+            metadata: String::new(),
+            log_start: 0,
+            log_end: u64::MAX,
+            truncated: false,
+        }
+    }
+}
+
 /// What the log says.
 #[derive(Debug)]
 pub enum Happening {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlx::Connection as _;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::Postgres;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 /// A connection that lay idle for longer is asked whether it is alive before it is used: one that was used a moment ago
 /// need not pay a round trip for that.
@@ -41,11 +41,12 @@ impl Parked {
         }
     }
 
-    /// One that is alive, if there is one: who was idle for a while is asked first.
-    pub(super) async fn take(&self, patience: Duration) -> Option<Lent> {
+    /// One that is alive, if there is one: who was idle for a while is asked first, all of them together until the deadline.
+    pub(super) async fn take(&self, deadline: Instant) -> Option<Lent> {
         loop {
             let (mut lent, idle_since) = self.kept().pop()?;
-            if idle_since.elapsed() <= FRESH || matches!(timeout(patience, lent.connection.ping()).await, Ok(Ok(()))) {
+            if idle_since.elapsed() <= FRESH || matches!(timeout_at(deadline, lent.connection.ping()).await, Ok(Ok(())))
+            {
                 return Some(lent);
             }
             lent.connection.close_on_drop();

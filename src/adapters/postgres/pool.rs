@@ -82,7 +82,7 @@ impl Pool {
                 return Err(LedgerError::PoolExhausted { waited });
             };
             let permit = permit.expect("the permits are never closed");
-            let lent = match self.parked.take(waited).await {
+            let lent = match self.parked.take(Instant::now() + waited).await {
                 Some(lent) => lent,
                 None => self.lend(waited).await?,
             };

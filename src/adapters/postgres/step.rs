@@ -64,15 +64,15 @@ impl Scribe<'_> {
         let [Step { kind: Kind::Decide, entries: decided }, Step { kind: Kind::Mark, entries: marked }] = steps else {
             return Ok(None);
         };
-        let [(place, Entry::Mark { writer })] =
-            marked.iter().map(|place| (*place, &batch[*place])).collect::<Vec<_>>()[..]
-        else {
+        let &[place] = &marked[..] else { return Ok(None) };
+        let Entry::Mark { writer } = &batch[place] else { return Ok(None) };
+        // Questions and money are in no step.
+        if decided.len() + 1 != batch.len() {
             return Ok(None);
-        };
+        }
         let entries: Vec<&Entry> = decided.iter().map(|place| &batch[*place]).collect();
-        let usual: Option<Vec<_>> =
-            decided.iter().map(|place| Some((*place, outcomes::usual(&batch[*place])?))).collect();
-        let Some(mut outcomes) = usual.filter(|usual| usual.len() + 1 == batch.len()) else { return Ok(None) };
+        let usual = decided.iter().map(|place| Some((*place, outcomes::usual(&batch[*place])?)));
+        let Some(mut outcomes) = usual.collect::<Option<Vec<_>>>() else { return Ok(None) };
         let set = sets::of(Kind::Decide, &statements::DECIDE_AND_MARK, &entries);
         let set = set.bind(self.me.instance.clone()).bind(self.me.incarnation).bind(named(writer));
         let rows = self.session.read(&statements::DECIDE_AND_MARK, set).await?;

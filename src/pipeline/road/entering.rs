@@ -141,15 +141,7 @@ mod tests {
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
 
     fn assignment() -> Assignment {
-        Assignment {
-            partition: EVENTS,
-            topic_id: "t".to_owned(),
-            committed: None,
-            metadata: String::new(),
-            log_start: 0,
-            log_end: u64::MAX,
-            truncated: false,
-        }
+        Assignment::never_read(EVENTS, "t")
     }
 
     const ENTERED: Outcome = Outcome::Entered(Entered { stood_at: None, batches: 0 });

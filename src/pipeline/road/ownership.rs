@@ -326,15 +326,7 @@ mod tests {
         tokio::time::advance(deadline).await;
         happens(&mut test, Happening::Assigned { epoch: Epoch(2), partitions: Vec::new() });
         assert!(test.road.partitions.is_empty(), "the log has it no more");
-        let assignment = Assignment {
-            partition: EVENTS,
-            topic_id: "t".to_owned(),
-            committed: None,
-            metadata: String::new(),
-            log_start: 0,
-            log_end: u64::MAX,
-            truncated: false,
-        };
+        let assignment = Assignment::never_read(EVENTS, "t");
         happens(&mut test, Happening::Assigned { epoch: Epoch(3), partitions: vec![assignment] });
         happens(&mut test, Happening::Published { burst, outcome: PublishOutcome::Committed });
         tokio::time::advance(deadline).await;

@@ -310,16 +310,7 @@ mod tests {
     const OTHER: Partition = Partition { number: 1, ..EVENTS };
 
     fn assign(test: &mut TestRoad, partition: Partition, committed: Option<u64>, log_start: u64) {
-        let (topic_id, metadata) = ("t".to_owned(), String::new());
-        test.assign(Assignment {
-            partition,
-            topic_id,
-            committed,
-            metadata,
-            log_start,
-            log_end: u64::MAX,
-            truncated: false,
-        });
+        test.assign(Assignment { committed, log_start, ..Assignment::never_read(partition, "t") });
     }
 
     fn reach_the_end(test: &mut TestRoad, partition: Partition, end: u64) {
@@ -357,15 +348,14 @@ mod tests {
         // Retention takes the mark away; who comes next misses nothing.
         let metadata = bursts[0].positions[0].metadata.clone();
         let mut next = TestRoad::new(&[]);
-        next.assign(Assignment {
-            partition: EVENTS,
-            topic_id: "t".to_owned(),
+        let left = Assignment {
             committed: Some(4),
             metadata,
             log_start: 4,
             log_end: 4,
-            truncated: false,
-        });
+            ..Assignment::never_read(EVENTS, "t")
+        };
+        next.assign(left);
         assert_eq!(next.road.complaint(), None);
 
         reach_the_end(&mut test, EVENTS, 4);

@@ -150,16 +150,7 @@ impl TestRoad {
 
     /// A partition that nobody has read before.
     pub(crate) fn owns(&mut self, partition: Partition) {
-        let (topic_id, metadata) = ("t".to_owned(), String::new());
-        self.assign(Assignment {
-            partition,
-            topic_id,
-            committed: None,
-            metadata,
-            log_start: 0,
-            log_end: u64::MAX,
-            truncated: false,
-        });
+        self.assign(Assignment::never_read(partition, "t"));
     }
 
     /// Records that are rejected at once: each is a result, with nothing to wait for.

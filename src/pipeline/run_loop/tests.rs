@@ -58,15 +58,7 @@ impl Running {
     }
 
     async fn assign(&self) {
-        let assignment = Assignment {
-            partition: EVENTS,
-            topic_id: "t".to_owned(),
-            committed: None,
-            metadata: String::new(),
-            log_start: 0,
-            log_end: u64::MAX,
-            truncated: false,
-        };
+        let assignment = Assignment::never_read(EVENTS, "t");
         self.say(Happening::Assigned { epoch: Epoch(1), partitions: vec![assignment] }).await;
     }
 

@@ -27,16 +27,7 @@ const fn tier(number: u8) -> Partition {
 fn road() -> TestRoad {
     let mut test = TestRoad::improving();
     for partition in [EVENTS, tier(0), tier(1), tier(2), tier(3)] {
-        let (topic_id, metadata) = (partition.to_string(), String::new());
-        test.assign(Assignment {
-            partition,
-            topic_id,
-            committed: None,
-            metadata,
-            log_start: 0,
-            log_end: u64::MAX,
-            truncated: false,
-        });
+        test.assign(Assignment::never_read(partition, &partition.to_string()));
     }
     test
 }
