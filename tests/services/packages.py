@@ -27,10 +27,31 @@ KAFKA_TOOLS = {"org.apache.kafka:kafka-tools": "4.4.0", "org.apache.logging.log4
 REGISTRY = ("io.apicurio:apicurio-registry-app", "3.0.9")
 
 
+# Debian 12 has the first, Debian 13 the second.
+JAVA = (17, 21, 25)
+
+
 def java():
-    if java_version() < 17:
-        apt_install("openjdk-17-jre-headless")
+    if java_version() < JAVA[0]:
+        install_java("jre")
     return shutil.which("java")
+
+
+def javac():
+    """The compiler."""
+    if not shutil.which("javac"):
+        install_java("jdk")
+    return shutil.which("javac")
+
+
+def install_java(kind):
+    names = [f"openjdk-{version}-{kind}-headless" for version in JAVA]
+    apt_update()
+    apt_install(next((name for name in names if is_packaged(name)), names[0]))
+
+
+def is_packaged(name):
+    return subprocess.run(["apt-cache", "show", name], capture_output=True).returncode == 0
 
 
 def java_version():
@@ -133,10 +154,17 @@ def maven(cwd, *arguments):
 
 def apt_install(*packages):
     say(f"installing {', '.join(packages)}")
-    root = [] if os.getuid() == 0 else ["sudo"]
-    run([*root, "apt-get", "update", "-qq"], "/")
+    apt_update()
     quiet = ["env", "DEBIAN_FRONTEND=noninteractive"]
-    run([*root, *quiet, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], "/")
+    run([*as_root(), *quiet, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], "/")
+
+
+def apt_update():
+    run([*as_root(), "apt-get", "update", "-qq"], "/")
+
+
+def as_root():
+    return [] if os.getuid() == 0 else ["sudo"]
 
 
 def run(command, cwd):

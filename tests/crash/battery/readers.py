@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -16,8 +15,7 @@ class Java:
     """The classes of `reader/`, for one run."""
 
     def __init__(self, libraries: Path) -> None:
-        if not shutil.which("javac"):
-            packages.apt_install("openjdk-17-jdk-headless")
+        packages.javac()
         self._classes = tempfile.TemporaryDirectory(prefix="gatekeeper-crash-classes-")
         self._path = f"{self._classes.name}:{libraries}/*"
         sources = [str(source) for source in sorted(SOURCES.glob("*.java"))]
