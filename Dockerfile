@@ -13,5 +13,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
 COPY --from=build /src/target/release/gatekeeper /usr/local/bin/gatekeeper
 USER gatekeeper
 WORKDIR /var/lib/gatekeeper
+# Where the embedded log and the SQLite ledger lie unless settings say otherwise.
+VOLUME /var/lib/gatekeeper
 ENTRYPOINT ["gatekeeper"]
 CMD ["--profile", "production", "serve"]

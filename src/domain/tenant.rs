@@ -39,7 +39,7 @@ pub struct Tenant {
     /// Cut-offs, unless a field has its own.
     #[serde(default)]
     pub thresholds: Thresholds,
-    /// Cut-offs by field: category, intent, sentiment, language, impact, urgency, priority, queue.
+    /// Cut-offs by field: category, sentiment, language, impact, urgency, priority, queue.
     #[serde(default)]
     pub field_thresholds: BTreeMap<String, Thresholds>,
     /// Fields whose confidence is taken at its word, without tables, whatever remote model says it: those that were

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use self::batches::{Batches, Written};
 pub use self::ending::{Ended, RunError, Stop};
 use self::leases::RoadLeases;
-use super::dedupe::ledger::{Ledger, LedgerError};
+use super::dedupe::ledger::Ledger;
 use super::health::{DATABASE, HealthListener};
 use super::log::{Happening, LogPort};
 use super::log_health::LogHealth;
@@ -247,7 +247,8 @@ impl Loop {
     fn tell(&mut self, woken: Woken) -> Result<(), RunError> {
         match woken {
             Woken::Stop => self.asked_to_stop(),
-            Woken::Ledger(line, done) => self.ledger_answered(line, done),
+            Woken::Ledger(line, Ok(written)) => self.ledger_answered(line, written),
+            Woken::Ledger(_, Err(error)) => return Err(RunError::Failed(format!("a ledger batch panicked: {error}"))),
             Woken::Call(Ok((key, triaged))) => self.road.triaged(key, triaged, Instant::now()),
             Woken::Call(Err(error)) => return Err(RunError::Failed(format!("a triage task panicked: {error}"))),
             Woken::Schema((id, true)) => self.road.schema_answered(id, Instant::now()),
@@ -299,12 +300,8 @@ impl Loop {
         }
     }
 
-    fn ledger_answered(&mut self, line: Line, done: Result<Written, JoinError>) {
+    fn ledger_answered(&mut self, line: Line, (entries, batch, outcomes, duration): Written) {
         let now = Instant::now();
-        let Ok((entries, batch, outcomes, duration)) = done else {
-            self.road.ledger_failed(&LedgerError::Damaged("a ledger batch broke down".to_owned()));
-            return;
-        };
         match outcomes {
             Ok(outcomes) => {
                 LedgerBatchCommitted { entries: entries.len(), duration }.record();

@@ -366,9 +366,11 @@ fn production(settings: &Settings, broken: &mut Vec<Violation>) {
     if ledger_url::place(&settings.ledger.url) == Ok(Place::Server(Tls::Weaker)) {
         refuse(key("ledger.url"), "the server could be anybody without sslmode=verify-full");
     }
-    let Http { enabled, bind } = settings.http;
-    if enabled && !bind.ip().is_loopback() {
-        refuse(key("http.bind"), "metrics would be open to the network without a login");
+    let Http { enabled, bind, network_is_trusted } = settings.http;
+    if enabled && !bind.ip().is_loopback() && !network_is_trusted {
+        let why =
+            "metrics would be open to the network without a login, unless you vouch for it: http.network_is_trusted";
+        refuse(key("http.bind"), why);
     }
     if !settings.secrets.refuse_weak || settings.secrets.min_length < 8 {
         refuse(
@@ -507,5 +509,6 @@ mod tests {
             assert_eq!(refused(Some("production"), &[&format!("ledger.url={safe}")]), [""; 0]);
         }
         assert_eq!(refused(Some("production"), &["http.bind=0.0.0.0:9464", "http.enabled=false"]), [""; 0]);
+        assert_eq!(refused(Some("production"), &["http.bind=0.0.0.0:9464", "http.network_is_trusted=true"]), [""; 0]);
     }
 }

@@ -14,6 +14,8 @@ pub struct Http {
     /// Loopback unless told otherwise; port 0 takes a free one.
     #[serde(deserialize_with = "address")]
     pub bind: SocketAddr,
+    /// Whether the operator vouches that nobody reaches the address who may not read metrics.
+    pub network_is_trusted: bool,
 }
 
 fn address<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {

@@ -133,7 +133,7 @@ metric_names! {
     Gauge IN_FLIGHT = "gatekeeper_in_flight", Count, "Calls that run, and answers that are being saved.";
     Gauge IN_FLIGHT_MAX = "gatekeeper_in_flight_max", Count, "Most there may be (pipeline.max_in_flight).";
     Gauge PREPARED = "gatekeeper_prepared", Count, "Events in triage without a place among those: made ready, or waiting for their next attempt.";
-    Gauge PREPARED_MAX = "gatekeeper_prepared_max", Count, "Most there may ever be (pipeline.max_prepared).";
+    Gauge PREPARED_MAX = "gatekeeper_prepared_max", Count, "Most there may ever be (pipeline.max_prepared, and pipeline.max_in_flight where no call has its place).";
     Gauge WAITING = "gatekeeper_waiting", Count, "Events waiting for admission, in the fullest queue of a tenant.";
     Gauge WAITING_MAX = "gatekeeper_waiting_max", Count, "Most one tenant may have waiting (pipeline.max_waiting_per_tenant).";
     Gauge HELD = "gatekeeper_held", Count, "Events waiting in memory for a model whose breaker is open.";

@@ -146,7 +146,10 @@ impl KafkaLog {
         let (settings, names) = (settings.clone(), TopicNames::new(topics));
         let runtime = Handle::current();
         let opening = tokio::task::spawn_blocking(move || open(&settings, names, reading, &runtime));
-        opening.await.map_err(|_| CannotOpen::Ending)?
+        opening.await.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(CannotOpen::Ending),
+        })
     }
 }
 

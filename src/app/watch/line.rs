@@ -11,7 +11,7 @@ const COLUMNS: [(&str, usize); 11] = [
     ("tenant", 12),
     ("ticket", 16),
     ("status", 10),
-    ("code", 19),
+    ("code", 25),
     ("disposition", 13),
     ("category", 26),
     ("priority", 8),
@@ -85,6 +85,7 @@ fn symbol(value: &impl serde::Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::reason_code::ReasonCode;
     use crate::domain::samples;
 
     #[test]
@@ -96,6 +97,13 @@ mod tests {
         let empty = line(&Seen { feedback, decision: None }, false);
         assert_eq!(full.chars().count(), empty.chars().count());
         assert!(!full.contains('\x1b') && full.contains("?[2J"), "{full}");
+    }
+
+    /// It is what people look for in reason_codes.md.
+    #[test]
+    fn every_reason_code_is_shown_whole() {
+        let (_, width) = COLUMNS[4];
+        assert!(ReasonCode::ALL.iter().all(|code| code.as_str().len() <= width));
     }
 
     #[test]

@@ -468,6 +468,17 @@ fn thresholds_compare_what_a_confidence_is_worth_and_the_raw_one_travels() {
 }
 
 #[test]
+fn alternatives_stand_on_the_scale_of_what_they_are_alternatives_to() {
+    let mut scene = Scene::ordinary();
+    scene.tenant.calibration = vec![halving("category")];
+    scene.tenant.thresholds = Thresholds { recommend: 0.1, ..scene.tenant.thresholds };
+    scene.predicted().category = scored("billing_payment", 0.7);
+    scene.predicted().alternatives = vec![Scored { value: "technical_issue".to_owned(), confidence: 0.4 }];
+    let category = scene.decide().category.expect("a category");
+    assert_eq!((category.confidence, category.alternatives[0].confidence), (0.35, 0.2));
+}
+
+#[test]
 fn a_table_counts_for_its_own_model_and_prompt_and_field_alone() {
     let points = vec![[0.9, 0.95]];
     let own = Calibration { points, ..halving("category") };

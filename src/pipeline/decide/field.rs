@@ -33,3 +33,16 @@ impl fmt::Display for Field {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::tenants::rules::FIELDS;
+
+    /// A policy that names another one would be taken, and nothing would come of it.
+    #[test]
+    fn policies_may_name_these_fields_and_no_others() {
+        use Field::{Category, Impact, Language, Priority, Queue, Sentiment, Urgency};
+        assert_eq!(FIELDS, [Category, Sentiment, Language, Impact, Urgency, Priority, Queue].map(Field::name));
+    }
+}

@@ -57,7 +57,10 @@ fn category(judge: &mut Judge<'_>, predicted: &Predicted) -> Option<Prediction> 
         alternatives: predicted
             .alternatives
             .iter()
-            .map(|next| Alternative { value: next.value.clone(), confidence: next.confidence })
+            .map(|next| Alternative {
+                value: next.value.clone(),
+                confidence: judge.worth(Field::Category, next.confidence),
+            })
             .collect(),
         rationale: predicted.rationale.clone().filter(|_| !dictated),
         ..prediction

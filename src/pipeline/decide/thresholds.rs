@@ -50,6 +50,11 @@ impl<'a> Judge<'a> {
         &self.rules
     }
 
+    /// What a raw confidence in this field is worth.
+    pub fn worth(&self, field: Field, raw: f64) -> f64 {
+        self.confidences.worth(field, raw)
+    }
+
     /// A value with what may be done with it; `None` if what its raw confidence is worth is below the field's `recommend`.
     pub fn judge(&mut self, field: Field, value: String, raw: f64, own: Option<Rule>) -> Option<Prediction> {
         let thresholds = of(self.tenant, field);

@@ -16,7 +16,7 @@ use crate::domain::answer::Answer;
 use crate::domain::identity::DedupeKey;
 use crate::domain::money::Money;
 use crate::domain::position::Position;
-use crate::domain::tenant::{LimitMode, Limits, Tenant, WhenSpent};
+use crate::domain::tenant::{LimitMode, Tenant, WhenSpent};
 use crate::pipeline::admit::Next;
 use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::lane::TicketKey;
@@ -41,7 +41,7 @@ pub(super) struct Call {
     /// Taken from its tenant's limits; none: it takes none of them, and none of the places of calls.
     reserved_tokens: Option<u32>,
     /// Its place, until its answer is saved.
-    _turn: Arc<Turn>,
+    turn: Arc<Turn>,
     /// For a better decision: without the first model's answer there is none.
     pub improves: bool,
 }
@@ -64,9 +64,11 @@ impl Road {
         if self.waits_for_money(ticket, id, &tenant_id, limits) || self.waits_for_the_breaker(ticket, id, now) {
             return false;
         }
-        if limits.mode == LimitMode::Shadow {
-            self.note_shadow(&tenant_id, limits, tokens, now);
-        } else if !self.one_is_decided(ticket)
+        let is_watched = limits.mode == LimitMode::Shadow;
+        let would_wait =
+            if is_watched { self.admission.wait_of(now, &tenant_id, limits, tokens) } else { Duration::ZERO };
+        if !is_watched
+            && !self.one_is_decided(ticket)
             && let Some(turn) = self.too_long(id, limits, tokens, now)
         {
             let limit = self.limit_state(id, limits, turn, now);
@@ -74,18 +76,13 @@ impl Road {
             return false;
         }
         if self.admission.offer(now, &tenant_id, limits, ticket.clone(), tokens).is_err() {
+            // Asked again at every turn.
             self.overflow.push_back(ticket.clone());
+        } else if !would_wait.is_zero() {
+            let is_deferral = self.fixtures.defers && would_wait > self.fixtures.settings.defer_after;
+            LimitWouldHold { tenant_id: &tenant_id, wait: would_wait, is_deferral }.record();
         }
         true
-    }
-
-    /// Limits that are only watched: whether they would have made this event wait.
-    fn note_shadow(&self, tenant: &str, limits: Limits, tokens: u32, now: Instant) {
-        let wait = self.admission.wait_of(now, tenant, limits, tokens);
-        if !wait.is_zero() {
-            let is_deferral = self.fixtures.defers && wait > self.fixtures.settings.defer_after;
-            LimitWouldHold { tenant_id: tenant, wait, is_deferral }.record();
-        }
     }
 
     /// A call for this very copy of the event may still be running from before its partition was taken away.
@@ -143,6 +140,12 @@ impl Road {
             }
         }
         None
+    }
+
+    /// Events whose calls take one of the places, and have none.
+    pub(super) fn prepared(&self) -> usize {
+        let waits = |call: &&Call| call.reserved_tokens.is_some() && !call.turn.has_place();
+        self.calls.values().filter(waits).count()
     }
 
     fn refill_admission(&mut self, now: Instant) {
@@ -206,8 +209,7 @@ impl Road {
             way,
         };
         let (owner, read_under, turn) = (job.owner.clone(), job.tenant.clone(), job.turn.clone());
-        let call =
-            Call { item: Some(id), owner, tenant: tenant_id, read_under, reserved_tokens, improves, _turn: turn };
+        let call = Call { item: Some(id), owner, tenant: tenant_id, read_under, reserved_tokens, improves, turn };
         self.calls.insert(job.key, call);
         self.asking += usize::from(reserved_tokens.is_some());
         crate::failpoints::hit("admitted");
@@ -391,6 +393,7 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+    use crate::domain::tenant::Limits;
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
     use crate::pipeline::triage::model::{CallLimits, ModelCard, Range};
     use crate::pipeline::triage::testing::{FakeLeases, card};
@@ -489,7 +492,7 @@ mod tests {
             read_under: other.tenant,
             reserved_tokens: None,
             improves: false,
-            _turn: other.turn,
+            turn: other.turn,
         };
         test.road.calls.insert(key, call);
         assert!(test.road.next_job(Instant::now()).is_none());
@@ -553,6 +556,27 @@ mod tests {
         assert_eq!(begun, 10);
         // The fifth would have waited for fifteen seconds.
         assert!(metrics.contains("gatekeeper_limit_shadowed_total{tenant=\"acme\",would=\"defer\"} 6\n"), "{metrics}");
+    }
+
+    /// What finds its tenant's queue full is asked about again at every turn.
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_in_shadow_mode_counts_an_event_once_however_often_it_is_asked_about() {
+        let (recorder, metrics) = recorder::local();
+        let begun = metrics::with_local_recorder(&recorder, || {
+            let limits = Limits { requests_per_minute: Some(1), mode: LimitMode::Shadow, ..Limits::NONE };
+            let sets = ["pipeline.max_waiting_per_tenant=1", "pipeline.max_in_flight=2", "pipeline.max_prepared=0"];
+            let mut test = TestRoad::limited_with(limits, &sets);
+            test.owns(EVENTS);
+            test.read_tickets(0..5);
+            (0..20).filter_map(|_| test.road.next_job(Instant::now())).count()
+        });
+        assert_eq!(begun, 2, "no place for more");
+        let counted = "gatekeeper_limit_shadowed_total{tenant=\"acme\",would=\"defer\"} 1\n";
+        assert!(
+            metrics.render().contains(counted),
+            "the first had no wait, the second stood in the queue: {}",
+            metrics.render()
+        );
     }
 
     #[tokio::test(start_paused = true)]

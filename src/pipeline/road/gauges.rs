@@ -30,7 +30,8 @@ impl Road {
             on_road: Fill { now: self.on_road(), max: settings.max_on_road },
             on_road_bytes: Fill { now: self.on_road_bytes, max: settings.max_on_road_bytes },
             in_flight: Fill { now: running, max: settings.max_in_flight },
-            prepared: Fill { now: self.calls.len().saturating_sub(running), max: settings.max_prepared },
+            // Where none has a place, because all wait for a breaker, it is all that ask.
+            prepared: Fill { now: self.prepared(), max: settings.max_in_flight + settings.max_prepared },
             waiting: Fill { now: self.admission.fullest(), max: settings.max_waiting_per_tenant },
             over_limits: Fill { now: self.admission.over_limits(), max: settings.max_over_limits },
             held: Fill { now: self.held_by_breaker(Instant::now()).unwrap_or_default(), max: settings.max_held },

@@ -20,7 +20,7 @@ use crate::pipeline::log::{Assignment, Epoch, Errand};
 use crate::sabotage::{self, Sabotage};
 use crate::telemetry::happenings::{
     AwayNoticed, FrontierLeft, PartitionStopped, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason,
-    PausedLeft,
+    PausedFor,
 };
 
 /// One unfinished offset takes fewer characters than this, however far it is from the next: a partition with less than
@@ -226,7 +226,7 @@ impl Road {
             if let Some(owned) = self.partitions.remove(partition) {
                 FrontierLeft { partition: *partition }.record();
                 if let Some(reason) = owned.paused {
-                    PausedLeft { reason, paused_now: self.paused_for(reason) }.record();
+                    PausedFor { reason, paused_now: self.paused_for(reason) }.record();
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Road;
 use crate::domain::position::{Partition, TopicRole};
 use crate::pipeline::log::Errand;
-use crate::telemetry::happenings::{PauseReason, ReadingPaused, ReadingResumed};
+use crate::telemetry::happenings::{PauseReason, PausedFor, ReadingPaused, ReadingResumed};
 
 /// Partitions by why their reading stops, or stopped.
 type ByReason = BTreeMap<PauseReason, Vec<Partition>>;
@@ -36,6 +36,7 @@ impl Road {
         let max_chars = settings.metadata_max_chars;
         let no_room_for_copies = !self.has_room_for_copies();
         let (mut pause, mut resume): (ByReason, ByReason) = Default::default();
+        let mut other_reasons = Vec::new();
         for (partition, owned) in self.partitions.iter_mut().filter(|(_, owned)| owned.is_open()) {
             let is_copies = matches!(partition.topic, TopicRole::Deferred(_));
             let everything = everything.filter(|_| no_room_for_copies || !is_copies);
@@ -51,6 +52,10 @@ impl Road {
                     owned.paused = None;
                     resume.entry(reason).or_default().push(*partition);
                 }
+                (Some(before), Some(reason)) if before != reason => {
+                    owned.paused = Some(reason);
+                    other_reasons.extend([before, reason]);
+                }
                 _ => {}
             }
         }
@@ -60,6 +65,9 @@ impl Road {
         }
         for (&reason, partitions) in &resume {
             ReadingResumed { partitions, reason, paused_now: now(reason) }.record();
+        }
+        for reason in other_reasons {
+            PausedFor { reason, paused_now: now(reason) }.record();
         }
         let stops = !pause.is_empty();
         if stops {
@@ -81,8 +89,35 @@ impl Road {
 mod tests {
     use tokio::time::Instant;
 
+    use crate::pipeline::dedupe::ledger::LedgerError;
     use crate::pipeline::log::{Errand, Happening, PublishOutcome};
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
+    use crate::telemetry::recorder;
+
+    /// Whoever looks at the gauge sees what it is that has to end, not what came first.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_paused_is_told_with_the_reason_of_now() {
+        let (recorder, metrics) = recorder::local();
+        let _here = metrics::set_default_local_recorder(&recorder);
+        let mut test = TestRoad::new(&[]);
+        test.road.fixtures.settings.max_on_road_bytes = 3;
+        test.owns(EVENTS);
+        test.read_unreadable(0..3);
+        let paused = |reason| {
+            let line = format!(r#"gatekeeper_partitions_paused{{reason="{reason}"}} 1"#);
+            metrics.render().lines().any(|it| it == line)
+        };
+        assert!(test.road.steer_reading() && paused("road_full"));
+        test.errands();
+        test.road.ledger_failed(&LedgerError::Unavailable("away".into()));
+        test.road.steer_reading();
+        assert!(paused("ledger_away") && !paused("road_full"));
+        test.road.ledger_is_back();
+        test.road.steer_reading();
+        assert!(paused("road_full") && !paused("ledger_away"));
+        let told = test.errands();
+        assert!(!told.iter().any(|errand| matches!(errand, Errand::Pause(_) | Errand::Resume(_))), "{told:?}");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn reading_stops_at_so_many_bytes_and_goes_on_when_they_are_published() {

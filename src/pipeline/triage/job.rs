@@ -115,6 +115,11 @@ impl Turn {
         Ok(Place { turn: self, is_paid })
     }
 
+    /// Whether it has its place.
+    pub fn has_place(&self) -> bool {
+        self.held().is_some()
+    }
+
     fn held(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,7 +16,7 @@ use crate::domain::taxonomy::NONE_OF_THESE;
 use crate::domain::tenant::{HumanLane, Tenant, Thresholds};
 
 /// Fields that have a confidence.
-pub const FIELDS: [&str; 8] = ["category", "intent", "sentiment", "language", "impact", "urgency", "priority", "queue"];
+pub const FIELDS: [&str; 7] = ["category", "sentiment", "language", "impact", "urgency", "priority", "queue"];
 
 /// A prompt names every category; past this many it no longer fits one.
 const MAX_CATEGORIES: usize = 200;

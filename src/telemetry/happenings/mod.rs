@@ -43,7 +43,7 @@ pub use pacing::{ModelPace, ModelPaused, ModelSlowed, Slowed};
 pub use process::{DependencyAwaited, DependencyThere, Draining, Stopped};
 pub use publishing::{BurstCommitted, BurstFailed, BurstFailure, FrontierLeft, FrontierWidened, OpsEventDropped};
 pub use reading::{
-    AwayNoticed, PartitionStopped, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason, PausedLeft,
+    AwayNoticed, PartitionStopped, PartitionsAssigned, PartitionsLost, PartitionsRevoked, PauseReason, PausedFor,
     ReadingPaused, ReadingResumed, RecordsRead,
 };
 pub use registry::{LookupOutcome, PartitionHeld, PartitionReleased, SchemaLookedUp, StartHeldByRegistry};

@@ -106,17 +106,17 @@ impl ReadingResumed<'_> {
     }
 }
 
-/// A partition whose reading was paused is not ours any more.
+/// A partition whose reading was paused is not ours any more, or is paused for another reason now.
 #[derive(Debug, Clone, Copy)]
-pub struct PausedLeft {
-    /// Why it was paused.
+pub struct PausedFor {
+    /// Why it was paused, or is.
     pub reason: PauseReason,
-    /// All that are still paused for this reason.
+    /// All that are paused for this reason now.
     pub paused_now: usize,
 }
 
-impl PausedLeft {
-    /// Count those that are left.
+impl PausedFor {
+    /// Count them.
     pub fn record(&self) {
         gauge!(names::PARTITIONS_PAUSED, "reason" => self.reason.label()).set(gauge(self.paused_now));
     }

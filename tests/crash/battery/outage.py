@@ -34,11 +34,12 @@ OF_MODELS = frozenset({"BREAKER_OPEN", "PROVIDER_ERROR", "PROVIDER_TIMEOUT", "PR
 
 @dataclass
 class Outage:
-    """When the provider failed, and when the last breaker closed after that."""
+    """When the provider failed, when the last breaker closed after that, and when instances were told to end."""
 
     started_at: int
     ended_at: int
     closed_at: int | None = None
+    over_at: int | None = None
 
 
 def act(world: World) -> Outage:
@@ -50,6 +51,7 @@ def act(world: World) -> Outage:
     world.provider.control({})
     outage = Outage(started_at, now_ms())
     time.sleep(AFTER)
+    outage.over_at = now_ms()
     closed = [closed_at(world.options.folder / f"{name}.log", outage.ended_at) for name in world.running()]
     outage.closed_at = max((at for at in closed if at is not None), default=None)
     return outage
@@ -70,7 +72,8 @@ def closed_at(log: Path, after: int) -> int | None:
 def measured(outage: Outage, history: History) -> tuple[dict[str, Any], list[str]]:
     """The figures, and what is wrong with them."""
     wrong = []
-    generations = sum(outage.started_at <= one.at for one in history.generations)
+    # Who ends leaves, and that is no rebalance of the outage's.
+    generations = sum(outage.started_at <= one.at < (outage.over_at or one.at + 1) for one in history.generations)
     lost = sum(one.code in OF_MODELS for one in history.dead_letters)
     fallbacks = [one for one in history.decisions if one.degraded]
     acting = sum(one.acts for one in fallbacks)
