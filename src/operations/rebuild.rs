@@ -155,6 +155,7 @@ pub async fn run(
         let mut away: BTreeMap<u64, Claim> = BTreeMap::new();
         while let Some(page) = feedback.page().await? {
             let mut published = Vec::with_capacity(page.len());
+            let mut long_ago = Vec::new();
             for record in &page {
                 match told(record, feedback.partition, events, schemas, window)? {
                     Told::Published(row, decision) => {
@@ -167,6 +168,10 @@ pub async fn run(
                     Told::Ended(offset) => {
                         away.remove(&offset);
                     }
+                    Told::EndedLongAgo { key, offset, at } => {
+                        away.remove(&offset);
+                        long_ago.push((key, offset, at));
+                    }
                     Told::Skipped(ends) => {
                         report.skipped += 1;
                         away.retain(|offset, _| Some(*offset) != ends);
@@ -174,7 +179,15 @@ pub async fn run(
                     Told::Nothing => {}
                 }
             }
-            let rows = ledger.find_all(published.iter().map(|(row, _)| row.claim.key).collect()).await?;
+            let keys = published.iter().map(|(row, _)| row.claim.key).chain(long_ago.iter().map(|(key, ..)| *key));
+            let rows = ledger.find_all(keys.collect()).await?;
+            for (key, offset, at) in long_ago {
+                let owner = Position { topic_id: events.topic_id.clone(), partition: number, offset };
+                if rows.get(&key).is_some_and(|row| row.owner == owner && row.published_at.is_none()) {
+                    report.unpublished += 1;
+                    restored.push(Entry::Published { key, owner, at }).await?;
+                }
+            }
             for (mut row, decision) in published {
                 if !report.counts(row.fate(rows.get(&row.claim.key))) {
                     continue;
@@ -187,7 +200,7 @@ pub async fn run(
                     let verdict = Arc::make_mut(&mut row.verdict);
                     verdict.decision = bytes.map(|bytes| SavedDecision { id, version, bytes });
                 }
-                restored.push(row).await?;
+                restored.push(Entry::Restore(row)).await?;
             }
         }
         let mut better = decisions.better_ones(events).await?;
@@ -196,7 +209,7 @@ pub async fn run(
             let rows = ledger.find_all(page.iter().map(|row| row.claim.key).collect()).await?;
             for row in page {
                 if report.counts(row.fate(rows.get(&row.claim.key))) {
-                    restored.push(row.clone()).await?;
+                    restored.push(Entry::Restore(row.clone())).await?;
                 }
             }
         }
@@ -222,8 +235,8 @@ struct Restoring<'a> {
 }
 
 impl Restoring<'_> {
-    async fn push(&mut self, row: Restored) -> Result<(), ReadError> {
-        self.entries.push(Entry::Restore(row));
+    async fn push(&mut self, entry: Entry) -> Result<(), ReadError> {
+        self.entries.push(entry);
         if self.entries.len() >= BATCH { self.write().await } else { Ok(()) }
     }
 

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatekeeper::adapters::postgres::{OpenError, PostgresLedger};
+use gatekeeper::domain::budget::Day;
 use gatekeeper::domain::clock::{Clock as _, SystemClock, Timestamp};
-use gatekeeper::pipeline::dedupe::ledger::{Entry, Ledger, LedgerError, Outcome};
+use gatekeeper::domain::money::Money;
+use gatekeeper::pipeline::dedupe::ledger::purses::{Movement, Reservation};
+use gatekeeper::pipeline::dedupe::ledger::{Ahead, Entry, Ledger, LedgerError, Outcome};
 use gatekeeper::settings::ledger::Ledger as Settings;
 use gatekeeper::telemetry::recorder;
 use sqlx::{Connection as _, Executor as _};
@@ -199,6 +202,67 @@ async fn an_instance_whose_clock_is_ahead_forgets_nothing_that_is_young_by_the_s
     let ahead = Timestamp(now + 30 * 24 * 3_600_000);
     assert_eq!(ledger.forget(ahead, ahead, 10).await.expect("it forgets"), 1);
     assert!(find(&ledger, 1).await.is_some() && find(&ledger, 2).await.is_none());
+}
+
+/// A mail loop during an outage: each new event of its ticket asks what stands ahead of it.
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn a_ticket_of_which_very_much_is_put_off_keeps_no_batch_waiting() {
+    const PUT_OFF: u64 = 30_000;
+    let database = TestDatabase::new().await;
+    let mut settings = database.settings();
+    settings.postgres.statement_timeout = Duration::from_secs(3);
+    let ledger = open(&settings, "gk-1", 1).await;
+    database
+        .run(&format!(
+            "INSERT INTO ledger (key, owner_topic, owner_partition, owner_offset, hop, body_form, body_hash, tenant_id,
+                                 event_id, first_seen_at, deferred_ticket, deferred_to, is_put_off)
+             SELECT sha256(n::text::bytea), 'events', 0, n, 0, 1, sha256('b'), 'acme', n::text, 0, 'acme|7', n % 3, true
+             FROM generate_series(1, {PUT_OFF}) AS n"
+        ))
+        .await;
+    let claims = (0..250).map(|number| Entry::Claim(claim(number, PUT_OFF + 1 + u64::from(number))));
+    for outcome in commit(&ledger, claims.collect()).await {
+        let Outcome::Row(row) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(row.ahead, Some(Ahead { count: PUT_OFF, tier: (PUT_OFF % 3) as u8 }));
+    }
+    let among = commit(&ledger, vec![Entry::Claim(claim(251, 20_000))]).await;
+    let [Outcome::Row(row)] = &among[..] else { panic!("{among:?}") };
+    assert_eq!(row.ahead, Some(Ahead { count: 19_999, tier: (19_999 % 3) as u8 }), "its own place is not ahead of it");
+}
+
+/// Whoever created the tables need not be who works with them.
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn who_may_create_nothing_works_with_tables_that_are_there() {
+    let database = TestDatabase::new().await;
+    drop(open(&database.settings(), "gk-1", 1).await);
+    database.run("REVOKE CREATE ON SCHEMA public FROM PUBLIC, pg_database_owner").await;
+    one(&open(&database.settings(), "gk-1", 2).await, Entry::Claim(claim(1, 10))).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn a_database_that_cannot_hold_every_character_is_refused() {
+    let error = refusal(&TestDatabase::encoded_in("LATIN1").await.settings()).await;
+    assert!(matches!(&error, OpenError::Encoding { encoding } if encoding == "LATIN1"), "{error}");
+    assert!(!error.is_retryable());
+    drop(open(&TestDatabase::encoded_in("SQL_ASCII").await.settings(), "gk-1", 1).await);
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: tests/run starts it"]
+async fn an_instance_whose_clock_is_ahead_forgets_nobodys_budget() {
+    let database = TestDatabase::new().await;
+    let ledger = open(&database.settings(), "gk-1", 1).await;
+    let today = Day::of(SystemClock.now());
+    let reserve = |number, day| {
+        let call = Reservation { number, tenant: "acme".into(), day, expected: Money(5) };
+        Entry::Money(Movement::Reserve { call, budget: None })
+    };
+    one(&ledger, reserve(1, today)).await;
+    one(&ledger, reserve(2, Day(today.0 + 1_000))).await;
+    assert_eq!(ledger.spent("acme", today).await.expect("readable").open, Money(5));
 }
 
 #[tokio::test]

@@ -21,8 +21,18 @@ impl TestDatabase {
         let server = std::env::var("GATEKEEPER_TEST_POSTGRES").expect(
             "GATEKEEPER_TEST_POSTGRES names a server: postgres://USER@HOST:PORT/DATABASE, who may create databases",
         );
+        Self::with(server, "").await
+    }
+
+    /// Whose characters are encoded in another way than everybody's.
+    pub async fn encoded_in(encoding: &str) -> Self {
+        let server = std::env::var("GATEKEEPER_TEST_POSTGRES").expect("tests/run says where it is");
+        Self::with(server, &format!("ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")).await
+    }
+
+    async fn with(server: String, options: &str) -> Self {
         let database = Self { server, name: format!("gk_test_{}", uuid::Uuid::new_v4().simple()) };
-        run(&database.server, &format!("CREATE DATABASE {}", database.name)).await;
+        run(&database.server, &format!("CREATE DATABASE {} {options}", database.name)).await;
         database
     }
 

@@ -51,6 +51,12 @@ pub(super) enum Refused {
         /// The setting of the server.
         setting: &'static str,
     },
+    /// A character outside of it would be refused again and again.
+    #[error("its database is encoded in {encoding}, not in UTF8")]
+    Encoding {
+        /// As the server names it.
+        encoding: String,
+    },
     /// A standby: after a failover the address should lead to the new primary soon.
     #[error("it is read-only: this server is a standby (in recovery) or default_transaction_read_only is on")]
     ReadOnly,
@@ -128,15 +134,17 @@ pub(super) async fn why_not(options: &PgConnectOptions, patience: Duration) -> S
 
 /// Refuse a connection that would lose what is written, or cannot write though it should: read back, whatever was asked for.
 pub(super) async fn check(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let found: (String, String, bool, String, bool) =
+    let found: (String, String, bool, String, bool, String) =
         sqlx::query_as(statements::SESSION.sql).fetch_one(connection).await?;
-    let (synchronous_commit, fsync, in_recovery, read_only, only_looks) = found;
+    let (synchronous_commit, fsync, in_recovery, read_only, only_looks, encoding) = found;
     let refused = if (in_recovery || read_only != "off") && !only_looks {
         Refused::ReadOnly
     } else if synchronous_commit == "off" {
         Refused::NotDurable { setting: "synchronous_commit" }
     } else if fsync == "off" {
         Refused::NotDurable { setting: "fsync" }
+    } else if !matches!(encoding.as_str(), "UTF8" | "SQL_ASCII") {
+        Refused::Encoding { encoding }
     } else {
         return Ok(());
     };

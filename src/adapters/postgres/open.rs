@@ -30,6 +30,12 @@ pub enum OpenError {
         /// The setting of the server.
         setting: &'static str,
     },
+    /// What people write would not fit.
+    #[error("the ledger's database is encoded in {encoding}: it cannot hold every character of a ticket; create it with UTF8")]
+    Encoding {
+        /// As the server names it.
+        encoding: String,
+    },
     /// A standby.
     #[error("the ledger's server is read-only: it is a standby (in recovery), or default_transaction_read_only is on")]
     ReadOnly,
@@ -84,6 +90,7 @@ impl OpenError {
             Self::Enter(error) => error.is_retryable(),
             Self::Url
             | Self::NotDurable { .. }
+            | Self::Encoding { .. }
             | Self::MigrationEdited { .. }
             | Self::Newer { .. }
             | Self::Behind { .. } => false,
@@ -119,6 +126,8 @@ pub(super) async fn open(settings: &Settings, instance: &str, tables: Tables) ->
     let first = if tables == Tables::AsTheyAre { options.clone() } else { connect::for_migrations(&server) };
     let mut connection = connect::connect(&first, patience).await.map_err(refused)?;
     match tables {
+        // Who may not create tables can work with those that are there.
+        Tables::Migrated if compare(&applied(&mut connection).await.map_err(refused)?).is_ok() => {}
         Tables::Migrated => migrate(&mut connection, settings).await.map_err(not_migrated)?,
         Tables::AsTheyAre => compare(&applied(&mut connection).await.map_err(refused)?)?,
     }
@@ -165,6 +174,7 @@ fn refused(error: sqlx::Error) -> OpenError {
     {
         return match cause {
             Refused::NotDurable { setting } => OpenError::NotDurable { setting },
+            Refused::Encoding { encoding } => OpenError::Encoding { encoding: encoding.clone() },
             Refused::ReadOnly => OpenError::ReadOnly,
         };
     }

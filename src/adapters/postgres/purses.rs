@@ -61,9 +61,16 @@ const CLOSE: Statement = Statement {
           WHERE o.instance = $1 AND o.incarnation = j.incarnation AND o.number = j.number",
 };
 
-const FORGET_PURSES: Statement = Statement { name: "forget_purses", sql: "DELETE FROM purses WHERE day < $1" };
+/// By the server's clock too: see [`super::statements::FORGET`].
+const FORGET_PURSES: Statement = Statement {
+    name: "forget_purses",
+    sql: "DELETE FROM purses WHERE day < least($1, floor(extract(epoch FROM now()) / 86400)::bigint) - $2",
+};
 
-const FORGET_CALLS: Statement = Statement { name: "forget_calls", sql: "DELETE FROM open_calls WHERE day < $1" };
+const FORGET_CALLS: Statement = Statement {
+    name: "forget_calls",
+    sql: "DELETE FROM open_calls WHERE day < least($1, floor(extract(epoch FROM now()) / 86400)::bigint) - $2",
+};
 
 /// Do what a batch does with money, inside its transaction; what each movement came to, by its place.
 pub(super) async fn apply(
@@ -151,7 +158,7 @@ async fn purses(session: &mut Session<'_>, wanted: &Places) -> Result<BTreeMap<(
 async fn forget(session: &mut Session<'_>, new: &Places) -> Result<(), sqlx::Error> {
     let Some(day) = new.iter().map(|(_, day)| day.0).min() else { return Ok(()) };
     for statement in [&FORGET_PURSES, &FORGET_CALLS] {
-        let query = sqlx::query(statement.sql).bind(day.saturating_sub(KEPT_DAYS));
+        let query = sqlx::query(statement.sql).bind(day).bind(KEPT_DAYS);
         session.change(statement, query).await?;
     }
     Ok(())

@@ -17,7 +17,8 @@ pub(super) const SESSION: Statement = Statement {
     name: "session",
     sql: "SELECT current_setting('synchronous_commit'), current_setting('fsync'), pg_is_in_recovery(),
                  current_setting('transaction_read_only'),
-                 coalesce(current_setting('gatekeeper.only_looks', true), '') = 'on'",
+                 coalesce(current_setting('gatekeeper.only_looks', true), '') = 'on',
+                 current_setting('server_encoding')",
 };
 
 /// Said in full, because a database may have other defaults. Each statement must see what others committed before it.
@@ -220,16 +221,30 @@ pub(super) const DEFER: Statement = Statement {
             AND l.verdict IS NULL"#,
 };
 
-/// What is put off and comes before each claim of a batch, by the claim's place in it (from 1).
+/// What is put off and comes before each claim of a batch, by the claim's place in it (from 1). Each lane is read once, however
+/// many of its events claim: a ticket may have tens of thousands that were put off. A lane is looked up by its name alone: of
+/// a table whose statistics are old, the planner would rather read all that is unpublished in the partition.
 pub(super) const AHEAD: Statement = Statement {
     name: "ahead",
-    sql: r#"SELECT j.place, count(*), (array_agg(l.deferred_to ORDER BY l.owner_offset DESC, l.key DESC))[1]
-          FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
-               AS j (ticket, topic, partition, "offset", place)
-          JOIN ledger AS l ON l.deferred_ticket = j.ticket AND l.owner_topic = j.topic
-                          AND l.owner_partition = j.partition AND l.owner_offset < j."offset"
-          WHERE l.published_at IS NULL AND l.deferred_ticket IS NOT NULL AND NOT l.vanished
-          GROUP BY j.place"#,
+    sql: r#"WITH j AS MATERIALIZED (
+              SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
+                            AS j (ticket, topic, partition, "offset", place)),
+          lanes AS MATERIALIZED (
+              SELECT ticket, topic, partition, max("offset") AS until FROM j GROUP BY ticket, topic, partition),
+          away AS MATERIALIZED (
+              SELECT lanes.ticket, lanes.topic, lanes.partition, l.owner_offset AS "offset", l.deferred_to AS tier
+              FROM lanes JOIN ledger AS l ON l.deferred_ticket = lanes.ticket AND l.owner_topic || '' = lanes.topic
+                                         AND l.owner_partition + 0 = lanes.partition AND l.owner_offset + 0 < lanes.until
+              WHERE l.published_at IS NULL AND l.deferred_ticket IS NOT NULL AND NOT l.vanished),
+          told AS (
+              SELECT place, count(tier) OVER before AS count,
+                     (max(ARRAY["offset", tier]) FILTER (WHERE tier IS NOT NULL) OVER before)[2] AS tier
+              FROM (SELECT ticket, topic, partition, "offset", NULL::bigint AS tier, place FROM j
+                    UNION ALL
+                    SELECT ticket, topic, partition, "offset", tier, NULL FROM away) AS all_of_them
+              WINDOW before AS (PARTITION BY ticket, topic, partition ORDER BY "offset", tier IS NOT NULL
+                                ROWS UNBOUNDED PRECEDING))
+          SELECT place, count, tier::smallint FROM told WHERE place IS NOT NULL AND count > 0"#,
 };
 
 /// The first mark stays: the window runs from there.

@@ -226,6 +226,22 @@ async fn who_was_put_off_and_has_no_copy_any_more_keeps_nobody_waiting() {
     assert!(whole.find(key(4)).await.expect("readable").expect("it waited").vanished);
 }
 
+/// A copy of the ledger that is older than the window: of what it says that it is put off, the end is out of the window.
+#[tokio::test]
+async fn who_was_put_off_in_an_old_copy_of_the_ledger_and_ended_long_ago_keeps_nobody_waiting() {
+    let (mut log, ledger) = (Shelf::default(), Counting::new());
+    tell(&mut log, 0, Timestamp(1), put_off(0));
+    copy(&mut log, 0, None);
+    assert_eq!(run_on(&log, &ledger, Timestamp(0), Mode::Rebuild).await.lost.len(), 0);
+    assert_eq!(ahead_of(&ledger, 9).await, 1, "it waits");
+    tell(&mut log, 0, Timestamp(2), ended(0));
+    let report = run_on(&log, &ledger, Timestamp(5), Mode::Check).await;
+    assert!(!report.is_whole() && report.unpublished == 1, "{report}");
+    run_on(&log, &ledger, Timestamp(5), Mode::Rebuild).await;
+    assert_eq!(ahead_of(&ledger, 9).await, 0);
+    assert!(run_on(&log, &ledger, Timestamp(5), Mode::Check).await.is_whole());
+}
+
 #[tokio::test]
 async fn a_copy_that_ended_as_unreadable_is_away_no_longer() {
     let (mut log, ledger) = (Shelf::default(), Counting::new());

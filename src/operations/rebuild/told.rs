@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Window;
+use crate::domain::clock::Timestamp;
 use crate::domain::decision::Origin;
 use crate::domain::feedback::{EventFeedback, FeedbackStatus};
 use crate::domain::identity::{BodyHash, DedupeKey};
@@ -22,9 +23,17 @@ pub(super) enum Told {
     Published(Box<Restored>, Option<(String, i32)>),
     /// An event that was put off, however long ago.
     PutOff(Box<Claim>),
-    /// A terminal from which no row stems, by the offset of its event: of a copy, of a conflict, of what could not be read, or
-    /// out of the window.
+    /// A terminal from which no row stems, by the offset of its event: of a copy, of a conflict, or of what could not be read.
     Ended(u64),
+    /// One that is out of the window. A row that still waits for it has not heard of it.
+    EndedLongAgo {
+        /// Of which event.
+        key: DedupeKey,
+        /// Its offset.
+        offset: u64,
+        /// When.
+        at: Timestamp,
+    },
     /// Something that cannot be ascribed to an event of this topic; which one it ends, if that is known.
     Skipped(Option<u64>),
     /// It is not about this topic.
@@ -47,6 +56,13 @@ pub(super) fn told(
     let origin = &feedback.origin;
     let place = place(origin).filter(|_| origin.topic == events.name);
     let ends = place.filter(|_| feedback.terminal).map(|(_, offset)| offset);
+    if !speaks_of_another
+        && feedback.terminal
+        && record.timestamp < since
+        && let (Some(offset), Some((key, _))) = (ends, identity(record))
+    {
+        return Ok(Told::EndedLongAgo { key, offset, at: record.timestamp });
+    }
     if speaks_of_another || (feedback.terminal && record.timestamp < since) {
         return Ok(ends.map_or(Told::Nothing, Told::Ended));
     }

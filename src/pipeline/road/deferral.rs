@@ -641,6 +641,23 @@ mod tests {
         assert_eq!((entries.len(), batch.0.len()), (all - 1, all - 1), "everything else is said");
     }
 
+    /// Said after the next owner has said the same, it would make a living one's producer be fenced for ours.
+    #[tokio::test(start_paused = true)]
+    async fn that_a_partition_is_ours_is_not_said_any_more_when_it_went() {
+        let enters = |entries: &[Entry]| entries.iter().any(|entry| matches!(entry, Entry::Enter { .. }));
+        let mut test = spent();
+        test.road.enter((EVENTS, Epoch(1)), "events", None, None);
+        let (entries, batch) = test.next_batch(100).expect("it is said");
+        let (entries, batch) = test.road.still_ours(entries, batch);
+        assert!(enters(&entries), "it is ours: {entries:?}");
+        test.road.enter((EVENTS, Epoch(1)), "events", None, None);
+        test.road.lost(&[EVENTS], Instant::now());
+        let (entries, _) = test.road.still_ours(entries, batch);
+        assert!(!enters(&entries), "{entries:?}");
+        let left: Vec<_> = std::iter::from_fn(|| test.next_batch(100)).flat_map(|(entries, _)| entries).collect();
+        assert!(!enters(&left), "{left:?}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_unit_of_a_lane_with_a_saved_decision_in_it_waits_here_for_its_tenants_limits() {
         let mut test = spent();

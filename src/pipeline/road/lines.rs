@@ -43,17 +43,25 @@ impl Road {
     }
 
     /// A batch that failed, before it is tried again: what went with its partition is not said any more. Said after the next
-    /// owner has claimed it, that an event is put off would stand against what that one comes to.
+    /// owner has claimed it, that an event is put off would stand against what that one comes to; and whoever wrote last in a
+    /// partition is fenced when its owner is gone.
     #[must_use]
     pub fn still_ours(&self, entries: Vec<Entry>, batch: Batch) -> (Vec<Entry>, Batch) {
-        let still = entries.into_iter().zip(batch.0).filter(|(_, purpose)| !self.puts_off_anothers(purpose));
+        let still = entries.into_iter().zip(batch.0).filter(|(_, purpose)| !self.is_of_another_now(purpose));
         let (entries, purposes) = still.unzip();
         (entries, Batch(purposes))
     }
 
-    /// Whether it says of an event that is not on this road any more that it is put off.
-    pub(super) fn puts_off_anothers(&self, purpose: &Purpose) -> bool {
-        matches!(purpose, Purpose::PutOff { item, .. } if !self.items.contains_key(item))
+    /// Whether it says of an event that is not on this road any more that it is put off, or of a partition that went that it is
+    /// ours.
+    pub(super) fn is_of_another_now(&self, purpose: &Purpose) -> bool {
+        match purpose {
+            Purpose::PutOff { item, .. } => !self.items.contains_key(item),
+            Purpose::Enter(partition, epoch) => {
+                self.partitions.get(partition).is_none_or(|owned| owned.epoch != *epoch)
+            }
+            _ => false,
+        }
     }
 
     /// Answers bear the time at which they are written, not at which they began to wait: an outage of the ledger must not

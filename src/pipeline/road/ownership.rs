@@ -250,7 +250,7 @@ impl Road {
         }
         // Said by us after the next owner has claimed it, it would stand against what that one comes to.
         let mut pending = std::mem::take(&mut self.pending);
-        pending.iter_mut().for_each(|group| group.retain(|(_, purpose)| !self.puts_off_anothers(purpose)));
+        pending.iter_mut().for_each(|group| group.retain(|(_, purpose)| !self.is_of_another_now(purpose)));
         pending.retain(|group| !group.is_empty());
         self.pending = pending;
         self.held.retain(|(_, id)| self.items.contains_key(id));
