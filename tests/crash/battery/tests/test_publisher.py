@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import unittest
 
-from battery.publisher import Events
+from battery.publisher import Events, sent_as
+from checker.parsing import Raw, input_of
+from checker.rules.contract import ENDS
 
 
 class Sending(unittest.TestCase):
@@ -19,6 +21,19 @@ class Sending(unittest.TestCase):
         for _ in range(2_000):
             events.next()
         self.assertEqual(set(events.kinds), {"event", "retry", "rewritten", "conflict", "twin", "stranger", "garbage", "note"})
+
+    def test_each_is_written_down_as_what_it_is_meant_as(self) -> None:
+        events = Events(1)
+        written = set()
+        for _ in range(2_000):
+            line = events.next()
+            record = input_of(Raw.of(json.loads(line) | {"topic": "", "partition": 0, "offset": 0, "at": 0}))
+            said = json.loads(sent_as(line))
+            written.add(said["kind"])
+            self.assertEqual(said["sum"], record.sum)
+            self.assertEqual(said["kind"] == "garbage", record.event is None)
+        self.assertEqual(written, set(events.kinds))
+        self.assertEqual(written, set(ENDS))
 
     def test_twins_differ_in_nothing_but_their_tenant(self) -> None:
         events = Events(2)

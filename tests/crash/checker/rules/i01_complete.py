@@ -95,6 +95,10 @@ def _copies_are_told_from_firsts(view: View, report: Report) -> None:
     for identity, records in view.copies.items():
         ends = [(record, view.terminals[record.place][0]) for record in records if view.terminals.get(record.place)]
         firsts = [record for record, end in ends if not _is_copy(end)]
+        # What was rejected for its form is no event, and neither is what says the same again.
+        events = [record for record, end in ends if not _is_copy(end) and end.status != "REJECTED"]
+        if len(events) > 1:
+            report.find(RULE, f"{len(events)} records of {identity} ended as the event itself, such as {events[1].place}")
         if ends and not firsts and len(ends) == len(records):
             report.find(RULE, f"every record of {identity} ended as a copy")
         if len(records) == 1 or not firsts:

@@ -100,6 +100,7 @@ STATUS = {
     "copy": ("DUPLICATE", "SAME_EVENT"), "conflict": ("REJECTED", "IDEMPOTENCY_CONFLICT"),
     "superseded": ("SUPERSEDED", "NEWER_EVENT"), "put_off": ("ACCEPTED", "DECIDED"),
 }
+MEANT = {"ignored": "note", "rejected": "stranger", "unreadable": "garbage", "copy": "retry", "conflict": "conflict"}
 PUT_OFF = ("DEFERRED", "TENANT_RATE_LIMITED")
 
 
@@ -121,6 +122,7 @@ class _World:
             key = f"{record.event.identity.tenant}|{record.event.ticket}" if record.event else "?"
             self.history.inputs.append(Input(record.place, START, key, f"sum-{record.place}", record.event))
             self.history.acked.append(Acked(record.place, f"sum-{record.place}", START))
+        self.history.sent = {f"sum-{record.place}": frozenset({MEANT.get(record.fate, "event")}) for record in self.records}
         self._generation(1, lambda partition: INSTANCES[0])
         lanes = [[one for one in self.records if one.ticket == ticket] for ticket in range(TICKETS + 1)]
         moved = False
@@ -237,8 +239,9 @@ class _World:
         if record.place.offset % 5 == 4:
             self.history.calls.append(Call(key, self.now - 900, self.now - 800, 200, False, "lost"))
             self.history.interruptions.append(Interruption("kill", self.now - 700, self.now - 690, "gk-1"))
-        self.history.calls.append(Call(key, self.now - 600, self.now - 500, 200, False, f"saved-{record.place}"))
         status, code = STATUS[record.fate]
+        answer = f"saved-{record.place}" if status == "ACCEPTED" else None
+        self.history.calls.append(Call(key, self.now - 600, self.now - 500, 200 if answer else 500, False, answer))
         self.history.rows.append(Row(key, record.place, record.event.identity.tenant, record.event.event_id,
-                                     self.now - 450, self.now + 1, f"saved-{record.place}", status, code,
+                                     self.now - 450, self.now + 1, answer, status, code,
                                      record.decision_id(), f"value-{record.place}"))

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from checker.history import Call, Commit, Forgotten, Generation, History, Interruption, Life, Place, Seen
+from checker.history import (
+    Call, Commit, Event, Forgotten, Generation, History, Identity, Interruption, Life, Place, Seen,
+)
 from checker.judge import judge
 from checker.report import Report
 from checker.tests import good
@@ -45,6 +47,16 @@ def again(history: History, outputs: list[Any], topic: str, one: Any) -> Any:
     outputs.append(second)
     history.followed.append(Seen(topic, one.partition, offset, one.sum, 9_999_999))
     return second
+
+
+def record_of(history: History, one: Any) -> Any:
+    return next(record for record in history.inputs if record.place == one.origin)
+
+
+def means(history: History, one: Any, kind: str) -> None:
+    """The publisher meant the record of this end as such."""
+    assert history.sent
+    history.sent[record_of(history, one).sum] = frozenset({kind})
 
 
 def better(history: History) -> Any:
@@ -176,6 +188,86 @@ def an_event_of_which_only_copies_are_known(history: History) -> None:
     decided = terminal(history, "ACCEPTED")
     decided.status, decided.code, decided.decision_id = "DUPLICATE", "SAME_EVENT", None
     history.decisions[:] = [one for one in history.decisions if one.origin != decided.origin]
+
+
+@anomaly("I1 complete")
+def an_event_that_was_dead_lettered_as_garbage(history: History) -> None:
+    one = terminal(history, "REJECTED", "DECODE_FAILED")
+    record_of(history, one).event = Event(Identity("tenant-0", "/desk", False, "fine"), "fine", "T-fine", "body")
+    means(history, one, "event")
+
+
+@anomaly("I1 complete")
+def an_event_that_expired_though_none_does(history: History) -> None:
+    one = terminal(history, "IGNORED")
+    one.code = "EXPIRED"
+    means(history, one, "event")
+
+
+@anomaly("I1 complete")
+def a_copy_that_was_ignored(history: History) -> None:
+    one = terminal(history, "DUPLICATE")
+    one.status, one.code, one.decision_id = "IGNORED", "INTERNAL_NOTE", None
+
+
+@anomaly("I1 complete")
+def a_copy_that_was_superseded_beside_its_first(history: History) -> None:
+    newer = terminal(history, "SUPERSEDED")
+    one = terminal(history, "DUPLICATE")
+    one.status, one.code, one.decision_id = newer.status, newer.code, None
+    one.superseded_by = next(it.event_id for it in history.decisions if it.origin.partition == one.origin.partition
+                             and (it.identity.tenant, it.ticket) == (one.tenant, one.ticket)
+                             and it.origin.offset > one.origin.offset)
+
+
+@anomaly("I1 complete")
+def a_record_that_nobody_sent(history: History) -> None:
+    assert history.sent
+    del history.sent[history.inputs[0].sum]
+
+
+def all_calls_went_well(history: History) -> None:
+    for call in history.calls:
+        call.status = 200
+
+
+def degraded(history: History, code: str) -> Any:
+    """The first fallback's event ended for this reason, as it was saved."""
+    one = terminal(history, "DEGRADED")
+    row = next(row for row in history.rows if row.owner == one.origin and row.code == one.code)
+    one.code = row.code = code
+    return one
+
+
+@anomaly("I1 complete")
+def a_timeout_of_a_provider_that_answered_well(history: History) -> None:
+    degraded(history, "PROVIDER_TIMEOUT")
+    all_calls_went_well(history)
+
+
+@anomaly("I1 complete")
+def a_call_that_a_kill_ended_is_no_failure_of_the_provider(history: History) -> None:
+    degraded(history, "PROVIDER_ERROR")
+    all_calls_went_well(history)
+    for call in history.calls:
+        call.status, call.client_gone = 0, True
+
+
+@anomaly("I1 complete")
+def a_breaker_that_was_open_though_nothing_had_failed(history: History) -> None:
+    all_calls_went_well(history)
+
+
+@anomaly("I1 complete")
+def a_breaker_that_was_open_because_another_partitions_owner_was_frozen(history: History) -> None:
+    all_calls_went_well(history)
+    history.interruptions.append(Interruption("freeze", 0, 1 << 60, "gk-9"))
+
+
+@anomaly("I1 complete")
+def a_deadline_that_passed_at_once(history: History) -> None:
+    one = degraded(history, "DEADLINE_EXCEEDED")
+    record_of(history, one).at = one.at - 1_000
 
 
 # I2
@@ -378,6 +470,12 @@ def feedback_that_speaks_of_another_event(history: History) -> None:
 def feedback_without_a_name_for_a_readable_event(history: History) -> None:
     one = terminal(history, "ACCEPTED")
     one.event_id = one.tenant = one.source = one.ticket = None
+
+
+@anomaly("I6 provenance")
+def a_readable_event_that_was_called_undecodable(history: History) -> None:
+    one = terminal(history, "REJECTED", "DECODE_FAILED")
+    record_of(history, one).event = Event(Identity("tenant-0", "/desk", False, "fine"), "fine", "T-fine", "body")
 
 
 @anomaly("I6 provenance")
