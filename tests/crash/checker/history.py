@@ -77,6 +77,8 @@ class Decision(Output):
     degraded: str | None = None
     # Whether anything of it is to be done without being asked.
     acts: bool = False
+    # The provider's answer that it says it was made of.
+    response_id: str | None = None
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from .i03_order import order
 from .i04_atomic import atomic
 from .i05_metadata import metadata
 from .i06_provenance import provenance
+from .i06_answers import answers
 from .i07_paid_once import paid_once
 from .i08_stable import stable
 from .i09_fencing import fencing
@@ -14,5 +15,5 @@ from .i10_no_torn_read import no_torn_read
 from .i11_live import live
 
 RULES = (
-    complete, fitting, unique, order, atomic, metadata, provenance, paid_once, stable, fencing, no_torn_read, live,
+    complete, fitting, unique, order, atomic, metadata, provenance, answers, paid_once, stable, fencing, no_torn_read, live,
 )

@@ -157,7 +157,8 @@ class _World:
             offset = self._append(self.history.topics.decisions, place, "better")
             self.history.decisions.append(Decision(place.partition, offset, self.now, f"better-sum-{place}", place, (),
                                                    event.identity, event.event_id, event.ticket, decision_id, 2,
-                                                   f"better-value-{place}", record.decision_id()))
+                                                   f"better-value-{place}", record.decision_id(),
+                                                   response_id=f"better-{place}"))
             key = better_key(dedupe_key(event.identity))
             self.history.calls.append(Call(key, self.now - 600, self.now - 500, 200, False, f"better-{place}"))
             self.history.rows.append(Row(key, place, event.identity.tenant, event.event_id, self.now - 450,
@@ -204,9 +205,11 @@ class _World:
             assert event
             decision_id = record.decision_id()
             offset = self._append(history.topics.decisions, place, "decision")
+            is_fallback = status == "DEGRADED"
             history.decisions.append(Decision(place.partition, offset, self.now, f"decision-sum-{place}", place, (),
                                               event.identity, event.event_id, event.ticket, decision_id, 1,
-                                              f"value-{place}"))
+                                              f"value-{place}", degraded=code if is_fallback else None,
+                                              response_id=None if is_fallback else f"saved-{place}"))
             self._pay(record)
         named = decision_id or (record.first.decision_id() if record.fate == "copy" and record.first else None)
         self._say(record, (status, code), named)

@@ -505,6 +505,46 @@ def a_copy_that_names_another_events_decision(history: History) -> None:
     one.decision_id = next(it.decision_id for it in history.decisions if it.decision_id != one.decision_id)
 
 
+def answered(history: History) -> list[Any]:
+    return [row for row in history.rows if row.response_id and row.status == "ACCEPTED"]
+
+
+def decision_of(history: History, row: Any) -> Any:
+    return next(one for one in history.decisions if one.decision_id == row.decision_id)
+
+
+@anomaly("I6 provenance")
+def two_events_that_were_given_each_others_answers(history: History) -> None:
+    first, second = answered(history)[:2]
+    first.response_id, second.response_id = second.response_id, first.response_id
+    for row in (first, second):
+        decision_of(history, row).response_id = row.response_id
+
+
+@anomaly("I6 provenance")
+def an_answer_that_the_provider_never_gave(history: History) -> None:
+    row = answered(history)[0]
+    row.response_id = decision_of(history, row).response_id = "invented"
+
+
+@anomaly("I6 provenance")
+def an_answer_of_a_call_that_failed(history: History) -> None:
+    row = answered(history)[0]
+    next(call for call in history.calls if call.response_id == row.response_id).status = 500
+
+
+@anomaly("I6 provenance")
+def a_decision_that_tells_another_answer_than_the_saved_one(history: History) -> None:
+    decision_of(history, answered(history)[0]).response_id = answered(history)[1].response_id
+
+
+@anomaly("I6 provenance")
+def a_decision_for_which_nobody_was_asked(history: History) -> None:
+    row = answered(history)[0]
+    row.response_id = decision_of(history, row).response_id = None
+    history.calls[:] = [call for call in history.calls if call.key != row.key]
+
+
 # I7
 
 
