@@ -342,6 +342,24 @@ def an_output_visible_before_its_offset_is_committed(history: History) -> None:
     history.samples[4].committed = dict(history.samples[3].committed)
 
 
+def visible_a_burst_early(history: History, topic: str) -> None:
+    """One topic's outputs are committed by themselves, before everything else of their burst."""
+    for number, sample in enumerate(history.samples):
+        later = history.samples[min(number + 1, len(history.samples) - 1)]
+        for partition in range(good.PARTITIONS):
+            sample.visible[topic, partition] = sample.written[topic, partition] = later.written[topic, partition]
+
+
+@anomaly("I4 atomic")
+def decisions_in_a_transaction_of_their_own(history: History) -> None:
+    visible_a_burst_early(history, history.topics.decisions)
+
+
+@anomaly("I4 atomic")
+def dead_letters_in_a_transaction_of_their_own(history: History) -> None:
+    visible_a_burst_early(history, history.topics.dead_letters)
+
+
 @anomaly("I4 atomic")
 def an_offset_committed_before_its_output_is_written(history: History) -> None:
     history.samples[4].written = dict(history.samples[3].written)
