@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 from ..history import Decision, Input, Place, Terminal
 from ..report import Report
@@ -31,7 +31,9 @@ def _the_log_kept_what_it_acknowledged(view: View, report: Report) -> None:
 def _every_input_has_its_terminal(view: View, report: Report) -> None:
     missing = 0
     letters = Counter(letter.origin for letter in view.history.dead_letters)
-    decided = {decision.event_id for decision in view.history.decisions}
+    decided: dict[object, list[Place]] = defaultdict(list)
+    for decision in view.history.decisions:
+        decided[decision.identity.tenant, decision.ticket, decision.event_id].append(decision.origin)
     for place in view.inputs:
         terminals = view.terminals.get(place, [])
         if not terminals:
@@ -43,8 +45,11 @@ def _every_input_has_its_terminal(view: View, report: Report) -> None:
         _its_decision(place, terminal, view, report)
         if letters[place] != (terminal.status == "REJECTED"):
             report.find(RULE, f"{place} is {terminal.status} and has {letters[place]} dead letters")
-        if terminal.status == "SUPERSEDED" and terminal.superseded_by not in decided:
-            report.find(RULE, f"{place} was superseded by {terminal.superseded_by}, which was not decided")
+        if terminal.status == "SUPERSEDED":
+            newer = decided.get((terminal.tenant, terminal.ticket, terminal.superseded_by), [])
+            if not any(one.partition == place.partition and one.offset > place.offset for one in newer):
+                report.find(RULE, f"{place} was superseded by {terminal.superseded_by}, which is no newer event of its ticket "
+                                  "that was decided")
     report.count("missing", missing)
 
 

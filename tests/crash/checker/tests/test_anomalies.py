@@ -172,6 +172,28 @@ def superseded_by_an_event_that_was_not_decided(history: History) -> None:
 
 
 @anomaly("I1 complete")
+def superseded_by_another_tenants_event_of_the_same_id(history: History) -> None:
+    one = terminal(history, "SUPERSEDED")
+    other = next(it for it in history.decisions if it.identity.tenant != one.tenant and it.version == 1)
+    one.superseded_by = other.event_id
+
+
+@anomaly("I1 complete")
+def superseded_by_another_tickets_event(history: History) -> None:
+    one = terminal(history, "SUPERSEDED")
+    other = next(it for it in history.decisions if it.ticket != one.ticket and it.version == 1)
+    one.superseded_by = other.event_id
+
+
+@anomaly("I1 complete")
+def superseded_by_an_older_event(history: History) -> None:
+    for one in (it for it in history.feedback if it.status == "SUPERSEDED"):
+        for older in history.decisions:
+            if (older.identity.tenant, older.ticket) == (one.tenant, one.ticket) and older.origin.offset < one.origin.offset:
+                one.superseded_by = older.event_id
+
+
+@anomaly("I1 complete")
 def a_copy_that_ended_as_a_conflict(history: History) -> None:
     one = terminal(history, "DUPLICATE")
     one.status, one.code = "REJECTED", "IDEMPOTENCY_CONFLICT"
@@ -281,6 +303,16 @@ def two_terminals(history: History) -> None:
 @anomaly("I2 unique")
 def two_decisions(history: History) -> None:
     again(history, history.decisions, history.topics.decisions, history.decisions[0])
+
+
+@anomaly("I2 unique")
+def two_events_that_share_one_decision_id(history: History) -> None:
+    first, second = [one for one in history.decisions if one.version == 1 and not one.degraded][:2]
+    end = next(one for one in history.feedback if one.terminal and one.origin == second.origin)
+    row = next(one for one in history.rows if one.decision_id == second.decision_id)
+    for copy_of_it in (one for one in history.feedback if one.decision_id == second.decision_id and one is not end):
+        copy_of_it.decision_id = None
+    second.decision_id = end.decision_id = row.decision_id = first.decision_id
 
 
 @anomaly("I2 unique")
