@@ -21,6 +21,8 @@ PARTITIONS = 3
 TICKETS = 6
 # A ticket whose only event a fallback decided, so that a better decision follows.
 IMPROVED = TICKETS
+# Where the copies wait of what was put off.
+DEFERRED = "support.deferred.10s.v1"
 INSTANCES = ("gk-1", "gk-2")
 START = 1_000_000
 
@@ -109,6 +111,8 @@ class _World:
         self.records, self.chance = records, chance
         self.now, self.burst, self.offsets_at = START, 0, 0
         self.done: set[Place] = set()
+        # How many came back in each partition.
+        self.deferred = [0] * PARTITIONS
         self.ends = {(topic, partition): 0 for topic in Topics().outputs() for partition in range(PARTITIONS)}
         self.position: dict[int, tuple[int, str]] = {partition: (-1, "") for partition in range(PARTITIONS)}
         self.history = History(
@@ -166,17 +170,24 @@ class _World:
                                          f"better-value-{place}"))
 
     def _generation(self, number: int, owner_of: object) -> None:
-        topic = self.history.topics.events
-        self.owners = {(topic, partition): owner_of(partition) for partition in range(PARTITIONS)}  # type: ignore
+        self.owners = {(topic, partition): owner_of(partition) for partition in range(PARTITIONS)  # type: ignore
+                       for topic in (self.history.topics.events, DEFERRED)}
         self.history.generations.append(Generation(self.offsets_at, self.now, number, self.owners))
         self.offsets_at += 1
 
     def _burst(self, records: list[Record]) -> None:
         self.now += 1_000
         self.burst += 1
+        back = [record.place.partition for record in records if record.fate == "put_off" and record.place in self.done]
         for record in records:
             self._publish(record)
         topics = self.history.topics
+        for partition in sorted(set(back)):
+            self.deferred[partition] += back.count(partition)
+            base = self.deferred[partition]
+            text = encode(base, base, [], burst=self.burst, writer=self.owners[DEFERRED, partition])
+            self.history.commits.append(Commit(self.offsets_at, self.now, DEFERRED, partition, base, text))
+            self.offsets_at += 1
         for partition in sorted({record.place.partition for record in records}):
             offsets = [one.place.offset for one in self.records if one.place.partition == partition]
             unfinished = [offset for offset in offsets if Place(partition, offset) not in self.done]

@@ -444,6 +444,29 @@ def metadata_that_was_stripped(history: History) -> None:
     history.commits[3].metadata = ""
 
 
+def deferred_commit(history: History) -> Commit:
+    return next(one for one in history.commits if one.topic == good.DEFERRED)
+
+
+@anomaly("I5 metadata")
+def metadata_that_was_stripped_where_copies_wait(history: History) -> None:
+    deferred_commit(history).metadata = ""
+
+
+@anomaly("I5 metadata")
+def a_position_that_goes_back_where_copies_wait(history: History) -> None:
+    one, last = deferred_commit(history), history.commits[-1]
+    owner = history.generations[-1].owners[one.topic, one.partition]
+    history.commits.append(Commit(last.at_offset + 1, last.at, one.topic, one.partition, 0,
+                                  encode(0, 0, [], burst=999, writer=owner)))
+
+
+@anomaly("I5 metadata")
+def the_same_metadata_at_a_lower_offset(history: History) -> None:
+    last = history.commits[-1]
+    history.commits.append(Commit(last.at_offset + 1, last.at, last.topic, last.partition, last.offset - 1, last.metadata))
+
+
 @anomaly("I5 metadata")
 def metadata_that_is_too_long(history: History) -> None:
     history.commits[3].metadata += "A" * 4_096
@@ -658,6 +681,12 @@ def a_commit_by_an_instance_that_had_lost_the_partition(history: History) -> Non
     last = history.commits[-1]
     text = encode(last.offset, last.offset, [], writer="gk-9", burst=900)
     history.commits.append(Commit(last.at_offset + 1, last.at, last.topic, last.partition, last.offset, text))
+
+
+@anomaly("I9 fencing")
+def a_strangers_commit_where_copies_wait(history: History) -> None:
+    one = deferred_commit(history)
+    one.metadata = encode(one.offset, one.offset, [], writer="gk-9", burst=900)
 
 
 @anomaly("I9 fencing")
