@@ -673,6 +673,16 @@ def a_decision_on_a_record_that_does_not_own_the_event(history: History) -> None
     history.rows[0].owner = Place(history.rows[0].owner.partition, 9_999)
 
 
+@anomaly("I8 stable")
+def published_and_never_marked_as_such(history: History) -> None:
+    history.rows[0].published_at = None
+
+
+@anomaly("I8 stable")
+def a_better_decision_that_was_never_marked_as_published(history: History) -> None:
+    next(row for row in history.rows if row.decision_id == better(history).decision_id).published_at = None
+
+
 # I9
 
 
