@@ -769,7 +769,13 @@ def an_instance_that_ended_itself(history: History) -> None:
 def an_instance_that_ended_itself_after_it_had_worked(history: History) -> None:
     history.interruptions.append(Interruption("database", 0, 1 << 60))
     last = history.commits[-1]
-    history.lives.append(Life(history.generations[-1].owners[last.topic, last.partition], 1, last.at + 1, 70))
+    history.lives.append(Life(history.generations[-1].owners[last.topic, last.partition], 1, last.at + 1, 1))
+
+
+@anomaly("I11 live")
+def a_start_that_panicked_while_the_broker_was_away(history: History) -> None:
+    history.interruptions.append(Interruption("broker", 0, 10))
+    history.lives.append(Life("gk-3", 5, 6, 101))
 
 
 @anomaly("I11 live")
