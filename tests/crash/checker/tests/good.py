@@ -250,9 +250,10 @@ class _World:
         """Every fifth answer was lost in a kill, and asked for again."""
         assert record.event
         key = dedupe_key(record.event.identity)
+        caller = self.owners[self.history.topics.events, record.place.partition]
         if record.place.offset % 5 == 4:
             self.history.calls.append(Call(key, self.now - 900, self.now - 800, 200, False, "lost"))
-            self.history.interruptions.append(Interruption("kill", self.now - 700, self.now - 690, "gk-1"))
+            self.history.interruptions.append(Interruption("kill", self.now - 700, self.now - 690, caller))
         status, code = STATUS[record.fate]
         answer = f"saved-{record.place}" if status == "ACCEPTED" else None
         self.history.calls.append(Call(key, self.now - 600, self.now - 500, 200 if answer else 500, False, answer))

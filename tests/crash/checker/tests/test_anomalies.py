@@ -641,6 +641,18 @@ def a_call_made_again_because_an_instance_joined(history: History) -> None:
 
 
 @anomaly("I7 paid once")
+def a_call_made_again_because_another_instance_was_killed(history: History) -> None:
+    for one in history.interruptions:
+        one.instance = "gk-9"
+
+
+@anomaly("I7 paid once")
+def a_call_made_again_because_the_other_owner_was_killed(history: History) -> None:
+    for one in history.interruptions:
+        one.instance = "gk-2" if one.instance == "gk-1" else "gk-1"
+
+
+@anomaly("I7 paid once")
 def more_calls_lost_than_were_in_flight(history: History) -> None:
     history.max_in_flight = 0
 
