@@ -50,6 +50,9 @@ def _every_input_has_its_terminal(view: View, report: Report) -> None:
             if not any(one.partition == place.partition and one.offset > place.offset for one in newer):
                 report.find(RULE, f"{place} was superseded by {terminal.superseded_by}, which is no newer event of its ticket "
                                   "that was decided")
+    for deferral in (one for one in view.history.feedback if not one.terminal):
+        if deferral.code not in CODES.get(deferral.status, ()) or deferral.status != "DEFERRED":
+            report.find(RULE, f"{deferral.origin} was put off as {deferral.status} / {deferral.code}")
     report.count("missing", missing)
 
 

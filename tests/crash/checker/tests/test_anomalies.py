@@ -167,6 +167,11 @@ def a_code_that_its_status_does_not_have(history: History) -> None:
 
 
 @anomaly("I1 complete")
+def put_off_for_a_reason_that_is_none(history: History) -> None:
+    next(one for one in history.feedback if not one.terminal).code = "DECIDED"
+
+
+@anomaly("I1 complete")
 def superseded_by_an_event_that_was_not_decided(history: History) -> None:
     terminal(history, "SUPERSEDED").superseded_by = "event-of-nobody"
 
