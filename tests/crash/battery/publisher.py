@@ -8,7 +8,10 @@ import random
 import threading
 import time
 from collections import Counter, deque
+from pathlib import Path
 from typing import Any
+
+from checker.parsing import Raw
 
 from .readers import Reader
 
@@ -23,7 +26,7 @@ RETRY, REWRITTEN_RETRY, CONFLICT, TWIN, STRANGER, GARBAGE, NOTE = 5, 2, 1, 4, 1,
 
 
 class Events:
-    """An endless stream of lines for `Publish`."""
+    """An endless stream of lines for `Publish`; each names the kind it is meant as, which goes into no record."""
 
     def __init__(self, seed: int, tickets: int = 60) -> None:
         """`tickets`: of each tenant."""
@@ -35,7 +38,7 @@ class Events:
 
     def next(self) -> str:
         if self._waiting:
-            return self._line(self._waiting.popleft())
+            return self._line(self._waiting.popleft(), "twin")
         roll = self._chance.random() * 100
         for share, kind in ((RETRY, "retry"), (REWRITTEN_RETRY, "rewritten"), (CONFLICT, "conflict"), (TWIN, "twin"),
                             (STRANGER, "stranger"), (GARBAGE, "garbage"), (NOTE, "note")):
@@ -52,7 +55,8 @@ class Events:
     def _of_kind(self, kind: str) -> str:
         if kind == "garbage":
             junk = self._chance.randbytes(40)
-            return json.dumps({"key": "tenant-0|junk", "value_b64": base64.b64encode(junk).decode(), "headers": []})
+            return json.dumps({"key": "tenant-0|junk", "value_b64": base64.b64encode(junk).decode(), "headers": [],
+                               "kind": kind})
         if kind in ("retry", "rewritten", "conflict"):
             event = json.loads(json.dumps(self._chance.choice(self._recent)))
             if kind == "rewritten":
@@ -60,7 +64,7 @@ class Events:
                 event["correlation_id"] = f"retry-{self._chance.randrange(1 << 30)}"
             if kind == "conflict":
                 event["message"]["body"] += " And another thing."
-            return self._line(event)
+            return self._line(event, kind)
         event = self._event(self._chance.choice(TENANTS))
         if kind == "twin":
             event["source"] = SHARED_SOURCE
@@ -75,7 +79,7 @@ class Events:
             event["event_type"] = "MESSAGE_ADDED"
         else:
             self._recent.append(event)
-        return self._line(event)
+        return self._line(event, kind)
 
     def _event(self, tenant: str) -> dict[str, Any]:
         self._number += 1
@@ -94,34 +98,47 @@ class Events:
             event["idempotency_key"] = f"key-{number}"
         return event
 
-    def _line(self, event: dict[str, Any]) -> str:
+    def _line(self, event: dict[str, Any], kind: str = "event") -> str:
         key = f"{event['tenant_id']}|{event['ticket_id']}"
         headers = [["ce_id", event["event_id"]], ["ce_source", event["source"]], ["ce_specversion", "1.0"]]
-        return json.dumps({"key": key, "value": json.dumps(event), "headers": headers})
+        return json.dumps({"key": key, "value": json.dumps(event), "headers": headers, "kind": kind})
+
+
+def sent_as(line: str) -> str:
+    """What the checker is told of a line: which bytes, and what they are meant as."""
+    said = json.loads(line)
+    raw = Raw.of(said | {"topic": "", "partition": 0, "offset": 0, "at": 0})
+    return json.dumps({"sum": raw.sum(), "kind": said["kind"]})
 
 
 class Publisher:
-    """Feeds them to `Publish` at a rate, until told to stop."""
+    """Feeds them to `Publish` at a rate, until told to stop.
 
-    def __init__(self, reader: Reader, events: Events, rate: float) -> None:
+        sent.jsonl   sum and kind of every record, before it is sent
+    """
+
+    def __init__(self, reader: Reader, events: Events, rate: float, folder: Path) -> None:
         self._reader, self._events, self.rate = reader, events, rate
+        self._sent_file = folder / "sent.jsonl"
         self.sent = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        begun = time.monotonic()
         due = 0.0
-        last = begun
-        while not self._stop.wait(0.02):
-            now = time.monotonic()
-            due += (now - last) * self.rate
-            last = now
-            while due >= 1:
-                self._reader.feed(self._events.next())
-                self.sent += 1
-                due -= 1
+        last = time.monotonic()
+        with self._sent_file.open("w", buffering=1) as sent:
+            while not self._stop.wait(0.02):
+                now = time.monotonic()
+                due += (now - last) * self.rate
+                last = now
+                while due >= 1:
+                    line = self._events.next()
+                    sent.write(sent_as(line) + "\n")
+                    self._reader.feed(line)
+                    self.sent += 1
+                    due -= 1
 
     def stop(self) -> None:
         self._stop.set()

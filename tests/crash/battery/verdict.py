@@ -17,6 +17,8 @@ PROOFS = Path(__file__).resolve().parents[1] / "proofs.jsonl"
 # A run counts only when so much of what was planned really happened, and work was done meanwhile.
 FIRED_SHARE = 0.95
 EVENTS_A_MINUTE = 60
+# Of those that no fallback made. Half of what is sent is decided, and a provider may be away for a third of the time.
+DECISIONS_A_MINUTE = 20
 
 
 def verdict(history: History, planned: Counter[str], fired: Counter[str], **about: Any) -> dict[str, Any]:
@@ -25,8 +27,7 @@ def verdict(history: History, planned: Counter[str], fired: Counter[str], **abou
     silences = gaps(history)
     # Of a few faults one may always miss.
     allowed = max(1, sum(planned.values()) * (1 - FIRED_SHARE))
-    counts = sum((planned - fired).values()) <= allowed and (
-        len(history.inputs) >= EVENTS_A_MINUTE * about.get("minutes", 0))
+    counts = sum((planned - fired).values()) <= allowed and work_was_done(history, about.get("minutes", 0))
     return {
         **about, "commit": commit(), "planned": sum(planned.values()), "fired": sum(fired.values()),
         "faults": dict(sorted(fired.items())), "unfired": dict(sorted((planned - fired).items())),
@@ -34,6 +35,14 @@ def verdict(history: History, planned: Counter[str], fired: Counter[str], **abou
         **report.as_json(), "verdict": "green" if report.is_green() and counts else
         "red" if not report.is_green() else "does not count",
     }
+
+
+def work_was_done(history: History, planned_minutes: float) -> bool:
+    """Events came in and were decided, for as long as was planned and as any were sent."""
+    times = [one.at for one in history.acked]
+    minutes = max((max(times) - min(times)) / 60_000 if times else 0, planned_minutes)
+    decided = sum(one.degraded is None for one in history.decisions)
+    return len(history.inputs) >= EVENTS_A_MINUTE * minutes and decided >= max(DECISIONS_A_MINUTE * minutes, 1)
 
 
 def line(said: dict[str, Any]) -> str:

@@ -175,7 +175,7 @@ log_format = "json"
         for name in NAMES[:count]:
             self.instances[name].start()
         threading.Thread(target=self._supervise, daemon=True).start()
-        self.publisher = Publisher(self.publish_reader, self.events, self.options.rate)
+        self.publisher = Publisher(self.publish_reader, self.events, self.options.rate, self.options.folder)
         self._stack.callback(self.publisher.stop)
 
     def _supervise(self) -> None:

@@ -77,6 +77,8 @@ class Decision(Output):
     degraded: str | None = None
     # Whether anything of it is to be done without being asked.
     acts: bool = False
+    # The provider's answer that it says it was made of.
+    response_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -241,6 +243,8 @@ class History:
 
     topics: Topics = field(default_factory=Topics)
     acked: list[Acked] = field(default_factory=list)
+    # Sum of a record -> what its publisher meant it as; a retry has its event's sum, so there may be several.
+    sent: dict[str, frozenset[str]] | None = None
     inputs: list[Input] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     feedback: list[Terminal] = field(default_factory=list)

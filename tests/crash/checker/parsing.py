@@ -105,7 +105,7 @@ class Reader:
         return Decision(raw.partition, raw.offset, raw.at, raw.sum(), origin, flaws, identity, body["event_id"],
                         body["ticket_id"], body["decision_id"], body["decision_version"],
                         hashlib.sha256(raw.value or b"").hexdigest(), body["supersedes_decision_id"],
-                        body["degraded_reason"], _acts(body))
+                        body["degraded_reason"], _acts(body), (body["model"] or {}).get("response_id"))
 
     def terminal(self, raw: Raw) -> Terminal:
         body = json.loads(raw.value or b"{}")

@@ -1,5 +1,6 @@
 """A run's folder becomes a history.
 
+    sent.jsonl       what each record was meant as: folders of older runs have none
     acks.jsonl       what the log told the producer
     end.jsonl        every record of the topics, read_committed, when all was over
     aborted.jsonl    places of outputs that only a read_uncommitted reader sees
@@ -15,6 +16,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ def read(folder: Path) -> History:
     run = json.loads((folder / "run.json").read_text())
     end = json.loads((folder / "end.json").read_text())
     history = History(topics=Topics(**run["topics"]))
+    history.sent = _sent(folder / "sent.jsonl")
     history.acked = [Acked(Place(one["partition"], one["offset"]), one["sum"], one["at"])
                      for one in whole_lines(folder / "acks.jsonl")]
     _records(folder / "end.jsonl", history)
@@ -48,6 +51,15 @@ def read(folder: Path) -> History:
     history.max_in_flight = run["max_in_flight"]
     history.settled_after_ms, history.settle_bound_ms = run["settled_after_ms"], run["settle_bound_ms"]
     return history
+
+
+def _sent(file: Path) -> dict[str, frozenset[str]] | None:
+    if not file.exists():
+        return None
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for line in whole_lines(file):
+        kinds[line["sum"]].add(line["kind"])
+    return {sum: frozenset(of) for sum, of in kinds.items()}
 
 
 def _records(file: Path, history: History) -> None:

@@ -23,6 +23,7 @@ class Report:
         self.findings: list[Finding] = []
         self.violations: Counter[str] = Counter()
         self.counts: dict[str, int] = {}
+        self.notes: list[str] = []
 
     def find(self, rule: str, what: str) -> None:
         """A promise was broken."""
@@ -34,6 +35,10 @@ class Report:
         """A number for the verdict line."""
         self.counts[name] = number
 
+    def note(self, what: str) -> None:
+        """What could not be judged, and why."""
+        self.notes.append(what)
+
     def is_green(self) -> bool:
         return not self.violations
 
@@ -41,5 +46,6 @@ class Report:
         return {
             "violations": dict(sorted(self.violations.items())),
             "counts": self.counts,
+            "notes": self.notes,
             "findings": [f"{finding.rule}: {finding.what}" for finding in self.findings],
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from functools import lru_cache
 
@@ -23,10 +24,20 @@ class View:
         self.decisions: dict[Place, list[Decision]] = defaultdict(list)
         for decision in history.decisions:
             self.decisions[decision.origin].append(decision)
+        self._generations_at = [one.at for one in history.generations]
         self.copies: dict[Identity, list[Input]] = defaultdict(list)
         for record in history.inputs:
             if record.event:
                 self.copies[record.event.identity].append(record)
+
+    def owners(self, partition: int, since: int, until: int) -> set[str]:
+        """Who owned this partition of any topic at any time from then to then."""
+        found: set[str] = set()
+        for at in range(bisect_right(self._generations_at, since) - 1, bisect_right(self._generations_at, until)):
+            if at >= 0:
+                owners = self.history.generations[at].owners
+                found |= {owner for (_, number), owner in owners.items() if number == partition}
+        return found
 
     def partitions(self) -> list[int]:
         """Partitions of the events topic that hold anything."""

@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import json
+import tempfile
+import time
 import unittest
+from pathlib import Path
 
-from battery.publisher import Events
+from battery.publisher import Events, Publisher, sent_as
+from checker.parsing import Raw, input_of
+from checker.rules.contract import ENDS
+
+
+class Fed:
+    """In place of the process that sends."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def feed(self, line: str) -> None:
+        self.lines.append(line)
 
 
 class Sending(unittest.TestCase):
@@ -19,6 +34,29 @@ class Sending(unittest.TestCase):
         for _ in range(2_000):
             events.next()
         self.assertEqual(set(events.kinds), {"event", "retry", "rewritten", "conflict", "twin", "stranger", "garbage", "note"})
+
+    def test_each_is_written_down_as_what_it_is_meant_as(self) -> None:
+        events = Events(1)
+        written = set()
+        for _ in range(2_000):
+            line = events.next()
+            record = input_of(Raw.of(json.loads(line) | {"topic": "", "partition": 0, "offset": 0, "at": 0}))
+            said = json.loads(sent_as(line))
+            written.add(said["kind"])
+            self.assertEqual(said["sum"], record.sum)
+            self.assertEqual(said["kind"] == "garbage", record.event is None)
+        self.assertEqual(written, set(events.kinds))
+        self.assertEqual(written, set(ENDS))
+
+    def test_what_was_sent_is_written_down_line_by_line(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            fed = Fed()
+            publisher = Publisher(fed, Events(3), 2_000.0, Path(folder))  # type: ignore[arg-type]
+            time.sleep(0.2)
+            publisher.stop()
+            self.assertGreater(len(fed.lines), 20)
+            written = (Path(folder) / "sent.jsonl").read_text().splitlines()
+        self.assertEqual(written, [sent_as(line) for line in fed.lines])
 
     def test_twins_differ_in_nothing_but_their_tenant(self) -> None:
         events = Events(2)

@@ -22,4 +22,21 @@ CODES: dict[str, frozenset[str]] = {
     }),
 }
 
+# What a record may end as, by what its publisher meant it as. No run limits budgets, switches a model off, lets the provider
+# answer nonsense or sends an event that expires.
+_EVENT: dict[str, frozenset[str]] = {
+    "ACCEPTED": CODES["ACCEPTED"], "SUPERSEDED": CODES["SUPERSEDED"],
+    # Which of the records of one event is its copy is I1's and I2's to say: an event and its retry have the same bytes.
+    "DUPLICATE": CODES["DUPLICATE"],
+    "DEGRADED": frozenset({"BREAKER_OPEN", "PROVIDER_ERROR", "PROVIDER_TIMEOUT", "DEADLINE_EXCEEDED"}),
+}
+ENDS: dict[str, dict[str, frozenset[str]]] = {
+    "event": _EVENT, "retry": _EVENT, "rewritten": _EVENT, "twin": _EVENT,
+    "conflict": {"REJECTED": frozenset({"IDEMPOTENCY_CONFLICT"})},
+    "stranger": {"REJECTED": frozenset({"TENANT_UNKNOWN"})},
+    # Some begin like a record of a registry.
+    "garbage": {"REJECTED": frozenset({"DECODE_FAILED", "UNKNOWN_SCHEMA"})},
+    "note": {"IGNORED": frozenset({"INTERNAL_NOTE"})},
+}
+
 DECIDED = frozenset({"ACCEPTED", "DEGRADED"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 from ..history import Decision, Input, Place, Terminal
 from ..report import Report
@@ -31,7 +31,9 @@ def _the_log_kept_what_it_acknowledged(view: View, report: Report) -> None:
 def _every_input_has_its_terminal(view: View, report: Report) -> None:
     missing = 0
     letters = Counter(letter.origin for letter in view.history.dead_letters)
-    decided = {decision.event_id for decision in view.history.decisions}
+    decided: dict[object, list[Place]] = defaultdict(list)
+    for decision in view.history.decisions:
+        decided[decision.identity.tenant, decision.ticket, decision.event_id].append(decision.origin)
     for place in view.inputs:
         terminals = view.terminals.get(place, [])
         if not terminals:
@@ -43,8 +45,14 @@ def _every_input_has_its_terminal(view: View, report: Report) -> None:
         _its_decision(place, terminal, view, report)
         if letters[place] != (terminal.status == "REJECTED"):
             report.find(RULE, f"{place} is {terminal.status} and has {letters[place]} dead letters")
-        if terminal.status == "SUPERSEDED" and terminal.superseded_by not in decided:
-            report.find(RULE, f"{place} was superseded by {terminal.superseded_by}, which was not decided")
+        if terminal.status == "SUPERSEDED":
+            newer = decided.get((terminal.tenant, terminal.ticket, terminal.superseded_by), [])
+            if not any(one.partition == place.partition and one.offset > place.offset for one in newer):
+                report.find(RULE, f"{place} was superseded by {terminal.superseded_by}, which is no newer event of its ticket "
+                                  "that was decided")
+    for deferral in (one for one in view.history.feedback if not one.terminal):
+        if deferral.code not in CODES.get(deferral.status, ()) or deferral.status != "DEFERRED":
+            report.find(RULE, f"{deferral.origin} was put off as {deferral.status} / {deferral.code}")
     report.count("missing", missing)
 
 
@@ -95,6 +103,10 @@ def _copies_are_told_from_firsts(view: View, report: Report) -> None:
     for identity, records in view.copies.items():
         ends = [(record, view.terminals[record.place][0]) for record in records if view.terminals.get(record.place)]
         firsts = [record for record, end in ends if not _is_copy(end)]
+        # What was rejected for its form is no event, and neither is what says the same again.
+        events = [record for record, end in ends if not _is_copy(end) and end.status != "REJECTED"]
+        if len(events) > 1:
+            report.find(RULE, f"{len(events)} records of {identity} ended as the event itself, such as {events[1].place}")
         if ends and not firsts and len(ends) == len(records):
             report.find(RULE, f"every record of {identity} ended as a copy")
         if len(records) == 1 or not firsts:

@@ -26,6 +26,12 @@ def _nothing_twice(view: View, report: Report) -> None:
             twice += 1
             report.find(RULE, f"{decision.identity} version {decision.version} was decided twice")
         decided.add(version)
+    named: dict[str, object] = {}
+    for decision in view.history.decisions:
+        version = (decision.identity, decision.version)
+        if named.setdefault(decision.decision_id, version) != version:
+            twice += 1
+            report.find(RULE, f"{decision.decision_id} names more than one decision, that of {decision.origin} among them")
     for place, terminals in view.terminals.items():
         if len(terminals) > 1:
             twice += 1

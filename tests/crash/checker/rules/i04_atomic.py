@@ -9,12 +9,14 @@ A sample reads three things in this order, and the order is the proof:
 What is below `visible` was committed before the position was read, so the position must own its origin. What the position
 owns was written before the position could be committed, so its output stands below `written`.
 
+Each topic of the outputs is held against the position by itself: what goes out in a transaction of its own is no less torn.
+
 What was put off is finished with the record that says so; its decision and its end come with its copy, at another position.
 """
 
 from __future__ import annotations
 
-from ..history import Sample
+from ..history import Output, Sample
 from ..report import Report
 from ..view import View, owned
 
@@ -35,25 +37,27 @@ class _Partition:
     def __init__(self, view: View, partition: int) -> None:
         self.view, self.partition = view, partition
         topics = view.history.topics
-        self.feedback = (topics.feedback, partition)
         said = sorted((one for one in view.history.feedback if one.partition == partition), key=lambda one: one.offset)
         put_off = {one.origin.offset: one for one in reversed(said) if not one.terminal}
-        # The record with which each input was finished.
-        self.finished = [one for one in said if put_off.get(one.origin.offset, one) is one]
+        # The outputs with which each input was finished, by topic, in the order of the log.
+        self.finishing: dict[tuple[str, int], list[Output]] = {
+            (topics.feedback, partition): [one for one in said if put_off.get(one.origin.offset, one) is one]}
+        for topic, records in ((topics.decisions, view.history.decisions), (topics.dead_letters, view.history.dead_letters)):
+            # A better decision comes with its improve record, after its event was finished.
+            self.finishing[topic, partition] = sorted(
+                (one for one in records if one.partition == partition and getattr(one, "version", 1) == 1
+                 and one.origin.offset not in put_off), key=lambda one: one.offset)
         # Where the outputs of each input end: the highest offset by topic.
         self.ends: dict[int, dict[tuple[str, int], int]] = {}
-        for topic, records in ((topics.feedback, self.finished), (topics.decisions, view.history.decisions),
-                               (topics.dead_letters, view.history.dead_letters)):
-            for record in records:
-                # A better decision comes with its improve record, after its event was finished.
-                is_later = getattr(record, "version", 1) > 1 or (topic != topics.feedback and record.origin.offset in put_off)
-                if record.partition == partition and not is_later:
-                    ends = self.ends.setdefault(record.origin.offset, {})
-                    ends[topic, partition] = max(record.offset, ends.get((topic, partition), -1))
+        for place, outputs in self.finishing.items():
+            for output in outputs:
+                ends = self.ends.setdefault(output.origin.offset, {})
+                ends[place] = max(output.offset, ends.get(place, -1))
         self.inputs = sorted(place.offset for place in view.inputs if place.partition == partition)
         # Origins that are visible and at or above the base; inputs below `covered` were seen to be covered.
         self.above: set[int] = set()
-        self.next_output = self.covered = 0
+        self.next_output = dict.fromkeys(self.finishing, 0)
+        self.covered = 0
 
     def judge(self, report: Report) -> None:
         for sample in self.view.history.samples:
@@ -63,10 +67,12 @@ class _Partition:
                 self._outputs_cover_the_position(sample, report)
 
     def _no_output_goes_beyond(self, sample: Sample, report: Report) -> None:
-        visible = sample.visible.get(self.feedback, 0)
-        while self.next_output < len(self.finished) and self.finished[self.next_output].offset < visible:
-            self.above.add(self.finished[self.next_output].origin.offset)
-            self.next_output += 1
+        for place, outputs in self.finishing.items():
+            visible, at = sample.visible.get(place, 0), self.next_output[place]
+            while at < len(outputs) and outputs[at].offset < visible:
+                self.above.add(outputs[at].origin.offset)
+                at += 1
+            self.next_output[place] = at
         frontier = owned(sample.committed.get(self.partition))
         beyond = {offset for offset in self.above if frontier is None or not frontier.owns(offset)}
         for offset in sorted(beyond):

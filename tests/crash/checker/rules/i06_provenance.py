@@ -7,6 +7,8 @@ from ..report import Report
 from ..view import View
 
 RULE = "I6 provenance"
+# What a record says that can be read, and is not believed.
+UNTRUSTED = frozenset({"ENVELOPE_MISMATCH", "VALIDATION_FAILED", "PAYLOAD_TOO_LARGE"})
 
 
 def provenance(view: View, report: Report) -> None:
@@ -33,7 +35,8 @@ def provenance(view: View, report: Report) -> None:
 def _speaks_of(terminal: Terminal, event: Event | None) -> bool:
     """Without a name only for a record in which none could be trusted."""
     if terminal.event_id is None:
-        return terminal.status == "REJECTED" and terminal.tenant is None
+        cannot_be_read = event is None or terminal.code in UNTRUSTED
+        return terminal.status == "REJECTED" and terminal.tenant is None and cannot_be_read
     if event is None:
         return False
     said = (terminal.event_id, terminal.source, terminal.tenant, terminal.ticket)

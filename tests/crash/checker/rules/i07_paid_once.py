@@ -1,14 +1,15 @@
 """I7: no call starts after that event's answer was saved, and no call is made again without a reason.
 
 A call that starts although an earlier one was made needs something that happened in between: the earlier one failed, its
-caller hung up, or a fault of a kind that can end a process or a save. A second instance that joins or leaves is none.
+caller hung up, or a fault of a kind that can end a process or a save. A second instance that joins or leaves is none, and
+neither is the end of one that had not called: the provider does not know who called, but the group knows who had the partition.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 
-from ..history import Call, Interruption
+from ..history import Call, Interruption, Row
 from ..report import Report
 from ..view import View
 
@@ -18,6 +19,8 @@ RULE = "I7 paid once"
 # has to find out what happened.
 REASONS = frozenset({"kill", "freeze", "database", "provider"})
 AFTERMATH_MS = 5_000
+# So late may one begin a call who has just lost the partition, or hear of it.
+HANDOVER_MS = 5_000
 
 
 def paid_once(view: View, report: Report) -> None:
@@ -36,8 +39,11 @@ def paid_once(view: View, report: Report) -> None:
                 paid_again += 1
                 late = call.started_at - row.answered_at
                 report.find(RULE, f"{row.event_id} of {row.tenant} was asked about {late} ms after its answer was saved")
+        callers: set[str] = set()
         for before, after in zip(made, made[1:]):
-            if not _is_explained(before, after, reasons):
+            if row:
+                callers |= view.owners(row.owner.partition, before.started_at - HANDOVER_MS, before.started_at)
+            if not _is_explained(before, after, [one for one in reasons if _befell(one, callers, row)]):
                 report.find(RULE, f"{key[:12]} was asked about again at {after.started_at} for no reason "
                                   f"(before: {before.started_at} to {before.ended_at})")
         good = sum(call.status == 200 and not call.client_gone for call in made)
@@ -49,6 +55,11 @@ def paid_once(view: View, report: Report) -> None:
     if unsaved > bound:
         report.find(RULE, f"{unsaved} unsaved answers were paid again; {deaths} ends with {history.max_in_flight} calls "
                           f"in flight explain {bound}")
+
+
+def _befell(one: Interruption, callers: set[str], row: Row | None) -> bool:
+    """Whether it befell whoever may have made one of the calls before; what befalls all of them has no name."""
+    return one.instance is None or row is None or one.instance in callers
 
 
 def _is_explained(before: Call, after: Call, reasons: list[Interruption]) -> bool:

@@ -1,4 +1,9 @@
-"""I8: the emitted decision is the saved one, byte for byte, and so is the way an event ended."""
+"""I8: the emitted decision is the saved one, byte for byte, and so is the way an event ended; and when all is over, the ledger
+knows of everything that was published that it was: a copy that comes later lives on that.
+
+A crash between a commit and its marks is no excuse: whoever gets the partition next marks what the position owns, and what the
+database could not take is written again.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +28,22 @@ def stable(view: View, report: Report) -> None:
             report.find(RULE, f"the decision of {decision.origin} is not the saved one")
         elif row.owner != decision.origin:
             report.find(RULE, f"the decision of {decision.origin} is owned by {row.owner}")
-    _ends_are_the_saved_ones(view, report)
-
-
-def _ends_are_the_saved_ones(view: View, report: Report) -> None:
     # A better decision is saved beside the end of its event and is none: its row has the same owner.
-    events = {row.key for row in view.history.rows}
-    of_better = {better_key(key) for key in events} & events
+    of_better = {better_key(key) for key in rows} & rows.keys()
+    _ends_are_the_saved_ones(view, of_better, report)
+    if view.history.settled_after_ms is not None:
+        _published_is_remembered(view, of_better, report)
+
+
+def _published_is_remembered(view: View, of_better: set[str], report: Report) -> None:
+    decided = {decision.decision_id for decision in view.history.decisions}
+    for row in view.history.rows:
+        is_out = row.decision_id in decided if row.key in of_better else row.owner in view.terminals
+        if is_out and row.published_at is None:
+            report.find(RULE, f"the end of {row.event_id} of {row.tenant} is out, and its row is not marked as published")
+
+
+def _ends_are_the_saved_ones(view: View, of_better: set[str], report: Report) -> None:
     for row in view.history.rows:
         ends = view.terminals.get(row.owner)
         if not ends or row.key in of_better:

@@ -40,8 +40,6 @@ def fencing(view: View, report: Report) -> None:
 def _writer_owns(
     commit: Commit, owners: dict[tuple[str, int], str], number: int | None, view: View, report: Report
 ) -> None:
-    if commit.topic != view.history.topics.events:
-        return
     try:
         writer = decoded(commit.metadata).writer
     except frontier.Malformed:
@@ -49,5 +47,5 @@ def _writer_owns(
     writer = view.history.instance_of.get(writer, writer)
     owner = owners.get((commit.topic, commit.partition))
     if owner != writer:
-        report.find(RULE, f"{writer} committed {commit.partition}@{commit.offset}, which belonged to {owner} in "
+        report.find(RULE, f"{writer} committed {commit.topic}/{commit.partition}@{commit.offset}, which belonged to {owner} in "
                           f"generation {number}")

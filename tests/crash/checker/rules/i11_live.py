@@ -1,8 +1,9 @@
 """I11: after the last fault heals everything gets its terminal within the bound; no transaction stays open; no instance
 ends itself; and while nothing befalls the installation, what is written can be read at once.
 
-A start that gives up because what it needs is away just then is its supervisor's to repeat: it is counted. One that had worked
-already, or that had no such reason, is a violation.
+A start that gives up because what it needs is away just then says so with exit code 1, and is its supervisor's to repeat: it is
+counted. One that had worked already, or that had no such reason, is a violation; so is every other code, that of a panic (101)
+or of settings that are wrong (78), whatever was away.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ RULE = "I11 live"
 # What a start needs, and how long it may be slow after it came back.
 NEEDED = frozenset({"broker", "database", "network", "delayed EndTxn"})
 AFTERMATH_MS = 10_000
+# The exit code for it.
+GAVE_UP = 1
 # How long a transaction may be slow after a fault.
 SLOW_AFTER_MS = 5_000
 # A transaction is open for milliseconds, on a starved machine for hundreds of them; a model takes seconds.
@@ -68,7 +71,9 @@ def _written_is_readable(view: View, report: Report) -> None:
 
 
 def _gave_up_at_its_start(life: Life, view: View) -> bool:
-    """It never committed anything, and something it needs was away."""
+    """It says so, never committed anything, and something it needs was away."""
+    if life.ended_itself != GAVE_UP:
+        return False
     ended_at = life.ended_at or life.started_at
     for commit in view.history.commits:
         if life.started_at <= commit.at <= ended_at and _writer(commit.metadata, view) == life.instance:

@@ -21,6 +21,8 @@ PARTITIONS = 3
 TICKETS = 6
 # A ticket whose only event a fallback decided, so that a better decision follows.
 IMPROVED = TICKETS
+# Where the copies wait of what was put off.
+DEFERRED = "support.deferred.10s.v1"
 INSTANCES = ("gk-1", "gk-2")
 START = 1_000_000
 
@@ -100,6 +102,7 @@ STATUS = {
     "copy": ("DUPLICATE", "SAME_EVENT"), "conflict": ("REJECTED", "IDEMPOTENCY_CONFLICT"),
     "superseded": ("SUPERSEDED", "NEWER_EVENT"), "put_off": ("ACCEPTED", "DECIDED"),
 }
+MEANT = {"ignored": "note", "rejected": "stranger", "unreadable": "garbage", "copy": "retry", "conflict": "conflict"}
 PUT_OFF = ("DEFERRED", "TENANT_RATE_LIMITED")
 
 
@@ -108,6 +111,8 @@ class _World:
         self.records, self.chance = records, chance
         self.now, self.burst, self.offsets_at = START, 0, 0
         self.done: set[Place] = set()
+        # How many came back in each partition.
+        self.deferred = [0] * PARTITIONS
         self.ends = {(topic, partition): 0 for topic in Topics().outputs() for partition in range(PARTITIONS)}
         self.position: dict[int, tuple[int, str]] = {partition: (-1, "") for partition in range(PARTITIONS)}
         self.history = History(
@@ -121,6 +126,7 @@ class _World:
             key = f"{record.event.identity.tenant}|{record.event.ticket}" if record.event else "?"
             self.history.inputs.append(Input(record.place, START, key, f"sum-{record.place}", record.event))
             self.history.acked.append(Acked(record.place, f"sum-{record.place}", START))
+        self.history.sent = {f"sum-{record.place}": frozenset({MEANT.get(record.fate, "event")}) for record in self.records}
         self._generation(1, lambda partition: INSTANCES[0])
         lanes = [[one for one in self.records if one.ticket == ticket] for ticket in range(TICKETS + 1)]
         moved = False
@@ -155,7 +161,8 @@ class _World:
             offset = self._append(self.history.topics.decisions, place, "better")
             self.history.decisions.append(Decision(place.partition, offset, self.now, f"better-sum-{place}", place, (),
                                                    event.identity, event.event_id, event.ticket, decision_id, 2,
-                                                   f"better-value-{place}", record.decision_id()))
+                                                   f"better-value-{place}", record.decision_id(),
+                                                   response_id=f"better-{place}"))
             key = better_key(dedupe_key(event.identity))
             self.history.calls.append(Call(key, self.now - 600, self.now - 500, 200, False, f"better-{place}"))
             self.history.rows.append(Row(key, place, event.identity.tenant, event.event_id, self.now - 450,
@@ -163,17 +170,24 @@ class _World:
                                          f"better-value-{place}"))
 
     def _generation(self, number: int, owner_of: object) -> None:
-        topic = self.history.topics.events
-        self.owners = {(topic, partition): owner_of(partition) for partition in range(PARTITIONS)}  # type: ignore
+        self.owners = {(topic, partition): owner_of(partition) for partition in range(PARTITIONS)  # type: ignore
+                       for topic in (self.history.topics.events, DEFERRED)}
         self.history.generations.append(Generation(self.offsets_at, self.now, number, self.owners))
         self.offsets_at += 1
 
     def _burst(self, records: list[Record]) -> None:
         self.now += 1_000
         self.burst += 1
+        back = [record.place.partition for record in records if record.fate == "put_off" and record.place in self.done]
         for record in records:
             self._publish(record)
         topics = self.history.topics
+        for partition in sorted(set(back)):
+            self.deferred[partition] += back.count(partition)
+            base = self.deferred[partition]
+            text = encode(base, base, [], burst=self.burst, writer=self.owners[DEFERRED, partition])
+            self.history.commits.append(Commit(self.offsets_at, self.now, DEFERRED, partition, base, text))
+            self.offsets_at += 1
         for partition in sorted({record.place.partition for record in records}):
             offsets = [one.place.offset for one in self.records if one.place.partition == partition]
             unfinished = [offset for offset in offsets if Place(partition, offset) not in self.done]
@@ -202,9 +216,11 @@ class _World:
             assert event
             decision_id = record.decision_id()
             offset = self._append(history.topics.decisions, place, "decision")
+            is_fallback = status == "DEGRADED"
             history.decisions.append(Decision(place.partition, offset, self.now, f"decision-sum-{place}", place, (),
                                               event.identity, event.event_id, event.ticket, decision_id, 1,
-                                              f"value-{place}"))
+                                              f"value-{place}", degraded=code if is_fallback else None,
+                                              response_id=None if is_fallback else f"saved-{place}"))
             self._pay(record)
         named = decision_id or (record.first.decision_id() if record.fate == "copy" and record.first else None)
         self._say(record, (status, code), named)
@@ -234,11 +250,13 @@ class _World:
         """Every fifth answer was lost in a kill, and asked for again."""
         assert record.event
         key = dedupe_key(record.event.identity)
+        caller = self.owners[self.history.topics.events, record.place.partition]
         if record.place.offset % 5 == 4:
             self.history.calls.append(Call(key, self.now - 900, self.now - 800, 200, False, "lost"))
-            self.history.interruptions.append(Interruption("kill", self.now - 700, self.now - 690, "gk-1"))
-        self.history.calls.append(Call(key, self.now - 600, self.now - 500, 200, False, f"saved-{record.place}"))
+            self.history.interruptions.append(Interruption("kill", self.now - 700, self.now - 690, caller))
         status, code = STATUS[record.fate]
+        answer = f"saved-{record.place}" if status == "ACCEPTED" else None
+        self.history.calls.append(Call(key, self.now - 600, self.now - 500, 200 if answer else 500, False, answer))
         self.history.rows.append(Row(key, record.place, record.event.identity.tenant, record.event.event_id,
-                                     self.now - 450, self.now + 1, f"saved-{record.place}", status, code,
+                                     self.now - 450, self.now + 1, answer, status, code,
                                      record.decision_id(), f"value-{record.place}"))

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from checker.history import Call, Commit, Forgotten, Generation, History, Interruption, Life, Place, Seen
+from checker.history import (
+    Call, Commit, Event, Forgotten, Generation, History, Identity, Interruption, Life, Place, Seen,
+)
 from checker.judge import judge
 from checker.report import Report
 from checker.tests import good
@@ -45,6 +47,16 @@ def again(history: History, outputs: list[Any], topic: str, one: Any) -> Any:
     outputs.append(second)
     history.followed.append(Seen(topic, one.partition, offset, one.sum, 9_999_999))
     return second
+
+
+def record_of(history: History, one: Any) -> Any:
+    return next(record for record in history.inputs if record.place == one.origin)
+
+
+def means(history: History, one: Any, kind: str) -> None:
+    """The publisher meant the record of this end as such."""
+    assert history.sent
+    history.sent[record_of(history, one).sum] = frozenset({kind})
 
 
 def better(history: History) -> Any:
@@ -155,8 +167,35 @@ def a_code_that_its_status_does_not_have(history: History) -> None:
 
 
 @anomaly("I1 complete")
+def put_off_for_a_reason_that_is_none(history: History) -> None:
+    next(one for one in history.feedback if not one.terminal).code = "DECIDED"
+
+
+@anomaly("I1 complete")
 def superseded_by_an_event_that_was_not_decided(history: History) -> None:
     terminal(history, "SUPERSEDED").superseded_by = "event-of-nobody"
+
+
+@anomaly("I1 complete")
+def superseded_by_another_tenants_event_of_the_same_id(history: History) -> None:
+    one = terminal(history, "SUPERSEDED")
+    other = next(it for it in history.decisions if it.identity.tenant != one.tenant and it.version == 1)
+    one.superseded_by = other.event_id
+
+
+@anomaly("I1 complete")
+def superseded_by_another_tickets_event(history: History) -> None:
+    one = terminal(history, "SUPERSEDED")
+    other = next(it for it in history.decisions if it.ticket != one.ticket and it.version == 1)
+    one.superseded_by = other.event_id
+
+
+@anomaly("I1 complete")
+def superseded_by_an_older_event(history: History) -> None:
+    for one in (it for it in history.feedback if it.status == "SUPERSEDED"):
+        for older in history.decisions:
+            if (older.identity.tenant, older.ticket) == (one.tenant, one.ticket) and older.origin.offset < one.origin.offset:
+                one.superseded_by = older.event_id
 
 
 @anomaly("I1 complete")
@@ -178,6 +217,86 @@ def an_event_of_which_only_copies_are_known(history: History) -> None:
     history.decisions[:] = [one for one in history.decisions if one.origin != decided.origin]
 
 
+@anomaly("I1 complete")
+def an_event_that_was_dead_lettered_as_garbage(history: History) -> None:
+    one = terminal(history, "REJECTED", "DECODE_FAILED")
+    record_of(history, one).event = Event(Identity("tenant-0", "/desk", False, "fine"), "fine", "T-fine", "body")
+    means(history, one, "event")
+
+
+@anomaly("I1 complete")
+def an_event_that_expired_though_none_does(history: History) -> None:
+    one = terminal(history, "IGNORED")
+    one.code = "EXPIRED"
+    means(history, one, "event")
+
+
+@anomaly("I1 complete")
+def a_copy_that_was_ignored(history: History) -> None:
+    one = terminal(history, "DUPLICATE")
+    one.status, one.code, one.decision_id = "IGNORED", "INTERNAL_NOTE", None
+
+
+@anomaly("I1 complete")
+def a_copy_that_was_superseded_beside_its_first(history: History) -> None:
+    newer = terminal(history, "SUPERSEDED")
+    one = terminal(history, "DUPLICATE")
+    one.status, one.code, one.decision_id = newer.status, newer.code, None
+    one.superseded_by = next(it.event_id for it in history.decisions if it.origin.partition == one.origin.partition
+                             and (it.identity.tenant, it.ticket) == (one.tenant, one.ticket)
+                             and it.origin.offset > one.origin.offset)
+
+
+@anomaly("I1 complete")
+def a_record_that_nobody_sent(history: History) -> None:
+    assert history.sent
+    del history.sent[history.inputs[0].sum]
+
+
+def all_calls_went_well(history: History) -> None:
+    for call in history.calls:
+        call.status = 200
+
+
+def degraded(history: History, code: str) -> Any:
+    """The first fallback's event ended for this reason, as it was saved."""
+    one = terminal(history, "DEGRADED")
+    row = next(row for row in history.rows if row.owner == one.origin and row.code == one.code)
+    one.code = row.code = code
+    return one
+
+
+@anomaly("I1 complete")
+def a_timeout_of_a_provider_that_answered_well(history: History) -> None:
+    degraded(history, "PROVIDER_TIMEOUT")
+    all_calls_went_well(history)
+
+
+@anomaly("I1 complete")
+def a_call_that_a_kill_ended_is_no_failure_of_the_provider(history: History) -> None:
+    degraded(history, "PROVIDER_ERROR")
+    all_calls_went_well(history)
+    for call in history.calls:
+        call.status, call.client_gone = 0, True
+
+
+@anomaly("I1 complete")
+def a_breaker_that_was_open_though_nothing_had_failed(history: History) -> None:
+    all_calls_went_well(history)
+
+
+@anomaly("I1 complete")
+def a_breaker_that_was_open_because_another_partitions_owner_was_frozen(history: History) -> None:
+    all_calls_went_well(history)
+    history.interruptions.append(Interruption("freeze", 0, 1 << 60, "gk-9"))
+
+
+@anomaly("I1 complete")
+def a_deadline_that_passed_at_once(history: History) -> None:
+    one = degraded(history, "DEADLINE_EXCEEDED")
+    record_of(history, one).at = one.at - 1_000
+
+
 # I2
 
 
@@ -189,6 +308,16 @@ def two_terminals(history: History) -> None:
 @anomaly("I2 unique")
 def two_decisions(history: History) -> None:
     again(history, history.decisions, history.topics.decisions, history.decisions[0])
+
+
+@anomaly("I2 unique")
+def two_events_that_share_one_decision_id(history: History) -> None:
+    first, second = [one for one in history.decisions if one.version == 1 and not one.degraded][:2]
+    end = next(one for one in history.feedback if one.terminal and one.origin == second.origin)
+    row = next(one for one in history.rows if one.decision_id == second.decision_id)
+    for copy_of_it in (one for one in history.feedback if one.decision_id == second.decision_id and one is not end):
+        copy_of_it.decision_id = None
+    second.decision_id = end.decision_id = row.decision_id = first.decision_id
 
 
 @anomaly("I2 unique")
@@ -250,6 +379,24 @@ def an_output_visible_before_its_offset_is_committed(history: History) -> None:
     history.samples[4].committed = dict(history.samples[3].committed)
 
 
+def visible_a_burst_early(history: History, topic: str) -> None:
+    """One topic's outputs are committed by themselves, before everything else of their burst."""
+    for number, sample in enumerate(history.samples):
+        later = history.samples[min(number + 1, len(history.samples) - 1)]
+        for partition in range(good.PARTITIONS):
+            sample.visible[topic, partition] = sample.written[topic, partition] = later.written[topic, partition]
+
+
+@anomaly("I4 atomic")
+def decisions_in_a_transaction_of_their_own(history: History) -> None:
+    visible_a_burst_early(history, history.topics.decisions)
+
+
+@anomaly("I4 atomic")
+def dead_letters_in_a_transaction_of_their_own(history: History) -> None:
+    visible_a_burst_early(history, history.topics.dead_letters)
+
+
 @anomaly("I4 atomic")
 def an_offset_committed_before_its_output_is_written(history: History) -> None:
     history.samples[4].written = dict(history.samples[3].written)
@@ -300,6 +447,29 @@ def an_output_that_the_last_position_does_not_know(history: History) -> None:
 @anomaly("I5 metadata")
 def metadata_that_was_stripped(history: History) -> None:
     history.commits[3].metadata = ""
+
+
+def deferred_commit(history: History) -> Commit:
+    return next(one for one in history.commits if one.topic == good.DEFERRED)
+
+
+@anomaly("I5 metadata")
+def metadata_that_was_stripped_where_copies_wait(history: History) -> None:
+    deferred_commit(history).metadata = ""
+
+
+@anomaly("I5 metadata")
+def a_position_that_goes_back_where_copies_wait(history: History) -> None:
+    one, last = deferred_commit(history), history.commits[-1]
+    owner = history.generations[-1].owners[one.topic, one.partition]
+    history.commits.append(Commit(last.at_offset + 1, last.at, one.topic, one.partition, 0,
+                                  encode(0, 0, [], burst=999, writer=owner)))
+
+
+@anomaly("I5 metadata")
+def the_same_metadata_at_a_lower_offset(history: History) -> None:
+    last = history.commits[-1]
+    history.commits.append(Commit(last.at_offset + 1, last.at, last.topic, last.partition, last.offset - 1, last.metadata))
 
 
 @anomaly("I5 metadata")
@@ -381,6 +551,12 @@ def feedback_without_a_name_for_a_readable_event(history: History) -> None:
 
 
 @anomaly("I6 provenance")
+def a_readable_event_that_was_called_undecodable(history: History) -> None:
+    one = terminal(history, "REJECTED", "DECODE_FAILED")
+    record_of(history, one).event = Event(Identity("tenant-0", "/desk", False, "fine"), "fine", "T-fine", "body")
+
+
+@anomaly("I6 provenance")
 def an_output_of_another_shape(history: History) -> None:
     history.decisions[2].flaws = ("TriageDecision.risk is no record",)
 
@@ -407,6 +583,46 @@ def a_copy_that_names_another_events_decision(history: History) -> None:
     one.decision_id = next(it.decision_id for it in history.decisions if it.decision_id != one.decision_id)
 
 
+def answered(history: History) -> list[Any]:
+    return [row for row in history.rows if row.response_id and row.status == "ACCEPTED"]
+
+
+def decision_of(history: History, row: Any) -> Any:
+    return next(one for one in history.decisions if one.decision_id == row.decision_id)
+
+
+@anomaly("I6 provenance")
+def two_events_that_were_given_each_others_answers(history: History) -> None:
+    first, second = answered(history)[:2]
+    first.response_id, second.response_id = second.response_id, first.response_id
+    for row in (first, second):
+        decision_of(history, row).response_id = row.response_id
+
+
+@anomaly("I6 provenance")
+def an_answer_that_the_provider_never_gave(history: History) -> None:
+    row = answered(history)[0]
+    row.response_id = decision_of(history, row).response_id = "invented"
+
+
+@anomaly("I6 provenance")
+def an_answer_of_a_call_that_failed(history: History) -> None:
+    row = answered(history)[0]
+    next(call for call in history.calls if call.response_id == row.response_id).status = 500
+
+
+@anomaly("I6 provenance")
+def a_decision_that_tells_another_answer_than_the_saved_one(history: History) -> None:
+    decision_of(history, answered(history)[0]).response_id = answered(history)[1].response_id
+
+
+@anomaly("I6 provenance")
+def a_decision_for_which_nobody_was_asked(history: History) -> None:
+    row = answered(history)[0]
+    row.response_id = decision_of(history, row).response_id = None
+    history.calls[:] = [call for call in history.calls if call.key != row.key]
+
+
 # I7
 
 
@@ -427,6 +643,18 @@ def a_call_made_again_without_a_reason(history: History) -> None:
 def a_call_made_again_because_an_instance_joined(history: History) -> None:
     for one in history.interruptions:
         one.kind = "join"
+
+
+@anomaly("I7 paid once")
+def a_call_made_again_because_another_instance_was_killed(history: History) -> None:
+    for one in history.interruptions:
+        one.instance = "gk-9"
+
+
+@anomaly("I7 paid once")
+def a_call_made_again_because_the_other_owner_was_killed(history: History) -> None:
+    for one in history.interruptions:
+        one.instance = "gk-2" if one.instance == "gk-1" else "gk-1"
 
 
 @anomaly("I7 paid once")
@@ -462,6 +690,16 @@ def a_decision_on_a_record_that_does_not_own_the_event(history: History) -> None
     history.rows[0].owner = Place(history.rows[0].owner.partition, 9_999)
 
 
+@anomaly("I8 stable")
+def published_and_never_marked_as_such(history: History) -> None:
+    history.rows[0].published_at = None
+
+
+@anomaly("I8 stable")
+def a_better_decision_that_was_never_marked_as_published(history: History) -> None:
+    next(row for row in history.rows if row.decision_id == better(history).decision_id).published_at = None
+
+
 # I9
 
 
@@ -470,6 +708,12 @@ def a_commit_by_an_instance_that_had_lost_the_partition(history: History) -> Non
     last = history.commits[-1]
     text = encode(last.offset, last.offset, [], writer="gk-9", burst=900)
     history.commits.append(Commit(last.at_offset + 1, last.at, last.topic, last.partition, last.offset, text))
+
+
+@anomaly("I9 fencing")
+def a_strangers_commit_where_copies_wait(history: History) -> None:
+    one = deferred_commit(history)
+    one.metadata = encode(one.offset, one.offset, [], writer="gk-9", burst=900)
 
 
 @anomaly("I9 fencing")
@@ -542,7 +786,13 @@ def an_instance_that_ended_itself(history: History) -> None:
 def an_instance_that_ended_itself_after_it_had_worked(history: History) -> None:
     history.interruptions.append(Interruption("database", 0, 1 << 60))
     last = history.commits[-1]
-    history.lives.append(Life(history.generations[-1].owners[last.topic, last.partition], 1, last.at + 1, 70))
+    history.lives.append(Life(history.generations[-1].owners[last.topic, last.partition], 1, last.at + 1, 1))
+
+
+@anomaly("I11 live")
+def a_start_that_panicked_while_the_broker_was_away(history: History) -> None:
+    history.interruptions.append(Interruption("broker", 0, 10))
+    history.lives.append(Life("gk-3", 5, 6, 101))
 
 
 @anomaly("I11 live")

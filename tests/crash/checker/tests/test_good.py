@@ -20,6 +20,13 @@ class Good(unittest.TestCase):
         statuses = {terminal.status for terminal in good.history().feedback}
         self.assertEqual(statuses, {status for status, _ in good.STATUS.values()} | {"DEFERRED"})
 
+    def test_a_run_that_did_not_write_down_what_it_meant_is_not_judged_by_that_and_says_so(self) -> None:
+        history = good.history()
+        history.sent = None
+        report = judge(history)
+        self.assertTrue(report.is_green(), report.as_json())
+        self.assertEqual(len(report.notes), 1)
+
     def test_a_start_that_gives_up_while_the_database_is_away_is_counted(self) -> None:
         history = good.history()
         history.interruptions.append(Interruption("database", 0, 10))
