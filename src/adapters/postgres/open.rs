@@ -31,7 +31,9 @@ pub enum OpenError {
         setting: &'static str,
     },
     /// What people write would not fit.
-    #[error("the ledger's database is encoded in {encoding}: it cannot hold every character of a ticket; create it with UTF8")]
+    #[error(
+        "the ledger's database is encoded in {encoding}: it cannot hold every character of a ticket; create it with UTF8"
+    )]
     Encoding {
         /// As the server names it.
         encoding: String,

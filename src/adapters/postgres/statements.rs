@@ -258,12 +258,18 @@ pub(super) const PUBLISHED: Statement = Statement {
             AND l.owner_topic = j.topic AND l.owner_partition = j.partition AND l.owner_offset = j."offset""#,
 };
 
-/// Counts rows that had vanished before, so that the same batch again has the same outcome.
+/// How many rows of each range, by its place among them (from 1). Counts those that had vanished before, so that the same batch
+/// again has the same outcome.
 pub(super) const VANISHED: Statement = Statement {
     name: "vanished",
-    sql: "UPDATE ledger SET vanished = true
-          WHERE owner_topic = $1 AND owner_partition = $2 AND owner_offset >= $3 AND owner_offset < $4
-            AND published_at IS NULL",
+    sql: "WITH gone AS (
+              UPDATE ledger AS l SET vanished = true
+              FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
+                   AS j (topic, partition, first, until, place)
+              WHERE l.owner_topic = j.topic AND l.owner_partition = j.partition
+                AND l.owner_offset >= j.first AND l.owner_offset < j.until AND l.published_at IS NULL
+              RETURNING j.place)
+          SELECT place, count(*) FROM gone GROUP BY place",
 };
 
 /// A finished offset proves a published verdict only where there is a verdict (it is saved before its burst), where the

@@ -30,6 +30,9 @@ impl Scribe<'_> {
     pub(super) async fn write(&mut self, step: &Step, batch: &[Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
         let entries: Vec<&Entry> = step.entries.iter().map(|index| &batch[*index]).collect();
         self.nothing_is_deferred &= step.kind != Kind::Defer;
+        if step.kind == Kind::Vanished {
+            return self.vanished(&entries).await;
+        }
         if step.kind.is_keyless() {
             let mut outcomes = Vec::with_capacity(entries.len());
             for entry in entries {
@@ -143,6 +146,30 @@ impl Scribe<'_> {
         rows.iter().map(decode).collect()
     }
 
+    async fn vanished(&mut self, entries: &[&Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
+        let ranges = entries.iter().filter_map(|entry| match entry {
+            Entry::Vanished { topic_id, partition, from, to } => {
+                Some((named(topic_id), i64::from(*partition), bound(*from), bound(*to)))
+            }
+            _ => None,
+        });
+        let (mut topics, mut partitions, mut firsts, mut untils) = (vec![], vec![], vec![], vec![]);
+        for (topic, partition, first, until) in ranges {
+            topics.push(topic);
+            partitions.push(partition);
+            firsts.push(first);
+            untils.push(until);
+        }
+        let query = sqlx::query(statements::VANISHED.sql).bind(topics).bind(partitions).bind(firsts).bind(untils);
+        let mut outcomes = vec![Outcome::Changed(0); entries.len()];
+        for row in self.session.read(&statements::VANISHED, query).await? {
+            let (place, count): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+            let outcome = usize::try_from(place - 1).ok().and_then(|index| outcomes.get_mut(index));
+            *outcome.ok_or_else(|| unexplained(Kind::Vanished))? = Outcome::Changed(count.unsigned_abs());
+        }
+        Ok(outcomes)
+    }
+
     async fn write_keyless(&mut self, entry: &Entry) -> Result<Outcome, sqlx::Error> {
         match entry {
             Entry::Enter { topic_id, partition, writer, committed, last } => {
@@ -161,11 +188,6 @@ impl Scribe<'_> {
             Entry::ActedOn { tenant_id, ticket_id, decision_id } => {
                 let (session, id) = (&mut self.session, decision_id.as_deref());
                 decisions::acted_on(session, tenant_id, ticket_id, id).await.map(|()| Outcome::Done)
-            }
-            Entry::Vanished { topic_id, partition, from, to } => {
-                let query = sqlx::query(statements::VANISHED.sql).bind(named(topic_id)).bind(i64::from(*partition));
-                let query = query.bind(bound(*from)).bind(bound(*to));
-                self.session.change(&statements::VANISHED, query).await.map(Outcome::Changed)
             }
             Entry::RepairPublished { topic_id, partition, to, unfinished, at } => {
                 let unfinished: Vec<i64> = unfinished.iter().map(|offset| bound(*offset)).collect();

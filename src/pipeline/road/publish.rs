@@ -303,6 +303,7 @@ mod tests {
 
     use super::super::ownership::FOLLOW_AFTER;
     use crate::domain::position::Partition;
+    use crate::pipeline::dedupe::ledger::Entry;
     use crate::pipeline::frontier::codec;
     use crate::pipeline::log::{Assignment, Burst, Epoch, Happening, PublishOutcome};
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
@@ -419,6 +420,18 @@ mod tests {
         assert_eq!(positions(&test.bursts()), [(0, 1)]);
         reach_the_end(&mut test, EVENTS, 2);
         assert_eq!(test.road.follow_due(), None);
+    }
+
+    /// The log of a publisher with small transactions has a gap after each.
+    #[tokio::test(start_paused = true)]
+    async fn gaps_are_said_together_and_before_what_else_waits_for_the_ledger() {
+        let mut test = TestRoad::new(&[]);
+        test.owns(EVENTS);
+        (0..3).for_each(|number| test.hand_over_tickets(2 * number..2 * number + 1));
+        let (entries, _) = test.next_batch(100).expect("claims and gaps");
+        let gap = |entry: &Entry| if let Entry::Vanished { from, to, .. } = entry { Some((*from, *to)) } else { None };
+        assert_eq!(entries.iter().map_while(gap).collect::<Vec<_>>(), [(1, 2), (3, 4)], "{entries:?}");
+        assert_eq!(entries.iter().filter(|entry| matches!(entry, Entry::Claim(_))).count(), 3);
     }
 
     #[tokio::test(start_paused = true)]

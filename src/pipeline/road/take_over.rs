@@ -12,6 +12,7 @@ use super::{Purpose, Road};
 use crate::domain::position::Partition;
 use crate::pipeline::dedupe::ledger::Entry;
 use crate::pipeline::dedupe::ledger::places::{LastCommit, Mark};
+use crate::pipeline::dedupe::ledger::plan::key_of;
 use crate::pipeline::frontier::{Frontier, Gaps, codec};
 use crate::pipeline::log::{Assignment, Epoch};
 
@@ -82,7 +83,9 @@ impl Road {
         self.want(entry, Purpose::Background);
     }
 
-    /// Unpublished rows whose owner lies in a gap can never come again.
+    /// Unpublished rows whose owner lies in a gap can never come again. Said before what else waits, and together: bursts of the
+    /// partition wait for it, and a log with many small transactions has a gap after each. What speaks of the partition as
+    /// a whole stays before it.
     pub(super) fn mark_vanished(&mut self, partition: Partition, gaps: &Gaps) {
         let Some(owned) = self.partitions.get_mut(&partition) else { return };
         for gap in gaps.ranges() {
@@ -93,7 +96,9 @@ impl Road {
                 from: gap.start,
                 to: gap.end,
             };
-            self.pending.push_back(vec![(entry, Purpose::Vanished(partition, owned.epoch))]);
+            let of_no_event = |group: &&Vec<(Entry, Purpose)>| group.iter().all(|(entry, _)| key_of(entry).is_none());
+            let place = self.pending.iter().take_while(of_no_event).count();
+            self.pending.insert(place, vec![(entry, Purpose::Vanished(partition, owned.epoch))]);
         }
     }
 }

@@ -5,7 +5,8 @@
 //! done one after the other. An entry joins the latest step of its kind if its key occurs in no step from there on, else
 //! it starts a new step at the end. So entries of one key keep their order, and only entries of different keys change
 //! places: each touches its own row only and all read the same time, so nobody can tell. `Enter`,
-//! `Stands`, `Mark`, `Recovered`, `ActedOn`, `Vanished` and `RepairPublished` speak of no key, and let nothing pass. `Recall`
+//! `Stands`, `Mark`, `Recovered`, `ActedOn`, `Vanished` and `RepairPublished` speak of no key, and let nothing pass; `Vanished`
+//! ones that stand beside each other are one step, unless they speak of the same rows. `Recall`
 //! and `Overtaken` are in no step: they ask, and are answered when everything is written. Nor is `Money`: it is about rows
 //! of its own, and is done first, so that instances which share a budget lock its purse before anything else.
 
@@ -49,7 +50,7 @@ pub enum Kind {
     Restore,
     /// [`Entry::ActedOn`], alone in its step.
     ActedOn,
-    /// [`Entry::Vanished`], alone in its step.
+    /// [`Entry::Vanished`], of ranges that have nothing in common.
     Vanished,
     /// [`Entry::RepairPublished`], alone in its step.
     RepairPublished,
@@ -174,6 +175,12 @@ pub fn steps(entries: &[Entry]) -> Vec<Step> {
     for (index, entry) in entries.iter().enumerate() {
         let Some(kind) = Kind::of(entry) else { continue };
         let Some(key) = key_of(entry) else {
+            if let Some(Step { kind: Kind::Vanished, entries: before }) = steps.last_mut()
+                && before.iter().all(|other| are_apart(&entries[*other], entry))
+            {
+                before.push(index);
+                continue;
+            }
             steps.push(Step { kind, entries: vec![index] });
             latest.clear();
             continue;
@@ -193,6 +200,18 @@ pub fn steps(entries: &[Entry]) -> Vec<Step> {
     steps
 }
 
+/// Whether both speak of ranges, and of no row together.
+fn are_apart(one: &Entry, other: &Entry) -> bool {
+    let (
+        Entry::Vanished { topic_id, partition, from, to },
+        Entry::Vanished { topic_id: other_topic, partition: other_partition, from: other_from, to: other_to },
+    ) = (one, other)
+    else {
+        return false;
+    };
+    (topic_id, partition) != (other_topic, other_partition) || to <= other_from || other_to <= from
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -202,12 +221,13 @@ mod tests {
     use crate::domain::position::Position;
 
     fn entry(kind: u8, key: u8) -> Entry {
+        let from = u64::from(key);
         let (key, owner) = (DedupeKey([key; 32]), Position { topic_id: "t".into(), partition: 0, offset: 0 });
         match kind {
             0 => Entry::Lease { key, owner, lasts: std::time::Duration::ZERO },
             1 => Entry::Release { key, owner },
             2 => Entry::Published { key, owner, at: Timestamp(0) },
-            _ => Entry::Vanished { topic_id: "t".into(), partition: 0, from: 0, to: 1 },
+            _ => Entry::Vanished { topic_id: "t".into(), partition: 0, from, to: from + 2 },
         }
     }
 
@@ -241,6 +261,19 @@ mod tests {
         assert_eq!(planned, [(Kind::Lease, vec![0]), (Kind::Vanished, vec![1]), (Kind::Lease, vec![2])].to_vec());
     }
 
+    /// A log with many small transactions has a gap after each.
+    #[test]
+    fn gaps_beside_each_other_are_one_step_unless_they_overlap() {
+        let planned = plan(&[(3, 0), (3, 2), (3, 8), (3, 7), (0, 1), (3, 4)]);
+        let expected = [
+            (Kind::Vanished, vec![0, 1, 2]),
+            (Kind::Vanished, vec![3]),
+            (Kind::Lease, vec![4]),
+            (Kind::Vanished, vec![5]),
+        ];
+        assert_eq!(planned, expected.to_vec());
+    }
+
     proptest! {
         #[test]
         fn every_entry_is_done_once_and_in_the_order_of_its_key(batch in prop::collection::vec((0..4_u8, 0..4_u8), 0..40)) {
@@ -258,7 +291,7 @@ mod tests {
                 }
             }
             for step in planned {
-                let keys: Vec<_> = step.entries.iter().map(|index| key_of(&entries[*index])).collect();
+                let keys: Vec<_> = step.entries.iter().filter_map(|index| key_of(&entries[*index])).collect();
                 let distinct: std::collections::HashSet<_> = keys.iter().collect();
                 prop_assert_eq!(keys.len(), distinct.len());
             }
