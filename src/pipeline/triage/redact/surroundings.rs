@@ -3,12 +3,24 @@
 //! `52998224725` alone is a tax number, in `INV-2024-52998224725` it is none, and nine digits are only somebody's number if
 //! the words before them say so. All positions are of bytes; what is looked for is ASCII, so they are edges of characters.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use crate::domain::text::is_written_without_spaces;
 
 /// How far back a word counts, in words.
 const WORDS_BACK: usize = 5;
 /// How far back they are looked for, in bytes.
 const BYTES_BACK: usize = 60;
+
+/// Our own placeholders, also one of which the search back sees the end only.
+static TAKEN_OUT: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\[[A-Z_]+_[0-9]+\]|\A[A-Z_]*[0-9]*\]").expect("a pattern of this file, compiled by every test")
+});
+
+/// A number that a word before it may have told: now that its digits are gone, what stands behind is no nearer to that word.
+const TAKEN_OUT_BY_A_WORD: &str = "[PHONE_";
 
 /// After these words a number is of a thing, whatever was said before: `call about order 12345678`.
 const OF_THINGS: [&str; 24] = [
@@ -122,10 +134,12 @@ pub(super) fn separator(text: &str, at: usize) -> Option<usize> {
     (end > at && (end - at == 1 || signs + breaks > 0)).then_some(end - at)
 }
 
-/// Whether one of these words stands shortly before, with no thing's name between. Words are in small letters.
+/// Whether one of these words stands shortly before, with no thing's name between. Words are in small letters. What is
+/// already taken out says nothing: behind `[PHONE_1]` not every number is somebody's telephone.
 pub(super) fn said_before(text: &str, at: usize, words: &[&str]) -> bool {
-    let from = text.floor_char_boundary(at.saturating_sub(BYTES_BACK));
-    let before = text[from..at].to_lowercase();
+    let before = &text[text.floor_char_boundary(at.saturating_sub(BYTES_BACK))..at];
+    let before = before.rfind(TAKEN_OUT_BY_A_WORD).map_or(before, |from| &before[from..]);
+    let before = TAKEN_OUT.replace_all(before, " 0 ").to_lowercase();
     let spoken = before.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).rev().take(WORDS_BACK);
     // Where a script writes without spaces, a word is found at the end of another.
     let means = |known: &&str, word: &str| *known == word || !known.is_ascii() && word.ends_with(*known);
@@ -191,6 +205,12 @@ mod tests {
         let said = |text: &str| said_before(text, text.find('7').expect("it is in there"), &["phone", "電話"]);
         for text in ["my phone: 7", "Phone number is 7", "お電話7", "PHONE\n7"] {
             assert!(said(text), "{text}");
+        }
+        for text in ["phone [EMAIL_1] 7", "phone [NATIONAL_ID_12], 7"] {
+            assert!(said(text), "{text}");
+        }
+        for text in ["[PHONE_1] 7", "phone [PHONE_1], 7", "phone [EMAIL_1] [CARD_1] a b c 7"] {
+            assert!(!said_before(text, text.rfind('7').expect("it is in there"), &["phone"]), "{text}");
         }
         for text in ["7 phone", "phone order 7", "phones 7", "phone a b c d e 7", "megaphone 7"] {
             assert!(!said(text), "{text}");
