@@ -111,10 +111,16 @@ impl Completion {
     }
 }
 
-/// Whether an error body says that the account's quota is used up: by its code or type, never by its words.
-pub(super) fn says_quota(body: &[u8]) -> bool {
-    let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
-    let error = &body["error"];
+/// What an error body says went wrong; none: it is no error body. Some servers put it into a list.
+pub(super) fn error_of(body: &[u8]) -> Option<Value> {
+    let mut body: Value = serde_json::from_slice(body).ok()?;
+    let whole = if body.is_array() { body.get_mut(0)? } else { &mut body };
+    let error = whole.get_mut("error")?.take();
+    (error.is_object() || error.is_string()).then_some(error)
+}
+
+/// Whether an error says that the account's quota is used up: by its code or type, never by its words.
+pub(super) fn says_quota(error: &Value) -> bool {
     ["code", "type"].iter().any(|field| {
         matches!(
             error[field].as_str(),
@@ -123,10 +129,12 @@ pub(super) fn says_quota(body: &[u8]) -> bool {
     })
 }
 
-/// Whether an error body says that the prompt was filtered.
-pub(super) fn says_filtered(body: &[u8]) -> bool {
-    let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
-    matches!(body["error"]["code"].as_str(), Some("content_filter" | "content_policy_violation"))
+/// Whether an error says that the prompt was filtered: by its code, or by what moderation found in it.
+pub(super) fn says_filtered(error: &Value) -> bool {
+    let found = &error["metadata"];
+    matches!(error["code"].as_str(), Some("content_filter" | "content_policy_violation"))
+        || found["reasons"].is_array()
+        || found["flagged_input"].is_string()
 }
 
 #[cfg(test)]

@@ -62,6 +62,12 @@ pub enum Mode {
     Auth,
     /// 403.
     Forbidden,
+    /// 403, moderation flagged the prompt.
+    Flagged,
+    /// 403 with an HTML page: a firewall before the provider.
+    Firewall,
+    /// 402.
+    PaymentRequired,
     /// 404.
     NotFound,
     /// 400.
