@@ -116,6 +116,8 @@ pub enum Mode {
     ContentFilter,
     /// 400, the prompt was filtered.
     PromptFilter,
+    /// 200, and an error where the answer should be.
+    FailedMidway,
     /// A tool call in place of an answer.
     ToolCall,
     /// No token counts.

@@ -110,11 +110,12 @@ fn completed(mode: Mode, builder: axum::http::response::Builder, request: &Reque
         Mode::Length => "length",
         Mode::ContentFilter => "content_filter",
         Mode::ToolCall => "tool_calls",
+        Mode::FailedMidway => "error",
         _ => "stop",
     };
     let message = match mode {
         Mode::Refuse => json!({"role": "assistant", "content": null, "refusal": "I cannot help with that."}),
-        Mode::ContentFilter => json!({"role": "assistant", "content": ""}),
+        Mode::ContentFilter | Mode::FailedMidway => json!({"role": "assistant", "content": ""}),
         Mode::ToolCall => json!({"role": "assistant", "content": null, "tool_calls": [
             {"id": "t1", "type": "function", "function": {"name": "close_ticket", "arguments": "{}"}}]}),
         _ => json!({"role": "assistant", "content": content, "refusal": null}),

@@ -208,6 +208,7 @@ fn faults() -> Vec<(Value, &'static str, Option<Code>, usize, Breaker)> {
         (mode("bad_request"), "request 400", error, 1, Neutral),
         (mode("too_large"), "request 413", error, 1, Neutral),
         (mode("prompt_filter"), "filtered", filtered, 1, Neutral),
+        (mode("failed_midway"), "server 502 -", error, 3, Counts),
         (mode("redirect"), "server 302 -", error, 3, Counts),
         (mode("hang"), "timeout first_byte", Some(Code::ProviderTimeout), 3, Counts),
         (mode("slow_body"), "timeout total", Some(Code::ProviderTimeout), 3, Counts),

@@ -214,7 +214,7 @@ pub enum CallError {
         /// HTTP status.
         status: u16,
     },
-    /// 5xx and any other unexpected status (a redirect, say).
+    /// 5xx, any other unexpected status (a redirect, say), and a completion that says that it failed.
     #[error("the provider failed ({status})")]
     Server {
         /// HTTP status.
