@@ -94,6 +94,16 @@ fn plain_form(c: char) -> char {
     }
 }
 
+/// Whether its script puts no space between words, so that the edge of a word cannot be seen: Han, kana and hangul (particles
+/// follow without a space), Thai, Lao, Myanmar, Khmer.
+#[must_use]
+pub const fn is_written_without_spaces(c: char) -> bool {
+    matches!(c,
+        '\u{0E00}'..='\u{0EFF}' | '\u{1000}'..='\u{109F}' | '\u{1780}'..='\u{17FF}' | '\u{1100}'..='\u{11FF}'
+        | '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{31FF}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}'
+        | '\u{AC00}'..='\u{D7AF}' | '\u{F900}'..='\u{FAFF}' | '\u{FF66}'..='\u{FFDC}' | '\u{20000}'..='\u{3FFFF}')
+}
+
 /// At most so many characters.
 #[must_use]
 pub fn cut(text: &str, max_chars: usize) -> &str {

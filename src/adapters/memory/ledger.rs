@@ -32,6 +32,7 @@ struct Database {
     places: places::Book,
     decisions: decisions::Shelf,
     purses: Purses,
+    heard: purses::Heard,
 }
 
 /// When a commit can go wrong.
@@ -105,6 +106,7 @@ impl MemoryLedger {
                 held.lease.take_if(|(holder, _)| holder.instance == instance);
             }
         }
+        rows.lock().heard.insert(instance.to_owned(), clock.now());
         let me = Holder { instance: instance.to_owned(), incarnation };
         Self { rows, me, clock, faults: Arc::new(|_: Moment, _: &[Entry]| Fault::default()) }
     }
@@ -131,7 +133,9 @@ impl Ledger for MemoryLedger {
             let outcomes = {
                 let mut database = self.rows.lock();
                 let now = self.clock.now();
-                let mut moved = purses::apply(&mut database.purses, &self.me, &entries);
+                let Database { purses, heard, .. } = &mut *database;
+                heard.insert(self.me.instance.clone(), now);
+                let mut moved = purses::apply((purses, heard), &self.me, now, &entries);
                 let outcomes: Vec<_> = entries.iter().map(|entry| apply(&mut database, entry, &self.me, now)).collect();
                 entries
                     .iter()

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::time::timeout;
 use tower::Service;
 
-use super::wire::{Completion, says_filtered, says_quota};
+use super::wire::{Completion, error_of, says_filtered, says_quota};
 use super::{Heard, rate_hints, retry_after};
 use crate::domain::clock::{Clock as _, SystemClock};
 use crate::pipeline::triage::model::CallError;
@@ -140,12 +140,17 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> CallError {
     let retry_after = value.and_then(|value| retry_after::parse(value, SystemClock.now()));
     // Without the one header the others may still say when there is room again.
     let limited_for = retry_after.or_else(|| rate_hints::read(headers).exhausted_for(1));
-    let status = status.as_u16();
+    let (status, error) = (status.as_u16(), error_of(body));
     match status {
+        402 | 403 | 429 if error.as_ref().is_some_and(says_quota) => CallError::Quota,
+        // The money is spoken for by calls that run now.
+        402 if retry_after.is_some() => CallError::RateLimited { retry_after },
         402 => CallError::Quota,
-        403 | 429 if says_quota(body) => CallError::Quota,
-        400 | 403 if says_filtered(body) => CallError::Filtered,
-        401 | 403 => CallError::Auth { status },
+        400 | 403 if error.as_ref().is_some_and(says_filtered) => CallError::Filtered,
+        401 => CallError::Auth { status },
+        403 if error.is_some() => CallError::Auth { status },
+        // Not the provider's own words: a firewall on the way takes offence at this ticket, and knows nothing of our key.
+        403 => CallError::Request { status },
         429 => CallError::RateLimited { retry_after: limited_for },
         // The server gave up waiting for us: its trouble or the network's, not the request's.
         408 => CallError::Server { status, retry_after },

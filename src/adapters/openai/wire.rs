@@ -64,6 +64,9 @@ struct Choice {
     message: Message,
     #[serde(default)]
     finish_reason: Option<String>,
+    /// Some servers have begun to answer with 200 before the model behind them fails.
+    #[serde(default)]
+    error: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -81,8 +84,11 @@ impl Completion {
     /// The reply of the first choice.
     pub fn into_reply(self, prompt: &Prompt, rate: RateHints, latency: Duration) -> Result<Reply, CallError> {
         let choice = self.choices.into_iter().next();
-        let Choice { message, finish_reason } =
+        let Choice { message, finish_reason, error } =
             choice.ok_or_else(|| CallError::Garbled("a completion without a choice".to_owned()))?;
+        if error.is_some() || finish_reason.as_deref() == Some("error") {
+            return Err(failed(&error.unwrap_or_default()));
+        }
         let content = match (message.content, message.refusal) {
             (None, Some(refusal)) => Content::Refusal(refusal),
             (Some(content), Some(refusal)) if content.is_empty() => Content::Refusal(refusal),
@@ -111,10 +117,29 @@ impl Completion {
     }
 }
 
-/// Whether an error body says that the account's quota is used up: by its code or type, never by its words.
-pub(super) fn says_quota(body: &[u8]) -> bool {
-    let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
-    let error = &body["error"];
+/// A completion that ended in this error.
+fn failed(error: &Value) -> CallError {
+    const BAD_GATEWAY: u16 = 502;
+    if says_filtered(error) {
+        return CallError::Filtered;
+    }
+    let status = error["code"].as_u64().and_then(|code| u16::try_from(code).ok());
+    CallError::Server {
+        status: status.filter(|code| (400..600).contains(code)).unwrap_or(BAD_GATEWAY),
+        retry_after: None,
+    }
+}
+
+/// What an error body says went wrong; none: it is no error body. Some servers put it into a list.
+pub(super) fn error_of(body: &[u8]) -> Option<Value> {
+    let mut body: Value = serde_json::from_slice(body).ok()?;
+    let whole = if body.is_array() { body.get_mut(0)? } else { &mut body };
+    let error = whole.get_mut("error")?.take();
+    (error.is_object() || error.is_string()).then_some(error)
+}
+
+/// Whether an error says that the account's quota is used up: by its code or type, never by its words.
+pub(super) fn says_quota(error: &Value) -> bool {
     ["code", "type"].iter().any(|field| {
         matches!(
             error[field].as_str(),
@@ -123,10 +148,12 @@ pub(super) fn says_quota(body: &[u8]) -> bool {
     })
 }
 
-/// Whether an error body says that the prompt was filtered.
-pub(super) fn says_filtered(body: &[u8]) -> bool {
-    let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
-    matches!(body["error"]["code"].as_str(), Some("content_filter" | "content_policy_violation"))
+/// Whether an error says that the prompt was filtered: by its code, or by what moderation found in it.
+pub(super) fn says_filtered(error: &Value) -> bool {
+    let found = &error["metadata"];
+    matches!(error["code"].as_str(), Some("content_filter" | "content_policy_violation"))
+        || found["reasons"].is_array()
+        || found["flagged_input"].is_string()
 }
 
 #[cfg(test)]
@@ -136,6 +163,26 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_completion_that_ended_in_an_error_is_no_reply_and_has_the_errors_status() {
+        let prompt =
+            Prompt { system: "sort".into(), user: String::new(), schema: Arc::new(json!({})), estimated_tokens: 1 };
+        let class = |choice: Value| {
+            let body = json!({"choices": [choice]}).to_string();
+            let completion: Completion = serde_json::from_str(&body).expect("a completion");
+            completion.into_reply(&prompt, RateHints::default(), Duration::ZERO).err()
+        };
+        let message = json!({"role": "assistant", "content": ""});
+        let failed = |status| Some(CallError::Server { status, retry_after: None });
+        assert_eq!(class(json!({"message": message, "finish_reason": "error"})), failed(502));
+        let with = |error: Value| class(json!({"message": message, "finish_reason": "stop", "error": error}));
+        assert_eq!(with(json!({"code": 503, "message": "overloaded"})), failed(503));
+        assert_eq!(with(json!({"code": 7})), failed(502), "no status");
+        assert_eq!(with(json!({"code": "server_error"})), failed(502));
+        assert_eq!(with(json!({"code": 403, "metadata": {"reasons": ["violence"]}})), Some(CallError::Filtered));
+        assert_eq!(with(Value::Null), None);
+    }
 
     #[test]
     fn requests_of_one_taxonomy_differ_in_the_ticket_only() {

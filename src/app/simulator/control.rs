@@ -62,6 +62,12 @@ pub enum Mode {
     Auth,
     /// 403.
     Forbidden,
+    /// 403, moderation flagged the prompt.
+    Flagged,
+    /// 403 with an HTML page: a firewall before the provider.
+    Firewall,
+    /// 402.
+    PaymentRequired,
     /// 404.
     NotFound,
     /// 400.
@@ -110,6 +116,8 @@ pub enum Mode {
     ContentFilter,
     /// 400, the prompt was filtered.
     PromptFilter,
+    /// 200, and an error where the answer should be.
+    FailedMidway,
     /// A tool call in place of an answer.
     ToolCall,
     /// No token counts.

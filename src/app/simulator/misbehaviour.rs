@@ -62,6 +62,13 @@ fn refusal(mode: Mode) -> Option<(StatusCode, String)> {
         Mode::Quota => (429, error("insufficient_quota", "you exceeded your current quota")),
         Mode::Auth => (401, error("invalid_api_key", "incorrect API key")),
         Mode::Forbidden => (403, error("forbidden", "not for you")),
+        Mode::Flagged => {
+            let found =
+                json!({"reasons": ["violence"], "flagged_input": "I was charged...", "provider_name": "simulator"});
+            (403, json!({"error": {"code": 403, "message": "the input was flagged", "metadata": found}}).to_string())
+        }
+        Mode::Firewall => (403, PAGE.to_owned()),
+        Mode::PaymentRequired => (402, json!({"error": {"code": 402, "message": "add credits"}}).to_string()),
         Mode::NotFound => (404, error("model_not_found", "no such model")),
         // An integer code, as llama-server gives it.
         Mode::BadRequest => (400, json!({"error": {"code": 400, "message": "bad schema"}}).to_string()),
@@ -103,11 +110,12 @@ fn completed(mode: Mode, builder: axum::http::response::Builder, request: &Reque
         Mode::Length => "length",
         Mode::ContentFilter => "content_filter",
         Mode::ToolCall => "tool_calls",
+        Mode::FailedMidway => "error",
         _ => "stop",
     };
     let message = match mode {
         Mode::Refuse => json!({"role": "assistant", "content": null, "refusal": "I cannot help with that."}),
-        Mode::ContentFilter => json!({"role": "assistant", "content": ""}),
+        Mode::ContentFilter | Mode::FailedMidway => json!({"role": "assistant", "content": ""}),
         Mode::ToolCall => json!({"role": "assistant", "content": null, "tool_calls": [
             {"id": "t1", "type": "function", "function": {"name": "close_ticket", "arguments": "{}"}}]}),
         _ => json!({"role": "assistant", "content": content, "refusal": null}),

@@ -40,7 +40,7 @@ impl Allowance {
     pub fn set_limits(&mut self, now: Instant, limits: Limits, every: Option<Duration>) {
         match (self, Self::new(now, limits, every)) {
             (Self::Own(quota), Self::Own(_)) => quota.set_limits(now, limits),
-            (Self::Shared(share), Self::Shared(_)) => share.set_limits(limits),
+            (Self::Shared(share), Self::Shared(_)) => share.set_limits(now, limits),
             (this, other) => *this = other,
         }
     }

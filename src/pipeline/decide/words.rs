@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::domain::event::SupportEvent;
 use crate::domain::phrase::Phrase;
-use crate::domain::text::{cut, visible};
+use crate::domain::text::{cut, is_written_without_spaces, visible};
 
 /// Below this weight a text says too little: "help!!" or "it's broken" (9 letters), but not "reset my PIN" with its
 /// subject.
@@ -49,14 +49,6 @@ pub fn contains(folded_text: &str, phrase: &Phrase) -> bool {
 fn is_edge(outside: Option<char>, inside: char) -> bool {
     let joins = |character: char| character.is_alphanumeric() && !is_written_without_spaces(character);
     !(joins(inside) && outside.is_some_and(joins))
-}
-
-/// Han, kana and hangul (particles follow without a space), Thai, Lao, Myanmar, Khmer.
-const fn is_written_without_spaces(character: char) -> bool {
-    matches!(character,
-        '\u{0E00}'..='\u{0EFF}' | '\u{1000}'..='\u{109F}' | '\u{1780}'..='\u{17FF}' | '\u{1100}'..='\u{11FF}'
-        | '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{30FF}' | '\u{31F0}'..='\u{31FF}' | '\u{3400}'..='\u{4DBF}'
-        | '\u{4E00}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7AF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}')
 }
 
 /// A model's free text, fit to be shown: no control and no invisible characters, at most `most` characters; `None` when

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::token_bucket::{TokenBucket, Verdict};
-use crate::domain::tenant::Limits;
+use crate::domain::tenant::{LimitMode, Limits};
 
 /// So many requests, of so many tokens altogether.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,8 +57,12 @@ impl Quota {
         &self.limits
     }
 
-    /// Other limits from now on; what is saved up and what is owed stay in proportion.
+    /// Other limits from now on; what is saved up and what is owed stay in proportion. Nothing is owed for what went while
+    /// they were only watched.
     pub fn set_limits(&mut self, now: Instant, limits: Limits) {
+        if self.limits.mode == LimitMode::Shadow && limits.mode != LimitMode::Shadow {
+            self.forgive(now);
+        }
         let change = |bucket: &mut Option<TokenBucket>, limit: Option<u32>| match (bucket.as_mut(), limit) {
             (Some(bucket), Some(per_minute)) => bucket.set_rate(now, per_minute, per_minute),
             (_, limit) => *bucket = limit.map(|per_minute| TokenBucket::full(now, per_minute, per_minute)),
@@ -66,6 +70,11 @@ impl Quota {
         change(&mut self.requests, limits.requests_per_minute);
         change(&mut self.tokens, limits.tokens_per_minute);
         self.limits = limits;
+    }
+
+    /// Whatever is owed need not be paid.
+    pub fn forgive(&mut self, now: Instant) {
+        self.requests.iter_mut().chain(&mut self.tokens).for_each(|bucket| bucket.forgive(now));
     }
 
     /// Whether one request of so many tokens may go.

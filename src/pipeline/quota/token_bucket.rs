@@ -74,6 +74,12 @@ impl TokenBucket {
         self.at = self.at.max(now);
     }
 
+    /// Whatever is owed need not be paid: in debt it is empty from now on.
+    pub fn forgive(&mut self, now: Instant) {
+        self.level = self.units_at(now).max(0);
+        self.at = self.at.max(now);
+    }
+
     /// Another size and rate from now on. A half full bucket stays half full; one that had no size becomes full.
     pub fn set_rate(&mut self, now: Instant, capacity: u32, per_minute: u32) {
         let level = self.units_at(now);

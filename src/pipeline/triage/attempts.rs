@@ -319,13 +319,11 @@ impl<'a> Attempts<'a> {
                 self.failed(slot, permit, &CallError::Timeout { phase: "total", after: card.hard_deadline }, present)
             }
             Err(_) => {
-                if self.job.presence.was_away_since(present) {
-                    permit.settle(Outcome::Neither);
-                } else if is_telling {
+                if is_telling && !self.job.presence.was_away_since(present) {
                     permit.settle(Outcome::Failure);
                     slot.end(Instant::now(), Paced::TimedOut);
                 } else {
-                    permit.settle(Outcome::CutShort);
+                    permit.settle(Outcome::Neither);
                 }
                 Next::End(End::Failed(self.last_or(deadline_passed)))
             }

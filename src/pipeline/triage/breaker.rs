@@ -142,10 +142,9 @@ pub enum Outcome {
     Success,
     /// The provider does not.
     Failure,
-    /// Says nothing about the provider's health: 429, our own mistake, or no call was made.
+    /// Says nothing about the provider's health: 429, our own mistake, no call was made, or its event's time was over too
+    /// early to say anything. A probe's place is free again.
     Neither,
-    /// We stopped waiting, too early to say anything: held against a probe, which has to prove something, only.
-    CutShort,
     /// Credentials or quota: no further call makes sense.
     Refused(ReasonCode),
 }
@@ -307,7 +306,7 @@ impl Shared {
         match outcome {
             Outcome::Success => inner.failures = 0,
             Outcome::Failure | Outcome::Refused(_) => inner.failures = inner.failures.saturating_add(1),
-            Outcome::Neither | Outcome::CutShort => {}
+            Outcome::Neither => {}
         }
         let open = State::Open { until: now + self.settings.open_for };
         let change = match (outcome, &mut inner.state) {
@@ -322,9 +321,7 @@ impl Shared {
                     None
                 }
             }
-            (Outcome::Failure | Outcome::CutShort, State::HalfOpen { .. }) => {
-                self.shift(&mut inner, open, Why::ProbeFailed)
-            }
+            (Outcome::Failure, State::HalfOpen { .. }) => self.shift(&mut inner, open, Why::ProbeFailed),
             (Outcome::Neither, State::HalfOpen { out, .. }) => {
                 *out = out.saturating_sub(1);
                 None
@@ -338,8 +335,9 @@ impl Shared {
                 None => None,
             },
             // Permits are given closed or half open, and a change of state is a change of generation.
-            (Outcome::Neither | Outcome::CutShort, State::Closed)
-            | (_, State::Open { .. } | State::Stopped(_) | State::Forced { .. }) => None,
+            (Outcome::Neither, State::Closed) | (_, State::Open { .. } | State::Stopped(_) | State::Forced { .. }) => {
+                None
+            }
         };
         drop(inner);
         self.tell(change);

@@ -193,28 +193,28 @@ pub enum CallError {
         /// The limit that was hit.
         after: Duration,
     },
-    /// 429.
-    #[error("the provider limits its rate (429)")]
+    /// 429, or a 402 that says when to come back.
+    #[error("the provider limits its rate")]
     RateLimited {
         /// Wait at least this long.
         retry_after: Option<Duration>,
     },
-    /// 429 or 403 that says the account's quota or money is used up.
+    /// 402, or a 429 or 403 that says the account's quota or money is used up.
     #[error("the provider's quota is used up")]
     Quota,
-    /// 401, 403.
+    /// 401, or a 403 in the provider's own words.
     #[error("the provider refuses our credentials ({status})")]
     Auth {
         /// HTTP status.
         status: u16,
     },
-    /// Other 4xx: our request is wrong.
+    /// Other 4xx: our request is wrong, or somebody on the way refuses it.
     #[error("the provider refuses the request ({status})")]
     Request {
         /// HTTP status.
         status: u16,
     },
-    /// 5xx and any other unexpected status (a redirect, say).
+    /// 5xx, any other unexpected status (a redirect, say), and a completion that says that it failed.
     #[error("the provider failed ({status})")]
     Server {
         /// HTTP status.

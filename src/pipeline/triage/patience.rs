@@ -26,8 +26,8 @@ pub(super) fn until(now: Instant, decide_by: Instant, is_followed: bool) -> Inst
     if is_followed { decide_by - left / KEPT } else { decide_by }
 }
 
-/// A probe that is cut off proves nothing and keeps the breaker open for everybody: whoever probes has at least a quarter
-/// of the time that a call may take, or that its tenant has. A fresh event always has it, so there is always one that may.
+/// A probe that is cut off proves nothing, and meanwhile nobody else may: whoever probes has at least a quarter of the time
+/// that a call may take, or that its tenant has. A fresh event always has it, so there is always one that may.
 pub(super) fn may_probe(left: Duration, longest: Duration, decide_within: Duration) -> bool {
     left >= longest.min(decide_within) / PROOF
 }

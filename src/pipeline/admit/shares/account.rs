@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Amount, Ask, Reply};
 use crate::domain::clock::Timestamp;
+use crate::domain::tenant::LimitMode;
 
 /// Milliseconds of a minute. Levels are counted in tokens divided by it: a millisecond brings the limit's number of them.
 const MINUTE: i64 = 60_000;
@@ -82,6 +83,10 @@ impl Account {
         let before = self.sharers.iter().position(|sharer| sharer.instance == instance);
         let refused_at = before.and_then(|index| self.sharers.swap_remove(index).refused_at);
         self.each(|pool, of| pool.give_back(now, of(ask.held)));
+        if ask.limits.mode == LimitMode::Shadow {
+            // Whoever only watches a limit uses more: nobody is to wait for that on the day it bites.
+            self.each(|pool, _| pool.level = pool.level.max(0));
+        }
 
         let there = self.there();
         let mut granted = Amount::default();

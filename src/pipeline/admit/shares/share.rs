@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Amount, Ask, Reply};
-use crate::domain::tenant::Limits;
+use crate::domain::tenant::{LimitMode, Limits};
 use crate::pipeline::quota::token_bucket::{LONGEST_WAIT, Verdict};
 use crate::pipeline::quota::{Load, Quota};
 
@@ -38,6 +38,9 @@ pub struct Share {
     is_under_way: bool,
     /// Since the last trip.
     was_used: bool,
+    /// What is owed is for what went while the limits were only watched; how much of it the trip under way has told is known
+    /// when that is over.
+    is_forgiven: bool,
     /// While the database is away.
     alone: Option<Quota>,
 }
@@ -65,6 +68,7 @@ impl Share {
             trip_at: now,
             is_under_way: false,
             was_used: false,
+            is_forgiven: false,
             alone: None,
         }
     }
@@ -75,10 +79,22 @@ impl Share {
         &self.limits
     }
 
-    /// Other limits from the next trip on.
-    pub fn set_limits(&mut self, limits: Limits) {
+    /// Other limits from the next trip on. Nothing is owed for what went while they were only watched.
+    pub fn set_limits(&mut self, now: Instant, limits: Limits) {
+        self.is_forgiven |= self.limits.mode == LimitMode::Shadow && limits.mode != LimitMode::Shadow;
         self.limits = limits;
         self.held = self.limited(self.held);
+        self.forgive(now);
+    }
+
+    fn forgive(&mut self, now: Instant) {
+        if self.is_forgiven && !self.is_under_way {
+            self.is_forgiven = false;
+            self.held = self.held.max(Amount::default());
+            if let Some(alone) = &mut self.alone {
+                alone.forgive(now);
+            }
+        }
     }
 
     /// Whether one request of so many tokens may go. Without enough in hand that is not a matter of time, but of a trip.
@@ -163,6 +179,7 @@ impl Share {
         self.held = self.limited(self.held + reply.change);
         self.heard = Some((now, reply));
         self.alone = None;
+        self.forgive(now);
     }
 
     /// The trip failed, or nobody knows: what was held may be somebody else's by now. From here on we go on alone, at
@@ -175,6 +192,7 @@ impl Share {
         {
             self.alone = Some(Quota::trickle(now, self.part(reply.sharers)));
         }
+        self.forgive(now);
     }
 
     /// The limits as far as they are ours: divided by as many as want some.

@@ -122,7 +122,7 @@ async fn a_dropped_probe_counts_as_failed_and_does_not_wedge_it() {
     drop(permit(&breaker));
     assert_eq!(breaker.state(Instant::now()), BreakerState::Open);
     advance(OPEN_FOR).await;
-    permit(&breaker).settle(Outcome::CutShort);
+    permit(&breaker).settle(Outcome::Failure);
     assert_eq!(breaker.state(Instant::now()), BreakerState::Open);
     advance(OPEN_FOR).await;
     permit(&breaker).settle(Outcome::Success);

@@ -158,6 +158,25 @@ async fn a_tenant_that_cannot_wait_opens_no_breaker_and_leaves_time_for_the_next
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_that_its_own_tenants_deadline_cuts_short_leaves_its_place_to_one_that_can_wait() {
+    let gpt = remote((0..5).map(|_| fail(SERVER)).chain([Act::Hang]));
+    let guard = guard(&[&gpt]);
+    for _ in 0..5 {
+        let job = Job { decide_by: Instant::now() + Duration::from_millis(1), ..job() };
+        guard.triage(job, &FakeLeases::default()).await;
+    }
+    assert_eq!((gpt.calls(), guard.breakers()[0].1), (5, BreakerState::Open));
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let hasty = events_that_wait_for(&guard, Duration::from_secs(8), 1).await;
+    assert_eq!((hasty.degraded, gpt.calls()), (Some(Code::DeadlineExceeded), 6));
+    assert_eq!(guard.breakers()[0].1, BreakerState::HalfOpen, "it said nothing of the provider");
+    let began = Instant::now();
+    let patient = events_that_wait_for(&guard, DECIDE_WITHIN, 1).await;
+    assert_eq!((patient.degraded, gpt.calls(), guard.breakers()[0].1), (None, 7, BreakerState::Closed));
+    assert!(began.elapsed() < Duration::from_secs(1), "at once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_model_has_all_the_time_where_the_next_one_is_not_to_be_asked() {
     let late = || Act::SayAfter(DECIDE_WITHIN * 9 / 10, Ok(good_reply()));
     let (gpt, other) = (remote([late(), late()]), second([]));

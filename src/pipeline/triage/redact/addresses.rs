@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::surroundings::{is_wordy, said_before, stands_alone};
+use super::surroundings::{begins_alone, ends_alone, ends_at, goes_on_before, said_before};
 
 /// After these, four numbers with dots are a release.
 const OF_RELEASES: [&str; 12] = [
@@ -32,14 +32,26 @@ pub(super) fn find_emails(text: &str) -> Vec<Range<usize>> {
 /// Where addresses of machines stand, with neither port nor mask.
 pub(super) fn find_ips(text: &str) -> Vec<Range<usize>> {
     let is_part = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
-    let mut found = Vec::new();
+    let mut found: Vec<Range<usize>> = Vec::new();
     let bytes = text.as_bytes();
+    // Where the last run ended in which there was one.
+    let mut found_until = None;
     let mut start = 0;
     while start < bytes.len() {
         let length = bytes[start..].iter().take_while(|&&byte| is_part(byte)).count();
-        let glued = start > 0 && (is_wordy(bytes[start - 1]) || matches!(bytes[start - 1], b'-'));
-        if length > 0 && !glued {
-            found.extend(ip_in(text, start, start + length));
+        let end = start + length;
+        if length > 0 {
+            // The next one of a list, or the last one of a range.
+            let follows = found_until.is_some_and(|at| at + 1 == start && matches!(bytes[at], b',' | b'-'));
+            let is_glued = !follows && (goes_on_before(text, start) || bytes[..start].ends_with(b"-"));
+            // `IP:203.0.113.5`, `node:10.0.0.1`: a name may end in hexadecimal digits.
+            let named = text[start..end].find(':').map(|colon| start + colon + 1);
+            let begins = [(!is_glued).then_some((start, follows)), named.map(|at| (at, false))];
+            let address = begins.into_iter().flatten().find_map(|(start, follows)| ip_in(text, start, end, follows));
+            if let Some(address) = address {
+                found.push(address);
+                found_until = Some(end);
+            }
         }
         start += length.max(1);
     }
@@ -47,7 +59,7 @@ pub(super) fn find_ips(text: &str) -> Vec<Range<usize>> {
 }
 
 /// A run of hexadecimal digits, dots and colons; a full stop or a colon may follow the address.
-fn ip_in(text: &str, start: usize, end: usize) -> Option<Range<usize>> {
+fn ip_in(text: &str, start: usize, end: usize, follows: bool) -> Option<Range<usize>> {
     const LONGEST: usize = 64;
     if end - start > LONGEST {
         return None;
@@ -58,17 +70,26 @@ fn ip_in(text: &str, start: usize, end: usize) -> Option<Range<usize>> {
     let with_port = trimmed.rsplit_once(':').map(|(host, _)| host);
     let fits = |candidate: &&str| {
         let end = start + candidate.len();
-        is_v6(candidate) && !text.as_bytes().get(end).is_some_and(|&byte| is_wordy(byte))
-            || is_v4(text, start, candidate, end)
+        is_v6(candidate) && ends_at(text, end) || is_v4(text, start, candidate, end, follows)
     };
     [run, trimmed].into_iter().chain(with_port).find(fits).map(|address| start..start + address.len())
 }
 
-fn is_v4(text: &str, start: usize, candidate: &str, end: usize) -> bool {
-    let rest = text[end..].trim_start_matches(':').trim_start_matches(|c: char| c.is_ascii_digit());
+/// `follows`: another address stands right before it.
+fn is_v4(text: &str, start: usize, candidate: &str, end: usize, follows: bool) -> bool {
+    let after = &text[end..];
+    let rest = after.trim_start_matches(':').trim_start_matches(|c: char| c.is_ascii_digit());
+    let ends =
+        || ends_alone(text, end) || after.starts_with(',') || after.strip_prefix('-').is_some_and(begins_with_v4);
     candidate.parse::<Ipv4Addr>().is_ok()
-        && (stands_alone(text, start, end) || text[end..].starts_with(['/', ':']) && !rest.starts_with('.'))
+        && ((follows || begins_alone(text, start)) && ends() || after.starts_with(['/', ':']) && !rest.starts_with('.'))
         && !said_before(text, start, &OF_RELEASES)
+}
+
+/// `10.0.0.1-10.0.0.20` is a range, `1.2.3.4-1` a release.
+fn begins_with_v4(text: &str) -> bool {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    text[..end].trim_end_matches('.').parse::<Ipv4Addr>().is_ok()
 }
 
 /// `a::b` and `1::2` are code; an address has more to it.

@@ -210,6 +210,16 @@ mod tests {
     }
 
     #[test]
+    fn a_number_beside_a_telephone_is_none_and_holds_nothing_up() {
+        let parcels: Vec<String> = (84_736_251..84_736_261).map(|parcel: u32| parcel.to_string()).collect();
+        let list = parcels.join(", ");
+        assert_eq!(
+            redacted(&format!("My phone is 0171 1234567. Missing parcels: {list}")),
+            format!("My phone is [PHONE_1]. Missing parcels: {list}")
+        );
+    }
+
+    #[test]
     fn what_only_looks_like_it_stays() {
         for text in [
             "order 4111111111111112",
@@ -310,6 +320,27 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_list_of_numbers_behind_a_telephone_leaves_with_its_numbers(
+            parcels in proptest::collection::vec(10_000_000u32..100_000_000, 0..30),
+        ) {
+            let list = parcels.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+            prop_assert_eq!(
+                redacted(&format!("My phone is 0171 1234567. Missing parcels: {list}")),
+                format!("My phone is [PHONE_1]. Missing parcels: {list}")
+            );
+        }
+
+        #[test]
+        fn any_list_of_numbers_behind_a_telephone_leaves(
+            number in "(phone|call|SSN|BSN|)[: ]{0,2}[+0]?[0-9]{3,4}[ /-]?[0-9]{4,8}",
+            list in proptest::collection::vec("[0-9]{5,12}", 0..30),
+            sign in "[,;:/. -]{1,2}|\n",
+        ) {
+            let text = format!("{number}. Missing: {}", list.join(&sign));
+            prop_assert!(Redactor::default().redact(&text).is_ok(), "{}", text);
+        }
+
         #[test]
         fn any_text_is_survived_and_comes_back(
             text in "(\\PC|\n|[0-9]{1,6}|[ .:/+()@-]|[A-Z]{2}|\\[EMAIL_1\\]|jane@acme\\.example|198\\.51\\.100\\.7){0,60}"

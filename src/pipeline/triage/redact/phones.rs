@@ -11,7 +11,7 @@
 use std::ops::{Range, RangeInclusive};
 
 use super::check_digits::is_date;
-use super::surroundings::{goes_on_from_before, is_wordy, said_before, separator, stands_alone};
+use super::surroundings::{goes_on_before, goes_on_from_before, said_before, separator, stands_alone};
 
 const WORDS: [&str; 78] = [
     "phone",
@@ -177,7 +177,7 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let mut free = 0;
     for start in 0..bytes.len() {
         let begins = bytes[start].is_ascii_digit() || matches!(bytes[start], b'+' | b'(');
-        if start < free || !begins || start > 0 && (is_wordy(bytes[start - 1]) || bytes[start - 1] == b'+') {
+        if start < free || !begins || goes_on_before(text, start) || bytes[..start].ends_with(b"+") {
             continue;
         }
         if let Some(end) = read(text, start).and_then(|written| written.is_a_phone_until(free)) {
@@ -285,7 +285,8 @@ impl Written<'_> {
         (fits && stands_alone(self.text, self.start, end)).then_some(end)
     }
 
-    /// `05.12.2024`, `2024-05-12`, `12/05/24`: read day first, month first or year first.
+    /// `05.12.2024`, `2024-05-12`, `12/05/24`: read day first, month first or year first. `06.12.34.56.78` goes on, and is
+    /// none.
     fn begins_with_a_date(&self) -> bool {
         let numbers: Vec<u32> =
             self.groups.iter().take(3).filter_map(|group| self.text[group.clone()].parse().ok()).collect();
@@ -293,7 +294,11 @@ impl Written<'_> {
         let is_year = |year: u32, length: usize| (1900..2100).contains(&year) || year < 100 && length == 2;
         let lengths = self.lengths();
         let (one_sign, plus) = (self.sign_after(0), self.text.as_bytes()[self.start] == b'+');
+        let goes_on = self.groups.get(3).is_some_and(|next| next.start == self.groups[2].end + 1)
+            && one_sign == self.sign_after(2)
+            && lengths[..3] == [2, 2, 2];
         !plus
+            && !goes_on
             && lengths[0] != 1
             && matches!(one_sign, b'.' | b'/' | b'-')
             && one_sign == self.sign_after(1)
