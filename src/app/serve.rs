@@ -354,6 +354,8 @@ mod tests {
         });
         let metrics = metrics.render();
         assert!(metrics.contains("gatekeeper_breaker_state{model=\"openai\"} 0\n"), "{metrics}");
+        let changes = "gatekeeper_breaker_changes_total{model=\"openai\",to=\"open\"} 0\n";
+        assert!(metrics.contains(changes), "{metrics}");
     }
 
     #[test]
