@@ -9,6 +9,7 @@ mod demo;
 mod explain;
 mod flags;
 mod follow;
+mod held;
 mod ledger;
 mod log_memory;
 mod migrate;
@@ -29,7 +30,7 @@ mod wiring;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use self::wiring::Misconfigured;
+use self::wiring::{Misconfigured, over};
 use crate::cli::{Cli, Command};
 use crate::settings::problem::SettingsError;
 
@@ -84,22 +85,22 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(settings, args).await,
-        Command::Publish(args) => publish::run(settings, args).await,
-        Command::Watch(args) => watch::run(settings, args).await,
-        Command::Audit(args) => audit::run(settings, args).await,
-        Command::Explain(args) => explain::run(settings, args).await,
+        Command::Publish(args) => over(settings, |parts| publish::run(parts, args)).await,
+        Command::Watch(args) => over(settings, |parts| watch::run(parts, args)).await,
+        Command::Audit(args) => over(settings, |parts| audit::run(parts, args)).await,
+        Command::Explain(args) => over(settings, |parts| explain::run(parts, args)).await,
         Command::CheckConfig(args) => check_config::run(settings, args),
         Command::Train(args) => train::run(args),
-        Command::Calibration(args) => calibration::run(settings, args).await,
+        Command::Calibration(args) => over(settings, |parts| calibration::run(parts, args)).await,
         Command::Bench(args) => bench::run(settings, args).await,
-        Command::Topics(args) => topics::run(settings, args).await,
-        Command::Ledger(args) => ledger::run(settings, args).await,
+        Command::Topics(args) => over(settings, |parts| topics::run(parts, args)).await,
+        Command::Ledger(args) => over(settings, |parts| ledger::run(parts, args)).await,
         Command::Schemas(args) => schemas::run(settings, args).await,
-        Command::Tenants(args) => tenants::run(settings, args).await,
-        Command::Breaker(args) => breaker::run(settings, args).await,
-        Command::Flags(args) => flags::run(settings, args).await,
-        Command::Trail(args) => trail::run(settings, args).await,
-        Command::Migrate => migrate::run(settings).await,
+        Command::Tenants(args) => over(settings, |parts| tenants::run(parts, args)).await,
+        Command::Breaker(args) => over(settings, |parts| breaker::run(parts, args)).await,
+        Command::Flags(args) => over(settings, |parts| flags::run(parts, args)).await,
+        Command::Trail(args) => over(settings, |parts| trail::run(parts, args)).await,
+        Command::Migrate => over(settings, migrate::run).await,
         Command::SimulateProvider(args) => simulator::run(args).await,
     }
 }

@@ -65,6 +65,7 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
     if let Some(http) = http {
         http.stop().await;
     }
+    parts.held.let_go().await;
     let is_done = ended? == Some(Ended::Idle);
     Ok(if is_done || !until_idle { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -10,8 +10,8 @@ use serde_json::json;
 use super::EXIT_CONFIG;
 use super::out::{complain, say, say_as_is};
 use super::trail::{self, NO_DATABASE};
-use super::wiring::{self, Memory, Parts};
-use crate::cli::{ByArgs, Output, SettingsArgs, TenantsArgs, TenantsCommand};
+use super::wiring::{Memory, Parts};
+use crate::cli::{ByArgs, Output, TenantsArgs, TenantsCommand};
 use crate::domain::budget::{Day, Purse};
 use crate::domain::tenant::Tenant;
 use crate::operations::tenants::edit::{self, EditError, Proposal};
@@ -20,8 +20,7 @@ use crate::operations::trail::AuditTrail;
 use crate::pipeline::dedupe::ledger::Ledger;
 use crate::settings::tenants::document::MAX_BYTES;
 
-pub async fn run(args: &SettingsArgs, command: TenantsArgs) -> anyhow::Result<ExitCode> {
-    let parts = Parts::new(wiring::settings(args)?.settings)?;
+pub async fn run(parts: Parts, command: TenantsArgs) -> anyhow::Result<ExitCode> {
     let memory = if parts.settings.ledger.enabled { Some(parts.memory_as_it_is().await?) } else { None };
     let (ledger, trail) = memory.map(|Memory { ledger, changes, .. }| (ledger, changes)).unzip();
     let trail = trail.flatten().map(|changes| changes as Arc<dyn AuditTrail>);

@@ -5,13 +5,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::out::{say, say_as_is};
-use super::wiring::{self, Parts};
-use crate::cli::{ByArgs, Output, SettingsArgs, TrailArgs};
+use super::wiring::Parts;
+use crate::cli::{ByArgs, Output, TrailArgs};
 use crate::domain::clock::Clock;
 use crate::operations::trail::{By, Change, Kind};
 
-pub async fn run(args: &SettingsArgs, command: TrailArgs) -> anyhow::Result<ExitCode> {
-    let parts = Parts::new(wiring::settings(args)?.settings)?;
+pub async fn run(parts: Parts, command: TrailArgs) -> anyhow::Result<ExitCode> {
     let trail = parts.changes().await?.context(NO_DATABASE)?;
     let changes = trail.list(None, command.subject.as_deref(), command.limit).await?;
     show(&changes, command.output)

@@ -1,11 +1,13 @@
 //! Settings become parts.
 
 use std::fmt;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
 
+use super::held::Held;
 use super::log_memory::LogMemory;
 use crate::adapters::embedded_log::{Access, EmbeddedBrowser, EmbeddedLog, Reading};
 use crate::adapters::kafka::{self, KafkaBrowser, KafkaLog};
@@ -65,6 +67,18 @@ pub fn settings(args: &SettingsArgs) -> anyhow::Result<Loaded> {
     Ok(loaded)
 }
 
+/// A command over the parts that the settings name. However it ends, the files that it opened are closed then.
+pub async fn over<F>(args: &SettingsArgs, command: impl FnOnce(Parts) -> F) -> anyhow::Result<ExitCode>
+where
+    F: Future<Output = anyhow::Result<ExitCode>>,
+{
+    let parts = Parts::new(settings(args)?.settings)?;
+    let held = parts.held.clone();
+    let ended = command(parts).await;
+    held.let_go().await;
+    ended
+}
+
 /// Said of a failure that only other settings, or other files that they name, can mend.
 #[derive(Debug, Clone, Copy)]
 pub struct Misconfigured;
@@ -89,6 +103,8 @@ pub struct Memory {
 pub struct Parts {
     /// The settings themselves.
     pub settings: Settings,
+    /// The files that were opened; whoever has the parts lets go of them at the end.
+    pub held: Arc<Held>,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
     /// Schemas and their ids.
@@ -109,6 +125,7 @@ impl Parts {
 
     fn of(settings: Settings) -> anyhow::Result<Self> {
         Ok(Self {
+            held: Arc::default(),
             clock: Arc::new(SystemClock),
             schemas: Arc::new(SchemaSet::new(&settings.schemas)?),
             registry: SchemaRegistry::new(&settings.schemas.registry)?.map(Arc::new),
@@ -237,6 +254,7 @@ impl Parts {
                 let (embedded, topics) = (&self.settings.log.embedded, &self.settings.topics);
                 let browser = EmbeddedBrowser::open(embedded, topics, Access::Change, self.clock.clone());
                 let browser = Arc::new(browser.await.context("the log cannot be opened")?);
+                self.held.log(&browser);
                 Ok((self.learning(browser.clone()), browser))
             }
             LogKind::Kafka => {
@@ -253,7 +271,9 @@ impl Parts {
             LogKind::Embedded => {
                 let embedded = &self.settings.log.embedded;
                 let browser = EmbeddedBrowser::open(embedded, &self.settings.topics, access, self.clock.clone());
-                Arc::new(browser.await.context("the log cannot be opened")?)
+                let browser = Arc::new(browser.await.context("the log cannot be opened")?);
+                self.held.log(&browser);
+                browser
             }
             // What may be written there is granted by the cluster, not by how it was opened.
             LogKind::Kafka => {
@@ -324,6 +344,7 @@ impl Parts {
             None => SqliteLedger::open_existing(settings, instance, clock).await,
         };
         let ledger = Arc::new(ledger.context("the ledger cannot be opened")?);
+        self.held.ledger(&ledger);
         Ok(Memory { ledger: ledger.clone(), shared_limits: None, changes: Some(ledger) })
     }
 }
