@@ -83,14 +83,14 @@ fn told(error: &anyhow::Error) -> String {
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let settings = &cli.settings;
     match cli.command {
-        Command::Demo(args) => demo::run(args).await,
+        Command::Demo(args) => demo::run(settings, args).await,
         Command::Serve(args) => serve::run(settings, args).await,
         Command::Publish(args) => over(settings, |parts| publish::run(parts, args)).await,
         Command::Watch(args) => over(settings, |parts| watch::run(parts, args)).await,
         Command::Audit(args) => over(settings, |parts| audit::run(parts, args)).await,
         Command::Explain(args) => over(settings, |parts| explain::run(parts, args)).await,
         Command::CheckConfig(args) => check_config::run(settings, args),
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(settings, args),
         Command::Calibration(args) => over(settings, |parts| calibration::run(parts, args)).await,
         Command::Bench(args) => bench::run(settings, args).await,
         Command::Topics(args) => over(settings, |parts| topics::run(parts, args)).await,
