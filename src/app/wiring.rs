@@ -15,7 +15,7 @@ use crate::adapters::local_model::LocalModel;
 use crate::adapters::openai::OpenAiModel;
 use crate::adapters::postgres::PostgresLedger;
 use crate::adapters::schema_registry::SchemaRegistry;
-use crate::adapters::sqlite::SqliteLedger;
+use crate::adapters::sqlite::{self, SqliteLedger};
 use crate::cli::SettingsArgs;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::flags::FlagBook;
@@ -312,6 +312,17 @@ impl Parts {
     /// from anybody.
     pub async fn memory_as_it_is(&self) -> anyhow::Result<Memory> {
         self.remembering(None).await
+    }
+
+    /// The same, if there is a ledger at all: a file that nobody has made yet is none.
+    pub async fn memory_if_there(&self) -> anyhow::Result<Option<Memory>> {
+        if !self.settings.ledger.enabled {
+            return Ok(None);
+        }
+        match self.memory_as_it_is().await {
+            Err(error) if matches!(error.downcast_ref(), Some(sqlite::OpenError::Missing { .. })) => Ok(None),
+            memory => memory.map(Some),
+        }
     }
 
     /// `life`: of a processor, and whether the one before is dead.
