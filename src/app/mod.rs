@@ -66,14 +66,14 @@ pub fn main(cli: Cli) -> ExitCode {
     }
 }
 
-/// An error and what caused it, each thing once: many of them end with their cause by themselves.
+/// An error and what caused it, each thing once: many of them tell their cause by themselves.
 fn told(error: &anyhow::Error) -> String {
     let mut told = String::new();
     for cause in error.chain() {
         let cause = cause.to_string();
         if told.is_empty() {
             told = cause;
-        } else if !told.ends_with(&cause) {
+        } else if !told.contains(&cause) {
             told = format!("{told}: {cause}");
         }
     }
@@ -112,6 +112,7 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
+    use crate::http::ServeError;
 
     #[test]
     fn a_cause_is_told_once() {
@@ -119,5 +120,9 @@ mod tests {
         let unreadable = SettingsError::Unreadable { path: "a.toml".into(), source };
         let error = Err::<(), _>(unreadable).context("it cannot start").expect_err("it is one");
         assert_eq!(told(&error), "it cannot start: cannot read the settings in a.toml: no such file");
+        let address = "127.0.0.1:9464".parse().expect("an address");
+        let taken = ServeError::Bind { address, source: io::Error::from_raw_os_error(98) };
+        let said = told(&taken.into());
+        assert!(said.matches("os error 98").count() == 1 && said.contains("another processor"), "{said}");
     }
 }

@@ -42,14 +42,16 @@ use crate::pipeline::triage::model::Model;
 use crate::pipeline::triage::prompt::Prompts;
 use crate::pipeline::trips::SharedLimits;
 use crate::settings::environment::environment;
+use crate::settings::layers::KeyPath;
 use crate::settings::ledger_url::{Place, place};
 use crate::settings::load::{LoadOptions, Loaded, load};
 use crate::settings::log::LogKind;
 use crate::settings::models;
+use crate::settings::problem::{Problem, SettingsError};
 use crate::settings::schemas::Encoding;
 use crate::settings::topics::Topics;
 use crate::settings::{Settings, tenants};
-use crate::telemetry::logging;
+use crate::telemetry::logging::{self, LoggingError};
 
 /// `ce_source` of everything we write.
 pub const OUR_SOURCE: &str = "/gatekeeper";
@@ -63,8 +65,18 @@ pub fn settings(args: &SettingsArgs) -> anyhow::Result<Loaded> {
         sets: args.sets.clone(),
     };
     let loaded = load(&options)?;
-    logging::check(&loaded.settings.telemetry).context(Misconfigured)?;
-    Ok(loaded)
+    match logging::check(&loaded.settings.telemetry) {
+        Err(LoggingError::Filter { filter, source }) => Err(bad_filter(&loaded, &filter, &source).into()),
+        checked => checked.map(|()| loaded).context(Misconfigured),
+    }
+}
+
+/// What a filter may say only the logs know; it is told as every other value is, with its layer.
+fn bad_filter(loaded: &Loaded, filter: &str, why: &dyn fmt::Display) -> SettingsError {
+    let key = "telemetry.log_filter";
+    let layer = loaded.effective.iter().find(|value| value.key == key).map(|value| value.layer.clone());
+    let (key, value) = (KeyPath::dotted(key), Some(format!("{filter:?}")));
+    SettingsError::Invalid(vec![Problem { key, value, layer, message: why.to_string(), hint: None }])
 }
 
 /// A command over the parts that the settings name. However it ends, the files that it opened are closed then.
@@ -417,4 +429,18 @@ fn models(settings: &Settings) -> anyhow::Result<Vec<Arc<dyn Model>>> {
     }
     anyhow::ensure!(!chain.is_empty(), "triage.chain has no model that can be used: set a key, or add a local one");
     Ok(chain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_of_logs_that_cannot_be_read_names_its_layer() {
+        let sets = vec!["telemetry.log_filter=gatekeeper=loud".to_owned()];
+        let error = settings(&SettingsArgs { sets, ..SettingsArgs::default() }).expect_err("no such level");
+        let said = error.to_string();
+        assert!(said.starts_with("`telemetry.log_filter` = \"gatekeeper=loud\" from flag --set: "), "{said}");
+        assert!(error.is::<SettingsError>(), "it ends with the exit code of settings");
+    }
 }
