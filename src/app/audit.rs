@@ -3,13 +3,12 @@
 use std::process::ExitCode;
 
 use super::out::say;
-use super::wiring::{self, Parts};
+use super::wiring::Parts;
 use crate::adapters::embedded_log::Access;
-use crate::cli::{AuditArgs, Output, SettingsArgs};
+use crate::cli::{AuditArgs, Output};
 use crate::operations::audit::{self, Report, reading};
 
-pub async fn run(args: &SettingsArgs, audit: AuditArgs) -> anyhow::Result<ExitCode> {
-    let parts = Parts::new(wiring::settings(args)?.settings)?;
+pub async fn run(parts: Parts, audit: AuditArgs) -> anyhow::Result<ExitCode> {
     let report = report(&parts, audit.calls.as_deref()).await?;
     match audit.output {
         Output::Table => say!("{report}"),

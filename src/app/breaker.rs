@@ -6,8 +6,8 @@ use anyhow::Context as _;
 
 use super::out::say;
 use super::trail::{self, NO_DATABASE};
-use super::wiring::{self, Parts};
-use crate::cli::{BreakerArgs, BreakerCommand, Output, SettingsArgs};
+use super::wiring::Parts;
+use crate::cli::{BreakerArgs, BreakerCommand, Output};
 use crate::domain::clock::Timestamp;
 use crate::operations::breakers::{self, Said};
 use crate::settings::models::Model;
@@ -15,8 +15,7 @@ use crate::settings::models::Model;
 /// An instance that said nothing for so long is away, or its database is.
 const SILENT_AFTER_MS: i64 = 30_000;
 
-pub async fn run(args: &SettingsArgs, command: BreakerArgs) -> anyhow::Result<ExitCode> {
-    let parts = Parts::new(wiring::settings(args)?.settings)?;
+pub async fn run(parts: Parts, command: BreakerArgs) -> anyhow::Result<ExitCode> {
     let changes = parts.changes().await?.context(NO_DATABASE)?;
     let now = parts.clock.now();
     let revision = match command.command.unwrap_or(BreakerCommand::List) {

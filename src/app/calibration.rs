@@ -10,9 +10,9 @@ use serde_json::json;
 use super::EXIT_CONFIG;
 use super::out::{complain, say, say_as_is};
 use super::trail::{self, NO_DATABASE};
-use super::wiring::{self, Parts};
+use super::wiring::Parts;
 use crate::adapters::embedded_log::Access;
-use crate::cli::{ByArgs, CalibrationArgs, CalibrationBy, CalibrationCommand, Output, SettingsArgs};
+use crate::cli::{ByArgs, CalibrationArgs, CalibrationBy, CalibrationCommand, Output};
 use crate::domain::calibration::Calibration;
 use crate::operations::calibration::install::{self, InstallError, Installable, Wish};
 use crate::operations::calibration::judgements::{Judgement, Judgements};
@@ -22,8 +22,7 @@ use crate::operations::tenants::edit::{self, EditError};
 use crate::operations::tenants::live::LiveTenants;
 use crate::operations::trail::AuditTrail;
 
-pub async fn run(args: &SettingsArgs, command: CalibrationArgs) -> anyhow::Result<ExitCode> {
-    let parts = Parts::new(wiring::settings(args)?.settings)?;
+pub async fn run(parts: Parts, command: CalibrationArgs) -> anyhow::Result<ExitCode> {
     let browser = parts.browser(Access::ReadOnly).await?;
     let judgements = calibration::read(&*browser, &parts.schemas).await?;
     match command.command {

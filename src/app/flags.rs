@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::out::{complain, say};
 use super::trail::{self, NO_DATABASE};
-use super::wiring::{self, Parts};
-use crate::cli::{ByArgs, FlagsArgs, FlagsCommand, Output, SettingsArgs};
+use super::wiring::Parts;
+use crate::cli::{ByArgs, FlagsArgs, FlagsCommand, Output};
 use crate::domain::flags::{Context, Flag, FlagBook, FlagProvider as _, Rule, Share};
 use crate::operations::flags::live::{KEPT, LiveFlags};
 use crate::operations::flags::{Subject, edit};
@@ -17,8 +17,7 @@ use crate::operations::tenants::edit::look;
 use crate::operations::tenants::live::LiveTenants;
 use crate::operations::trail::{AuditTrail, Kind};
 
-pub async fn run(args: &SettingsArgs, command: FlagsArgs) -> anyhow::Result<ExitCode> {
-    let parts = Parts::new(wiring::settings(args)?.settings)?;
+pub async fn run(parts: Parts, command: FlagsArgs) -> anyhow::Result<ExitCode> {
     let trail = parts.changes().await?.map(|changes| changes as Arc<dyn AuditTrail>);
     let mut flags = LiveFlags::new(parts.settings.flags.book(), parts.flags.clone());
     if let Some(trail) = &trail {

@@ -5,15 +5,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::out::{complain, say};
-use super::wiring::{self, Parts};
-use crate::cli::{LedgerArgs, Output, SettingsArgs};
+use super::wiring::Parts;
+use crate::cli::{LedgerArgs, Output};
 use crate::domain::clock::Timestamp;
 use crate::domain::position::Partition;
 use crate::operations::rebuild::{self, Mode, Report, Window};
 use crate::operations::recreated;
 
-pub async fn run(args: &SettingsArgs, command: LedgerArgs) -> anyhow::Result<ExitCode> {
-    let parts = Parts::new(wiring::settings(args)?.settings)?;
+pub async fn run(parts: Parts, command: LedgerArgs) -> anyhow::Result<ExitCode> {
     let settings = &parts.settings.ledger;
     anyhow::ensure!(settings.enabled, "ledger.enabled = false: there is none");
     if command.recreated {

@@ -3,11 +3,9 @@
 use std::process::ExitCode;
 
 use super::out::say;
-use super::wiring::{self, Parts};
-use crate::cli::SettingsArgs;
+use super::wiring::Parts;
 
-pub async fn run(args: &SettingsArgs) -> anyhow::Result<ExitCode> {
-    let parts = Parts::new(wiring::settings(args)?.settings)?;
+pub async fn run(parts: Parts) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(parts.settings.ledger.enabled, "ledger.enabled = false: there is nothing to migrate");
     parts.memory(0, false).await?;
     say!("{} is up to date", parts.settings.ledger.url);

@@ -9,6 +9,7 @@ mod demo;
 mod explain;
 mod flags;
 mod follow;
+mod held;
 mod ledger;
 mod log_memory;
 mod migrate;
@@ -29,7 +30,7 @@ mod wiring;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use self::wiring::Misconfigured;
+use self::wiring::{Misconfigured, over};
 use crate::cli::{Cli, Command};
 use crate::settings::problem::SettingsError;
 
@@ -65,14 +66,14 @@ pub fn main(cli: Cli) -> ExitCode {
     }
 }
 
-/// An error and what caused it, each thing once: many of them end with their cause by themselves.
+/// An error and what caused it, each thing once: many of them tell their cause by themselves.
 fn told(error: &anyhow::Error) -> String {
     let mut told = String::new();
     for cause in error.chain() {
         let cause = cause.to_string();
         if told.is_empty() {
             told = cause;
-        } else if !told.ends_with(&cause) {
+        } else if !told.contains(&cause) {
             told = format!("{told}: {cause}");
         }
     }
@@ -82,24 +83,24 @@ fn told(error: &anyhow::Error) -> String {
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let settings = &cli.settings;
     match cli.command {
-        Command::Demo(args) => demo::run(args).await,
+        Command::Demo(args) => demo::run(settings, args).await,
         Command::Serve(args) => serve::run(settings, args).await,
-        Command::Publish(args) => publish::run(settings, args).await,
-        Command::Watch(args) => watch::run(settings, args).await,
-        Command::Audit(args) => audit::run(settings, args).await,
-        Command::Explain(args) => explain::run(settings, args).await,
+        Command::Publish(args) => over(settings, |parts| publish::run(parts, args)).await,
+        Command::Watch(args) => over(settings, |parts| watch::run(parts, args)).await,
+        Command::Audit(args) => over(settings, |parts| audit::run(parts, args)).await,
+        Command::Explain(args) => over(settings, |parts| explain::run(parts, args)).await,
         Command::CheckConfig(args) => check_config::run(settings, args),
-        Command::Train(args) => train::run(args),
-        Command::Calibration(args) => calibration::run(settings, args).await,
+        Command::Train(args) => train::run(settings, args),
+        Command::Calibration(args) => over(settings, |parts| calibration::run(parts, args)).await,
         Command::Bench(args) => bench::run(settings, args).await,
-        Command::Topics(args) => topics::run(settings, args).await,
-        Command::Ledger(args) => ledger::run(settings, args).await,
+        Command::Topics(args) => over(settings, |parts| topics::run(parts, args)).await,
+        Command::Ledger(args) => over(settings, |parts| ledger::run(parts, args)).await,
         Command::Schemas(args) => schemas::run(settings, args).await,
-        Command::Tenants(args) => tenants::run(settings, args).await,
-        Command::Breaker(args) => breaker::run(settings, args).await,
-        Command::Flags(args) => flags::run(settings, args).await,
-        Command::Trail(args) => trail::run(settings, args).await,
-        Command::Migrate => migrate::run(settings).await,
+        Command::Tenants(args) => over(settings, |parts| tenants::run(parts, args)).await,
+        Command::Breaker(args) => over(settings, |parts| breaker::run(parts, args)).await,
+        Command::Flags(args) => over(settings, |parts| flags::run(parts, args)).await,
+        Command::Trail(args) => over(settings, |parts| trail::run(parts, args)).await,
+        Command::Migrate => over(settings, migrate::run).await,
         Command::SimulateProvider(args) => simulator::run(args).await,
     }
 }
@@ -111,6 +112,7 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
+    use crate::http::ServeError;
 
     #[test]
     fn a_cause_is_told_once() {
@@ -118,5 +120,9 @@ mod tests {
         let unreadable = SettingsError::Unreadable { path: "a.toml".into(), source };
         let error = Err::<(), _>(unreadable).context("it cannot start").expect_err("it is one");
         assert_eq!(told(&error), "it cannot start: cannot read the settings in a.toml: no such file");
+        let address = "127.0.0.1:9464".parse().expect("an address");
+        let taken = ServeError::Bind { address, source: io::Error::from_raw_os_error(98) };
+        let said = told(&taken.into());
+        assert!(said.matches("os error 98").count() == 1 && said.contains("another processor"), "{said}");
     }
 }

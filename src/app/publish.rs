@@ -8,18 +8,17 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::out::{complain, say};
-use super::wiring::{self, Parts};
+use super::wiring::Parts;
 use crate::adapters::embedded_log::Access;
-use crate::cli::{FileFormat, Output, PublishArgs, SettingsArgs};
+use crate::cli::{FileFormat, Output, PublishArgs};
 use crate::operations::publish::{self, Format, Options, Pace, Report};
 use crate::operations::schemas::WRITTEN_BY_PUBLISH;
 
-pub async fn run(args: &SettingsArgs, publish: PublishArgs) -> anyhow::Result<ExitCode> {
+pub async fn run(parts: Parts, publish: PublishArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
         publish.rate.is_none_or(|rate| rate.is_finite() && rate > 0.0),
         "--rate is a number of events a second above 0"
     );
-    let parts = Parts::new(wiring::settings(args)?.settings)?;
     // The file first: one that is of no use leaves no log behind.
     let events = publish::open(&options(&publish)?)?;
     let browser = parts.browser(Access::Append).await?;

@@ -65,6 +65,7 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
     if let Some(http) = http {
         http.stop().await;
     }
+    parts.held.let_go().await;
     let is_done = ended? == Some(Ended::Idle);
     Ok(if is_done || !until_idle { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -354,6 +355,8 @@ mod tests {
         });
         let metrics = metrics.render();
         assert!(metrics.contains("gatekeeper_breaker_state{model=\"openai\"} 0\n"), "{metrics}");
+        let changes = "gatekeeper_breaker_changes_total{model=\"openai\",to=\"open\"} 0\n";
+        assert!(metrics.contains(changes), "{metrics}");
     }
 
     #[test]

@@ -10,19 +10,33 @@ use serde_json::json;
 use super::EXIT_CONFIG;
 use super::out::{complain, say, say_as_is};
 use super::trail::{self, NO_DATABASE};
-use super::wiring::{self, Memory, Parts};
-use crate::cli::{ByArgs, Output, SettingsArgs, TenantsArgs, TenantsCommand};
+use super::wiring::{Memory, Parts};
+use crate::cli::{ByArgs, Output, TenantsArgs, TenantsCommand};
 use crate::domain::budget::{Day, Purse};
 use crate::domain::tenant::Tenant;
 use crate::operations::tenants::edit::{self, EditError, Proposal};
 use crate::operations::tenants::live::{InForce, LiveTenants, Source};
 use crate::operations::trail::AuditTrail;
 use crate::pipeline::dedupe::ledger::Ledger;
-use crate::settings::tenants::document::MAX_BYTES;
+use crate::settings::tenants::document::{self, MAX_BYTES};
+use crate::settings::tenants::rules::Broken;
 
-pub async fn run(args: &SettingsArgs, command: TenantsArgs) -> anyhow::Result<ExitCode> {
-    let parts = Parts::new(wiring::settings(args)?.settings)?;
-    let memory = if parts.settings.ledger.enabled { Some(parts.memory_as_it_is().await?) } else { None };
+pub async fn run(parts: Parts, command: TenantsArgs) -> anyhow::Result<ExitCode> {
+    let checked = if let Some(TenantsCommand::Check { file }) = &command.command { Some(file) } else { None };
+    // Before the ledger, which says nothing of mistakes and may be away, or not be there yet.
+    if let Some(file) = checked
+        && let Err(mistakes) = document::read(&text_of(file)?)
+    {
+        return refuse(file, EditError::Mistakes(mistakes), command.output);
+    }
+    let memory = match (parts.settings.ledger.enabled, checked) {
+        (false, _) => None,
+        (true, Some(_)) => parts.memory_if_there().await?,
+        (true, None) => Some(parts.memory_as_it_is().await?),
+    };
+    if memory.is_none() && parts.settings.ledger.enabled {
+        complain!("gatekeeper: there is no ledger yet: compared with the files of tenants alone");
+    }
     let (ledger, trail) = memory.map(|Memory { ledger, changes, .. }| (ledger, changes)).unzip();
     let trail = trail.flatten().map(|changes| changes as Arc<dyn AuditTrail>);
     let mut tenants = LiveTenants::new(parts.settings.tenants.clone(), parts.tenants.clone())?;
@@ -121,18 +135,13 @@ impl Desk {
     }
 
     async fn propose(&self, file: &Path) -> anyhow::Result<Result<Proposal, EditError>> {
-        let unreadable = || format!("cannot read {}", file.display());
-        // What is larger than memory stays where it is.
-        let length = std::fs::metadata(file).with_context(unreadable)?.len();
-        anyhow::ensure!(length <= MAX_BYTES, "{} has {length} bytes, at most {MAX_BYTES} are read", file.display());
-        let document = std::fs::read_to_string(file).with_context(unreadable)?;
-        Ok(edit::propose(self.trail.as_deref(), &self.tenants, document).await)
+        Ok(edit::propose(self.trail.as_deref(), &self.tenants, text_of(file)?).await)
     }
 
     async fn check(&self, file: &Path) -> anyhow::Result<ExitCode> {
         match self.propose(file).await? {
             Ok(proposal) => self.tell(&proposal, None),
-            Err(error) => self.refuse(file, error),
+            Err(error) => refuse(file, error, self.output),
         }
     }
 
@@ -145,10 +154,10 @@ impl Desk {
                 let by = trail::by(by, &*self.parts.clock);
                 match edit::set(trail, &proposal, by).await {
                     Ok(revision) => self.tell(&proposal, Some(revision)),
-                    Err(error) => self.refuse(file, error),
+                    Err(error) => refuse(file, error, self.output),
                 }
             }
-            Err(error) => self.refuse(file, error),
+            Err(error) => refuse(file, error, self.output),
         }
     }
 
@@ -183,17 +192,33 @@ impl Desk {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
 
-    /// What is the operator's to mend has the exit code of settings that are.
-    fn refuse(&self, file: &Path, error: EditError) -> anyhow::Result<ExitCode> {
-        match error {
-            EditError::Mistakes(_) | EditError::VersionTaken { .. } => {
-                complain!("gatekeeper: {}: {error}", file.display());
-                Ok(ExitCode::from(EXIT_CONFIG))
-            }
-            other => Err(other.into()),
+/// What is the operator's to mend has the exit code of settings that are.
+fn refuse(file: &Path, error: EditError, output: Output) -> anyhow::Result<ExitCode> {
+    let said = error.to_string();
+    let mistakes = match error {
+        EditError::Mistakes(mistakes) => mistakes,
+        EditError::VersionTaken { .. } => vec![Broken::new("version", &*said)],
+        other => return Err(other.into()),
+    };
+    match output {
+        Output::Table => complain!("gatekeeper: {}: {said}", file.display()),
+        Output::Json => {
+            let mistakes = mistakes.iter().map(|Broken { key, message }| json!({"key": key, "message": message}));
+            let told = json!({"file": file.display().to_string(), "mistakes": mistakes.collect::<Vec<_>>()});
+            say!("{}", serde_json::to_string_pretty(&told)?);
         }
     }
+    Ok(ExitCode::from(EXIT_CONFIG))
+}
+
+fn text_of(file: &Path) -> anyhow::Result<String> {
+    let unreadable = || format!("cannot read {}", file.display());
+    // What is larger than memory stays where it is.
+    let length = std::fs::metadata(file).with_context(unreadable)?.len();
+    anyhow::ensure!(length <= MAX_BYTES, "{} has {length} bytes, at most {MAX_BYTES} are read", file.display());
+    std::fs::read_to_string(file).with_context(unreadable)
 }
 
 fn limits(tenant: &Tenant) -> String {

@@ -4,16 +4,15 @@
 use std::process::ExitCode;
 
 use super::out::say;
-use super::wiring::{self, Parts};
+use super::wiring::Parts;
 use crate::adapters::embedded_log::Access;
 use crate::adapters::kafka::{self, Flaw, KafkaBrowser};
-use crate::cli::{Output, SettingsArgs, TopicsArgs};
+use crate::cli::{Output, TopicsArgs};
 use crate::domain::position::{Partition, TopicRole};
 use crate::operations::positions::{self, Clerk, Meant, Order};
 use crate::settings::log::LogKind;
 
-pub async fn run(args: &SettingsArgs, topics: TopicsArgs) -> anyhow::Result<ExitCode> {
-    let parts = Parts::new(wiring::settings(args)?.settings)?;
+pub async fn run(parts: Parts, topics: TopicsArgs) -> anyhow::Result<ExitCode> {
     let on_kafka = parts.settings.log.kind == LogKind::Kafka;
     anyhow::ensure!(
         on_kafka || !(topics.check || topics.acls),

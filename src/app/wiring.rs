@@ -1,11 +1,13 @@
 //! Settings become parts.
 
 use std::fmt;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
 
+use super::held::Held;
 use super::log_memory::LogMemory;
 use crate::adapters::embedded_log::{Access, EmbeddedBrowser, EmbeddedLog, Reading};
 use crate::adapters::kafka::{self, KafkaBrowser, KafkaLog};
@@ -13,7 +15,7 @@ use crate::adapters::local_model::LocalModel;
 use crate::adapters::openai::OpenAiModel;
 use crate::adapters::postgres::PostgresLedger;
 use crate::adapters::schema_registry::SchemaRegistry;
-use crate::adapters::sqlite::SqliteLedger;
+use crate::adapters::sqlite::{self, SqliteLedger};
 use crate::cli::SettingsArgs;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::flags::FlagBook;
@@ -40,14 +42,16 @@ use crate::pipeline::triage::model::Model;
 use crate::pipeline::triage::prompt::Prompts;
 use crate::pipeline::trips::SharedLimits;
 use crate::settings::environment::environment;
+use crate::settings::layers::KeyPath;
 use crate::settings::ledger_url::{Place, place};
 use crate::settings::load::{LoadOptions, Loaded, load};
 use crate::settings::log::LogKind;
 use crate::settings::models;
+use crate::settings::problem::{Problem, SettingsError};
 use crate::settings::schemas::Encoding;
 use crate::settings::topics::Topics;
 use crate::settings::{Settings, tenants};
-use crate::telemetry::logging;
+use crate::telemetry::logging::{self, LoggingError};
 
 /// `ce_source` of everything we write.
 pub const OUR_SOURCE: &str = "/gatekeeper";
@@ -61,8 +65,30 @@ pub fn settings(args: &SettingsArgs) -> anyhow::Result<Loaded> {
         sets: args.sets.clone(),
     };
     let loaded = load(&options)?;
-    logging::check(&loaded.settings.telemetry).context(Misconfigured)?;
-    Ok(loaded)
+    match logging::check(&loaded.settings.telemetry) {
+        Err(LoggingError::Filter { filter, source }) => Err(bad_filter(&loaded, &filter, &source).into()),
+        checked => checked.map(|()| loaded).context(Misconfigured),
+    }
+}
+
+/// What a filter may say only the logs know; it is told as every other value is, with its layer.
+fn bad_filter(loaded: &Loaded, filter: &str, why: &dyn fmt::Display) -> SettingsError {
+    let key = "telemetry.log_filter";
+    let layer = loaded.effective.iter().find(|value| value.key == key).map(|value| value.layer.clone());
+    let (key, value) = (KeyPath::dotted(key), Some(format!("{filter:?}")));
+    SettingsError::Invalid(vec![Problem { key, value, layer, message: why.to_string(), hint: None }])
+}
+
+/// A command over the parts that the settings name. However it ends, the files that it opened are closed then.
+pub async fn over<F>(args: &SettingsArgs, command: impl FnOnce(Parts) -> F) -> anyhow::Result<ExitCode>
+where
+    F: Future<Output = anyhow::Result<ExitCode>>,
+{
+    let parts = Parts::new(settings(args)?.settings)?;
+    let held = parts.held.clone();
+    let ended = command(parts).await;
+    held.let_go().await;
+    ended
 }
 
 /// Said of a failure that only other settings, or other files that they name, can mend.
@@ -89,6 +115,8 @@ pub struct Memory {
 pub struct Parts {
     /// The settings themselves.
     pub settings: Settings,
+    /// The files that were opened; whoever has the parts lets go of them at the end.
+    pub held: Arc<Held>,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
     /// Schemas and their ids.
@@ -109,6 +137,7 @@ impl Parts {
 
     fn of(settings: Settings) -> anyhow::Result<Self> {
         Ok(Self {
+            held: Arc::default(),
             clock: Arc::new(SystemClock),
             schemas: Arc::new(SchemaSet::new(&settings.schemas)?),
             registry: SchemaRegistry::new(&settings.schemas.registry)?.map(Arc::new),
@@ -237,6 +266,7 @@ impl Parts {
                 let (embedded, topics) = (&self.settings.log.embedded, &self.settings.topics);
                 let browser = EmbeddedBrowser::open(embedded, topics, Access::Change, self.clock.clone());
                 let browser = Arc::new(browser.await.context("the log cannot be opened")?);
+                self.held.log(&browser);
                 Ok((self.learning(browser.clone()), browser))
             }
             LogKind::Kafka => {
@@ -253,7 +283,9 @@ impl Parts {
             LogKind::Embedded => {
                 let embedded = &self.settings.log.embedded;
                 let browser = EmbeddedBrowser::open(embedded, &self.settings.topics, access, self.clock.clone());
-                Arc::new(browser.await.context("the log cannot be opened")?)
+                let browser = Arc::new(browser.await.context("the log cannot be opened")?);
+                self.held.log(&browser);
+                browser
             }
             // What may be written there is granted by the cluster, not by how it was opened.
             LogKind::Kafka => {
@@ -294,6 +326,17 @@ impl Parts {
         self.remembering(None).await
     }
 
+    /// The same, if there is a ledger at all: a file that nobody has made yet is none.
+    pub async fn memory_if_there(&self) -> anyhow::Result<Option<Memory>> {
+        if !self.settings.ledger.enabled {
+            return Ok(None);
+        }
+        match self.memory_as_it_is().await {
+            Err(error) if matches!(error.downcast_ref(), Some(sqlite::OpenError::Missing { .. })) => Ok(None),
+            memory => memory.map(Some),
+        }
+    }
+
     /// `life`: of a processor, and whether the one before is dead.
     async fn remembering(&self, life: Option<(u64, bool)>) -> anyhow::Result<Memory> {
         if !self.settings.ledger.enabled {
@@ -324,6 +367,7 @@ impl Parts {
             None => SqliteLedger::open_existing(settings, instance, clock).await,
         };
         let ledger = Arc::new(ledger.context("the ledger cannot be opened")?);
+        self.held.ledger(&ledger);
         Ok(Memory { ledger: ledger.clone(), shared_limits: None, changes: Some(ledger) })
     }
 }
@@ -385,4 +429,18 @@ fn models(settings: &Settings) -> anyhow::Result<Vec<Arc<dyn Model>>> {
     }
     anyhow::ensure!(!chain.is_empty(), "triage.chain has no model that can be used: set a key, or add a local one");
     Ok(chain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_of_logs_that_cannot_be_read_names_its_layer() {
+        let sets = vec!["telemetry.log_filter=gatekeeper=loud".to_owned()];
+        let error = settings(&SettingsArgs { sets, ..SettingsArgs::default() }).expect_err("no such level");
+        let said = error.to_string();
+        assert!(said.starts_with("`telemetry.log_filter` = \"gatekeeper=loud\" from flag --set: "), "{said}");
+        assert!(error.is::<SettingsError>(), "it ends with the exit code of settings");
+    }
 }

@@ -173,6 +173,13 @@ async fn run_here(mut fixtures: Fixtures, outside: Outside) -> Result<Ended, Run
     }
 }
 
+/// However it ends, and before its calls are dropped: that they are cut off is not their provider's failure.
+impl Drop for Loop {
+    fn drop(&mut self) {
+        self.guard.end();
+    }
+}
+
 impl Loop {
     async fn turn(&mut self) -> Result<Ended, RunError> {
         loop {

@@ -4,6 +4,7 @@
 //! metric cannot disagree. Raw `metrics::` macros live in here only. What does not belong here: ticket text, prompts,
 //! answers and keys, in a log line as little as in a label.
 
+mod from_zero;
 pub mod happenings;
 pub mod logging;
 pub mod metric_names;

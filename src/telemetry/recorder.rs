@@ -5,14 +5,15 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use metrics_util::MetricKindMask;
 
-use super::metric_names;
+use super::{from_zero, metric_names};
 
 /// Seconds. From a quick commit (1 ms) over a model's p50 (100 ms) to the longest total timeout people set (2 min), and a
 /// catch-up after a night (1 h): three a decade where percentiles are looked at.
 const SECONDS: [f64; 18] =
     [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 600.0, 3_600.0];
 
-/// A counter or histogram that nobody touched for so long is dropped: tenants and models come and go.
+/// A histogram that nobody touched for so long is dropped: tenants and models come and go. Counters stay, for one that comes
+/// back shows no increase in its first event; tenants, who are the most of their labels, are bounded (`tenant_labels`).
 const IDLE: Duration = Duration::from_secs(24 * 3_600);
 
 /// Histograms buffer what they saw until upkeep or a scrape: this bounds the buffer when nobody scrapes.
@@ -59,7 +60,7 @@ fn builder() -> PrometheusBuilder {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
         .expect("the list of buckets is not empty")
-        .idle_timeout(MetricKindMask::COUNTER | MetricKindMask::HISTOGRAM, Some(IDLE))
+        .idle_timeout(MetricKindMask::HISTOGRAM, Some(IDLE))
 }
 
 /// Record the metrics of this process from now on.
@@ -69,6 +70,7 @@ fn builder() -> PrometheusBuilder {
 pub fn install() -> Result<MetricsHandle, RecorderError> {
     let handle = builder().install_recorder()?;
     metric_names::describe_all();
+    from_zero::begin();
     Ok(MetricsHandle(handle))
 }
 
@@ -77,7 +79,10 @@ pub fn install() -> Result<MetricsHandle, RecorderError> {
 pub fn local() -> (PrometheusRecorder, MetricsHandle) {
     let recorder = builder().build_recorder();
     let handle = MetricsHandle(recorder.handle());
-    metrics::with_local_recorder(&recorder, metric_names::describe_all);
+    metrics::with_local_recorder(&recorder, || {
+        metric_names::describe_all();
+        from_zero::begin();
+    });
     (recorder, handle)
 }
 

@@ -6,5 +6,6 @@ mod ledger;
 mod place;
 mod publish;
 mod stderr;
+mod tenants;
 mod train;
 mod watch;

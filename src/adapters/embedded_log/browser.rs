@@ -68,6 +68,22 @@ impl EmbeddedBrowser {
         Ok(Self { file, readers, access, topics: topics.clone(), partitions: settings.partitions, clock })
     }
 
+    /// Let go of the file. Without it nothing is lost: the write-ahead log stays beside the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        // Who only reads cannot fold the write-ahead log back. Who wrote can, once nobody else is there.
+        if self.access == Access::ReadOnly {
+            return;
+        }
+        if let Ok(mut writer) = self.file.writer().await {
+            // A connection that never looked into the file does not know that it has a write-ahead log.
+            if let Err(error) = sqlx::query("PRAGMA schema_version").execute(&mut writer).await {
+                tracing::debug!(%error, "the log could not be looked into at the end");
+            }
+            close(writer).await;
+        }
+    }
+
     async fn reader(&self) -> Result<PoolConnection<Sqlite>, Error> {
         Ok(self.readers.acquire().await?)
     }

@@ -22,6 +22,23 @@ pub enum Error {
         /// The setting.
         path: PathBuf,
     },
+    /// It is there, or might be.
+    #[error("{path}, or a file beside it, cannot be opened: {source}; check the rights of the file and of its folder")]
+    CannotOpen {
+        /// The file.
+        path: PathBuf,
+        /// In SQLite's words.
+        source: sqlx::Error,
+    },
+    /// The file that is open is not the one at its path any more: what is written into it, nobody finds.
+    #[error(
+        "{path} was removed, or another file was put in its place, while this processor worked on it: nothing more is read or \
+         written. Put the log that is meant there, without the -wal and -shm of another, and start again"
+    )]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file, but another one.
     #[error("{path} is not a log: {found}; set log.embedded.path to another file")]
     NotALog {
@@ -218,7 +235,11 @@ impl Error {
     /// Whether the same thing may work later without anybody mending the file.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Storage { trouble: Trouble::Busy | Trouble::Full | Trouble::Io | Trouble::CannotOpen, .. })
+        matches!(
+            self,
+            Self::Storage { trouble: Trouble::Busy | Trouble::Full | Trouble::Io | Trouble::CannotOpen, .. }
+                | Self::CannotOpen { .. }
+        )
     }
 }
 

@@ -3,6 +3,7 @@
 //! Readers connect read-only and beside everybody else (WAL). Whoever writes connects here too, so that every commit is
 //! synced: `synchronous = FULL` is what "committed" means after a power cut.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -41,13 +42,28 @@ impl LogFile {
     /// The file as it is; it must be there and have this build's layout.
     pub(super) async fn existing(settings: &Settings) -> Result<Self, Error> {
         let file = Self::named(settings)?;
-        if !file.path.exists() {
+        // A folder that nobody may look into says nothing of what is in it: SQLite is asked then.
+        if !file.path.try_exists().unwrap_or(true) {
             return Err(Error::Missing { path: file.path });
         }
         let mut connection = file.reader().await?;
         let checked = file.check(&mut connection).await;
         close(connection).await;
         checked.map(|()| file)
+    }
+
+    /// Whether the file that was opened is not the one at the path any more.
+    pub(super) fn was_replaced(&self, opened: Option<Identity>) -> bool {
+        matches!((opened, self.identity()), (Some(opened), Some(now)) if opened != now)
+    }
+
+    /// Which file stands at the path now. What the system does not want to say is none: SQLite's own words come soon enough.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        match std::fs::metadata(&self.path) {
+            Ok(about) => Some(Identity::Is { device: about.dev(), inode: about.ino() }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(Identity::Gone),
+            Err(_) => None,
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -135,9 +151,19 @@ impl LogFile {
             Error::Storage { trouble: Trouble::NotADatabase, .. } => {
                 Error::NotALog { path: self.path.clone(), found: "not a database" }
             }
+            Error::Storage { trouble: Trouble::CannotOpen, source } => {
+                Error::CannotOpen { path: self.path.clone(), source }
+            }
             error => error,
         }
     }
+}
+
+/// Which file stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Identity {
+    Gone,
+    Is { device: u64, inode: u64 },
 }
 
 enum Found {
@@ -149,5 +175,24 @@ enum Found {
 pub(super) async fn close(connection: SqliteConnection) {
     if let Err(error) = connection.close().await {
         tracing::debug!(%error, "a connection to the log did not close cleanly");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::load::{LoadOptions, load};
+
+    #[tokio::test]
+    async fn a_log_that_cannot_be_opened_is_named() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("state"), "a file, where a folder should be").expect("written");
+        let path = folder.path().join("state/log.db");
+        let sets = vec![format!("log.embedded.path={}", path.display())];
+        let settings = load(&LoadOptions { sets, ..LoadOptions::default() }).expect("settings of a test").settings;
+        let error = LogFile::existing(&settings.log.embedded).await.expect_err("there is no such folder");
+        assert!(matches!(error, Error::CannotOpen { .. }) && error.is_retryable(), "{error}");
+        let said = error.to_string();
+        assert!(said.contains(&path.display().to_string()) && said.contains("check the rights"), "{said}");
     }
 }

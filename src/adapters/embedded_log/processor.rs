@@ -11,7 +11,7 @@ use super::EPOCH;
 use super::catalog::{Catalog, create_missing};
 use super::desk::{self, Orders};
 use super::error::Error;
-use super::file::{LogFile, close};
+use super::file::{Identity, LogFile, close};
 use super::lock::ProcessorLock;
 use super::positions;
 use super::pulse::Pulse;
@@ -56,14 +56,23 @@ impl EmbeddedLog {
     ) -> Result<LogPort, Error> {
         let file = LogFile::prepare(settings).await?;
         let lock = ProcessorLock::take(file.path())?;
+        let identity = file.identity();
         let catalog = lay_out(&file, settings, topics, clock.as_ref()).await?;
 
         let (mut port, end) = channels(reading.queue.max(1));
         port.max_record_bytes = settings.max_message_bytes;
         let read = catalog.iter().filter(|(role, _)| reading.roles.contains(role));
         port.topic_ids = read.map(|(role, topic)| (role, topic.id.clone())).collect();
-        let processor =
-            Processor { file, lock, catalog, group: group.to_owned(), settings: settings.clone(), reading, clock };
+        let processor = Processor {
+            file,
+            identity,
+            lock,
+            catalog,
+            group: group.to_owned(),
+            settings: settings.clone(),
+            reading,
+            clock,
+        };
         let happenings = end.happenings.clone();
         let work = tokio::spawn(processor.run(end));
         tokio::spawn(async move {
@@ -93,6 +102,8 @@ async fn lay_out(file: &LogFile, settings: &Settings, topics: &Topics, clock: &d
 
 struct Processor {
     file: LogFile,
+    /// Of the file that was opened.
+    identity: Option<Identity>,
     lock: ProcessorLock,
     catalog: Catalog,
     group: String,
@@ -106,6 +117,9 @@ impl Processor {
     async fn run(self, end: LogAdapterEnd) {
         let happenings = end.happenings.clone();
         if let Err(error) = self.work(end).await {
+            // SQLite may stumble over it first, and takes it for a broken disk.
+            let is_replaced = self.file.was_replaced(self.identity);
+            let error = if is_replaced { Error::Replaced { path: self.file.path().to_owned() } } else { error };
             announce(&happenings, error.to_string()).await;
         }
         // Only now: whoever sees the channel close may open the log again.
@@ -181,8 +195,11 @@ impl Processor {
         orders: watch::Receiver<Orders>,
         happenings: mpsc::Sender<Happening>,
     ) -> Result<Reader, Error> {
+        let connection = self.file.reader().await?;
         Ok(Reader {
-            connection: self.file.reader().await?,
+            file: self.file.clone(),
+            identity: self.identity,
+            connection,
             rota: Rota::new(cursors),
             orders,
             happenings,
@@ -214,5 +231,45 @@ async fn announce(happenings: &mpsc::Sender<Happening>, reason: String) {
     tracing::error!(reason, "the log cannot go on");
     if happenings.send(Happening::Failed { reason }).await.is_err() {
         tracing::debug!("nobody was left to hear it");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::SystemClock;
+    use crate::settings::load::{LoadOptions, load};
+
+    #[tokio::test]
+    async fn a_log_that_is_removed_or_replaced_under_its_processor_ends_it_with_what_to_do() {
+        for replaced in [false, true] {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let path = folder.path().join("log.db");
+            let sets = vec![format!("log.embedded.path={}", path.display())];
+            let settings = load(&LoadOptions { sets, ..LoadOptions::default() }).expect("settings of a test").settings;
+            let reading = Reading { roles: vec![TopicRole::Events], queue: 8, away_limit: Duration::from_secs(60) };
+            let (embedded, clock) = (&settings.log.embedded, Arc::new(SystemClock));
+            let opened = EmbeddedLog::open_processor(embedded, &settings.topics, "group", reading, clock);
+            let mut port = opened.await.expect("a new log");
+            assert!(matches!(port.happenings.recv().await, Some(Happening::Assigned { .. })));
+            if replaced {
+                let copy = folder.path().join("copy.db");
+                std::fs::copy(&path, &copy).expect("copied");
+                std::fs::rename(&copy, &path).expect("replaced");
+            } else {
+                std::fs::remove_file(&path).expect("removed");
+            }
+            let reason = tokio::time::timeout(Duration::from_secs(10), async {
+                loop {
+                    let said = port.happenings.recv().await.expect("it says why it ends");
+                    if let Happening::Failed { reason } = said {
+                        return reason;
+                    }
+                }
+            });
+            let reason = reason.await.expect("it is noticed");
+            assert!(reason.contains("another file was put in its place") && reason.contains("start again"), "{reason}");
+            assert!(port.happenings.recv().await.is_none(), "it has ended");
+        }
     }
 }

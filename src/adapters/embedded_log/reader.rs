@@ -10,6 +10,7 @@ use super::EPOCH;
 use super::catalog::Catalog;
 use super::desk::Orders;
 use super::error::Error;
+use super::file::{Identity, LogFile};
 use super::pulse::Pulse;
 use super::read::read;
 use super::rota::{Due, Rota};
@@ -19,6 +20,9 @@ use crate::pipeline::log::Happening;
 
 /// Reads for the road.
 pub(super) struct Reader {
+    pub(super) file: LogFile,
+    /// Of the file that the connection reads.
+    pub(super) identity: Option<Identity>,
     pub(super) connection: SqliteConnection,
     pub(super) rota: Rota,
     pub(super) orders: watch::Receiver<Orders>,
@@ -90,8 +94,12 @@ impl Reader {
         }
     }
 
-    /// Cheap when nothing was written: `data_version` changes with every commit of another connection.
+    /// Cheap when nothing was written: `data_version` changes with every commit of another connection. An open file lives on
+    /// when its name is gone, or is another's: only its name says that.
     async fn look(&mut self) -> Result<(), Error> {
+        if self.file.was_replaced(self.identity) {
+            return Err(Error::Replaced { path: self.file.path().to_owned() });
+        }
         let connection = &mut self.connection;
         let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection);
         let version: i64 = self.pulse.during(version).await?;

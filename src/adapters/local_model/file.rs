@@ -102,6 +102,25 @@ pub fn load(path: &Path) -> Result<Versioned, WeightsError> {
     decode(&bytes).map_err(|why| WeightsError::Refused { path: path.to_owned(), why })
 }
 
+/// What stands there that weights may not take the place of; `None`: nothing, an empty file, or weights of any release.
+///
+/// # Errors
+/// It cannot be looked at.
+pub fn occupied(path: &Path) -> io::Result<Option<&'static str>> {
+    let about = match fs::metadata(path) {
+        Ok(about) => about,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // Before it is opened: a pipe would keep its reader waiting.
+    if !about.is_file() {
+        return Ok(Some("no regular file"));
+    }
+    let mut start = Vec::new();
+    File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut start)?;
+    Ok((!start.is_empty() && start != MAGIC).then_some("a file of something else"))
+}
+
 /// Writes beside the target, forces to disk, renames: a reader sees the old weights or the new ones. Returns the version.
 ///
 /// # Errors
@@ -256,6 +275,25 @@ mod tests {
     use super::super::learner::learn;
     use super::super::sample;
     use super::*;
+
+    #[test]
+    fn weights_take_the_place_of_weights_and_of_nothing_else() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("tickets.csv"), "text,label\n").expect("written");
+        fs::write(path("made-before"), "").expect("written");
+        fs::write(path("old.gkw"), [MAGIC.as_slice(), &9_u16.to_le_bytes()].concat()).expect("written");
+        for (place, may) in [
+            (path("tickets.csv"), false),
+            (folder.path().to_owned(), false),
+            (PathBuf::from("/dev/null"), false),
+            (path("made-before"), true),
+            (path("old.gkw"), true),
+            (path("new.gkw"), true),
+        ] {
+            assert_eq!(occupied(&place).expect("it can be looked at").is_none(), may, "{}", place.display());
+        }
+    }
 
     fn weights() -> Weights {
         learn(&sample::lesson(), &mut |_| ()).expect("the sample is learnt").weights

@@ -40,9 +40,13 @@ pub(super) struct Learnt {
 
 impl Learner for LinearLearner {
     fn learn(&self, lesson: &Lesson, out: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, LearnError> {
+        let unwritten = |source| LearnError::Save { path: out.to_owned(), source };
+        // Before anything is learnt: nobody waits for that in vain.
+        if let Some(what) = file::occupied(out).map_err(unwritten)? {
+            return Err(LearnError::Occupied { path: out.to_owned(), what });
+        }
         let learnt = learn(lesson, progress)?;
-        let version =
-            file::save(&learnt.weights, out).map_err(|source| LearnError::Save { path: out.to_owned(), source })?;
+        let version = file::save(&learnt.weights, out).map_err(unwritten)?;
         Ok(report(lesson, learnt, version, out))
     }
 }

@@ -25,6 +25,9 @@ const PAGE_BYTES: u32 = 8192;
 /// Pages in the write-ahead log before it is folded back: 16 MiB. The default would fold in every second commit.
 const CHECKPOINT_PAGES: &str = "2048";
 
+/// What the embedded log writes into the head of its file.
+const APPLICATION_ID_OF_LOG: i64 = 0x474B_4C47;
+
 /// Why the ledger cannot be opened.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OpenError {
@@ -86,6 +89,12 @@ pub enum OpenError {
     /// A migration was not finished.
     #[error("the ledger cannot be migrated: {0}")]
     Migration(String),
+    /// Somebody gave both the same file.
+    #[error("{path:?} is a log (log.embedded.path), not a ledger: give ledger.url a file of its own")]
+    IsALog {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file cannot be used.
     #[error("the ledger {path:?} cannot be opened: {reason}")]
     File {
@@ -125,6 +134,11 @@ pub(super) async fn open(settings: &Settings, tables: Tables) -> Result<Pools, O
     // A batch waits for another process's lock at most this long, so a connection is free again soon after.
     let acquire_timeout = settings.busy_timeout + settings.slow_error;
     let writer = pool(1, options.clone(), acquire_timeout).await.map_err(|error| refused(&path, error))?;
+    let application: i64 =
+        sqlx::query_scalar("PRAGMA application_id").fetch_one(&writer).await.map_err(|error| refused(&path, error))?;
+    if application == APPLICATION_ID_OF_LOG {
+        return Err(OpenError::IsALog { path });
+    }
     if tables == Tables::AsTheyAre {
         check_migrated(&path, &writer).await?;
     }
@@ -334,6 +348,20 @@ mod tests {
         let error = refusal(&settings(&path)).await;
         assert!(matches!(error, OpenError::File { .. }), "{error}");
         assert!(error.to_string().contains("ledger.db"));
+    }
+
+    #[tokio::test]
+    async fn a_log_is_not_taken_for_a_ledger() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("log.db");
+        let mut log = options(&path, Duration::ZERO).create_if_missing(true).connect().await.expect("a new file");
+        let layout = include_str!("../../../migrations/embedded_log/0001_log.sql");
+        sqlx::raw_sql(layout).execute(&mut log).await.expect("the layout of a log");
+        log.close().await.expect("nobody else has it");
+        for tables in [Tables::Migrated, Tables::AsTheyAre] {
+            let error = open(&settings(&path), tables).await.err().expect("it is refused").to_string();
+            assert!(error.contains("log.db") && error.contains("is a log"), "{error}");
+        }
     }
 
     #[tokio::test]

@@ -31,12 +31,13 @@ use self::folder::Folder;
 use self::narrator::Narrator;
 use self::stage::Stage;
 use crate::app::out::complain;
-use crate::cli::DemoArgs;
+use crate::cli::{DemoArgs, SettingsArgs};
 
 /// What a shell expects of a command that was interrupted.
 const EXIT_INTERRUPTED: u8 = 130;
 
-pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
+pub async fn run(settings: &SettingsArgs, args: DemoArgs) -> anyhow::Result<ExitCode> {
+    refuse(settings)?;
     let narrator = Narrator::new();
     let folder = Folder::new(args.keep.as_deref())?;
     let ended = tokio::select! {
@@ -48,6 +49,19 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         complain!("gatekeeper: what happened can be seen in {}", folder.root().display());
     }
     ended
+}
+
+/// Whoever gives settings expects them to be taken. A profile in the environment is meant for the user's own installation,
+/// as every variable of ours is.
+fn refuse(settings: &SettingsArgs) -> anyhow::Result<()> {
+    let SettingsArgs { config, profile, sets } = settings;
+    let of_environment = std::env::var("GATEKEEPER_PROFILE").ok();
+    anyhow::ensure!(
+        config.is_none() && sets.is_empty() && (profile.is_none() || *profile == of_environment),
+        "demo has settings of its own (`demo --keep DIR` leaves them in DIR/gatekeeper.toml) and takes no --config, --profile \
+         or --set"
+    );
+    Ok(())
 }
 
 async fn play(folder: &Folder, narrator: Narrator) -> anyhow::Result<ExitCode> {

@@ -7,16 +7,15 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::wiring::{self, Parts};
+use super::wiring::Parts;
 use crate::adapters::embedded_log::Access;
 use crate::app::out::{say, say_as_is};
-use crate::cli::{ExplainArgs, Output, SettingsArgs};
+use crate::cli::{ExplainArgs, Output};
 use crate::operations::explain::{self, Explanation, Question};
 use crate::operations::trail::AuditTrail;
 use crate::settings::tenants::load_files;
 
-pub async fn run(args: &SettingsArgs, explain: ExplainArgs) -> anyhow::Result<ExitCode> {
-    let parts = Parts::new(wiring::settings(args)?.settings)?;
+pub async fn run(parts: Parts, explain: ExplainArgs) -> anyhow::Result<ExitCode> {
     let browser = parts.browser(Access::ReadOnly).await?;
     let ledger = if parts.settings.ledger.enabled { Some(parts.ledger_to_read().await?) } else { None };
     let question = Question { asked: explain.event, tenant: explain.tenant };

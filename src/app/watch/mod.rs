@@ -6,22 +6,21 @@ use std::io::{self, ErrorKind, IsTerminal as _, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::wiring::{self, Parts};
+use super::wiring::Parts;
 use crate::adapters::embedded_log::Access;
-use crate::cli::{Output, SettingsArgs, WatchArgs};
+use crate::cli::{Output, WatchArgs};
 use crate::domain::feedback::FeedbackStatus;
 use crate::operations::watch::{Filter, From, Seen, Watch};
 
 /// Soon enough to look live, seldom enough to cost nothing.
 const POLL: Duration = Duration::from_millis(100);
 
-pub async fn run(args: &SettingsArgs, watch: WatchArgs) -> anyhow::Result<ExitCode> {
+pub async fn run(parts: Parts, watch: WatchArgs) -> anyhow::Result<ExitCode> {
     let filter = Filter {
         tenant: watch.tenant.clone(),
         ticket: watch.ticket.clone(),
         status: watch.status.as_deref().map(status).transpose()?,
     };
-    let parts = Parts::new(wiring::settings(args)?.settings)?;
     let browser = parts.browser(Access::ReadOnly).await?;
     let from = if watch.from_beginning { From::Beginning } else { From::End };
     let mut follower = Watch::start(&*browser, &parts.schemas, filter, from).await?;

@@ -287,7 +287,7 @@ fn publish(copy: &Copy, ledger: Option<&LedgerRow>) -> Stage {
     }
     if let Some(letter) = &copy.dead_letter {
         let again = match (letter.replayable, &letter.value_sha256) {
-            (true, _) => "can be sent again",
+            (true, _) => sent_again(&letter.reason_code),
             (false, Some(_)) => {
                 "has no value in it, which was too large for the log: only its publisher can send it again"
             }
@@ -304,6 +304,17 @@ fn publish(copy: &Copy, ledger: Option<&LedgerRow>) -> Stage {
         terminal.processed_at, terminal.latency_ms, terminal.processor
     );
     Stage::new("publish", says).with(more)
+}
+
+/// What sending a rejected record again comes to, as the page of its code says.
+fn sent_again(code: &str) -> &'static str {
+    const BYTES: [ReasonCode; 3] =
+        [ReasonCode::DecodeFailed, ReasonCode::ValidationFailed, ReasonCode::EnvelopeMismatch];
+    if BYTES.iter().any(|of_bytes| of_bytes.as_str() == code) {
+        "its publisher has to mend it and send it again: these very bytes fail again for as long as our rules are as they are"
+    } else {
+        "can be sent again as it is, once what stood against it is changed here"
+    }
 }
 
 /// As it stands in the record.

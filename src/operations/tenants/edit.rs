@@ -23,7 +23,7 @@ pub const HISTORY: u32 = 1_000;
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
     /// The policy is not one.
-    #[error("{} mistakes:{}", .0.len(), list(.0))]
+    #[error("{}:{}", counted(.0.len()), list(.0))]
     Mistakes(Vec<Broken>),
     /// The version stands for another policy.
     #[error(
@@ -52,6 +52,10 @@ pub enum EditError {
     /// The database.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+fn counted(mistakes: usize) -> String {
+    format!("{mistakes} mistake{}", if mistakes == 1 { "" } else { "s" })
 }
 
 fn list(mistakes: &[Broken]) -> String {

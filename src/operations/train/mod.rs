@@ -138,6 +138,14 @@ pub enum LearnError {
         /// The limit.
         at_most: usize,
     },
+    /// Something else stands where the weights are to go.
+    #[error("{} is {what}, and weights would take its place: name another file", path.display())]
+    Occupied {
+        /// Where to.
+        path: PathBuf,
+        /// What stands there.
+        what: &'static str,
+    },
     /// A label nobody could learn.
     #[error("label {label:?} has {rows} rows to learn from, at least {at_least} are needed: add rows or leave it out")]
     TooFewRows {
@@ -172,6 +180,9 @@ pub enum TrainError {
     /// No ISO 639-1 code, or none at all.
     #[error("language {0:?} is not a two-letter ISO 639-1 code such as \"en\"")]
     Language(String),
+    /// The weights would take the place of what they are learnt from.
+    #[error("{} holds the rows to learn from, and the weights would take their place: name another file", .0.display())]
+    OutIsInput(PathBuf),
     /// The file cannot be read.
     #[error("{}: {source}", file.display())]
     Read {
@@ -274,10 +285,18 @@ fn check(options: &TrainOptions) -> Result<(), TrainError> {
     if !(1..=64).contains(&options.name.len()) || !options.name.bytes().all(in_name) {
         return Err(TrainError::Name(options.name.clone()));
     }
+    if is_same_file(&options.file, &options.out) {
+        return Err(TrainError::OutIsInput(options.out.clone()));
+    }
     let is_code = |code: &str| code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_lowercase());
     match options.languages.iter().find(|code| !is_code(code)) {
         Some(code) => Err(TrainError::Language(code.clone())),
         None if options.languages.is_empty() => Err(TrainError::Language(String::new())),
         None => Ok(()),
     }
+}
+
+/// However the two are written.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }

@@ -9,6 +9,7 @@ use crate::domain::record::Record;
 use crate::pipeline::dedupe::no_ledger::NoLedger;
 use crate::pipeline::log::{Assignment, Epoch, Errand, LogAdapterEnd, channels};
 use crate::pipeline::road::testing::{EVENTS, decidable_event, fixtures};
+use crate::pipeline::triage::breaker::BreakerState;
 use crate::pipeline::triage::testing::{Act, Scripted, card, good_reply};
 use crate::settings::telemetry::LogFormat;
 use crate::telemetry::logging::tests::lines;
@@ -19,6 +20,7 @@ const BATCH_INTERVAL: Duration = Duration::from_millis(10);
 struct Running {
     clock: Arc<HandClock>,
     model: Arc<Scripted>,
+    guard: Arc<Guard>,
     end: LogAdapterEnd,
     stop: watch::Sender<Stop>,
     task: tokio::task::JoinHandle<Result<Ended, RunError>>,
@@ -32,6 +34,7 @@ impl Running {
     async fn start_with(script: impl IntoIterator<Item = Act>) -> Self {
         let (clock, model) = (Arc::new(HandClock::default()), Arc::new(Scripted::new(card("gpt", true), script)));
         let fixtures = Fixtures { clock: clock.clone(), ..fixtures(&[], model.clone()).0 };
+        let guard = fixtures.guard.clone();
         let (log, end) = channels(8);
         let (stop, stopped) = watch::channel(Stop::No);
         let (_, asides) = mpsc::channel(1);
@@ -48,7 +51,7 @@ impl Running {
             on_health: Arc::new(|_, _| {}),
         };
         let task = tokio::spawn(run(fixtures, outside));
-        let running = Self { clock, model, end, stop, task };
+        let running = Self { clock, model, guard, end, stop, task };
         running.assign().await;
         running
     }
@@ -156,6 +159,24 @@ async fn a_drain_that_takes_too_long_gives_back_what_was_ours_all_the_same() {
     let drain = fixtures(&[], Arc::new(Scripted::new(card("gpt", true), []))).0.settings.drain_deadline;
     let log_takes = Duration::from_secs(4);
     assert!(running.ends_after(log_takes, Stop::Drain).await >= drain + log_takes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_an_end_cuts_off_are_no_outage_of_their_provider() {
+    for and_then in [Stop::Now, Stop::Drain] {
+        let running = Running::start_with((0..10).map(|_| Act::Hang)).await;
+        for offset in 0..10 {
+            running.read(offset).await;
+        }
+        assert_eq!(running.calls_after(100).await, 10);
+        let guard = running.guard.clone();
+        running.ends_after(Duration::ZERO, and_then).await;
+        // Until the tasks of the calls are gone.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(Arc::strong_count(&guard), 1, "a call still runs");
+        assert_eq!(guard.breakers()[0].1, BreakerState::Closed, "{and_then:?}");
+        assert_eq!(guard.breaker_reports()[0].1.failures, 0, "{and_then:?}");
+    }
 }
 
 #[test]

@@ -14,12 +14,13 @@
 //! through, it takes the late success of a call begun before the trip for a recovery, and it moves on a clock of its own.
 //!
 //! Invariants: a permit is settled exactly once (a dropped one counts as a failure, so that a cancelled probe cannot
-//! wedge the breaker), and a result counts only in the generation its permit was given in.
+//! wedge the breaker, unless the whole process ends), and a result counts only in the generation its permit was given in.
 
 mod permit;
 mod trip;
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -170,6 +171,7 @@ impl Breaker {
                 failures: 0,
             }),
             changed: Notify::new(),
+            ended: AtomicBool::new(false),
         }))
     }
 
@@ -258,6 +260,8 @@ struct Shared {
     listener: Listener,
     inner: Mutex<Inner>,
     changed: Notify,
+    /// Calls are dropped because the process ends (`permit.rs`).
+    ended: AtomicBool,
 }
 
 struct Inner {

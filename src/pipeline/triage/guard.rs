@@ -346,6 +346,11 @@ impl Guard {
         self.guarded().filter(|(name, _)| *name == model).map(|(_, breaker)| breaker.reset()).count() > 0
     }
 
+    /// The process ends: calls that are dropped from now on are held against nobody.
+    pub fn end(&self) {
+        self.guarded().for_each(|(_, breaker)| breaker.end());
+    }
+
     fn guarded(&self) -> impl Iterator<Item = (&str, &Breaker)> {
         let remote = self.chain.iter().filter_map(Seat::guarded);
         remote.map(|guarded| (guarded.model.card().name.as_str(), &guarded.breaker))

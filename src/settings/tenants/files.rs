@@ -27,7 +27,7 @@ pub enum TenantsError {
         source: std::io::Error,
     },
     /// Everything that is wrong in the files.
-    #[error("{} problems in the files of tenants:{}", .0.len(), list(.0))]
+    #[error("{} problem{} in the files of tenants:{}", .0.len(), if .0.len() == 1 { "" } else { "s" }, list(.0))]
     Invalid(Vec<TenantProblem>),
 }
 
@@ -233,6 +233,6 @@ mod tests {
             ("c.toml", "x = 1"),
             ("d.toml", "id = 'd'"),
         ]);
-        assert_eq!(found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["version", "id", "x"]);
+        assert_eq!(found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["version", "id", "x", ""]);
     }
 }

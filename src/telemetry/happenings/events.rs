@@ -72,7 +72,8 @@ impl EventSettled<'_> {
     }
 }
 
-fn status_label(status: FeedbackStatus) -> &'static str {
+/// A status as a label.
+pub(in crate::telemetry) fn status_label(status: FeedbackStatus) -> &'static str {
     match status {
         FeedbackStatus::Accepted => "accepted",
         FeedbackStatus::Duplicate => "duplicate",

@@ -27,6 +27,7 @@ pub use changes::{ChangesTaken, ChangesUnread, RefusedFrom, TenantSwitched, Tena
 pub use cluster::{
     ClientTroubled, CommitLookedUp, OrphanFenced, PartitionsHeld, PartitionsUnknown, ProducerReplaced, ReadAheadFill,
 };
+pub(in crate::telemetry) use events::status_label;
 pub use events::{AnswerReused, CallsReattached, EventSettled, ForeignKeyRead, RecordDroppedUnsettled};
 pub use flags::{FlagRefused, FlagShare, FlagSwitched, FlagsRead, LookedFirst};
 pub use ledger::{

@@ -165,8 +165,11 @@ pub struct BreakerSeen<'a> {
 }
 
 impl BreakerSeen<'_> {
-    /// Set the gauge: one that never changes is to be seen as well.
+    /// Set the gauge: one that never changes is to be seen as well, and so is that it did not change yet.
     pub fn record(&self) {
+        for to in [BreakerState::Closed, BreakerState::HalfOpen, BreakerState::Open, BreakerState::Stopped] {
+            counter!(names::BREAKER_CHANGES, "model" => self.model.to_owned(), "to" => to.label()).increment(0);
+        }
         gauge!(names::BREAKER_STATE, "model" => self.model.to_owned()).set(self.state.level());
     }
 }

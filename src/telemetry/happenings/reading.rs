@@ -50,6 +50,17 @@ pub enum PauseReason {
 }
 
 impl PauseReason {
+    /// All there are.
+    pub(in crate::telemetry) const ALL: [Self; 7] = [
+        Self::RoadFull,
+        Self::TenantQueueFull,
+        Self::FrontierWide,
+        Self::NotDue,
+        Self::LedgerAway,
+        Self::SchemaUnknown,
+        Self::Draining,
+    ];
+
     /// As a label.
     #[must_use]
     pub const fn label(self) -> &'static str {

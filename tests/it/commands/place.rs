@@ -30,6 +30,11 @@ impl Place {
         self.folder.path().join(name)
     }
 
+    /// Of the folder itself.
+    pub fn name(&self) -> String {
+        self.folder.path().file_name().expect("a folder has a name").to_string_lossy().into_owned()
+    }
+
     pub fn write(&self, name: &str, content: &[u8]) -> String {
         let path = self.path(name);
         std::fs::write(&path, content).expect("the folder can be written to");

@@ -63,3 +63,36 @@ fn weights_are_measured_on_a_file_without_learning_from_it() {
     let refused = place.run(&["train", &file, "--label", "category", "--evaluate", "/nowhere/a.gkw"], "");
     assert!(refused.code == Some(1) && refused.stderr.contains("/nowhere/a.gkw"), "{refused:?}");
 }
+
+#[test]
+fn weights_do_not_take_the_place_of_what_they_are_learnt_from_or_of_anything_else() {
+    let place = Place::new();
+    let file = place.write("labelled.csv", table().as_bytes());
+    let other = place.write("other.csv", b"text,label\n");
+    let indirectly = format!("{}/../{}/labelled.csv", place.path("").display(), place.name());
+    for (out, says) in [
+        (file.as_str(), "holds the rows to learn from"),
+        (&indirectly, "holds the rows to learn from"),
+        (&other, "is a file of something else"),
+        ("/dev/null", "is no regular file"),
+    ] {
+        let ended = place.run(&["train", &file, "--label", "category", "--out", out], "");
+        assert!(ended.code == Some(1) && ended.stderr.contains(says), "{out}: {ended:?}");
+    }
+    assert_eq!(std::fs::read_to_string(&file).expect("it is there"), table());
+    assert_eq!(std::fs::read_to_string(&other).expect("it is there"), "text,label\n");
+}
+
+#[test]
+fn weights_are_measured_as_the_settings_would_have_them_asked_and_unknown_settings_are_refused() {
+    let place = Place::new();
+    let file = fixture("tickets.csv");
+    let args = ["train", &file, "--label", "category", "--evaluate", "generic"];
+    let answered = |share: &str| {
+        let set = format!("models.local.min_known_share={share}");
+        place.json(&[&args[..], &["--set", &set]].concat())["answered"].clone()
+    };
+    assert_ne!(answered("0.0"), answered("1.0"));
+    let refused = place.run(&[&args[..], &["--set", "models.local.min_share=1"]].concat(), "");
+    assert!(refused.code == Some(78) && refused.stderr.contains("models.local.min_share"), "{refused:?}");
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::clock::Timestamp;
+use crate::domain::dead_letter::DeadLetter;
 use crate::domain::samples;
 
 /// Of the copy at offset 9, claimed at this moment.
@@ -39,4 +40,19 @@ fn what_ended_before_the_row_began_is_no_copy_of_its_owner() {
     let of_another_clock = Timestamp(later.0 - CLOCKS_DIFFER_MS);
     let says = dedupe(&ended(FeedbackStatus::Duplicate, of_another_clock), Some(&row(later))).says;
     assert!(says.starts_with("a copy of events-0-9"), "{says}");
+}
+
+#[test]
+fn of_a_dead_letter_it_says_what_its_page_says_of_sending_it_again() {
+    for (code, says) in [
+        ("VALIDATION_FAILED", "these very bytes fail again"),
+        ("DECODE_FAILED", "these very bytes fail again"),
+        ("TENANT_UNKNOWN", "once what stood against it is changed"),
+        ("UNKNOWN_SCHEMA", "once what stood against it is changed"),
+    ] {
+        let letter = DeadLetter { reason_code: code.to_owned(), replayable: true, ..samples::dead_letter() };
+        let copy = Copy { dead_letter: Some(letter), ..ended(FeedbackStatus::Rejected, samples::NOON) };
+        let stage = publish(&copy, None);
+        assert!(stage.more.iter().any(|line| line.contains(says)), "{code}: {stage:?}");
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::{Outcome, Shared};
+use super::{Breaker, Outcome, Shared};
 
 /// The right to make one call.
 pub struct Permit {
@@ -32,8 +33,17 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if !self.settled {
-            self.breaker.settle(self.generation, self.probe, Outcome::Failure, Instant::now());
+            let cut_off = self.breaker.ended.load(Ordering::Relaxed);
+            let outcome = if cut_off { Outcome::Neither } else { Outcome::Failure };
+            self.breaker.settle(self.generation, self.probe, outcome, Instant::now());
         }
+    }
+}
+
+impl Breaker {
+    /// The process ends: calls that it drops from now on say nothing about their provider.
+    pub fn end(&self) {
+        self.0.ended.store(true, Ordering::Relaxed);
     }
 }
 
