@@ -9,6 +9,7 @@ mod demo;
 mod explain;
 mod flags;
 mod follow;
+mod given;
 mod held;
 mod ledger;
 mod log_memory;

@@ -1,12 +1,12 @@
 //! Settings become parts.
 
-use std::fmt;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
 
+pub use super::given::{Misconfigured, settings};
 use super::held::Held;
 use super::log_memory::LogMemory;
 use crate::adapters::embedded_log::{Access, EmbeddedBrowser, EmbeddedLog, Reading};
@@ -41,43 +41,15 @@ use crate::pipeline::triage::guard::Guard;
 use crate::pipeline::triage::model::Model;
 use crate::pipeline::triage::prompt::Prompts;
 use crate::pipeline::trips::SharedLimits;
-use crate::settings::environment::environment;
-use crate::settings::layers::KeyPath;
 use crate::settings::ledger_url::{Place, place};
-use crate::settings::load::{LoadOptions, Loaded, load};
 use crate::settings::log::LogKind;
 use crate::settings::models;
-use crate::settings::problem::{Problem, SettingsError};
 use crate::settings::schemas::Encoding;
 use crate::settings::topics::Topics;
 use crate::settings::{Settings, tenants};
-use crate::telemetry::logging::{self, LoggingError};
 
 /// `ce_source` of everything we write.
 pub const OUR_SOURCE: &str = "/gatekeeper";
-
-/// All layers of settings, as the command line and the environment give them.
-pub fn settings(args: &SettingsArgs) -> anyhow::Result<Loaded> {
-    let options = LoadOptions {
-        profile: args.profile.clone(),
-        file: args.config.clone(),
-        environment: environment(std::env::vars_os())?,
-        sets: args.sets.clone(),
-    };
-    let loaded = load(&options)?;
-    match logging::check(&loaded.settings.telemetry) {
-        Err(LoggingError::Filter { filter, source }) => Err(bad_filter(&loaded, &filter, &source).into()),
-        checked => checked.map(|()| loaded).context(Misconfigured),
-    }
-}
-
-/// What a filter may say only the logs know; it is told as every other value is, with its layer.
-fn bad_filter(loaded: &Loaded, filter: &str, why: &dyn fmt::Display) -> SettingsError {
-    let key = "telemetry.log_filter";
-    let layer = loaded.effective.iter().find(|value| value.key == key).map(|value| value.layer.clone());
-    let (key, value) = (KeyPath::dotted(key), Some(format!("{filter:?}")));
-    SettingsError::Invalid(vec![Problem { key, value, layer, message: why.to_string(), hint: None }])
-}
 
 /// A command over the parts that the settings name. However it ends, the files that it opened are closed then.
 pub async fn over<F>(args: &SettingsArgs, command: impl FnOnce(Parts) -> F) -> anyhow::Result<ExitCode>
@@ -89,16 +61,6 @@ where
     let ended = command(parts).await;
     held.let_go().await;
     ended
-}
-
-/// Said of a failure that only other settings, or other files that they name, can mend.
-#[derive(Debug, Clone, Copy)]
-pub struct Misconfigured;
-
-impl fmt::Display for Misconfigured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the settings cannot be followed")
-    }
 }
 
 /// What outlives the process.
@@ -429,18 +391,4 @@ fn models(settings: &Settings) -> anyhow::Result<Vec<Arc<dyn Model>>> {
     }
     anyhow::ensure!(!chain.is_empty(), "triage.chain has no model that can be used: set a key, or add a local one");
     Ok(chain)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_filter_of_logs_that_cannot_be_read_names_its_layer() {
-        let sets = vec!["telemetry.log_filter=gatekeeper=loud".to_owned()];
-        let error = settings(&SettingsArgs { sets, ..SettingsArgs::default() }).expect_err("no such level");
-        let said = error.to_string();
-        assert!(said.starts_with("`telemetry.log_filter` = \"gatekeeper=loud\" from flag --set: "), "{said}");
-        assert!(error.is::<SettingsError>(), "it ends with the exit code of settings");
-    }
 }

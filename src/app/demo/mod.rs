@@ -90,3 +90,19 @@ async fn interrupted() -> anyhow::Result<()> {
     complain!("gatekeeper: interrupted");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_would_not_be_taken_are_refused() {
+        let set = |set: &str| SettingsArgs { sets: vec![set.to_owned()], ..SettingsArgs::default() };
+        let profile = SettingsArgs { profile: Some("of nobody's environment".to_owned()), ..SettingsArgs::default() };
+        for given in [set("pipeline.max_in_flight=1"), profile] {
+            let said = refuse(&given).expect_err("it takes none").to_string();
+            assert!(said.contains("settings of its own"), "{said}");
+        }
+        assert!(refuse(&SettingsArgs::default()).is_ok());
+    }
+}
