@@ -95,6 +95,9 @@ pub enum Room {
     None,
 }
 
+/// Whose purse, of which day.
+pub type PurseId = (Arc<str>, Day);
+
 /// A call that is not settled yet: whose, and which of its life.
 pub type CallId = (Holder, u64);
 
@@ -102,7 +105,7 @@ pub type CallId = (Holder, u64);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Purses {
     /// By tenant and day.
-    pub days: BTreeMap<(Arc<str>, Day), Purse>,
+    pub days: BTreeMap<PurseId, Purse>,
     /// What is open.
     pub open: BTreeMap<CallId, Reservation>,
 }
@@ -142,7 +145,7 @@ impl Purses {
         &mut self,
         me: &Holder,
         movements: impl IntoIterator<Item = (P, &'a Movement)>,
-    ) -> (Vec<(P, Moved)>, BTreeSet<(Arc<str>, Day)>) {
+    ) -> (Vec<(P, Moved)>, BTreeSet<PurseId>) {
         let (mut all, mut waiting) = (Vec::new(), BTreeSet::new());
         for (place, movement) in movements {
             let moved = self.apply(me, movement);
