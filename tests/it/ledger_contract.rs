@@ -36,7 +36,8 @@ use partitions::{
     whoever_entered_a_partition_last_is_remembered,
 };
 use purses::{
-    money_is_counted_once_however_often_a_batch_comes, purses_of_long_ago_go_when_a_new_day_begins,
+    money_is_counted_once_however_often_a_batch_comes,
+    nobody_waits_for_money_of_an_instance_that_is_not_heard_of_any_more, purses_of_long_ago_go_when_a_new_day_begins,
     several_instances_share_a_days_money_and_settle_what_they_reserved,
     what_a_life_did_not_settle_costs_what_was_expected_once_the_next_one_says_so,
 };
@@ -547,6 +548,7 @@ promises! {
     decisions_outlive_their_rows_and_go_by_their_age_the_oldest_first
     several_instances_share_a_days_money_and_settle_what_they_reserved
     money_is_counted_once_however_often_a_batch_comes
+    nobody_waits_for_money_of_an_instance_that_is_not_heard_of_any_more
     what_a_life_did_not_settle_costs_what_was_expected_once_the_next_one_says_so
     purses_of_long_ago_go_when_a_new_day_begins
     a_better_decision_comes_too_late_after_a_newer_one_or_after_a_person

@@ -11,18 +11,29 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::session::Session;
-use super::sets::named;
+use super::sets::{millis, named};
 use super::statements::Statement;
 use crate::domain::budget::{Day, Purse};
 use crate::domain::money::Money;
 use crate::pipeline::dedupe::ledger::Outcome;
 use crate::pipeline::dedupe::ledger::outcomes::Holder;
-use crate::pipeline::dedupe::ledger::purses::{CallId, KEPT_DAYS, Movement, Purses, Reservation};
+use crate::pipeline::dedupe::ledger::purses::{CallId, KEPT_DAYS, Movement, Purses, Reservation, SILENT_FOR};
 
 const OPEN_CALLS: Statement = Statement {
     name: "open_calls",
     sql: "SELECT incarnation, number, tenant, day, expected FROM open_calls
           WHERE instance = $1 AND ((incarnation = $2 AND number = ANY($3)) OR ($4 AND incarnation <> $2))",
+};
+
+/// Calls of other instances that nobody has heard of since: few stand here at any time, so all are read.
+const GONE_CALLS: Statement = Statement {
+    name: "gone_calls",
+    sql: "SELECT o.incarnation, o.number, o.tenant, o.day, o.expected, o.instance
+          FROM open_calls AS o JOIN unnest($1::text[], $2::bigint[]) AS j (tenant, day) ON o.tenant = j.tenant AND o.day = j.day
+          WHERE o.instance <> $3
+            AND NOT EXISTS (SELECT FROM instances AS i
+                            WHERE i.instance = o.instance
+                              AND i.last_seen_at > statement_timestamp() - $4 * interval '1 millisecond')",
 };
 
 const NEW_PURSES: Statement = Statement {
@@ -57,8 +68,9 @@ const OPEN: Statement = Statement {
 
 const CLOSE: Statement = Statement {
     name: "close_call",
-    sql: "DELETE FROM open_calls AS o USING unnest($2::bigint[], $3::bigint[]) AS j (incarnation, number)
-          WHERE o.instance = $1 AND o.incarnation = j.incarnation AND o.number = j.number",
+    sql: "DELETE FROM open_calls AS o
+          USING unnest($1::text[], $2::bigint[], $3::bigint[]) AS j (instance, incarnation, number)
+          WHERE o.instance = j.instance AND o.incarnation = j.incarnation AND o.number = j.number",
 };
 
 const FORGET_PURSES: Statement = Statement { name: "forget_purses", sql: "DELETE FROM purses WHERE day < $1" };
@@ -76,12 +88,19 @@ pub(super) async fn apply(
     }
     let movements: Vec<(usize, Movement)> =
         movements.into_iter().map(|(place, movement)| (place, storable(movement))).collect();
-    let before = read(session, me, &movements).await?;
+    let all = || movements.iter().map(|(place, movement)| (*place, movement));
+    let mut before = read(session, me, &movements).await?;
     let mut after = before.clone();
-    let moved = movements.iter().map(|(place, movement)| (*place, Outcome::Moved(after.apply(me, movement))));
-    let moved: Vec<_> = moved.collect();
+    let (mut moved, waiting) = after.apply_all(me, all());
+    let gone = gone(session, me, &waiting).await?;
+    if !gone.is_empty() {
+        before.open.extend(gone.clone());
+        after = before.clone();
+        after.give_up(gone.keys());
+        (moved, _) = after.apply_all(me, all());
+    }
     write(session, me, &before, &after).await?;
-    Ok(moved)
+    Ok(moved.into_iter().map(|(place, moved)| (place, Outcome::Moved(moved))).collect())
 }
 
 /// With a tenant's name as the server can hold it.
@@ -126,14 +145,29 @@ async fn open_calls(
 ) -> Result<BTreeMap<CallId, Reservation>, sqlx::Error> {
     let query = sqlx::query(OPEN_CALLS.sql).bind(me.instance.clone()).bind(me.incarnation);
     let query = query.bind(numbers.to_vec()).bind(forfeits);
-    let call = |row: &PgRow| {
-        let holder = Holder { instance: me.instance.clone(), incarnation: row.try_get(0)? };
-        let number = row.try_get::<i64, _>(1)?.cast_unsigned();
-        let (tenant, day): (String, i64) = (row.try_get(2)?, row.try_get(3)?);
-        let expected = money(row.try_get(4)?);
-        Ok(((holder, number), Reservation { number, tenant: tenant.into(), day: Day(day), expected }))
-    };
-    session.read(&OPEN_CALLS, query).await?.iter().map(call).collect()
+    session.read(&OPEN_CALLS, query).await?.iter().map(|row| call(me.instance.clone(), row)).collect()
+}
+
+/// What is open in these purses, which are locked, and will not be settled any more.
+async fn gone(
+    session: &mut Session<'_>,
+    me: &Holder,
+    waiting: &Places,
+) -> Result<BTreeMap<CallId, Reservation>, sqlx::Error> {
+    if waiting.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let (tenants, days) = columns(waiting);
+    let query = sqlx::query(GONE_CALLS.sql).bind(tenants).bind(days).bind(me.instance.clone()).bind(millis(SILENT_FOR));
+    session.read(&GONE_CALLS, query).await?.iter().map(|row| call(row.try_get(5)?, row)).collect()
+}
+
+fn call(instance: String, row: &PgRow) -> Result<(CallId, Reservation), sqlx::Error> {
+    let holder = Holder { instance, incarnation: row.try_get(0)? };
+    let number = row.try_get::<i64, _>(1)?.cast_unsigned();
+    let (tenant, day): (String, i64) = (row.try_get(2)?, row.try_get(3)?);
+    let expected = money(row.try_get(4)?);
+    Ok(((holder, number), Reservation { number, tenant: tenant.into(), day: Day(day), expected }))
 }
 
 async fn purses(session: &mut Session<'_>, wanted: &Places) -> Result<BTreeMap<(Arc<str>, Day), Purse>, sqlx::Error> {
@@ -171,7 +205,8 @@ async fn write(session: &mut Session<'_>, me: &Holder, before: &Purses, after: &
     let closed: Vec<&CallId> =
         before.open.iter().filter(|(id, call)| after.open.get(*id) != Some(*call)).map(|(id, _)| id).collect();
     if !closed.is_empty() {
-        let query = sqlx::query(CLOSE.sql).bind(me.instance.clone());
+        let query = sqlx::query(CLOSE.sql);
+        let query = query.bind(closed.iter().map(|(holder, _)| holder.instance.clone()).collect::<Vec<_>>());
         let query = query.bind(closed.iter().map(|(holder, _)| holder.incarnation).collect::<Vec<_>>());
         let query = query.bind(closed.iter().map(|(_, number)| number.cast_signed()).collect::<Vec<_>>());
         session.change(&CLOSE, query).await?;

@@ -103,7 +103,7 @@ impl SqliteLedger {
         let (connection, me, pace) = (&mut *transaction, &self.me, self.pace);
         let mut scribe = Scribe { connection, me, now, pace, beat_is_due, nothing_is_deferred: false };
         let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.len()];
-        for (index, moved) in purses::apply(&mut *scribe.connection, (me, pace), plan::movements(batch)).await? {
+        for (index, moved) in purses::apply(&mut *scribe.connection, (me, pace, now), plan::movements(batch)).await? {
             outcomes[index] = Some(moved);
         }
         for step in plan::steps(batch) {

@@ -8,10 +8,11 @@ use sqlx::{Row as _, SqliteConnection};
 
 use super::statements::{Statement, written};
 use crate::domain::budget::{Day, Purse};
+use crate::domain::clock::Timestamp;
 use crate::domain::money::Money;
 use crate::pipeline::dedupe::ledger::Outcome;
 use crate::pipeline::dedupe::ledger::outcomes::Holder;
-use crate::pipeline::dedupe::ledger::purses::{CallId, KEPT_DAYS, Movement, Purses, Reservation};
+use crate::pipeline::dedupe::ledger::purses::{CallId, KEPT_DAYS, Movement, Purses, Reservation, SILENT_FOR};
 use crate::telemetry::pace::Pace;
 
 const OPEN_CALLS: Statement = Statement {
@@ -19,6 +20,14 @@ const OPEN_CALLS: Statement = Statement {
     sql: "SELECT incarnation, number, tenant, day, expected FROM open_calls
           WHERE instance = ?1 AND ((incarnation = ?2 AND number IN (SELECT j.value FROM json_each(?3) AS j))
                                    OR (?4 AND incarnation <> ?2))",
+};
+
+/// Calls of other instances that nobody has heard of since: few stand here at any time, so all are read.
+const GONE_CALLS: Statement = Statement {
+    name: "gone_calls",
+    sql: "SELECT o.incarnation, o.number, o.tenant, o.day, o.expected, o.instance FROM open_calls AS o
+          WHERE o.tenant = ?1 AND o.day = ?2 AND o.instance <> ?3
+            AND NOT EXISTS (SELECT 1 FROM instances AS i WHERE i.instance = o.instance AND i.heartbeat_at > ?4)",
 };
 
 pub(super) const PURSE: Statement =
@@ -47,19 +56,25 @@ const FORGET_CALLS: Statement = Statement { name: "forget_calls", sql: "DELETE F
 /// Do what a batch does with money, inside its transaction; what each movement came to, by its place.
 pub(super) async fn apply(
     connection: &mut SqliteConnection,
-    (me, pace): (&Holder, Pace),
+    (me, pace, now): (&Holder, Pace, Timestamp),
     movements: Vec<(usize, &Movement)>,
 ) -> Result<Vec<(usize, Outcome)>, sqlx::Error> {
     if movements.is_empty() {
         return Ok(Vec::new());
     }
     let mut shelf = Shelf { connection, me, pace };
-    let before = shelf.read(&movements).await?;
+    let mut before = shelf.read(&movements).await?;
     let mut after = before.clone();
-    let moved = movements.into_iter().map(|(place, movement)| (place, Outcome::Moved(after.apply(me, movement))));
-    let moved: Vec<_> = moved.collect();
+    let (mut moved, waiting) = after.apply_all(me, movements.iter().copied());
+    let gone = shelf.gone(&waiting, now).await?;
+    if !gone.is_empty() {
+        before.open.extend(gone.clone());
+        after = before.clone();
+        after.give_up(gone.keys());
+        (moved, _) = after.apply_all(me, movements);
+    }
     shelf.write(&before, &after).await?;
-    Ok(moved)
+    Ok(moved.into_iter().map(|(place, moved)| (place, Outcome::Moved(moved))).collect())
 }
 
 struct Shelf<'a> {
@@ -77,7 +92,7 @@ impl Shelf<'_> {
         let query = query.bind(numbers).bind(forfeits);
         let rows = self.pace.watch(OPEN_CALLS.name, query.fetch_all(&mut *self.connection)).await?;
         let instance = &self.me.instance;
-        let open = rows.iter().map(|row| call(instance, row)).collect::<Result<BTreeMap<_, _>, _>>()?;
+        let open = rows.iter().map(|row| call(instance.clone(), row)).collect::<Result<BTreeMap<_, _>, _>>()?;
         let of_calls = calls().chain(open.values()).map(|call| (Arc::clone(&call.tenant), call.day));
         let wanted: BTreeSet<_> = of_calls.collect();
         let mut days = BTreeMap::new();
@@ -88,6 +103,24 @@ impl Shelf<'_> {
             }
         }
         Ok(Purses { days, open })
+    }
+
+    /// What is open in these purses and will not be settled any more.
+    async fn gone(
+        &mut self,
+        waiting: &BTreeSet<(Arc<str>, Day)>,
+        now: Timestamp,
+    ) -> Result<BTreeMap<CallId, Reservation>, sqlx::Error> {
+        let mut gone = BTreeMap::new();
+        for (tenant, day) in waiting {
+            let query = sqlx::query(GONE_CALLS.sql).bind(&**tenant).bind(day.0).bind(&self.me.instance);
+            let query = query.bind(now.before(SILENT_FOR).0);
+            for row in self.pace.watch(GONE_CALLS.name, query.fetch_all(&mut *self.connection)).await? {
+                let (id, reservation) = call(row.try_get(5)?, &row)?;
+                gone.insert(id, reservation);
+            }
+        }
+        Ok(gone)
     }
 
     async fn write(&mut self, before: &Purses, after: &Purses) -> Result<(), sqlx::Error> {
@@ -118,8 +151,8 @@ impl Shelf<'_> {
     }
 }
 
-fn call(instance: &str, row: &SqliteRow) -> Result<(CallId, Reservation), sqlx::Error> {
-    let holder = Holder { instance: instance.to_owned(), incarnation: row.try_get(0)? };
+fn call(instance: String, row: &SqliteRow) -> Result<(CallId, Reservation), sqlx::Error> {
+    let holder = Holder { instance, incarnation: row.try_get(0)? };
     let number = row.try_get::<i64, _>(1)?.cast_unsigned();
     let (tenant, day): (String, i64) = (row.try_get(2)?, row.try_get(3)?);
     let reservation = Reservation { number, tenant: tenant.into(), day: Day(day), expected: money(row.try_get(4)?) };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gatekeeper::domain::budget::{Day, Purse};
 use gatekeeper::domain::money::Money;
-use gatekeeper::pipeline::dedupe::ledger::purses::{KEPT_DAYS, Movement, Reservation, Room};
+use gatekeeper::pipeline::dedupe::ledger::purses::{KEPT_DAYS, Movement, Reservation, Room, SILENT_FOR};
 use gatekeeper::pipeline::dedupe::ledger::{Entry, Ledger, Outcome};
 
 use super::world::{World, claim, commit, lease, one};
@@ -81,6 +81,43 @@ pub async fn what_a_life_did_not_settle_costs_what_was_expected_once_the_next_on
     one(&dead, settle(1, "acme", 7, 1)).await;
     assert_eq!(spent(&next, "acme", 7).await, (3, 5), "a late word of the dead changes nothing");
     assert_eq!(came_to(&one(&next, reserve(1, "acme", 7, 1, Some(9))).await), (Room::Reserved, 3, 6));
+}
+
+pub async fn nobody_waits_for_money_of_an_instance_that_is_not_heard_of_any_more(world: World) {
+    let dead = world.process("gk-1", 1, true).await;
+    commit(&dead, vec![Entry::Claim(claim(1, 10)), reserve(1, "acme", 7, 6, Some(10)), lease(1, 10, 1_000)]).await;
+    one(&dead, reserve(2, "acme", 8, 6, Some(10))).await;
+    drop(dead);
+    let other = world.process("gk-2", 1, true).await;
+    assert_eq!(came_to(&one(&other, reserve(1, "acme", 7, 6, Some(10))).await), (Room::Later, 0, 6));
+    world.pass(i64::try_from(SILENT_FOR.as_millis()).expect("minutes")).await;
+    let other = {
+        drop(other);
+        world.process("gk-2", 2, true).await
+    };
+    assert_eq!(
+        came_to(&one(&other, reserve(2, "acme", 8, 3, Some(10))).await),
+        (Room::Reserved, 0, 9),
+        "there is room"
+    );
+    for _ in 0..2 {
+        let refused = one(&other, reserve(3, "acme", 7, 6, Some(10))).await;
+        assert_eq!(came_to(&refused), (Room::None, 6, 0), "it costs what was expected");
+    }
+    assert_eq!(came_to(&one(&other, reserve(4, "acme", 7, 4, Some(10))).await), (Room::Reserved, 6, 4));
+    let third = world.process("gk-3", 1, true).await;
+    assert_eq!(came_to(&one(&third, reserve(1, "acme", 7, 2, Some(11))).await), (Room::Later, 6, 4), "the other lives");
+    let back = world.process("gk-1", 1, true).await;
+    assert_eq!(
+        came_to(&one(&back, settle(1, "acme", 7, 1)).await),
+        (Room::Reserved, 6, 4),
+        "a late word changes nothing"
+    );
+    assert_eq!(
+        came_to(&one(&back, settle(2, "acme", 8, 1)).await),
+        (Room::Reserved, 1, 3),
+        "nobody waited for this one"
+    );
 }
 
 pub async fn purses_of_long_ago_go_when_a_new_day_begins(world: World) {

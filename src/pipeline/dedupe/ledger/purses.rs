@@ -4,10 +4,12 @@
 //!  Reserve, with the lease of a paid call      what it is expected to cost is open, if the budget has room for it
 //!  Settle, when the call has ended             what it was billed is settled instead; the purse of the reservation's day pays
 //!  Forfeit, once in a life of an instance      calls of its earlier lives may have been billed: they cost what was expected
+//!  ... when there is no room for a call        so do those of instances that nobody has heard of for long
 //! ```
 //!
 //! Counted in the ledger's batches, in the transaction of the lease: no trip of its own, and no instance ever spends what
-//! another has spoken for. A call that nobody settles (its process died) stays open, which the budget counts as spent.
+//! another has spoken for. A call that nobody settles (its process died) stays open, which the budget counts as spent; but
+//! nobody waits for it for longer than [`SILENT_FOR`].
 //!
 //! Pure: every ledger that is a database reads what a batch is about, has it computed here, and writes what is different.
 //! The same batch again changes nothing.
@@ -15,8 +17,9 @@
 //! The invariant: settled and open together are never more than the largest budget that was asked under, but for what
 //! calls were billed beyond what was expected of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -27,6 +30,10 @@ use crate::domain::money::Money;
 
 /// Purses of days before that go: a year back is enough for whoever asks what a tenant cost.
 pub const KEPT_DAYS: i64 = 400;
+
+/// An instance that the ledger has not heard of for so long does not come back to settle its calls. Far more than a call
+/// takes; one that does come back finds them settled, and its late word changes nothing.
+pub const SILENT_FOR: Duration = Duration::from_secs(600);
 
 /// What is asked of purses outside of batches.
 pub trait Spending: Send + Sync + 'static {
@@ -130,6 +137,31 @@ impl Purses {
         Moved { room, purse: self.purse(&call.tenant, call.day) }
     }
 
+    /// All of these, in order, by their places; and the purses in which one waits for calls that run now.
+    pub fn apply_all<'a, P>(
+        &mut self,
+        me: &Holder,
+        movements: impl IntoIterator<Item = (P, &'a Movement)>,
+    ) -> (Vec<(P, Moved)>, BTreeSet<(Arc<str>, Day)>) {
+        let (mut all, mut waiting) = (Vec::new(), BTreeSet::new());
+        for (place, movement) in movements {
+            let moved = self.apply(me, movement);
+            let call = movement.call().filter(|_| moved.room == Room::Later);
+            waiting.extend(call.map(|call| (Arc::clone(&call.tenant), call.day)));
+            all.push((place, moved));
+        }
+        (all, waiting)
+    }
+
+    /// Calls of instances that are gone cost what was expected of them.
+    pub fn give_up<'a>(&mut self, gone: impl IntoIterator<Item = &'a CallId>) {
+        for id in gone {
+            if let Some(open) = self.open.remove(id) {
+                self.close(&open, open.expected);
+            }
+        }
+    }
+
     /// What this day has cost.
     #[must_use]
     pub fn purse(&self, tenant: &Arc<str>, day: Day) -> Purse {
@@ -168,11 +200,7 @@ impl Purses {
     fn forfeit(&mut self, me: &Holder) {
         let is_before = |(holder, _): &CallId| holder.instance == me.instance && holder != me;
         let before: Vec<CallId> = self.open.keys().filter(|id| is_before(id)).cloned().collect();
-        for id in before {
-            if let Some(open) = self.open.remove(&id) {
-                self.close(&open, open.expected);
-            }
-        }
+        self.give_up(&before);
     }
 
     fn forget_before(&mut self, oldest: Day) {
@@ -242,6 +270,20 @@ mod tests {
             assert_eq!(purse, Purse { settled: Money(3), open: Money(5) });
         }
         assert_eq!(purses.apply(&life("a", 1), &settle(1, 1)).purse.settled, Money(3), "a late word changes nothing");
+    }
+
+    #[test]
+    fn who_waits_for_calls_that_run_is_told_where_and_has_an_answer_when_they_are_given_up() {
+        let (mut purses, dead, me) = (Purses::default(), life("a", 1), life("b", 1));
+        purses.apply(&dead, &reserve(1, 6, 10));
+        let (waits, before) = (reserve(1, 6, 10), purses.clone());
+        let (moved, waiting) = purses.apply_all(&me, [((), &waits)]);
+        assert_eq!((moved[0].1.room, waiting), (Room::Later, [("acme".into(), Day(0))].into()));
+        purses = before;
+        purses.give_up(&[(dead, 1)]);
+        let (moved, waiting) = purses.apply_all(&me, [((), &waits)]);
+        assert_eq!((moved[0].1.room, waiting.len()), (Room::None, 0));
+        assert_eq!(moved[0].1.purse, Purse { settled: Money(6), open: Money(0) });
     }
 
     #[test]
