@@ -19,7 +19,6 @@ use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::Position;
-use crate::pipeline::dedupe::ledger::purses::Purses;
 use crate::pipeline::dedupe::ledger::{Ahead, Claim, Entry, Ledger, LedgerError, Outcome, Row};
 
 /// What a database would hold.
@@ -31,8 +30,7 @@ struct Database {
     rows: Map,
     places: places::Book,
     decisions: decisions::Shelf,
-    purses: Purses,
-    heard: purses::Heard,
+    purses: purses::Shelf,
 }
 
 /// When a commit can go wrong.
@@ -106,7 +104,7 @@ impl MemoryLedger {
                 held.lease.take_if(|(holder, _)| holder.instance == instance);
             }
         }
-        rows.lock().heard.insert(instance.to_owned(), clock.now());
+        rows.lock().purses.hear(instance, clock.now());
         let me = Holder { instance: instance.to_owned(), incarnation };
         Self { rows, me, clock, faults: Arc::new(|_: Moment, _: &[Entry]| Fault::default()) }
     }
@@ -133,9 +131,7 @@ impl Ledger for MemoryLedger {
             let outcomes = {
                 let mut database = self.rows.lock();
                 let now = self.clock.now();
-                let Database { purses, heard, .. } = &mut *database;
-                heard.insert(self.me.instance.clone(), now);
-                let mut moved = purses::apply((purses, heard), &self.me, now, &entries);
+                let mut moved = database.purses.apply(&self.me, now, &entries);
                 let outcomes: Vec<_> = entries.iter().map(|entry| apply(&mut database, entry, &self.me, now)).collect();
                 entries
                     .iter()

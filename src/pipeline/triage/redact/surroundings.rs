@@ -10,7 +10,7 @@ use regex::Regex;
 use crate::domain::text::is_written_without_spaces;
 
 /// How far back a word counts, in words.
-const WORDS_BACK: usize = 5;
+pub(super) const WORDS_BACK: usize = 5;
 /// How far back they are looked for, in bytes.
 const BYTES_BACK: usize = 60;
 
