@@ -9,6 +9,7 @@
 //! before the first record of it can come. Everything that blocks beats meanwhile, so that only a thread that did not
 //! run counts as away.
 
+mod cut_off;
 mod holding;
 mod rebalance;
 
@@ -23,6 +24,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
+pub use self::cut_off::CutOff;
 use super::clients;
 use super::growth::Growth;
 use super::login::{Client, Login};
@@ -47,10 +49,6 @@ const EVENTS_A_TURN: usize = 1_000;
 /// While the road is full.
 const ROAD_FULL: Duration = Duration::from_millis(2);
 
-/// What librdkafka says where the leader's log ends below what was read of it. It has no code for that of its own: with
-/// `auto.offset.reset = error` it is one of the reasons for that error.
-const TRUNCATED: &str = "log truncation detected at";
-
 /// Before a consumer that cannot go on is replaced.
 const BEFORE_REJOINING: Duration = Duration::from_secs(1);
 
@@ -74,6 +72,8 @@ pub struct Poller {
     pub growth: Growth,
     /// Notices a freeze.
     pub silence: Silence,
+    /// Knows whose end is gone.
+    pub cut_off: CutOff,
 }
 
 /// Why a consumer is given up.
@@ -221,6 +221,10 @@ impl Session<'_> {
         self.poller.names.partition(topic, number).filter(|partition| self.owned.contains_key(partition))
     }
 
+    fn is_assigned(&self, partition: Partition) -> bool {
+        self.owned.contains_key(&partition) || self.holding.has(partition)
+    }
+
     /// Hand over what the road has room for; the rest waits here.
     fn deliver(&mut self) -> Result<(), End> {
         while self.poller.happenings.capacity() > 0 {
@@ -271,14 +275,17 @@ impl Session<'_> {
 
     fn trouble(&mut self, code: Code, text: &str, fatal: bool, at: Option<(String, i32)>) -> Result<(), End> {
         clients::troubled("consumer", Some(code), text);
-        let at = at.and_then(|(topic, number)| self.owned_partition(&topic, number));
-        match (code, at) {
+        let at = at.and_then(|(topic, number)| self.poller.names.partition(&topic, number));
+        match (code, at.filter(|at| self.is_assigned(*at))) {
             (Code::FencedInstanceId, _) => Err(End::Failed(format!(
                 "another process runs with log.kafka.transactional_id = {}: it has taken over, this one ends",
                 clients::instance(&self.poller.kafka)
             ))),
             (Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset, Some(partition)) => {
-                self.reposition(partition, text.contains(TRUNCATED))
+                // librdkafka has given it up, and takes no word about it any more: another consumer begins anew, and the road
+                // hears where the log begins now, and whether its end was cut off, and decides.
+                self.poller.cut_off.heard(partition, text);
+                Err(End::Rejoin)
             }
             (Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownTopicId, _) => self.check_topics(),
             _ if fatal || self.consumer.client().fatal_error().is_some() => Err(End::Rejoin),

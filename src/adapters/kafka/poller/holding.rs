@@ -47,6 +47,12 @@ impl Holding {
         self.partitions.is_empty() && self.unknown.is_none()
     }
 
+    /// Whether this one waits here.
+    pub(super) fn has(&self, partition: Partition) -> bool {
+        let is_unknown = || self.unknown.as_ref().is_some_and(|unknown| unknown.open().contains(&partition));
+        self.partitions.contains_key(&partition) || is_unknown()
+    }
+
     /// Nothing is assigned any more. What was told is not forgotten.
     pub(super) fn forget_all(&mut self) {
         *self = Self { complaint: self.complaint.take(), why: self.why.take(), ..Self::default() };

@@ -63,7 +63,8 @@ impl Session<'_> {
     }
 
     /// librdkafka reads them from now on: they are ours, and the road is told.
-    pub(super) fn take_over(&mut self, assignments: Vec<Assignment>) -> Result<(), End> {
+    pub(super) fn take_over(&mut self, mut assignments: Vec<Assignment>) -> Result<(), End> {
+        self.poller.cut_off.mark(&mut assignments);
         let epoch = self.poller.ownership.add(assignments.iter().map(|at| at.partition));
         for at in &assignments {
             self.owned.insert(at.partition, epoch);
@@ -186,24 +187,6 @@ impl Session<'_> {
     /// A member of the newer protocol keeps its name when it leaves.
     fn is_classic(&self) -> bool {
         self.poller.kafka.group_protocol == GroupProtocol::Classic
-    }
-
-    /// The position is not in the log: the road hears where the log begins now, and whether its end was cut off, and decides.
-    pub(super) fn reposition(&mut self, partition: Partition, truncated: bool) -> Result<(), End> {
-        self.forget(&[partition]);
-        let epoch = self.poller.ownership.remove(&[partition]);
-        self.tell(Happening::Lost { partitions: vec![partition] })?;
-        self.tell(Happening::Assigned { epoch, partitions: Vec::new() })?;
-        let Restored { mut known, open } = self.restore(&[partition])?;
-        for at in &mut known {
-            at.truncated = truncated;
-            let name = self.poller.names.name(at.partition.topic);
-            self.consumer.seek(name, names::number(at.partition), begin(at), SEEKING).map_err(rejoin)?;
-        }
-        self.holding.ask_later(open);
-        self.pause_held();
-        self.take_over(known)?;
-        self.tell_unknown()
     }
 }
 
