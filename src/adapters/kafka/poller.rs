@@ -25,6 +25,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 pub use self::cut_off::CutOff;
+pub use self::holding::Unread;
 use super::clients;
 use super::growth::Growth;
 use super::login::{Client, Login};
@@ -74,6 +75,8 @@ pub struct Poller {
     pub silence: Silence,
     /// Knows whose end is gone.
     pub cut_off: CutOff,
+    /// What the road was told last of what is not read.
+    pub unread: Unread,
 }
 
 /// Why a consumer is given up.
@@ -180,7 +183,7 @@ impl Session<'_> {
         self.read()?;
         self.ask_about_unknown()?;
         self.release_held()?;
-        self.tell_unknown()?;
+        self.tell_unread()?;
         self.deliver()?;
         self.steer();
         self.observe_membership();

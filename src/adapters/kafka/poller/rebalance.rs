@@ -50,7 +50,7 @@ impl Session<'_> {
         let readable = self.sort_out(known);
         self.pause_held();
         self.take_over(readable)?;
-        self.tell_unknown()
+        self.tell_unread()
     }
 
     /// Where each of these stands, as far as that is known in time.
@@ -83,7 +83,7 @@ impl Session<'_> {
         failpoints::hit("in_revocation");
         let mut gone = self.ours(partitions);
         self.release_revoked(&gone);
-        self.tell_unknown()?;
+        self.tell_unread()?;
         gone.retain(|partition| self.owned.contains_key(partition));
         let epoch = if self.consumer.assignment_lost() {
             let epoch = self.poller.ownership.remove(&gone);
@@ -147,7 +147,7 @@ impl Session<'_> {
         self.tell(Happening::Lost { partitions: gone }).ok();
         self.tell(Happening::Assigned { epoch, partitions: Vec::new() }).ok();
         self.holding.forget_all();
-        self.tell_unknown().ok();
+        self.tell_unread().ok();
     }
 
     /// Give the partitions to the others at once. A static member that merely closes keeps them until its session ends;
