@@ -11,6 +11,7 @@
 
 mod cut_off;
 mod holding;
+mod outside;
 mod rebalance;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 pub use self::cut_off::CutOff;
 pub use self::holding::Unread;
+pub use self::outside::Outside;
 use super::clients;
 use super::growth::Growth;
 use super::login::{Client, Login};
@@ -34,6 +36,7 @@ use super::orders::{Orders, Steer};
 use super::ownership::{Membership as _, Ownership};
 use super::raw::{Event, EventQueue, GroupMetadata};
 use super::read_ahead::{Delivery, Limits, ReadAhead};
+use super::refusal::Refusal;
 use super::restore::{CannotRestore, Restorer};
 use crate::domain::clock::since_boot;
 use crate::domain::position::{Partition, TopicRole};
@@ -75,6 +78,8 @@ pub struct Poller {
     pub silence: Silence,
     /// Knows whose end is gone.
     pub cut_off: CutOff,
+    /// Knows why nothing is ours.
+    pub outside: Outside,
     /// What the road was told last of what is not read.
     pub unread: Unread,
 }
@@ -257,6 +262,10 @@ impl Session<'_> {
         };
         let known = (!self.owned.is_empty() || !self.is_eager()) && !self.consumer.assignment_lost();
         let metadata = if known { GroupMetadata::of(&self.consumer).filter(stands) } else { None };
+        // The newer protocol need not say anything to a member that has nothing.
+        if !self.is_eager() && metadata.as_ref().is_some_and(|metadata| metadata.member().has_joined()) {
+            self.poller.outside.entered();
+        }
         self.poller.ownership.observe(metadata);
     }
 
@@ -277,7 +286,17 @@ impl Session<'_> {
     }
 
     fn trouble(&mut self, code: Code, text: &str, fatal: bool, at: Option<(String, i32)>) -> Result<(), End> {
+        // Of what ends a client the event says only that.
+        let ended = self.consumer.client().fatal_error();
+        let code = ended.as_ref().filter(|_| code == Code::Fatal).map_or(code, |(why, _)| *why);
         clients::troubled("consumer", Some(code), text);
+        if let Some(refusal) = Refusal::of(Some(code), text).filter(|refusal| refusal.is_of_the_group()) {
+            let why = format!("nothing is read: the group does not let this instance in: {text}; {}", refusal.cure());
+            if !refusal.may_pass() {
+                return Err(End::Failed(why));
+            }
+            self.poller.outside.refused(why);
+        }
         let at = at.and_then(|(topic, number)| self.poller.names.partition(&topic, number));
         match (code, at.filter(|at| self.is_assigned(*at))) {
             (Code::FencedInstanceId, _) => Err(End::Failed(format!(
@@ -291,7 +310,7 @@ impl Session<'_> {
                 Err(End::Rejoin)
             }
             (Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownTopicId, _) => self.check_topics(),
-            _ if fatal || self.consumer.client().fatal_error().is_some() => Err(End::Rejoin),
+            _ if fatal || ended.is_some() => Err(End::Rejoin),
             _ => Ok(()),
         }
     }

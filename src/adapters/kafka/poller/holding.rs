@@ -156,7 +156,8 @@ impl Session<'_> {
         let now = Instant::now();
         let unknown = self.holding.unknown.as_ref().and_then(Inquiry::complaint);
         self.holding.log_unknown(unknown.as_deref(), now);
-        let unread = Unread { why: unknown, waiting: !self.holding.partitions.is_empty() };
+        let why = unknown.or_else(|| self.poller.outside.complaint(now));
+        let unread = Unread { why, waiting: !self.holding.partitions.is_empty() };
         if unread == self.poller.unread {
             return Ok(());
         }

@@ -33,6 +33,7 @@ const BURST_GRACE: Duration = Duration::from_secs(2);
 
 impl Session<'_> {
     pub(super) fn assigned(&mut self, partitions: &[(String, i32)]) -> Result<(), End> {
+        self.poller.outside.entered();
         let Restored { known, open } = self.restore(&self.ours(partitions))?;
         let mut list = TopicPartitionList::new();
         let known_places = known.iter().map(|at| (at.partition, begin(at)));
@@ -128,6 +129,7 @@ impl Session<'_> {
         self.forget(gone);
         if self.is_eager() {
             self.assigned_generation = None;
+            self.poller.outside.left(Instant::now());
             self.poller.ownership.observe(None);
             return self.consumer.unassign().map_err(rejoin);
         }
@@ -147,6 +149,7 @@ impl Session<'_> {
         self.tell(Happening::Lost { partitions: gone }).ok();
         self.tell(Happening::Assigned { epoch, partitions: Vec::new() }).ok();
         self.holding.forget_all();
+        self.poller.outside.left(Instant::now());
         self.tell_unread().ok();
     }
 
