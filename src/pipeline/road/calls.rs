@@ -66,7 +66,7 @@ impl Road {
         }
         if limits.mode == LimitMode::Shadow {
             self.note_shadow(&tenant_id, limits, tokens, now);
-        } else if !self.one_is_decided(ticket)
+        } else if self.may_go_aside(ticket)
             && let Some(turn) = self.too_long(id, limits, tokens, now)
         {
             let limit = self.limit_state(id, limits, turn, now);
