@@ -61,6 +61,9 @@ pub struct Deferral {
 /// Longer than any id that we write.
 const LONGEST_ID: usize = 256;
 
+/// More than these words ever add to a record: two ids, five numbers and a mark, with their names and what there is to a header.
+pub const MOST_BYTES: usize = 2 * LONGEST_ID + 5 * 20 + 8 * 128;
+
 /// Why a record of a deferred topic is none of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a record of a deferred topic has no usable header {0}")]
@@ -169,6 +172,22 @@ mod tests {
             waits_for_room: false,
             improves: None,
         }
+    }
+
+    #[test]
+    fn no_copy_is_larger_than_its_original_by_more_than_is_reckoned_with() {
+        let most = Deferral {
+            origin: Position { topic_id: "t".repeat(LONGEST_ID), partition: u32::MAX, offset: u64::MAX },
+            timestamp: Timestamp(i64::MIN),
+            hop: u32::MAX,
+            not_before: Timestamp(i64::MIN),
+            turn: Timestamp(i64::MIN),
+            waits_for_room: true,
+            improves: Some("d".repeat(LONGEST_ID)),
+        };
+        let copy = Record { headers: most.headers(&original()), ..original() };
+        let added = copy.bytes() - original().bytes();
+        assert!(added <= MOST_BYTES && added > MOST_BYTES / 2, "{added}");
     }
 
     #[test]

@@ -112,11 +112,13 @@ pub enum Happening {
         /// How fast it answered, or why it does not.
         answer: Result<Duration, String>,
     },
-    /// Partitions that are to be ours are not told with `Assigned` yet, because the log does not say where they stand; none:
-    /// there are no such any more. The others go on meanwhile.
+    /// Partitions that are to be ours are not told with `Assigned` yet. The others go on meanwhile.
     Unread {
-        /// Which, and why.
+        /// Why nobody knows when they will be, and which, as far as that is known: the log does not say where they stand, or
+        /// does not say which are ours. None: nothing of the kind any more.
         why: Option<String>,
+        /// Whether others wait for their turn: nothing is wrong with those, but this is not the end of what is to be read.
+        waiting: bool,
     },
     /// How the outstanding burst ended.
     Published {

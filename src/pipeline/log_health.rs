@@ -16,6 +16,7 @@ pub struct LogHealth {
     silent: Option<String>,
     stopped: Option<String>,
     unread: Option<String>,
+    waiting: bool,
     latency: Option<Duration>,
 }
 
@@ -44,15 +45,16 @@ impl LogHealth {
         is_news
     }
 
-    /// Why part of what is to be ours is not even ours yet, if that is so.
-    pub fn unread(&mut self, why: Option<String>) {
-        self.unread = why;
+    /// Why part of what is to be ours is not even ours yet, if that is so. `waiting`: another part waits for its turn, which is
+    /// no trouble.
+    pub fn unread(&mut self, why: Option<String>, waiting: bool) {
+        (self.unread, self.waiting) = (why, waiting);
     }
 
-    /// Whether there is something nobody can read at this moment.
+    /// Whether there is something that is not read yet.
     #[must_use]
     pub fn is_unread(&self) -> bool {
-        self.unread.is_some()
+        self.unread.is_some() || self.waiting
     }
 
     /// How it is.
@@ -110,11 +112,14 @@ mod tests {
         health.heard(Ok(Duration::ZERO));
         let why = health.state(None, Instant::now()).expect_err("a person has to look");
         assert_eq!(why, "events/0 is stopped: gone");
-        health.unread(Some("not read: events/1".to_owned()));
+        health.unread(Some("not read: events/1".to_owned()), false);
         let both = health.state(None, Instant::now()).expect_err("two of them");
         assert_eq!(both, "events/0 is stopped: gone; not read: events/1");
-        health.unread(None);
+        health.unread(None, true);
         assert!(health.stopped(None), "it is not ours any more");
         assert_eq!(health.state(None, Instant::now()), Ok(Some(Duration::ZERO)));
+        assert!(health.is_unread(), "added partitions wait for their turn: no trouble, and not the end");
+        health.unread(None, false);
+        assert!(!health.is_unread());
     }
 }

@@ -268,8 +268,8 @@ impl Loop {
                 self.log_health.heard(answer);
                 self.tell_log_health(Instant::now());
             }
-            Woken::Log(Some(Happening::Unread { why })) => {
-                self.log_health.unread(why);
+            Woken::Log(Some(Happening::Unread { why, waiting })) => {
+                self.log_health.unread(why, waiting);
                 self.tell_log_health(Instant::now());
             }
             Woken::Log(happening) => self.road.happened(happening.ok_or(RunError::LogGone)?, Instant::now()),

@@ -19,6 +19,9 @@ pub fn denied(property: &str) -> Option<&'static str> {
     if let Some((_, why)) = DENIED.iter().find(|(denied, _)| *denied == property) {
         return Some(why);
     }
+    if let Some((_, name)) = ALIASES.iter().find(|(alias, _)| *alias == property) {
+        return Some(name);
+    }
     let of_security = is_of_security(property) && !ALLOWED_SSL.contains(&property);
     of_security.then_some("it is one of log.kafka.security, where it is checked and secrets are kept")
 }
@@ -72,9 +75,25 @@ const DENIED: &[(&str, &str)] = &[
     ("test.mock.num.brokers", "an imitation of a broker keeps no promise"),
 ];
 
+/// librdkafka's other names of properties that we give a value unless somebody chose one. Under two names both would be set,
+/// and which of them counts would be chance.
+const ALIASES: &[(&str, &str)] = &[
+    ("max.partition.fetch.bytes", "it is another name of fetch.message.max.bytes, which is to be used"),
+    ("queue.buffering.max.ms", "it is another name of linger.ms, which is to be used"),
+    ("compression.codec", "it is another name of compression.type, which is to be used"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_uses_another_name_is_told_the_one_to_use_and_that_one_is_taken() {
+        for (alias, why) in ALIASES {
+            let name = why.split(' ').find(|word| word.contains('.')).expect("it says which").trim_end_matches(',');
+            assert_eq!((denied(alias), denied(name)), (Some(*why), None));
+        }
+    }
 
     #[test]
     fn whatever_switches_verification_off_or_says_who_we_are_is_denied_and_tuning_is_not() {

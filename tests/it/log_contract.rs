@@ -3,6 +3,7 @@
 //! A log takes part by implementing [`LogUnderTest`] and naming itself in `log_contract!`. What only one kind of log can
 //! do (a lock file, retention that knows groups) is tested beside its harness.
 
+mod deleted;
 mod embedded;
 mod growth;
 mod kafka;

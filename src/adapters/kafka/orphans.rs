@@ -74,8 +74,9 @@ pub struct Fencing<'a> {
 }
 
 impl Fencing<'_> {
-    /// These are unreadable still: fence the next writer of each, once they have been so for long enough.
-    pub fn fence_next(&self, orphans: &mut Orphans, partitions: &[Partition]) {
+    /// These are unreadable still: fence the next writer of each, once they have been so for long enough. One at least; another
+    /// only if there is time left.
+    pub fn fence_next(&self, orphans: &mut Orphans, partitions: &[Partition], until: Instant) {
         if orphans.since.elapsed() < self.kafka.fence_after {
             return;
         }
@@ -85,6 +86,9 @@ impl Fencing<'_> {
         for writer in next {
             if self.fence(&writer, partitions) {
                 orphans.fenced.insert(writer);
+            }
+            if Instant::now() >= until {
+                break;
             }
         }
         orphans.since = Instant::now();

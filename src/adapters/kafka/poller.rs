@@ -9,7 +9,9 @@
 //! before the first record of it can come. Everything that blocks beats meanwhile, so that only a thread that did not
 //! run counts as away.
 
+mod cut_off;
 mod holding;
+mod outside;
 mod rebalance;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,9 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
+pub use self::cut_off::CutOff;
+pub use self::holding::Unread;
+pub use self::outside::Outside;
 use super::clients;
 use super::growth::Growth;
 use super::login::{Client, Login};
@@ -31,6 +36,7 @@ use super::orders::{Orders, Steer};
 use super::ownership::{Membership as _, Ownership};
 use super::raw::{Event, EventQueue, GroupMetadata};
 use super::read_ahead::{Delivery, Limits, ReadAhead};
+use super::refusal::Refusal;
 use super::restore::{CannotRestore, Restorer};
 use crate::domain::clock::since_boot;
 use crate::domain::position::{Partition, TopicRole};
@@ -46,10 +52,6 @@ const EVENTS_A_TURN: usize = 1_000;
 
 /// While the road is full.
 const ROAD_FULL: Duration = Duration::from_millis(2);
-
-/// What librdkafka says where the leader's log ends below what was read of it. It has no code for that of its own: with
-/// `auto.offset.reset = error` it is one of the reasons for that error.
-const TRUNCATED: &str = "log truncation detected at";
 
 /// Before a consumer that cannot go on is replaced.
 const BEFORE_REJOINING: Duration = Duration::from_secs(1);
@@ -74,6 +76,12 @@ pub struct Poller {
     pub growth: Growth,
     /// Notices a freeze.
     pub silence: Silence,
+    /// Knows whose end is gone.
+    pub cut_off: CutOff,
+    /// Knows why nothing is ours.
+    pub outside: Outside,
+    /// What the road was told last of what is not read.
+    pub unread: Unread,
 }
 
 /// Why a consumer is given up.
@@ -180,7 +188,7 @@ impl Session<'_> {
         self.read()?;
         self.ask_about_unknown()?;
         self.release_held()?;
-        self.tell_unknown()?;
+        self.tell_unread()?;
         self.deliver()?;
         self.steer();
         self.observe_membership();
@@ -221,6 +229,10 @@ impl Session<'_> {
         self.poller.names.partition(topic, number).filter(|partition| self.owned.contains_key(partition))
     }
 
+    fn is_assigned(&self, partition: Partition) -> bool {
+        self.owned.contains_key(&partition) || self.holding.has(partition)
+    }
+
     /// Hand over what the road has room for; the rest waits here.
     fn deliver(&mut self) -> Result<(), End> {
         while self.poller.happenings.capacity() > 0 {
@@ -250,6 +262,10 @@ impl Session<'_> {
         };
         let known = (!self.owned.is_empty() || !self.is_eager()) && !self.consumer.assignment_lost();
         let metadata = if known { GroupMetadata::of(&self.consumer).filter(stands) } else { None };
+        // The newer protocol need not say anything to a member that has nothing.
+        if !self.is_eager() && metadata.as_ref().is_some_and(|metadata| metadata.member().has_joined()) {
+            self.poller.outside.entered();
+        }
         self.poller.ownership.observe(metadata);
     }
 
@@ -270,18 +286,31 @@ impl Session<'_> {
     }
 
     fn trouble(&mut self, code: Code, text: &str, fatal: bool, at: Option<(String, i32)>) -> Result<(), End> {
+        // Of what ends a client the event says only that.
+        let ended = self.consumer.client().fatal_error();
+        let code = ended.as_ref().filter(|_| code == Code::Fatal).map_or(code, |(why, _)| *why);
         clients::troubled("consumer", Some(code), text);
-        let at = at.and_then(|(topic, number)| self.owned_partition(&topic, number));
-        match (code, at) {
+        if let Some(refusal) = Refusal::of(Some(code), text).filter(|refusal| refusal.is_of_the_group()) {
+            let why = format!("nothing is read: the group does not let this instance in: {text}; {}", refusal.cure());
+            if !refusal.may_pass() {
+                return Err(End::Failed(why));
+            }
+            self.poller.outside.refused(why);
+        }
+        let at = at.and_then(|(topic, number)| self.poller.names.partition(&topic, number));
+        match (code, at.filter(|at| self.is_assigned(*at))) {
             (Code::FencedInstanceId, _) => Err(End::Failed(format!(
                 "another process runs with log.kafka.transactional_id = {}: it has taken over, this one ends",
                 clients::instance(&self.poller.kafka)
             ))),
             (Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset, Some(partition)) => {
-                self.reposition(partition, text.contains(TRUNCATED))
+                // librdkafka has given it up, and takes no word about it any more: another consumer begins anew, and the road
+                // hears where the log begins now, and whether its end was cut off, and decides.
+                self.poller.cut_off.heard(partition, text);
+                Err(End::Rejoin)
             }
             (Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownTopicId, _) => self.check_topics(),
-            _ if fatal || self.consumer.client().fatal_error().is_some() => Err(End::Rejoin),
+            _ if fatal || ended.is_some() => Err(End::Rejoin),
             _ => Ok(()),
         }
     }

@@ -20,7 +20,7 @@ use super::names::TopicNames;
 use super::orders::Orders;
 use super::orphans::Remembered;
 use super::ownership::Ownership;
-use super::poller::Poller;
+use super::poller::{CutOff, Outside, Poller, Unread};
 use super::producer::BurstProducer;
 use super::pulse::Pulse;
 use super::raw::{self, DescribeError};
@@ -204,6 +204,9 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
         ownership,
         happenings,
         silence: Silence::new(reading.away_limit, since_boot()),
+        cut_off: CutOff::default(),
+        outside: Outside::since(Instant::now()),
+        unread: Unread::default(),
     };
     let thread = |name, work: Box<dyn FnOnce() + Send>| {
         guarded::spawn(name, &to_road, &orders, work).map_err(CannotOpen::NoThread)

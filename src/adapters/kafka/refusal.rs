@@ -1,4 +1,4 @@
-//! Why the cluster does not let us in, read out of librdkafka's words, and what to do about it. Pure.
+//! Why the cluster, or the group, does not let us in, read out of librdkafka's words, and what to do about it. Pure.
 //!
 //! librdkafka tries again for ever, whatever the reason; but a wrong password does not become right by waiting. Its codes
 //! are too coarse (a missing client certificate is `BrokerTransportFailure`, like a broker that restarts), so its words and
@@ -7,7 +7,7 @@
 
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-/// Why the cluster does not let us in.
+/// Why the cluster does not let us in, or the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// User or password.
@@ -20,6 +20,20 @@ pub enum Refusal {
     BrokerCertificate,
     /// The broker wants a certificate of ours that it can trust.
     ClientCertificate,
+    /// No right to read in this group.
+    GroupRights,
+    /// The group has as many members as it may have.
+    GroupFull,
+    /// The group has a member of our name.
+    GroupName,
+    /// Its members assign partitions in another way.
+    GroupMixed,
+    /// Our session is too short or too long.
+    GroupSession,
+    /// The brokers do not know how to assign by range.
+    GroupAssignor,
+    /// The brokers do not know the protocol.
+    GroupProtocol,
 }
 
 impl Refusal {
@@ -43,8 +57,37 @@ impl Refusal {
                 Some(Self::Token)
             }
             Some(Code::Authentication | Code::SaslAuthenticationFailed) => Some(Self::Password),
+            Some(Code::GroupAuthorizationFailed) => Some(Self::GroupRights),
+            Some(Code::GroupMaxSizeReached) => Some(Self::GroupFull),
+            Some(Code::UnreleasedInstanceId) => Some(Self::GroupName),
+            Some(Code::InconsistentGroupProtocol) => Some(Self::GroupMixed),
+            Some(Code::InvalidSessionTimeout) => Some(Self::GroupSession),
+            Some(Code::UnsupportedAssignor) => Some(Self::GroupAssignor),
+            // Said of other questions too, and of those to which nobody else knows an answer either.
+            Some(Code::UnsupportedVersion | Code::UnsupportedFeature) if says("ConsumerGroupHeartbeat") => {
+                Some(Self::GroupProtocol)
+            }
             _ => None,
         }
+    }
+
+    /// Whether the cluster lets us in, and the group does not.
+    pub fn is_of_the_group(self) -> bool {
+        match self {
+            Self::Password | Self::Token | Self::Mechanism | Self::BrokerCertificate | Self::ClientCertificate => false,
+            Self::GroupRights
+            | Self::GroupFull
+            | Self::GroupName
+            | Self::GroupMixed
+            | Self::GroupSession
+            | Self::GroupAssignor
+            | Self::GroupProtocol => true,
+        }
+    }
+
+    /// Whether a running processor may be let in later: somebody grants it, leaves, or sets up the brokers anew.
+    pub fn may_pass(self) -> bool {
+        self != Self::GroupProtocol
     }
 
     /// As metrics name it.
@@ -55,6 +98,13 @@ impl Refusal {
             Self::Mechanism => "mechanism",
             Self::BrokerCertificate => "broker_certificate",
             Self::ClientCertificate => "client_certificate",
+            Self::GroupRights => "group_rights",
+            Self::GroupFull => "group_full",
+            Self::GroupName => "group_name",
+            Self::GroupMixed => "group_mixed",
+            Self::GroupSession => "group_session",
+            Self::GroupAssignor => "group_assignor",
+            Self::GroupProtocol => "group_protocol",
         }
     }
 
@@ -74,6 +124,26 @@ impl Refusal {
             Self::ClientCertificate => {
                 "the broker wants a client certificate that it can trust: set or check \
                  log.kafka.security.certificate_file and key_file"
+            }
+            Self::GroupRights => {
+                "this user may not read in the group log.kafka.group_id: `gatekeeper topics --acls` prints what to grant"
+            }
+            Self::GroupFull => "the brokers' group.max.size (or group.consumer.max.size) allows no more instances",
+            Self::GroupName => {
+                "the group still has a member of the name log.kafka.transactional_id: it is let go when its session ends, \
+                 unless it runs still"
+            }
+            Self::GroupMixed => {
+                "other members of log.kafka.group_id use another log.kafka.group_protocol, or are no processors of ours"
+            }
+            Self::GroupSession => {
+                "log.kafka.session_timeout must be within the brokers' group.min.session.timeout.ms and \
+                 group.max.session.timeout.ms"
+            }
+            Self::GroupAssignor => "the brokers' group.consumer.assignors must have range in it",
+            Self::GroupProtocol => {
+                "the brokers do not offer log.kafka.group_protocol = \"consumer\": it needs brokers from 4.0 on that have it in \
+                 group.coordinator.rebalance.protocols; \"classic\" works with any"
             }
         }
     }
@@ -107,6 +177,28 @@ mod tests {
         ] {
             assert_eq!(Refusal::of(Some(code), words), Some(refusal), "{words}");
         }
+    }
+
+    #[test]
+    fn a_group_that_does_not_let_us_in_is_told_from_a_cluster_and_only_what_may_change_is_waited_for() {
+        let heartbeat = "Fatal error: Broker: UnsupportedVersion: ConsumerGroupHeartbeat fatal error";
+        let find = "FindCoordinator response error: Group authorization failed.";
+        for (code, words, refusal, may_pass) in [
+            (Code::GroupAuthorizationFailed, find, Refusal::GroupRights, true),
+            (Code::GroupAuthorizationFailed, "JoinGroup failed", Refusal::GroupRights, true),
+            (Code::GroupMaxSizeReached, "JoinGroup failed", Refusal::GroupFull, true),
+            (Code::UnreleasedInstanceId, "ConsumerGroupHeartbeat fatal error", Refusal::GroupName, true),
+            (Code::InconsistentGroupProtocol, "JoinGroup failed", Refusal::GroupMixed, true),
+            (Code::InvalidSessionTimeout, "JoinGroup failed", Refusal::GroupSession, true),
+            (Code::UnsupportedAssignor, "ConsumerGroupHeartbeat fatal error", Refusal::GroupAssignor, true),
+            (Code::UnsupportedVersion, heartbeat, Refusal::GroupProtocol, false),
+            (Code::UnsupportedFeature, heartbeat, Refusal::GroupProtocol, false),
+        ] {
+            assert_eq!(Refusal::of(Some(code), words), Some(refusal), "{code:?}: {words}");
+            assert!(refusal.is_of_the_group() && refusal.may_pass() == may_pass, "{refusal:?}");
+        }
+        assert!(!Refusal::Password.is_of_the_group());
+        assert_eq!(Refusal::of(Some(Code::UnsupportedFeature), "OffsetForLeaderEpoch"), None);
     }
 
     #[test]

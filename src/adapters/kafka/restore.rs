@@ -5,7 +5,8 @@
 //! serves rebalances, and a group settles only with all of its members.
 //!
 //! ```text
-//!  round: where does the group stand? (all at once, then one by one) -> is it the topic we knew? -> where does it end?
+//!  round: where does the group stand? (all at once, then one by one; half of the time) -> is it the topic we knew?
+//!         -> where does it end?
 //!  again, ever more patiently, until all are known or patience ends; what is open then is looked after now and then
 //! ```
 
@@ -105,16 +106,16 @@ impl Restorer {
     ) -> Result<Restored, CannotRestore> {
         let mut open = Inquiry::about(partitions, self.kafka.request_timeout);
         let (mut known, until) = (Vec::with_capacity(partitions.len()), open.begun() + PATIENCE);
-        // Each of them is asked about once, however many there are.
-        let mut ends = None;
-        while !open.is_done() && ends.is_none_or(|until| Instant::now() < until) {
+        loop {
+            known.extend(self.round(consumer, &mut open, until, orders, &mut beat)?);
+            open.next_round();
+            if open.is_done() || Instant::now() >= until {
+                break;
+            }
             // A cluster that is away answers at once, and so would we.
-            if ends.is_some() && orders.pause(BETWEEN_ROUNDS) {
+            if orders.pause(BETWEEN_ROUNDS) {
                 return Err(CannotRestore::Stopped);
             }
-            known.extend(self.round(consumer, &mut open, ends, orders, &mut beat)?);
-            open.next_round();
-            ends = Some(until);
         }
         Ok(Restored { known, open })
     }
@@ -127,26 +128,27 @@ impl Restorer {
         orders: &Orders,
         mut beat: impl FnMut(),
     ) -> Result<Vec<Assignment>, CannotRestore> {
-        let known = self.round(consumer, open, Some(Instant::now() + self.look), orders, &mut beat)?;
+        let known = self.round(consumer, open, Instant::now() + self.look, orders, &mut beat)?;
         open.next_round();
         Ok(known)
     }
 
-    /// Ask once about each, until then. Where the group stands is asked every time: it counts together with what follows.
+    /// Ask once about each, until then. Where the group stands is asked every time: it counts together with what follows, for
+    /// which half of the time is left.
     fn round(
         &mut self,
         consumer: &BaseConsumer,
         open: &mut Inquiry,
-        until: Option<Instant>,
+        until: Instant,
         orders: &Orders,
         beat: &mut impl FnMut(),
     ) -> Result<Vec<Assignment>, CannotRestore> {
-        let committed = self.committed(consumer, open, until, beat);
+        let committed = self.committed(consumer, open, half_way(until), beat);
         beat();
         let unreadable: Vec<Partition> = open.open().into_iter().filter(|at| !committed.contains_key(at)).collect();
         if !unreadable.is_empty() {
             let Self { kafka, names, topic_ids, writers: remembered, .. } = &*self;
-            Fencing { kafka, names, topic_ids, remembered }.fence_next(&mut open.orphans, &unreadable);
+            Fencing { kafka, names, topic_ids, remembered }.fence_next(&mut open.orphans, &unreadable, until);
         }
         let topics: BTreeSet<TopicRole> = committed.keys().map(|partition| partition.topic).collect();
         if !topics.is_empty() {
@@ -186,12 +188,12 @@ impl Restorer {
         &self,
         consumer: &BaseConsumer,
         open: &mut Inquiry,
-        until: Option<Instant>,
+        until: Instant,
         beat: &mut impl FnMut(),
     ) -> BTreeMap<Partition, Committed> {
         let (all, mut found) = (open.open(), BTreeMap::new());
         if all.len() > 1
-            && let Some(patience) = left(open.answer_of_all(), until)
+            && let Some(patience) = left(open.answer_of_all(), half_way(until))
         {
             beat();
             found = positions::committed(consumer, &self.names, &all, patience).unwrap_or_default();
@@ -257,8 +259,13 @@ impl Restorer {
 }
 
 /// How long a question may wait that ends by then; `None`: it is not asked.
-fn left(answer: Duration, until: Option<Instant>) -> Option<Duration> {
-    let Some(until) = until else { return Some(answer) };
+fn left(answer: Duration, until: Instant) -> Option<Duration> {
     let left = until.saturating_duration_since(Instant::now());
     (!left.is_zero()).then(|| left.min(answer))
+}
+
+/// Whoever asks first must leave some of the time to whoever asks next.
+fn half_way(until: Instant) -> Instant {
+    let now = Instant::now();
+    now + until.saturating_duration_since(now) / 2
 }

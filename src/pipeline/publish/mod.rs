@@ -23,7 +23,7 @@ pub use self::subject::{Identity, Subject};
 use crate::domain::bytes::Bytes;
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::{Origin, TriageDecision};
-use crate::domain::deferral::Deferral;
+use crate::domain::deferral::{self, Deferral};
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::{EventFeedback, FeedbackStatus, LimitState};
 use crate::domain::identity::{NAMESPACE, hash_parts, review_id};
@@ -192,6 +192,12 @@ impl Publisher {
         let word =
             OutRecord { topic: TopicRole::Feedback, partition: source.partition, key, value, headers: headers.done() };
         vec![copy, word]
+    }
+
+    /// Whether a copy of this record has room in a delay tier. One that is too large would be refused again and again.
+    #[must_use]
+    pub fn may_be_copied(&self, record: &Record) -> bool {
+        record.bytes().saturating_add(deferral::MOST_BYTES) <= self.max_record_bytes
     }
 
     /// A copy for a delay tier, and nothing else: of an improve record the publisher need not hear.

@@ -68,7 +68,7 @@ impl Road {
         let would_wait =
             if is_watched { self.admission.wait_of(now, &tenant_id, limits, tokens) } else { Duration::ZERO };
         if !is_watched
-            && !self.one_is_decided(ticket)
+            && self.may_go_aside(ticket)
             && let Some(turn) = self.too_long(id, limits, tokens, now)
         {
             let limit = self.limit_state(id, limits, turn, now);

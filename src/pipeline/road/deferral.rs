@@ -13,6 +13,8 @@
 //! decision was saved before one that comes before it was put off (by an owner that lost the partition in between) does
 //! not follow: it waits in its lane until that one is back.
 //!
+//! What is too large for its delay tier, which may take less than the topic of its original, is not put off: it waits here.
+//!
 //! Put off as well: what its tenant has no money for until the next day, and what comes when enough events wait in memory for
 //! a model whose breaker is open. Those book no turn: they come back to look whether what they wait for is there. And what
 //! one tenant has too much of, where a model is only busy (`crowding`).
@@ -30,7 +32,7 @@ use crate::domain::position::{Partition, TopicRole};
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::Record;
 use crate::domain::tenant::Limits;
-use crate::pipeline::dedupe::ledger::{Ahead, Entry, Outcome, Row};
+use crate::pipeline::dedupe::ledger::{Entry, Outcome};
 use crate::pipeline::lane::{Place, TicketKey};
 
 /// A record of a deferred topic that may not come yet.
@@ -85,7 +87,7 @@ impl Why {
     }
 
     /// Whatever the one before it waits for keeps that one before it in the tier, too.
-    fn follows() -> Self {
+    pub fn follows() -> Self {
         let code = ReasonCode::WaitingForEarlierEvent;
         Self { code, wait: Duration::ZERO, returns: Returns::ForRoom, limit: None }
     }
@@ -165,9 +167,16 @@ impl Road {
         self.lanes.any(ticket, is_decided)
     }
 
-    /// Whether an event of this lane may be put off at all.
+    /// Whether an event of this lane may be put off at all. One that is too large for its delay tier stays, and with it whatever
+    /// is in its lane.
     pub(super) fn may_go_aside(&self, ticket: &TicketKey) -> bool {
-        self.fixtures.defers && !self.one_is_decided(ticket)
+        self.fixtures.defers
+            && !self.one_is_decided(ticket)
+            && !self.lanes.any(ticket, |id| self.items.get(&id).is_some_and(|item| !self.may_be_copied(item)))
+    }
+
+    pub(super) fn may_be_copied(&self, item: &Item) -> bool {
+        self.fixtures.publisher.may_be_copied(&item.record)
     }
 
     /// Whether this event is put off because the breaker of its model is open and enough of them wait for it in memory.
@@ -233,7 +242,7 @@ impl Road {
         }
     }
 
-    fn putting_off(&self, item: &Item, tier: u8, why: &Why) -> Option<PutOff> {
+    pub(super) fn putting_off(&self, item: &Item, tier: u8, why: &Why) -> Option<PutOff> {
         let delay = delay_of(tier);
         let claim = &item.event()?.claim;
         let clock = self.fixtures.clock.now();
@@ -279,38 +288,6 @@ impl Road {
         })
     }
 
-    /// What an event is to do behind others of its ticket that were put off: one without an end follows them; one whose
-    /// decision is saved already waits for them to come back, here or on their way to a delay tier.
-    pub(super) fn plan_behind_others(&mut self, id: ItemId, event: &EventItem, row: &Row, plan: Plan) -> Option<Plan> {
-        self.waiting_for_earlier.remove(&id);
-        let Some(item) = self.items.get(&id) else { return Some(plan) };
-        let place = place_of(item);
-        let missing = row.ahead.filter(|ahead| ahead.count > self.put_off_before(&event.ticket, place));
-        match &plan {
-            Plan::Ask | Plan::Judge(_) => Some(self.follow_them(id, event, place, missing, plan)),
-            Plan::Publish(verdict) if verdict.decision.is_some() => {
-                let waits = missing.is_some() || self.lanes.aside(&event.ticket, place).is_some();
-                if waits {
-                    self.waiting_for_earlier.insert(id);
-                }
-                (!waits).then_some(plan)
-            }
-            _ => Some(plan),
-        }
-    }
-
-    fn follow_them(&mut self, id: ItemId, event: &EventItem, place: Place, missing: Option<Ahead>, plan: Plan) -> Plan {
-        let tier = self.lanes.aside(&event.ticket, place).or(missing.map(|ahead| ahead.tier));
-        let (Some(tier), Some(item)) = (tier, self.items.get(&id)) else { return plan };
-        match self.putting_off(item, tier, &Why::follows()) {
-            Some(put_off) => {
-                self.lanes.put_aside(&event.ticket, id, tier);
-                Plan::PutOff(Arc::new(put_off))
-            }
-            None => plan,
-        }
-    }
-
     /// What came on the road before of this very position: that ends the event, unless it goes aside.
     pub(super) fn carrier_before(&self, id: ItemId, event: &EventItem) -> Option<&Item> {
         let before = self.carriers.get(&event.claim.key).filter(|before| **before != id)?;
@@ -318,12 +295,6 @@ impl Road {
             item.event().is_some_and(|before| before.claim.position == event.claim.position)
         };
         self.items.get(before).filter(is_the_same).map(|item| &**item)
-    }
-
-    /// How many events of this ticket that were put off and come before this place are on the road.
-    fn put_off_before(&self, ticket: &TicketKey, (partition, offset): Place) -> u64 {
-        let back = self.back_on_road.get(ticket);
-        back.map_or(0, |places| places.range((partition, 0)..(partition, offset)).count() as u64)
     }
 
     /// The ledger knows everything of this event again: what it was put off for before is no reason any longer to put it,
@@ -406,7 +377,7 @@ mod tests {
     use crate::domain::position::Position;
     use crate::domain::record::{OutRecord, Payload};
     use crate::domain::verdict::{SavedDecision, Verdict};
-    use crate::pipeline::dedupe::ledger::Claim;
+    use crate::pipeline::dedupe::ledger::{Ahead, Claim, Row};
     use crate::pipeline::log::{Burst, Epoch, Happening, PublishOutcome};
     use crate::pipeline::road::testing::{EVENTS, TestRoad, decidable_event, fixtures};
     use crate::pipeline::triage::guard::Job;
@@ -538,6 +509,38 @@ mod tests {
         let first = test.road.next_job(Instant::now()).expect("the first waits for its turn here");
         assert_eq!(first.owner.offset, 10);
         assert_eq!(topics(&published(&mut test)), [], "the second waits behind it");
+    }
+
+    /// No copy of these events has room in its tier.
+    fn of_small_tiers(test: &mut TestRoad) {
+        test.road.fixtures.publisher.limit(event_of("t-9", 10).bytes());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_whose_copy_has_no_room_is_not_put_off_and_waits_here_for_its_turn() {
+        let mut test = spent();
+        of_small_tiers(&mut test);
+        read(&mut test, 10);
+        ledger_says(&mut test, Row::left_by);
+        assert_eq!(topics(&published(&mut test)), []);
+        assert!(test.road.next_job(Instant::now()).is_none(), "its tenant's requests are spent");
+        tokio::time::advance(TIER_DELAYS[1]).await;
+        test.wake();
+        assert_eq!(test.road.next_job(Instant::now()).expect("it is its turn").owner.offset, 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_whose_copy_has_no_room_waits_for_an_earlier_one_that_was_put_off() {
+        let mut test = spent();
+        read(&mut test, 10);
+        ledger_says(&mut test, Row::left_by);
+        of_small_tiers(&mut test);
+        read(&mut test, 11);
+        for _ in 0..2 {
+            ledger_says(&mut test, Row::left_by);
+        }
+        assert_eq!(topics(&published(&mut test)), [TIER.topic, TopicRole::Feedback], "the first has gone aside, alone");
+        assert_eq!(test.road.waiting_for_earlier.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -64,6 +64,7 @@ impl Road {
     /// Whether this answer makes a better decision, or one that should be followed by a better one.
     pub(super) fn better_of(
         &self,
+        item: &Item,
         event: &EventItem,
         tenant: &Tenant,
         answer: &Answer,
@@ -71,12 +72,20 @@ impl Road {
     ) -> Option<better::Better> {
         let wanted = self.fixtures.defers && tenant.improve_fallbacks && self.fixtures.guard.first_is_remote();
         let wanted = wanted && !owned_by_a_person && answer.degraded.is_some_and(passes);
-        if event.improves.is_some() { Some(better::Better::Given) } else { wanted.then_some(better::Better::Wanted) }
+        if event.improves.is_some() {
+            return Some(better::Better::Given);
+        }
+        let has_room = self.may_be_copied(item);
+        if wanted && !has_room {
+            told(item, BetterStep::TooLarge);
+        }
+        (wanted && has_room).then_some(better::Better::Wanted)
     }
 
     /// What goes out beside a fallback's decision.
     pub(super) fn improve_record(&self, item: &Item, verdict: &Verdict) -> Option<OutRecord> {
-        let wanted = self.fixtures.defers && verdict.better == Some(better::Better::Wanted);
+        // What the verdict says may have been decided where delay tiers took more.
+        let wanted = self.fixtures.defers && verdict.better == Some(better::Better::Wanted) && self.may_be_copied(item);
         let decision = verdict.decision.as_ref().filter(|_| wanted)?;
         told(item, BetterStep::Wanted);
         let deferral = self.deferral_to(item, 0, decision.id.clone())?;

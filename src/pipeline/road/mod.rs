@@ -16,6 +16,7 @@
 //!                      reviewing.rs human feedback: claimed, joined, its review saved
 //!                      improving.rs what a fallback decided may be decided better
 //!                      deferral.rs  what would wait too long for its tenant's limits is put off, and comes back
+//!                      following.rs and what stands behind it in its ticket goes with it
 //!                      crowding.rs  so is what fills the road with waiting for a busy model, when others are kept back
 //! burst()           -> publish.rs   groups of results + frontiers -> one transaction
 //! ```
@@ -34,6 +35,7 @@ mod crowding;
 mod deferral;
 mod entering;
 mod fixtures;
+mod following;
 mod gauges;
 mod hold;
 mod improving;

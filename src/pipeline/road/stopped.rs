@@ -11,6 +11,14 @@ pub(super) fn damaged(partition: Partition, base: u64, why: &str) -> String {
     )
 }
 
+/// Nothing is damaged: whoever wrote it can read it.
+pub(super) fn of_another_build(why: &str) -> String {
+    format!(
+        "{why}: another build of this program wrote it, and nothing is damaged; run that build here, or a newer one, and it goes \
+         on where it stood"
+    )
+}
+
 /// Retention was faster than the group. Going on would hide it. `open`: the first of what is left that is not finished.
 pub(super) fn lost_unread(partition: Partition, committed: u64, log_start: u64, open: u64) -> String {
     // Nobody can tell which events' copies they were, while processors run.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use super::entering::Waiting;
 use super::ownership::Owned;
-use super::stopped::{cut_off, damaged, lost_unread};
+use super::stopped::{cut_off, damaged, lost_unread, of_another_build};
 use super::{Purpose, Road};
 use crate::domain::position::Partition;
 use crate::pipeline::dedupe::ledger::Entry;
@@ -22,10 +22,13 @@ impl Road {
         let base = committed.unwrap_or(log_start);
         let (mut frontier, last, mut stopped) = match restore(partition, base, &metadata) {
             Ok((frontier, last)) => (frontier, last, None),
-            Err(reason) => (Frontier::fresh(base), None, Some(damaged(partition, base.max(log_start), &reason))),
+            Err(Unusable::AnotherBuilds(why)) => (Frontier::fresh(base), None, Some(of_another_build(&why))),
+            Err(Unusable::Damaged(why)) => {
+                (Frontier::fresh(base), None, Some(damaged(partition, base.max(log_start), &why)))
+            }
         };
-        let is_damaged = stopped.is_some();
-        if !is_damaged && (truncated || frontier.end() > log_end) {
+        let is_unusable = stopped.is_some();
+        if !is_unusable && (truncated || frontier.end() > log_end) {
             let open = frontier.first_open().max(log_start).min(log_end);
             stopped = Some(cut_off(partition, frontier.end(), log_end, open));
         }
@@ -34,10 +37,10 @@ impl Road {
         }
         // Before any gap: what is gone counts as finished afterwards, but was not published. Without a commit nothing is known
         // to have been.
-        if !is_damaged && committed.is_some() {
+        if !is_unusable && committed.is_some() {
             self.repair_published(&topic_id, partition, &frontier);
         }
-        let gaps = if is_damaged {
+        let gaps = if is_unusable {
             Gaps::default()
         } else if stopped.is_some() {
             lost_end(&frontier, log_end, truncated)
@@ -103,11 +106,26 @@ impl Road {
     }
 }
 
+/// Why a commit does not say what is finished.
+enum Unusable {
+    AnotherBuilds(String),
+    Damaged(String),
+}
+
+impl From<codec::CodecError> for Unusable {
+    fn from(error: codec::CodecError) -> Self {
+        match error {
+            codec::CodecError::UnknownVersion { .. } => Self::AnotherBuilds(error.to_string()),
+            _ => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
 /// The frontier as the last commit left it, and what that rests on; or why that is not known.
-fn restore(partition: Partition, base: u64, metadata: &str) -> Result<(Frontier, Option<LastCommit>), String> {
-    match codec::decode(metadata).map_err(|error| error.to_string())? {
+fn restore(partition: Partition, base: u64, metadata: &str) -> Result<(Frontier, Option<LastCommit>), Unusable> {
+    match codec::decode(metadata)? {
         codec::Metadata::Ours(decoded) => {
-            let frontier = Frontier::restore(base, &decoded).map_err(|error| error.to_string())?;
+            let frontier = Frontier::restore(base, &decoded).map_err(|error| Unusable::Damaged(error.to_string()))?;
             let last = LastCommit { writer: decoded.tag.writer, mark: Mark::of_number(decoded.tag.ledger) };
             Ok((frontier, Some(last).filter(|last| last.mark != Mark::NONE)))
         }
@@ -245,6 +263,20 @@ mod tests {
         let complaint = test.road.complaint().expect("it is loud");
         assert!(complaint.contains("`gatekeeper topics --position events:0=10 --again`"), "{complaint}");
         assert!(complaint.contains("told a second time"), "{complaint}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_of_a_newer_build_is_not_damaged_and_nobody_is_sent_to_throw_it_away() {
+        let mut test = TestRoad::new(&[]);
+        test.assign(Assignment { metadata: "gk2.AAAA".to_owned(), ..committed_at_ten() });
+        let complaint = test.road.complaint().expect("it is loud");
+        assert!(
+            complaint.contains("another version, \"gk2.\"") && complaint.contains("nothing is damaged"),
+            "{complaint}"
+        );
+        assert!(!complaint.contains("--again") && !complaint.contains("--position"), "{complaint}");
+        assert!(test.errands().iter().any(|errand| matches!(errand, Errand::Pause(which) if *which == [EVENTS])));
+        assert!(entries(&mut test).is_empty(), "nothing is said of what is finished");
     }
 
     #[tokio::test(start_paused = true)]

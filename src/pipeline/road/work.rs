@@ -169,7 +169,7 @@ impl Road {
             owned_by_a_person,
         };
         let decision = decide_superseding(&case, event.supersedes());
-        verdict.better = self.better_of(event, tenant, answer, owned_by_a_person);
+        verdict.better = self.better_of(item, event, tenant, answer, owned_by_a_person);
         let bytes = self.fixtures.publisher.encode_decision(&decision);
         verdict.decision =
             Some(SavedDecision { id: decision.decision_id.clone(), version: decision.decision_version, bytes });

@@ -14,6 +14,8 @@ pub enum BetterStep {
     Wanted,
     /// The model was not to be had when it was due: it goes to the next longer tier.
     Later(ReasonCode),
+    /// A fallback decided, and its event is too large for a delay tier: there will be none.
+    TooLarge,
     /// It goes out.
     Given,
     /// There will be none.
@@ -36,6 +38,7 @@ impl BetterDecision<'_> {
     pub fn record(&self) {
         let (outcome, why) = match self.step {
             BetterStep::Wanted => ("wanted", ""),
+            BetterStep::TooLarge => ("dropped", "too_large"),
             BetterStep::Later(code) => ("later", code.as_str()),
             BetterStep::Given => ("given", ""),
             BetterStep::Dropped(why) => ("dropped", why.as_str()),
@@ -54,6 +57,7 @@ mod tests {
     fn steps_are_counted_by_what_came_of_them_and_why() {
         let steps = [
             BetterStep::Wanted,
+            BetterStep::TooLarge,
             BetterStep::Later(ReasonCode::BreakerOpen),
             BetterStep::Given,
             BetterStep::Dropped(Dropped::NewerEvent),
@@ -66,6 +70,7 @@ mod tests {
         });
         for (outcome, why) in [
             ("wanted", ""),
+            ("dropped", "too_large"),
             ("later", "BREAKER_OPEN"),
             ("given", ""),
             ("dropped", "newer_event"),

@@ -13,7 +13,8 @@ use crate::telemetry::metric_names as names;
 pub struct ClientNotLetIn<'a> {
     /// Which client.
     pub client: &'static str,
-    /// What it is about: password, token, mechanism, broker_certificate, client_certificate.
+    /// What it is about: password, token, mechanism, broker_certificate, client_certificate; or what the group has against us,
+    /// which begins with group_.
     pub why: &'static str,
     /// librdkafka's words.
     pub reason: &'a str,
@@ -25,13 +26,7 @@ impl ClientNotLetIn<'_> {
     /// Log and count it.
     pub fn record(&self) {
         counter!(names::KAFKA_REFUSALS, "client" => self.client, "reason" => self.why).increment(1);
-        warn!(
-            client = self.client,
-            why = self.why,
-            reason = self.reason,
-            "the cluster does not let us in: {}",
-            self.cure
-        );
+        warn!(client = self.client, why = self.why, reason = self.reason, "we are not let in: {}", self.cure);
     }
 }
 

@@ -85,7 +85,7 @@ async fn a_transaction_that_nobody_can_end_keeps_its_own_partition_waiting_and_n
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     assert_eq!(partitions.len(), READS.len() * PARTITIONS as usize - 1);
     assert!(partitions.iter().all(|at| at.partition != events(0)), "{partitions:#?}");
-    let Happening::Unread { why: Some(why) } = road.news().await else { panic!("the road is not told") };
+    let Happening::Unread { why: Some(why), .. } = road.news().await else { panic!("the road is not told") };
     assert!(why.contains(&events(0).to_string()) && !why.contains(&events(1).to_string()), "{why}");
     append(&*log.browser().await, [numbered(events(0), 0..2), numbered(events(1), 0..2)].concat()).await;
     road.read(events(1), 2).await;
@@ -94,7 +94,7 @@ async fn a_transaction_that_nobody_can_end_keeps_its_own_partition_waiting_and_n
     left_open.abort_transaction(Duration::from_secs(30)).expect("it ends");
     let mut told = Vec::new();
     while road.seen(events(0)).len() < 2 || !told.contains(&None) {
-        if let Happening::Unread { why } = road.next().await {
+        if let Happening::Unread { why, .. } = road.next().await {
             told.push(why);
         }
     }

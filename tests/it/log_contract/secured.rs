@@ -1,9 +1,14 @@
 //! The log's promises through each door of a broker that demands to know who comes: the same clients, another way in.
 
+use std::process::Command;
+
 use gatekeeper::domain::position::TopicRole;
+use gatekeeper::pipeline::log::Happening;
+use gatekeeper::settings::secret::Secret;
 
 use super::LogUnderTest as _;
 use super::kafka::KafkaUnderTest;
+use super::road::Road;
 use crate::secured_kafka::broker::{Broker, DOORS, Door};
 
 async fn behind(door: Door) -> KafkaUnderTest {
@@ -48,4 +53,45 @@ async fn what_a_topic_takes_is_known_behind_every_door() {
         let port = log.open_processor("group").await;
         assert_eq!(port.max_record_bytes, log.settings.max_message_bytes, "{door:?}");
     }
+}
+
+/// Whatever is named so, for a user who may do nothing by himself.
+fn grant(broker: &Broker, what: &str, prefix: &str) {
+    let tool = Command::new("java")
+        .args(["-XX:TieredStopAtLevel=1", "-cp", &format!("{}/*", broker.text("tools"))])
+        .args(["org.apache.kafka.tools.AclCommand", "--bootstrap-server", broker.text("plaintext"), "--add"])
+        .args(["--allow-principal", "User:limited-instance", "--resource-pattern-type", "prefixed"])
+        .args(["--operation", "All", what, prefix])
+        .output();
+    let tool = tool.expect("it runs");
+    assert!(tool.status.success(), "{}", String::from_utf8_lossy(&tool.stderr));
+}
+
+async fn unread(road: &mut Road) -> Option<String> {
+    loop {
+        match road.next().await {
+            Happening::Unread { why, .. } => return why,
+            Happening::Failed { reason } => panic!("{reason}"),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a secured Kafka: tests/run starts it"]
+async fn a_group_that_does_not_let_us_in_is_complained_of_until_it_does() {
+    let broker = Broker::running();
+    let mut log = KafkaUnderTest::with(&broker.sets(Door::Scram)).created().await;
+    grant(&broker, "--topic", &log.prefix);
+    grant(&broker, "--transactional-id", &log.prefix);
+    let security = &mut log.settings.security;
+    security.username = Some("limited-instance".to_owned());
+    security.password = Some(Secret::new(broker.password("limited-instance")));
+    let mut road = Road::of(log.open_processor("group").await);
+    let why = unread(&mut road).await.expect("it may not read in the group");
+    assert!(why.contains("the group does not let this instance in") && why.contains("topics --acls"), "{why}");
+
+    grant(&broker, "--group", &log.prefix);
+    assert_eq!(unread(&mut road).await, None, "it is let in by itself");
+    road.caught_up(super::events(0), 0).await;
 }

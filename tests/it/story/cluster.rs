@@ -16,7 +16,7 @@ use gatekeeper::operations::log_browser::{LogBrowser, ReadLimit};
 use gatekeeper::pipeline::schema_set::SchemaSet;
 use gatekeeper::settings::{LoadOptions, Settings, load};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
@@ -134,6 +134,20 @@ impl OnKafka {
         let created = admin.create_topics([&topic], &AdminOptions::new()).await.expect("an answer");
         assert!(created.iter().all(Result::is_ok), "{created:?}");
     }
+
+    /// All topics have so many partitions from now on.
+    async fn grow(&self, partitions: usize) {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.settings.log.kafka.bootstrap_servers)
+            .create()
+            .expect("an admin client");
+        for topic in self.browser().await.topics().await.expect("topics") {
+            let name = self.settings.topics.name(topic.role);
+            let grown = admin.create_partitions([&NewPartitions::new(&name, partitions)], &AdminOptions::new()).await;
+            let grown = grown.expect("an answer");
+            assert!(grown.iter().all(Result::is_ok), "{grown:?}");
+        }
+    }
 }
 
 fn to_the_only_partition(event: &serde_json::Value) -> OutRecord {
@@ -215,6 +229,31 @@ async fn what_people_make_of_decisions_is_reviewed_once_on_a_cluster() {
         (letter.origin_topic.as_str(), letter.origin_offset),
         (kafka.settings.topics.human_feedback.as_str(), 2)
     );
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn partitions_that_were_added_while_nobody_ran_are_read_before_a_run_until_idle_ends() {
+    let kafka = OnKafka::new(&broker(), &[]);
+    let browser = kafka.browser().await;
+    browser.create_topics().await.expect("topics");
+    browser.append(vec![to_the_only_partition(&event(0))]).await.expect("it takes it");
+    let to_idle = async || kafka.serve(&["--until-idle"]).ended_within(PATIENCE).await;
+    assert!(to_idle().await.success(), "{}", kafka.what_the_worker_said());
+
+    // The old one is not worked off when the added one is seen.
+    browser.append(vec![to_the_only_partition(&event(1))]).await.expect("it takes it");
+    kafka.grow(2).await;
+    let browser = kafka.browser().await;
+    browser.append(vec![OutRecord { partition: 1, ..record(&event(2)) }]).await.expect("it takes it");
+    assert!(to_idle().await.success(), "{}", kafka.what_the_worker_said());
+    let mut ends = Vec::new();
+    for number in [0, 1] {
+        ends.push(
+            kafka.decoded_of::<EventFeedback>(number, &browser, TopicRole::Feedback, "EventFeedback").await.len(),
+        );
+    }
+    assert_eq!(ends, [2, 1], "{}", kafka.what_the_worker_said());
 }
 
 /// A broker that is ours alone, to be frozen without harm to others.

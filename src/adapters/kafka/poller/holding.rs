@@ -37,8 +37,15 @@ pub(super) struct Holding {
     /// The cluster does not say where these stand.
     unknown: Option<Inquiry>,
     ask_at: Option<Instant>,
-    /// The road was told last, and when it was logged.
-    complaint: Option<(String, Instant)>,
+    /// When it was logged that something is not known.
+    logged: Option<Instant>,
+}
+
+/// What the road is told of partitions that are not told with an assignment.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Unread {
+    why: Option<String>,
+    waiting: bool,
 }
 
 impl Holding {
@@ -47,9 +54,15 @@ impl Holding {
         self.partitions.is_empty() && self.unknown.is_none()
     }
 
-    /// Nothing is assigned any more. What was told is not forgotten.
+    /// Whether this one waits here.
+    pub(super) fn has(&self, partition: Partition) -> bool {
+        let is_unknown = || self.unknown.as_ref().is_some_and(|unknown| unknown.open().contains(&partition));
+        self.partitions.contains_key(&partition) || is_unknown()
+    }
+
+    /// Nothing is assigned any more. What was logged is not forgotten.
     pub(super) fn forget_all(&mut self) {
-        *self = Self { complaint: self.complaint.take(), why: self.why.take(), ..Self::default() };
+        *self = Self { why: self.why.take(), logged: self.logged, ..Self::default() };
     }
 
     /// What is not known yet is asked about now and then.
@@ -61,6 +74,18 @@ impl Holding {
         match &mut self.unknown {
             Some(unknown) => unknown.join(open),
             None => self.unknown = Some(open),
+        }
+    }
+
+    /// When it changes, and now and then.
+    fn log_unknown(&mut self, why: Option<&str>, now: Instant) {
+        let is_due = self.logged.is_none_or(|logged| now - logged >= SAY_EVERY);
+        let is_over = why.is_none() && self.logged.take().is_some();
+        if is_over || (why.is_some() && is_due) {
+            let open = self.unknown.as_ref();
+            let (partitions, waited) = open.map(|open| (open.open(), now - open.begun())).unwrap_or_default();
+            PartitionsUnknown { partitions: &partitions, why, waited }.record();
+            self.logged = why.map(|_| now);
         }
     }
 }
@@ -125,25 +150,20 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Tell the road what is not known, or that everything is, if it is news. After it was told what is known by now: a road
-    /// that waits for nothing may end.
-    pub(super) fn tell_unknown(&mut self) -> Result<(), End> {
-        let open = self.holding.unknown.as_ref();
-        if open.is_none() && self.holding.complaint.is_none() {
+    /// Tell the road what is not read, or that everything is, if it is news. After it was told what is ours by now: a road that
+    /// waits for nothing may end.
+    pub(super) fn tell_unread(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        let unknown = self.holding.unknown.as_ref().and_then(Inquiry::complaint);
+        self.holding.log_unknown(unknown.as_deref(), now);
+        let why = unknown.or_else(|| self.poller.outside.complaint(now));
+        let unread = Unread { why, waiting: !self.holding.partitions.is_empty() };
+        if unread == self.poller.unread {
             return Ok(());
         }
-        let why = open.and_then(Inquiry::complaint);
-        let (told, logged) = self.holding.complaint.take().unzip();
-        let now = Instant::now();
-        let is_due = logged.is_none_or(|logged: Instant| now - logged >= SAY_EVERY);
-        let has_changed = why.is_some() != told.is_some();
-        if has_changed || (why.is_some() && is_due) {
-            let (partitions, waited) = open.map(|open| (open.open(), now - open.begun())).unwrap_or_default();
-            PartitionsUnknown { partitions: &partitions, why: why.as_deref(), waited }.record();
-        }
-        let said_at = if is_due { now } else { logged.unwrap_or(now) };
-        self.holding.complaint = why.clone().map(|why| (why, said_at));
-        if why != told { self.tell(Happening::Unread { why }) } else { Ok(()) }
+        self.poller.unread = unread.clone();
+        let Unread { why, waiting } = unread;
+        self.tell(Happening::Unread { why, waiting })
     }
 
     /// Take over what may be read by now.

@@ -33,6 +33,7 @@ const BURST_GRACE: Duration = Duration::from_secs(2);
 
 impl Session<'_> {
     pub(super) fn assigned(&mut self, partitions: &[(String, i32)]) -> Result<(), End> {
+        self.poller.outside.entered();
         let Restored { known, open } = self.restore(&self.ours(partitions))?;
         let mut list = TopicPartitionList::new();
         let known_places = known.iter().map(|at| (at.partition, begin(at)));
@@ -50,7 +51,7 @@ impl Session<'_> {
         let readable = self.sort_out(known);
         self.pause_held();
         self.take_over(readable)?;
-        self.tell_unknown()
+        self.tell_unread()
     }
 
     /// Where each of these stands, as far as that is known in time.
@@ -63,7 +64,8 @@ impl Session<'_> {
     }
 
     /// librdkafka reads them from now on: they are ours, and the road is told.
-    pub(super) fn take_over(&mut self, assignments: Vec<Assignment>) -> Result<(), End> {
+    pub(super) fn take_over(&mut self, mut assignments: Vec<Assignment>) -> Result<(), End> {
+        self.poller.cut_off.mark(&mut assignments);
         let epoch = self.poller.ownership.add(assignments.iter().map(|at| at.partition));
         for at in &assignments {
             self.owned.insert(at.partition, epoch);
@@ -82,7 +84,7 @@ impl Session<'_> {
         failpoints::hit("in_revocation");
         let mut gone = self.ours(partitions);
         self.release_revoked(&gone);
-        self.tell_unknown()?;
+        self.tell_unread()?;
         gone.retain(|partition| self.owned.contains_key(partition));
         let epoch = if self.consumer.assignment_lost() {
             let epoch = self.poller.ownership.remove(&gone);
@@ -127,6 +129,7 @@ impl Session<'_> {
         self.forget(gone);
         if self.is_eager() {
             self.assigned_generation = None;
+            self.poller.outside.left(Instant::now());
             self.poller.ownership.observe(None);
             return self.consumer.unassign().map_err(rejoin);
         }
@@ -146,7 +149,8 @@ impl Session<'_> {
         self.tell(Happening::Lost { partitions: gone }).ok();
         self.tell(Happening::Assigned { epoch, partitions: Vec::new() }).ok();
         self.holding.forget_all();
-        self.tell_unknown().ok();
+        self.poller.outside.left(Instant::now());
+        self.tell_unread().ok();
     }
 
     /// Give the partitions to the others at once. A static member that merely closes keeps them until its session ends;
@@ -186,24 +190,6 @@ impl Session<'_> {
     /// A member of the newer protocol keeps its name when it leaves.
     fn is_classic(&self) -> bool {
         self.poller.kafka.group_protocol == GroupProtocol::Classic
-    }
-
-    /// The position is not in the log: the road hears where the log begins now, and whether its end was cut off, and decides.
-    pub(super) fn reposition(&mut self, partition: Partition, truncated: bool) -> Result<(), End> {
-        self.forget(&[partition]);
-        let epoch = self.poller.ownership.remove(&[partition]);
-        self.tell(Happening::Lost { partitions: vec![partition] })?;
-        self.tell(Happening::Assigned { epoch, partitions: Vec::new() })?;
-        let Restored { mut known, open } = self.restore(&[partition])?;
-        for at in &mut known {
-            at.truncated = truncated;
-            let name = self.poller.names.name(at.partition.topic);
-            self.consumer.seek(name, names::number(at.partition), begin(at), SEEKING).map_err(rejoin)?;
-        }
-        self.holding.ask_later(open);
-        self.pause_held();
-        self.take_over(known)?;
-        self.tell_unknown()
     }
 }
 

@@ -68,7 +68,7 @@ fn serve(test: &mut TestRoad, against: Option<Dropped>) -> Vec<Arc<Verdict>> {
             Entry::Claim(claim) => Outcome::Row(Arc::new(Row::left_by(claim))),
             Entry::Overtaken(_) => Outcome::Overtaken(against),
             Entry::Answer { answer, .. } => Outcome::Saved(answer.clone()),
-            Entry::Verdict { verdict, .. } => {
+            Entry::Verdict { verdict, .. } | Entry::Decide { verdict, .. } => {
                 saved.push(verdict.clone());
                 Outcome::Reached(verdict.clone())
             }
@@ -110,6 +110,26 @@ async fn it_is_asked_for_when_nobody_else_wants_a_model_and_of_the_first_one_onl
     let job = next(&mut test).expect("nobody else waits");
     assert_eq!((job.event.event_id.as_str(), job.way == Way::FirstOnly), ("e-7", true));
     assert_eq!(job.key, DedupeKey::of_better(DedupeKey::of_event(&job.event)), "paid for under its own key");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fallbacks_burst_carries_it_unless_its_event_is_too_large_for_a_delay_tier() {
+    for (has_room, better) in [(true, Some(Better::Wanted)), (false, None)] {
+        let mut test = road();
+        let original = record(&event(7), 0);
+        if !has_room {
+            test.road.fixtures.publisher.limit(original.bytes());
+        }
+        read(&mut test, EVENTS, original);
+        serve(&mut test, None);
+        let job = next(&mut test).expect("there is room");
+        ends(&mut test, &job, Some(ReasonCode::ProviderError));
+        let saved = serve(&mut test, None);
+        assert_eq!(saved.iter().map(|verdict| verdict.better).collect::<Vec<_>>(), [better]);
+        let topics: Vec<_> = burst(&mut test).records.iter().map(|record| record.topic).collect();
+        assert_eq!(topics.contains(&tier(0).topic), has_room, "{topics:?}");
+        assert!(topics.contains(&TopicRole::Decisions), "{topics:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
