@@ -391,6 +391,8 @@ impl Road {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
+    use tokio::sync::oneshot;
+    use tokio::time::advance;
 
     use super::*;
     use crate::domain::tenant::Limits;
@@ -431,6 +433,25 @@ mod tests {
         test.read_tickets(0..1);
         let job = test.road.next_job(Instant::now()).expect("there is room");
         (test, job)
+    }
+
+    /// Else the same answer would be paid for twice.
+    #[tokio::test(start_paused = true)]
+    async fn whoever_finds_that_somebody_else_is_calling_is_told_so_and_looks_again() {
+        let (mut test, job) = one_is_asked(Limits::NONE);
+        let (reply, mut told) = oneshot::channel();
+        let wish = Wish::Begin { lasts: Duration::from_secs(30), expected: Money::default(), reply };
+        test.road.lease_wanted(LeaseRequest { key: job.key, owner: job.owner.clone(), wish });
+        let (entries, batch) = test.next_batch(100).expect("it asks");
+        assert!(matches!(entries[..], [Entry::Lease { .. }]), "{entries:?}");
+        let remaining = Duration::from_secs(7);
+        test.road.ledger_said(batch, vec![Outcome::LeaseHeld { remaining }], Instant::now());
+        assert_eq!(told.try_recv(), Ok(LeaseReply::HeldElsewhere(remaining)));
+        test.road.triaged(job.key, Triaged::HeldElsewhere(remaining, Bill::default()), Instant::now());
+        advance(LOOK_AGAIN).await;
+        test.road.woke(Instant::now());
+        let (entries, _) = test.next_batch(100).expect("it asks what came of it");
+        assert!(matches!(entries[..], [Entry::Claim(_), ..]), "{entries:?}");
     }
 
     #[tokio::test(start_paused = true)]

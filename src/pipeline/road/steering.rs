@@ -94,6 +94,28 @@ mod tests {
     use crate::pipeline::road::testing::{EVENTS, TestRoad};
     use crate::telemetry::recorder;
 
+    /// Far fewer than the road takes: it is the metadata of commits that would have no room for which of them are finished.
+    #[tokio::test(start_paused = true)]
+    async fn a_partition_whose_finished_set_nears_its_limit_is_read_on_when_a_commit_has_made_it_smaller() {
+        let (recorder, metrics) = recorder::local();
+        let _here = metrics::set_default_local_recorder(&recorder);
+        let mut test = TestRoad::new(&["pipeline.metadata_max_chars=512", "pipeline.metadata_pause_percent=95"]);
+        test.owns(EVENTS);
+        let wide = || metrics.render().contains("gatekeeper_partitions_paused{reason=\"frontier_wide\"} 1\n");
+        test.read_unreadable(0..100);
+        assert!(!test.road.steer_reading() && !wide());
+        test.read_unreadable(100..1_500);
+        assert!(test.road.steer_reading() && wide());
+        test.wake();
+        for burst in test.bursts() {
+            let outcome = PublishOutcome::Committed;
+            test.road.happened(Happening::Published { burst: burst.number, outcome }, Instant::now());
+        }
+        test.errands();
+        test.road.steer_reading();
+        assert!(test.errands().iter().any(|errand| matches!(errand, Errand::Resume(_))) && !wide());
+    }
+
     /// Whoever looks at the gauge sees what it is that has to end, not what came first.
     #[tokio::test(start_paused = true)]
     async fn what_is_paused_is_told_with_the_reason_of_now() {
