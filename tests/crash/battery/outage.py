@@ -8,6 +8,7 @@ decided, and what has piled up is worked off soon after the breakers have closed
 from __future__ import annotations
 
 import json
+import math
 import time
 from bisect import bisect_right
 from collections import defaultdict
@@ -39,7 +40,7 @@ class Outage:
     started_at: int
     ended_at: int
     closed_at: int | None = None
-    over_at: int | None = None
+    over_at: float = math.inf
 
 
 def act(world: World) -> Outage:
@@ -73,7 +74,7 @@ def measured(outage: Outage, history: History) -> tuple[dict[str, Any], list[str
     """The figures, and what is wrong with them."""
     wrong = []
     # Who ends leaves, and that is no rebalance of the outage's.
-    generations = sum(outage.started_at <= one.at < (outage.over_at or one.at + 1) for one in history.generations)
+    generations = sum(outage.started_at <= one.at < outage.over_at for one in history.generations)
     lost = sum(one.code in OF_MODELS for one in history.dead_letters)
     fallbacks = [one for one in history.decisions if one.degraded]
     acting = sum(one.acts for one in fallbacks)

@@ -1,7 +1,5 @@
 //! Records that are deleted while somebody is about to read them: librdkafka gives the partition up.
 
-use std::time::Duration;
-
 use gatekeeper::domain::position::Partition;
 use gatekeeper::pipeline::log::{Assignment, Errand, Happening, PublishOutcome};
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -57,8 +55,6 @@ async fn who_reads_what_is_deleted_is_told_where_the_log_begins_now_and_goes_on(
     for _ in 0..10 {
         append(&*browser, vec![record(events(0), &"x".repeat(1_000)); 300]).await;
     }
-    // Until enough is read ahead.
-    tokio::time::sleep(Duration::from_secs(3)).await;
     log.delete_below(0, LEFT as i64).await;
     road.send(Errand::Resume(vec![events(0)]));
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import unittest
+from dataclasses import replace
 from pathlib import Path
 
 from battery.outage import Outage, closed_at, measured
@@ -71,6 +72,12 @@ class Measuring(unittest.TestCase):
                 made = good()
                 spoil(made)
                 self.assertEqual(len(measured(OUTAGE, made)[1]), 1)
+
+    def test_who_leaves_when_it_is_over_is_no_rebalance(self) -> None:
+        made = good()
+        made.generations.append(Generation(0, 290_000, 2, {}))
+        self.assertEqual(len(measured(OUTAGE, made)[1]), 1)
+        self.assertEqual(measured(replace(OUTAGE, over_at=290_000), made)[1], [])
 
     def test_a_breaker_that_did_not_close(self) -> None:
         _, wrong = measured(Outage(100_000, 160_000), good())
