@@ -33,6 +33,8 @@ mod trips;
 #[cfg(test)]
 mod fairness_tests;
 #[cfg(test)]
+mod shadow_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, VecDeque};

@@ -31,6 +31,8 @@ mod thresholds;
 mod words;
 
 #[cfg(test)]
+mod calibration_examples;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod flag_examples;
