@@ -29,10 +29,10 @@ pub async fn run(parts: Parts, command: TenantsArgs) -> anyhow::Result<ExitCode>
     {
         return refuse(file, EditError::Mistakes(mistakes), command.output);
     }
-    let memory = match (parts.settings.ledger.enabled, checked) {
-        (false, _) => None,
-        (true, Some(_)) => parts.memory_if_there().await?,
-        (true, None) => Some(parts.memory_as_it_is().await?),
+    let memory = match checked {
+        Some(_) => parts.memory_if_there().await?,
+        None if parts.settings.ledger.enabled => Some(parts.memory_as_it_is().await?),
+        None => None,
     };
     if memory.is_none() && parts.settings.ledger.enabled {
         complain!("gatekeeper: there is no ledger yet: compared with the files of tenants alone");

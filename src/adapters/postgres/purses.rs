@@ -17,7 +17,7 @@ use crate::domain::budget::{Day, Purse};
 use crate::domain::money::Money;
 use crate::pipeline::dedupe::ledger::Outcome;
 use crate::pipeline::dedupe::ledger::outcomes::Holder;
-use crate::pipeline::dedupe::ledger::purses::{CallId, KEPT_DAYS, Movement, Purses, Reservation, SILENT_FOR};
+use crate::pipeline::dedupe::ledger::purses::{CallId, KEPT_DAYS, Movement, PurseId, Purses, Reservation, SILENT_FOR};
 
 const OPEN_CALLS: Statement = Statement {
     name: "open_calls",
@@ -101,10 +101,7 @@ pub(super) async fn apply(
     let (mut moved, waiting) = after.apply_all(me, all());
     let gone = gone(session, me, &waiting).await?;
     if !gone.is_empty() {
-        before.open.extend(gone.clone());
-        after = before.clone();
-        after.give_up(gone.keys());
-        (moved, _) = after.apply_all(me, all());
+        (after, moved) = before.again_without(gone, me, all());
     }
     write(session, me, &before, &after).await?;
     Ok(moved.into_iter().map(|(place, moved)| (place, Outcome::Moved(moved))).collect())
@@ -119,7 +116,7 @@ fn storable(movement: &Movement) -> Movement {
     movement
 }
 
-type Places = BTreeSet<(Arc<str>, Day)>;
+type Places = BTreeSet<PurseId>;
 
 async fn read(session: &mut Session<'_>, me: &Holder, movements: &[(usize, Movement)]) -> Result<Purses, sqlx::Error> {
     let calls = || movements.iter().filter_map(|(_, movement)| movement.call());
@@ -177,7 +174,7 @@ fn call(instance: String, row: &PgRow) -> Result<(CallId, Reservation), sqlx::Er
     Ok(((holder, number), Reservation { number, tenant: tenant.into(), day: Day(day), expected }))
 }
 
-async fn purses(session: &mut Session<'_>, wanted: &Places) -> Result<BTreeMap<(Arc<str>, Day), Purse>, sqlx::Error> {
+async fn purses(session: &mut Session<'_>, wanted: &Places) -> Result<BTreeMap<PurseId, Purse>, sqlx::Error> {
     let (tenants, days) = columns(wanted);
     let decode = |row: &PgRow| {
         let (tenant, day): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
@@ -231,7 +228,7 @@ async fn write(session: &mut Session<'_>, me: &Holder, before: &Purses, after: &
     Ok(())
 }
 
-fn place(call: &Reservation) -> (Arc<str>, Day) {
+fn place(call: &Reservation) -> PurseId {
     (Arc::clone(&call.tenant), call.day)
 }
 

@@ -123,6 +123,21 @@ pub(super) fn places(statement: &Statement, claims: &[&Claim]) -> Set {
         .bind(claims.iter().map(|claim| bound(claim.position.offset)).collect::<Vec<_>>())
 }
 
+/// Ranges of offsets.
+pub(super) fn ranges(statement: &Statement, entries: &[&Entry]) -> Set {
+    fn of<T>(entries: &[&Entry], value: impl Fn((&str, u32, u64, u64)) -> T) -> Vec<T> {
+        column(entries, |entry| match entry {
+            Entry::Vanished { topic_id, partition, from, to } => Some(value((topic_id, *partition, *from, *to))),
+            _ => None,
+        })
+    }
+    sqlx::query(statement.sql)
+        .bind(of(entries, |(topic_id, ..)| named(topic_id)))
+        .bind(of(entries, |(_, partition, ..)| i64::from(partition)))
+        .bind(of(entries, |(_, _, from, _)| bound(from)))
+        .bind(of(entries, |(.., to)| bound(to)))
+}
+
 /// Keys alone.
 pub(super) fn keys(statement: &Statement, keys: impl Iterator<Item = DedupeKey>) -> Set {
     sqlx::query(statement.sql).bind(keys.map(|key| key.0.to_vec()).collect::<Vec<_>>())

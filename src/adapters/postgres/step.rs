@@ -147,22 +147,9 @@ impl Scribe<'_> {
     }
 
     async fn vanished(&mut self, entries: &[&Entry]) -> Result<Vec<Outcome>, sqlx::Error> {
-        let ranges = entries.iter().filter_map(|entry| match entry {
-            Entry::Vanished { topic_id, partition, from, to } => {
-                Some((named(topic_id), i64::from(*partition), bound(*from), bound(*to)))
-            }
-            _ => None,
-        });
-        let (mut topics, mut partitions, mut firsts, mut untils) = (vec![], vec![], vec![], vec![]);
-        for (topic, partition, first, until) in ranges {
-            topics.push(topic);
-            partitions.push(partition);
-            firsts.push(first);
-            untils.push(until);
-        }
-        let query = sqlx::query(statements::VANISHED.sql).bind(topics).bind(partitions).bind(firsts).bind(untils);
+        let ranges = sets::ranges(&statements::VANISHED, entries);
         let mut outcomes = vec![Outcome::Changed(0); entries.len()];
-        for row in self.session.read(&statements::VANISHED, query).await? {
+        for row in self.session.read(&statements::VANISHED, ranges).await? {
             let (place, count): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
             let outcome = usize::try_from(place - 1).ok().and_then(|index| outcomes.get_mut(index));
             *outcome.ok_or_else(|| unexplained(Kind::Vanished))? = Outcome::Changed(count.unsigned_abs());

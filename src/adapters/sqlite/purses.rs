@@ -12,7 +12,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::money::Money;
 use crate::pipeline::dedupe::ledger::Outcome;
 use crate::pipeline::dedupe::ledger::outcomes::Holder;
-use crate::pipeline::dedupe::ledger::purses::{CallId, KEPT_DAYS, Movement, Purses, Reservation, SILENT_FOR};
+use crate::pipeline::dedupe::ledger::purses::{CallId, KEPT_DAYS, Movement, PurseId, Purses, Reservation, SILENT_FOR};
 use crate::telemetry::pace::Pace;
 
 const OPEN_CALLS: Statement = Statement {
@@ -68,10 +68,7 @@ pub(super) async fn apply(
     let (mut moved, waiting) = after.apply_all(me, movements.iter().copied());
     let gone = shelf.gone(&waiting, now).await?;
     if !gone.is_empty() {
-        before.open.extend(gone.clone());
-        after = before.clone();
-        after.give_up(gone.keys());
-        (moved, _) = after.apply_all(me, movements);
+        (after, moved) = before.again_without(gone, me, movements);
     }
     shelf.write(&before, &after).await?;
     Ok(moved.into_iter().map(|(place, moved)| (place, Outcome::Moved(moved))).collect())
@@ -108,7 +105,7 @@ impl Shelf<'_> {
     /// What is open in these purses and will not be settled any more.
     async fn gone(
         &mut self,
-        waiting: &BTreeSet<(Arc<str>, Day)>,
+        waiting: &BTreeSet<PurseId>,
         now: Timestamp,
     ) -> Result<BTreeMap<CallId, Reservation>, sqlx::Error> {
         let mut gone = BTreeMap::new();
@@ -140,7 +137,7 @@ impl Shelf<'_> {
             let query = query.bind(micros(call.expected));
             self.pace.watch(OPEN_CALL.name, query.execute(&mut *self.connection)).await?;
         }
-        let is_new = |at: &&(Arc<str>, Day)| !before.days.contains_key(*at);
+        let is_new = |at: &&PurseId| !before.days.contains_key(*at);
         if let Some((_, day)) = after.days.keys().find(is_new) {
             for statement in [&FORGET_PURSES, &FORGET_CALLS] {
                 let query = sqlx::query(statement.sql).bind(day.0.saturating_sub(KEPT_DAYS));

@@ -56,14 +56,14 @@ pub(super) fn told(
     let origin = &feedback.origin;
     let place = place(origin).filter(|_| origin.topic == events.name);
     let ends = place.filter(|_| feedback.terminal).map(|(_, offset)| offset);
-    if !speaks_of_another
-        && feedback.terminal
-        && record.timestamp < since
+    let is_long_ago = feedback.terminal && record.timestamp < since;
+    if is_long_ago
+        && !speaks_of_another
         && let (Some(offset), Some((key, _))) = (ends, identity(record))
     {
         return Ok(Told::EndedLongAgo { key, offset, at: record.timestamp });
     }
-    if speaks_of_another || (feedback.terminal && record.timestamp < since) {
+    if speaks_of_another || is_long_ago {
         return Ok(ends.map_or(Told::Nothing, Told::Ended));
     }
     let (Some((key, body)), Some(code)) = (identity(record), code) else {

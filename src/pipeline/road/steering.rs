@@ -1,6 +1,6 @@
 //! Back-pressure: which partitions are read, and why others are not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Road;
 use crate::domain::position::{Partition, TopicRole};
@@ -36,7 +36,7 @@ impl Road {
         let max_chars = settings.metadata_max_chars;
         let no_room_for_copies = !self.has_room_for_copies();
         let (mut pause, mut resume): (ByReason, ByReason) = Default::default();
-        let mut other_reasons = Vec::new();
+        let mut other_reasons = BTreeSet::new();
         for (partition, owned) in self.partitions.iter_mut().filter(|(_, owned)| owned.is_open()) {
             let is_copies = matches!(partition.topic, TopicRole::Deferred(_));
             let everything = everything.filter(|_| no_room_for_copies || !is_copies);

@@ -219,11 +219,11 @@ impl Prompts {
         let channel = format!("{:?}", event.ticket.channel).to_lowercase();
         let user = self.ticket(&channel, &subject, &history, &body).map_err(fails(TICKET))?;
         // Of what the ticket says, not of how the template says it.
-        let said = [&subject, &body].into_iter().chain(&history).map(String::as_str).collect::<Vec<_>>().join("\n");
+        let mut said = [&subject, &body].into_iter().chain(&history);
         let findings = Findings {
             pii_types: redactor.kinds(),
             redactions: redactor.replaced(),
-            injection_suspected: injection::suspected(&said),
+            injection_suspected: said.any(|text| injection::suspected(text)),
         };
         let estimated_tokens = frame.estimated_tokens.saturating_add(estimated_tokens(&user));
         let (system, schema) = (Arc::clone(&frame.system), Arc::clone(&frame.schema));

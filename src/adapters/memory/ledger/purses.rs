@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use super::{Holder, MemoryLedger};
 use crate::domain::budget::{Day, Purse};
 use crate::domain::clock::Timestamp;
-use crate::pipeline::dedupe::ledger::purses::{CallId, Purses, SILENT_FOR, Spending};
+use crate::pipeline::dedupe::ledger::purses::{CallId, Purses, Reservation, SILENT_FOR, Spending};
 use crate::pipeline::dedupe::ledger::{Entry, LedgerError, Outcome, outcomes, plan};
 
 /// What is kept of money.
@@ -27,21 +27,20 @@ impl Shelf {
     /// What a batch's movements came to, by their place in it.
     pub fn apply(&mut self, me: &Holder, now: Timestamp, batch: &[Entry]) -> BTreeMap<usize, Outcome> {
         self.hear(&me.instance, now);
+        let movements = plan::movements(batch);
+        if movements.is_empty() {
+            return BTreeMap::new();
+        }
         let me = outcomes::Holder { instance: me.instance.clone(), incarnation: me.incarnation.cast_signed() };
-        let before = self.purses.clone();
-        let (mut moved, waiting) = self.purses.apply_all(&me, plan::movements(batch));
-        let gone: Vec<CallId> = before
-            .open
-            .iter()
-            .filter_map(|(id, call)| {
-                let waited_for = waiting.contains(&(Arc::clone(&call.tenant), call.day));
-                (waited_for && self.is_silent(&id.0.instance, now)).then(|| id.clone())
-            })
-            .collect();
+        let mut before = self.purses.clone();
+        let (mut moved, waiting) = self.purses.apply_all(&me, movements.iter().copied());
+        let is_gone = |id: &CallId, call: &Reservation| {
+            waiting.contains(&(Arc::clone(&call.tenant), call.day)) && self.is_silent(&id.0.instance, now)
+        };
+        let open = before.open.iter().filter(|(id, call)| is_gone(id, call));
+        let gone: BTreeMap<_, _> = open.map(|(id, call)| (id.clone(), call.clone())).collect();
         if !gone.is_empty() {
-            self.purses = before;
-            self.purses.give_up(&gone);
-            (moved, _) = self.purses.apply_all(&me, plan::movements(batch));
+            (self.purses, moved) = before.again_without(gone, &me, movements);
         }
         moved.into_iter().map(|(place, moved)| (place, Outcome::Moved(moved))).collect()
     }
