@@ -245,9 +245,12 @@ pub struct BenchArgs {
     /// How long each run works, in seconds of ideal time.
     #[arg(long, default_value_t = 20)]
     pub seconds: u64,
-    /// Only this run: instant, lognormal, two-point, local.
+    /// Only this run: instant, lognormal, two-point, local; long and stuck run only when they are named.
     #[arg(long)]
     pub only: Option<String>,
+    /// Events a second of the run that measures latency; without it half of what the backlog was worked off with.
+    #[arg(long, value_name = "EVENTS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pace: Option<u32>,
     /// Calls in flight.
     #[arg(long, value_name = "N")]
     pub in_flight: Option<usize>,

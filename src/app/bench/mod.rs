@@ -14,7 +14,7 @@
 //! ```
 //!
 //! A backlog says how fast it goes, but its events have no latency worth the name: each waits for all before it. So
-//! latency comes from the paced run, at half the speed that the backlog was worked off with.
+//! latency comes from the paced run, at half the speed that the backlog was worked off with, or at the speed asked for.
 
 mod backlog;
 mod bare;
@@ -58,7 +58,8 @@ pub async fn run(settings: &SettingsArgs, args: BenchArgs) -> anyhow::Result<Exi
 }
 
 fn chosen(only: Option<&str>) -> anyhow::Result<Vec<&'static Scenario>> {
-    let chosen: Vec<_> = SCENARIOS.iter().filter(|scenario| only.is_none_or(|only| only == scenario.name)).collect();
+    let is_chosen = |scenario: &&Scenario| only.map_or(!scenario.only_by_name, |only| only == scenario.name);
+    let chosen: Vec<_> = SCENARIOS.iter().filter(is_chosen).collect();
     let names: Vec<_> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
     anyhow::ensure!(!chosen.is_empty(), "there is no such run; there are {}", names.join(", "));
     Ok(chosen)
@@ -74,7 +75,7 @@ async fn measure(settings: &SettingsArgs, run: &Run) -> anyhow::Result<Report> {
     drop(place);
     let place = Place::new(settings, run)?;
     let added = paced::measure(&place, run, worked.steady_rate).await?;
-    Ok(report::report(run, &worked, bare, &added, place.parts.settings.pipeline.burst_interval))
+    Ok(report::report(run, &worked, bare, &added, &place.parts.settings))
 }
 
 /// What a child is started for, as the hidden flag has it.
@@ -85,5 +86,17 @@ impl BenchWork {
             Self::Paced => "paced",
             Self::Bare => "bare",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_a_minute_and_more_runs_only_when_it_is_named() {
+        let names = |only| chosen(only).expect("there are some").iter().map(|one| one.name).collect::<Vec<_>>();
+        assert_eq!(names(None), ["instant", "lognormal", "two-point", "local"]);
+        assert_eq!(names(Some("long")), ["long"]);
     }
 }

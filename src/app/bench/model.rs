@@ -15,6 +15,9 @@ use crate::pipeline::triage::model::{CallError, CallLimits, Content, Model, Mode
 /// much too long on average.
 const TIMER_EXCESS: Duration = Duration::from_millis(1);
 
+/// No call is cut off.
+const LONGER_THAN_ANY: Duration = Duration::from_secs(90);
+
 /// Answers after the time that was drawn for the event.
 pub struct Simulated {
     card: ModelCard,
@@ -27,6 +30,8 @@ pub struct Simulated {
 pub struct Taken {
     calls: AtomicU64,
     micros: AtomicU64,
+    running: AtomicU64,
+    most_running: AtomicU64,
 }
 
 impl Taken {
@@ -34,6 +39,11 @@ impl Taken {
     pub fn so_far(&self) -> (u64, f64) {
         let calls = self.calls.load(Ordering::Relaxed);
         (calls, self.micros.load(Ordering::Relaxed) as f64 / 1e6 / calls.max(1) as f64)
+    }
+
+    /// The most that were running at once.
+    pub fn most_running(&self) -> u64 {
+        self.most_running.load(Ordering::Relaxed)
     }
 }
 
@@ -47,7 +57,7 @@ impl Simulated {
             calibrated: true,
             input_micros_per_1k: 150,
             output_micros_per_1k: 600,
-            hard_deadline: Duration::from_secs(60),
+            hard_deadline: LONGER_THAN_ANY,
             limits: CallLimits::default(),
         };
         Self { card, draws, taken }
@@ -65,7 +75,10 @@ impl Model for Simulated {
             let event = number(&question.event.event_id).unwrap_or_default();
             let latency = self.draws.latency(event);
             if !latency.is_zero() {
+                let running = self.taken.running.fetch_add(1, Ordering::Relaxed) + 1;
+                self.taken.most_running.fetch_max(running, Ordering::Relaxed);
                 tokio::time::sleep(latency.saturating_sub(TIMER_EXCESS)).await;
+                self.taken.running.fetch_sub(1, Ordering::Relaxed);
             }
             let taken = begun.elapsed();
             self.taken.calls.fetch_add(1, Ordering::Relaxed);

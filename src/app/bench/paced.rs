@@ -1,4 +1,4 @@
-//! What we add to the latency of a call, for events that come evenly at half our speed.
+//! What we add to the latency of a call, for events that come evenly, at half our speed or as many a second as asked for.
 //!
 //! Added latency = terminal readable - input acknowledged - call. Every event has a ticket of its own, so none waits
 //! behind another of the same ticket, and that wait need not be taken off. The local model's calls are part of what is
@@ -14,12 +14,13 @@ use super::place::{self, Feeder, Place};
 use super::scenario::Run;
 use super::terminals::Followed;
 use super::tickets::Tickets;
+use super::usage::Worked;
 use crate::app::out::complain;
 use crate::cli::BenchWork;
 
 /// Share of the steady rate.
 const PACE: f64 = 0.5;
-/// Long enough for a 99th percentile.
+/// Long enough for a 99th percentile, where nobody asked for a pace of their own.
 const MAX_SECONDS: u64 = 10;
 /// Events of this first time are not counted: the processor has just started.
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -27,13 +28,23 @@ const WARM_UP: Duration = Duration::from_secs(2);
 const APPEND_EVERY: Duration = Duration::from_millis(20);
 /// The embedded log is looked at this often: what is seen there is late by half of it on average.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// Beyond the last event's time.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Beyond the last event's time: the longest call, and a minute.
+const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Milliseconds added to each event that was counted.
-pub async fn measure(place: &Place, run: &Run, steady_rate: f64) -> anyhow::Result<Vec<f64>> {
-    let rate = steady_rate * PACE;
-    let length = WARM_UP + Duration::from_secs(run.seconds.min(MAX_SECONDS));
+/// What came of it.
+pub struct Added {
+    /// Milliseconds added to each event that was counted.
+    pub millis: Vec<f64>,
+    /// What the processor says of itself.
+    pub worked: Worked,
+}
+
+pub async fn measure(place: &Place, run: &Run, steady_rate: f64) -> anyhow::Result<Added> {
+    let (rate, seconds) = match run.pace {
+        Some(pace) => (f64::from(pace), run.seconds),
+        None => (steady_rate * PACE, run.seconds.min(MAX_SECONDS)),
+    };
+    let length = WARM_UP + Duration::from_secs(seconds);
     let events = (rate * length.as_secs_f64()).ceil().max(1.0) as u64;
     let warm_up = ((rate * WARM_UP.as_secs_f64()) as u64).min(events - 1);
     complain!("{}: {events} events at {rate:.0} a second, for their latency", run.scenario.name);
@@ -50,16 +61,15 @@ pub async fn measure(place: &Place, run: &Run, steady_rate: f64) -> anyhow::Resu
     let looking = look(&mut terminals, 0..events, Instant::now() + length + PATIENCE);
     let (acknowledged, readable) = tokio::try_join!(appending, looking)?;
     drop(child.stdin.take());
-    place::ended(child).await?;
+    let worked = place::ended(child).await?;
 
     let draws = run.draws();
     let added = (warm_up..events).zip(acknowledged.iter().zip(&readable).skip(warm_up as usize));
-    Ok(added
-        .map(|(event, (from, to))| {
-            let call = draws.latency(event).as_secs_f64();
-            (to.saturating_duration_since(*from).as_secs_f64() - call) * 1_000.0
-        })
-        .collect())
+    let millis = added.map(|(event, (from, to))| {
+        let call = draws.latency(event).as_secs_f64();
+        (to.saturating_duration_since(*from).as_secs_f64() - call) * 1_000.0
+    });
+    Ok(Added { millis: millis.collect(), worked })
 }
 
 /// When the log had taken each event.

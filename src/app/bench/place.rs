@@ -22,8 +22,8 @@ use crate::operations::log_browser::LogBrowser;
 use crate::settings::Settings;
 use crate::settings::log::LogKind;
 
-/// High enough never to be reached: the buckets are asked, and let everybody through.
-const TENANT: &str = "id = 'default'\n[limits]\nrequests_per_minute = 100_000_000\ntokens_per_minute = 4_000_000_000\n";
+/// High enough never to be reached: the buckets are asked, and let everybody through; and no call is cut off.
+const TENANT: &str = "id = 'default'\ndecide_by = '5m'\n[limits]\nrequests_per_minute = 100_000_000\ntokens_per_minute = 4_000_000_000\n";
 
 /// Appends events to the log of a run.
 pub enum Feeder {

@@ -7,16 +7,24 @@ use serde::Serialize;
 
 use super::backlog::Backlog;
 use super::ideal::percentile;
+use super::paced::Added;
 use super::scenario::Run;
+use super::usage::Worked;
+use crate::settings::Settings;
 
-/// Most memory of a processor, up to [`MEMORY_IN_FLIGHT`] calls in flight.
-const MAX_MEMORY_MB: f64 = 60.0;
-const MEMORY_IN_FLIGHT: usize = 256;
-/// A reader may see the slowest hundredth this much later than one burst interval.
-const MAX_P99_BEYOND_BURST_MS: f64 = 50.0;
+/// Most memory of a processor, in MB, up to so many calls in flight.
+const MAX_MEMORY: [(usize, f64); 2] = [(256, 60.0), (10_000, 400.0)];
 
-/// Of what the log alone can do, with a ledger.
-const OF_BARE_LOOP: f64 = 0.2;
+/// A ledger costs something.
+struct WithOrWithout {
+    /// A reader may see the slowest hundredth this much later than one burst interval.
+    p99_beyond_burst_ms: f64,
+    /// Of what the log alone can do.
+    of_bare_loop: f64,
+}
+
+const WITH_LEDGER: WithOrWithout = WithOrWithout { p99_beyond_burst_ms: 50.0, of_bare_loop: 0.2 };
+const WITHOUT_LEDGER: WithOrWithout = WithOrWithout { p99_beyond_burst_ms: 20.0, of_bare_loop: 0.4 };
 
 /// One run.
 #[derive(Debug, Serialize)]
@@ -56,29 +64,48 @@ impl Target {
     }
 }
 
-/// All figures of a run; `bare` is in records a second, `added` in milliseconds.
-pub fn report(run: &Run, backlog: &Backlog, bare: Option<f64>, added: &[f64], burst_interval: Duration) -> Report {
+/// All figures of a run; `bare` is in records a second.
+pub fn report(run: &Run, backlog: &Backlog, bare: Option<f64>, paced: &Added, settings: &Settings) -> Report {
     use Target::{AtLeast, AtMost};
-    let (targets, worked) = (run.scenario.targets, &backlog.worked);
+    let (targets, worked, added) = (run.scenario.targets, &backlog.worked, &paced.millis[..]);
+    let limits = if settings.ledger.enabled { WITH_LEDGER } else { WITHOUT_LEDGER };
     let seconds = backlog.makespan.as_secs_f64();
-    let burst_ms = burst_interval.as_secs_f64() * 1_000.0;
+    let burst_ms = settings.pipeline.burst_interval.as_secs_f64() * 1_000.0;
     let cpu = worked.cpu_seconds * 1_000.0 / backlog.events as f64;
-    let memory = (run.in_flight <= MEMORY_IN_FLIGHT).then_some(AtMost(MAX_MEMORY_MB));
+    let memory = MAX_MEMORY.iter().find(|(in_flight, _)| run.in_flight <= *in_flight).map(|(_, most)| AtMost(*most));
+    let most = |of: fn(&Worked) -> f64| of(worked).max(of(&paced.worked));
+    let most_calls = most(|worked| worked.most_calls as f64);
+    let peak_memory = most(|worked| worked.peak_rss.unwrap_or_default() as f64 / 1e6);
+    let longest_metadata = most(|worked| worked.longest_metadata);
+    let metadata_max = settings.pipeline.metadata_max_chars as f64;
     let of_little = backlog.little.map(|little| backlog.steady_rate / little);
     let of = |ideal: Option<Duration>| ideal.map(|ideal| ideal.as_secs_f64() / seconds);
     let figures = [
         figure("first to last", "s", Some(seconds), None),
         figure("steady rate", "events/s", Some(backlog.steady_rate), targets.rate.map(AtLeast)),
         figure("bare loop", "events/s", bare, None),
-        figure("steady rate / bare loop", "", bare.map(|bare| backlog.steady_rate / bare), Some(AtLeast(OF_BARE_LOOP))),
+        figure(
+            "steady rate / bare loop",
+            "",
+            bare.map(|bare| backlog.steady_rate / bare),
+            Some(AtLeast(limits.of_bare_loop)),
+        ),
         figure("steady rate / Little's law", "", of_little, targets.of_little.map(AtLeast)),
         figure("perfect scheduler / first to last", "", of(backlog.perfect), targets.of_perfect.map(AtLeast)),
         figure("shortest possible / first to last", "", of(backlog.shortest), None),
         figure("drawn latency, mean", "ms", backlog.little.map(|_| backlog.drawn_mean * 1_000.0), None),
         figure("call as it was, mean", "ms", (worked.calls > 0).then_some(worked.call_mean * 1_000.0), None),
         figure("added latency, p50", "ms", percentile(added, 0.50), Some(AtMost(burst_ms))),
-        figure("added latency, p99", "ms", percentile(added, 0.99), Some(AtMost(burst_ms + MAX_P99_BEYOND_BURST_MS))),
-        figure("peak memory", "MB", worked.peak_rss.map(|bytes| bytes as f64 / 1e6), memory),
+        figure(
+            "added latency, p99",
+            "ms",
+            percentile(added, 0.99),
+            Some(AtMost(burst_ms + limits.p99_beyond_burst_ms)),
+        ),
+        figure("added latency, worst", "ms", percentile(added, 1.0), None),
+        figure("most calls at once", "", (most_calls > 0.0).then_some(most_calls), None),
+        figure("longest metadata seen", "chars", Some(longest_metadata), Some(AtMost(metadata_max))),
+        figure("peak memory", "MB", (peak_memory > 0.0).then_some(peak_memory), memory),
         figure("CPU per 1,000 events", "s", Some(cpu), targets.cpu.map(AtMost)),
     ];
     Report {

@@ -13,6 +13,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// Calls at once, unless the command line says otherwise.
     in_flight: usize,
+    /// Not one of those that run when none is named: it needs a minute, and settings that fit it.
+    pub only_by_name: bool,
     /// Of the simulated model; `None`: the generic model of this process answers.
     pub latency: Option<Latency>,
     /// What the design promises.
@@ -35,22 +37,25 @@ pub struct Targets {
 const NO_TARGETS: Targets = Targets { rate: None, of_little: None, of_perfect: None, cpu: None };
 
 /// Every run, in order.
-pub const SCENARIOS: [Scenario; 4] = [
+pub const SCENARIOS: [Scenario; 6] = [
     Scenario {
         name: "instant",
         in_flight: 256,
+        only_by_name: false,
         latency: Some(Latency::Instant),
         targets: Targets { rate: Some(2_000.0), ..NO_TARGETS },
     },
     Scenario {
         name: "lognormal",
         in_flight: 256,
+        only_by_name: false,
         latency: Some(Latency::Lognormal { p50: 0.1, p99: 1.0 }),
         targets: Targets { of_little: Some(0.97), cpu: Some(0.15), ..NO_TARGETS },
     },
     Scenario {
         name: "two-point",
         in_flight: 64,
+        only_by_name: false,
         latency: Some(Latency::TwoPoint {
             fast: Duration::from_millis(20),
             slow: Duration::from_secs(4),
@@ -58,7 +63,27 @@ pub const SCENARIOS: [Scenario; 4] = [
         }),
         targets: Targets { of_perfect: Some(0.95), cpu: Some(0.15), ..NO_TARGETS },
     },
-    Scenario { name: "local", in_flight: 256, latency: None, targets: NO_TARGETS },
+    Scenario { name: "local", in_flight: 256, only_by_name: false, latency: None, targets: NO_TARGETS },
+    // Thousands of calls at once, and results that lie far apart.
+    Scenario {
+        name: "long",
+        in_flight: 10_000,
+        only_by_name: true,
+        latency: Some(Latency::Lognormal { p50: 3.0, p99: 10.0 }),
+        targets: NO_TARGETS,
+    },
+    // One in a thousand takes a minute: nobody else may be later for it.
+    Scenario {
+        name: "stuck",
+        in_flight: 1_000,
+        only_by_name: true,
+        latency: Some(Latency::TwoPoint {
+            fast: Duration::from_millis(20),
+            slow: Duration::from_secs(60),
+            slow_per_thousand: 1,
+        }),
+        targets: NO_TARGETS,
+    },
 ];
 
 /// Events a second that a run without latency is expected to manage: how many it gets for its seconds.
@@ -74,6 +99,8 @@ pub struct Run {
     pub in_flight: usize,
     /// Seconds of ideal time.
     pub seconds: u64,
+    /// Events a second when latency is measured; otherwise half of what the backlog went with.
+    pub pace: Option<u32>,
     /// All chance.
     pub seed: u64,
     /// Where events come from.
@@ -83,7 +110,7 @@ pub struct Run {
 impl Run {
     pub fn new(scenario: &'static Scenario, args: &BenchArgs) -> Self {
         let in_flight = args.in_flight.unwrap_or(scenario.in_flight);
-        Self { scenario, in_flight, seconds: args.seconds, seed: args.seed, log: args.log }
+        Self { scenario, in_flight, seconds: args.seconds, pace: args.pace, seed: args.seed, log: args.log }
     }
 
     /// Whether the log itself is the limit, so that a loop that does nothing else says what there is to be had.

@@ -19,6 +19,10 @@ pub struct Worked {
     pub calls: u64,
     /// How long they really took on average, in seconds.
     pub call_mean: f64,
+    /// Most of them at once.
+    pub most_calls: u64,
+    /// Characters of the longest metadata of a commit that was seen, looked at every now and then.
+    pub longest_metadata: f64,
     /// Records a second, of a bare loop.
     pub bare_rate: Option<f64>,
 }

@@ -1,11 +1,13 @@
 //! The child: the production run loop, and in the end what it took.
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::{mpsc, watch};
+use tokio::time::interval;
 
 use super::bare;
 use super::model::{Simulated, Taken};
@@ -19,7 +21,11 @@ use crate::cli::{BenchWork, SettingsArgs};
 use crate::pipeline::run_loop::{self, Outside, Stop};
 use crate::pipeline::triage::model::Model;
 use crate::settings::models::Local;
-use crate::telemetry::{logging, recorder};
+use crate::telemetry::recorder::MetricsHandle;
+use crate::telemetry::{logging, metric_names, recorder};
+
+/// Metrics are looked at so often for what is the most of something: as often as a scrape that somebody is impatient for.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow::Result<ExitCode> {
     let loaded = wiring::settings(settings)?;
@@ -30,7 +36,9 @@ pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow:
     }
     // Metrics cost something, so they are counted here as they are in life.
     let metrics = recorder::install()?;
-    let upkeep = tokio::spawn(async move { metrics.run_upkeep().await });
+    let longest_metadata = Arc::new(Mutex::new(0.0));
+    let watched = tokio::spawn(watch_metadata(metrics.clone(), longest_metadata.clone()));
+    let upkeep = tokio::spawn(metrics.run_upkeep());
     let taken = Arc::new(Taken::default());
     let guard = parts.guard_over(vec![model(run, taken.clone())], Arc::new(|_| {}))?;
     let (stop, told) = watch::channel(Stop::No);
@@ -61,9 +69,12 @@ pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow:
         cpu_seconds: cpu_seconds()? - cpu_before,
         calls,
         call_mean,
+        most_calls: taken.most_running(),
+        longest_metadata: *longest_metadata.lock().unwrap_or_else(PoisonError::into_inner),
         bare_rate: None,
     };
     listening.abort();
+    watched.abort();
     upkeep.abort();
     say!("{}", serde_json::to_string(&worked)?);
     Ok(ExitCode::SUCCESS)
@@ -76,6 +87,25 @@ fn model(run: &Run, taken: Arc<Taken>) -> Arc<dyn Model> {
     }
 }
 
+/// Keep the longest metadata of any partition's commit, as the metric has it.
+async fn watch_metadata(metrics: MetricsHandle, longest: Arc<Mutex<f64>>) {
+    let mut ticks = interval(LOOK_EVERY);
+    loop {
+        ticks.tick().await;
+        let seen = longest_metadata(&metrics.render());
+        let mut longest = longest.lock().unwrap_or_else(PoisonError::into_inner);
+        *longest = longest.max(seen);
+    }
+}
+
+fn longest_metadata(rendered: &str) -> f64 {
+    let of_a_partition = |line: &str| {
+        let value = line.strip_prefix(metric_names::FRONTIER_METADATA)?.strip_prefix('{')?;
+        value.rsplit(' ').next()?.parse::<f64>().ok()
+    };
+    rendered.lines().filter_map(of_a_partition).fold(0.0, f64::max)
+}
+
 /// The parent closes our standard input when it has seen enough, or is gone itself.
 async fn stop_at_end_of_input(stop: watch::Sender<Stop>, work: BenchWork) {
     if work == BenchWork::Paced {
@@ -85,4 +115,19 @@ async fn stop_at_end_of_input(stop: watch::Sender<Stop>, work: BenchWork) {
     }
     // The sender lives on, so that the loop does not mistake its end for another request.
     stop.closed().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_metadata_is_of_a_partition_and_not_the_most_there_may_be() {
+        let rendered = "# TYPE gatekeeper_frontier_metadata_chars gauge\n\
+                        gatekeeper_frontier_metadata_chars{partition=\"events/0\"} 41\n\
+                        gatekeeper_frontier_metadata_chars{partition=\"events/1\"} 320\n\
+                        gatekeeper_frontier_metadata_chars_max 4096\n";
+        assert_eq!(longest_metadata(rendered), 320.0);
+        assert_eq!(longest_metadata(""), 0.0);
+    }
 }

@@ -66,6 +66,16 @@ impl KafkaUnderTest {
         let topic = config.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let created = admin.create_topics([&topic], &AdminOptions::new()).await.expect("an answer");
         assert!(created.iter().all(Result::is_ok), "{created:?}");
+        // The controller has said yes; the broker that is asked next hears of it a little later.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let told = admin.inner().fetch_metadata(Some(name), PATIENCE).expect("metadata");
+            let partitions = told.topics().first().map_or(&[][..], |topic| topic.partitions());
+            if !partitions.is_empty() && partitions.iter().all(|one| one.leader() >= 0) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{name} is not there");
+        }
     }
 
     /// Delete it and create it again, until a browser that knew nothing before sees the new one. Its id.
