@@ -67,8 +67,9 @@ impl Place {
             format!("tenants.directory = {}", text(tenants)),
             "tenants.unknown = 'default'".to_owned(),
             format!("pipeline.max_in_flight = {}", run.in_flight),
-            // Every event is decided, as the ideal has it.
+            // Every event is decided, and when its turn comes, as the ideal has it.
             "pipeline.superseding = false".to_owned(),
+            "pipeline.deferral = false".to_owned(),
             "telemetry.log_filter = 'warn'".to_owned(),
         ]);
         let parts = Parts::new(without_registry(wiring::settings(&settings)?.settings))?;

@@ -1,7 +1,7 @@
 //! How many calls at once a model is good for, found out by asking it. Pure: time comes from outside.
 //!
 //! ```text
-//!            every call answered, others had to wait             429, or not the only timeout of its window,
+//!            every call answered, others had to wait             429, or a tenth of the calls not in time,
 //!            ------------------------------------>              or the median twice its usual length
 //!   min ... limit ............................. max             ----> limit x 0.8, once for all that ran
 //!            half as many more each round trip, until the first cut;
@@ -11,6 +11,10 @@
 //! A cut counts once: a call that was begun before the last one says nothing about the limit after it. What is looked
 //! at is a median, so neither one slow call nor a long tail moves it, and the limit grows only while it is what holds
 //! calls back: an idle hour proves nothing.
+//!
+//! Medians are chance as well, and there are many of them: a provider that answers thousands of calls a second has one that
+//! is far off every few minutes. So a window is a whole round trip, the usual length goes up with them as well as down, and
+//! a cut that had no reason is made good within seconds, long before there is another.
 //!
 //! Invariant: 1 <= min <= limit <= max.
 
@@ -34,8 +38,9 @@ const WARY: Duration = Duration::from_secs(10);
 /// healing" for calls of a second, and never overshoots by more than a tenth.
 const GROWTH: f64 = 0.1;
 
-/// Calls of a window. The median of 50 calls with a long tail (p99 ten times p50) lies within 1.5 times the true one.
-const WINDOW: usize = 50;
+/// Calls of a window, at least; otherwise as many as may run at once, which is a round trip. Of calls with a long tail (p99
+/// ten times p50) the median of 100 is twice the true one less than once in ten million times.
+const FEWEST: usize = 100;
 
 /// The provider queues our calls when their median is more than this many times its usual length
 const SLOWER: u32 = 2;
@@ -43,10 +48,25 @@ const SLOWER: u32 = 2;
 /// and by at least this much longer: below it, it is noise of the network or of this machine.
 const NOTICEABLE: Duration = Duration::from_millis(100);
 
-/// So many cuts in a row, which leave half of the calls, have to make them shorter by a tenth at least. Not one alone:
-/// what it looks at began before the limit last grew.
+/// So many cuts in a row, which leave half of the calls, have to make them shorter by a quarter at least. Not one alone: what
+/// it looks at began before the limit last grew.
 const TRIES: u32 = 3;
-const HELPS: f64 = 0.9;
+const HELPS: f64 = 0.75;
+
+/// Calls that end within so many median lengths after a cut are not looked at: until then mostly the short ones of those that
+/// were begun after it have ended. Nor does the limit grow meanwhile, if they were too slow: whether it helped is not known.
+const SETTLES: u32 = 3;
+
+/// The usual length follows each window by one part in so many, both ways. One that only fell would in time be the shortest
+/// of all medians that there were, and what is usual would look slow. A limit that grows by a tenth each round trip and makes
+/// calls longer by as much is still noticed: it is then ahead of what follows by more than [`SLOWER`].
+const FOLLOWS: u32 = 16;
+
+/// But not for so long after calls were too slow or did not end: the provider queues still, if less, and that is not usual.
+const QUEUES_STILL: Duration = Duration::from_secs(60);
+
+/// So many timeouts are no accident where they are a tenth of the calls.
+const MANY: usize = 5;
 
 /// How a call ended, as far as the limit is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,9 +98,17 @@ pub struct Concurrency {
     /// Counts cuts.
     epoch: u64,
     last_cut: Option<Instant>,
+    /// When calls were last too slow, or not in time.
+    last_slow: Option<Instant>,
+    /// Calls that end before say nothing about how long calls take.
+    settled_at: Option<Instant>,
     /// Latencies of the window that is being filled.
     window: Vec<Duration>,
     timeouts: usize,
+    /// Answers beside them.
+    answers: usize,
+    /// The median of the last window.
+    latest: Duration,
     /// The median that is usual for this model.
     usual: Option<Duration>,
     /// The median for which the limit was cut first, and how many times since.
@@ -99,8 +127,12 @@ impl Concurrency {
             range,
             epoch: 0,
             last_cut: None,
-            window: Vec::with_capacity(WINDOW),
+            last_slow: None,
+            settled_at: None,
+            window: Vec::new(),
             timeouts: 0,
+            answers: 0,
+            latest: Duration::ZERO,
             usual: None,
             slow: None,
         }
@@ -134,16 +166,19 @@ impl Concurrency {
             Ended::RateLimited => self.cut(now, Cut::RateLimited),
             Ended::TimedOut => {
                 self.timeouts += 1;
-                // Two of twenty are no accident, two of a thousand are.
-                let many = self.timeouts >= 2 && self.timeouts * 10 >= self.window.len() + self.timeouts;
+                let many = self.timeouts >= MANY && self.timeouts * 10 >= self.answers + self.timeouts;
                 many.then(|| self.cut(now, Cut::TimedOut)).flatten()
             }
             Ended::Answered(latency) => {
-                self.window.push(latency);
-                if self.window.len() >= WINDOW && self.is_slower() {
+                self.answers += 1;
+                let settled = self.settled_at.is_none_or(|at| now >= at);
+                if settled {
+                    self.window.push(latency);
+                }
+                if self.window.len() >= FEWEST.max(self.limit() as usize) && self.is_slower(now) {
                     return self.cut(now, Cut::Slower);
                 }
-                if held_back {
+                if held_back && (settled || self.slow.is_none()) {
                     self.grow(now);
                 }
                 None
@@ -162,8 +197,11 @@ impl Concurrency {
         self.limit = (self.limit * CUT).floor().max(self.range.min.into());
         self.epoch += 1;
         self.last_cut = Some(now);
-        self.window.clear();
-        self.timeouts = 0;
+        if why != Cut::RateLimited {
+            self.last_slow = Some(now);
+        }
+        self.settled_at = Some(now + self.latest * SETTLES);
+        self.clear();
         (self.limit() < before).then_some(why)
     }
 
@@ -176,18 +214,26 @@ impl Concurrency {
         self.limit = (self.limit + step).min(self.range.max.into());
     }
 
-    /// Close the window: whether its median is far above the usual one, and asking less is still worth a try. The usual
-    /// one follows downwards. It rises only when cuts have not helped: then we are not the reason, the provider has
-    /// become slower for everybody, and holding back would win nothing.
-    fn is_slower(&mut self) -> bool {
-        let (_, median, _) = self.window.select_nth_unstable(WINDOW / 2);
-        let median = *median;
+    fn clear(&mut self) {
         self.window.clear();
-        self.timeouts = 0;
+        (self.timeouts, self.answers) = (0, 0);
+    }
+
+    /// Close the window: whether its median is far above the usual one, and asking less is still worth a try. If cuts have not
+    /// helped, then we are not the reason: the provider has become slower for everybody, holding back would win nothing, and
+    /// that is usual from now on.
+    fn is_slower(&mut self, now: Instant) -> bool {
+        let middle = self.window.len() / 2;
+        let (_, median, _) = self.window.select_nth_unstable(middle);
+        let median = *median;
+        self.latest = median;
+        self.clear();
         let usual = *self.usual.get_or_insert(median);
         let before = self.slow.take();
         if median <= usual * SLOWER || median <= usual + NOTICEABLE {
-            self.usual = Some(usual - usual.saturating_sub(median) / 4);
+            if self.last_slow.is_none_or(|at| now.saturating_duration_since(at) >= QUEUES_STILL) {
+                self.usual = Some((usual * (FOLLOWS - 1) + median) / FOLLOWS);
+            }
             return false;
         }
         let (first, cuts) = before.unwrap_or((median, 0));
@@ -204,5 +250,7 @@ impl Concurrency {
     }
 }
 
+#[cfg(test)]
+mod providers;
 #[cfg(test)]
 mod tests;

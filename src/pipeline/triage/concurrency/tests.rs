@@ -12,13 +12,13 @@ const RANGE: Range = Range { min: 1, initial: 32, max: 256 };
 /// What became of a simulated call.
 type Verdict = fn(running: u32) -> Ended;
 
-/// Others always wait, calls of one second, for so many round trips; `answer` sees how many run. How often it was
-/// cut, and the limit after each round.
+/// Others always wait, for so many round trips of as long as a call takes, or a second; `answer` sees how many run. How often it
+/// was cut, and the limit after each round.
 fn rounds(limit: &mut Concurrency, now: &mut Instant, rounds: u32, answer: Verdict) -> (u32, Vec<u32>) {
     let (mut cuts, mut limits) = (0, Vec::new());
     for _ in 0..rounds {
-        *now += SECOND;
         let (running, epoch) = (limit.limit(), limit.epoch());
+        *now += if let Ended::Answered(latency) = answer(running) { latency } else { SECOND };
         for _ in 0..running {
             cuts += u32::from(limit.ended(*now, epoch, answer(running), true).is_some());
         }
@@ -70,11 +70,13 @@ fn it_settles_just_below_what_the_provider_takes() {
 fn calls_that_do_not_end_cut_it_but_one_does_not() {
     let now = Instant::now();
     let mut limit = Concurrency::new(Range { initial: 100, ..RANGE });
-    assert_eq!(limit.ended(now, 0, Ended::TimedOut, false), None);
-    for _ in 0..WINDOW - 2 {
+    for _ in 0..MANY - 1 {
+        assert_eq!(limit.ended(now, 0, Ended::TimedOut, false), None);
+    }
+    for _ in 0..10 * MANY {
         assert_eq!(limit.ended(now, 0, Ended::Answered(SECOND), false), None);
     }
-    assert_eq!(limit.ended(now, 0, Ended::TimedOut, false), None, "two of fifty are not many");
+    assert_eq!(limit.ended(now, 0, Ended::TimedOut, false), None, "five of fifty-five are not many");
     assert_eq!(limit.limit(), 100);
     let mut limit = Concurrency::new(Range { initial: 100, ..RANGE });
     let ends: Vec<_> = (0..100).map(|_| limit.ended(now, 0, Ended::TimedOut, true)).collect();

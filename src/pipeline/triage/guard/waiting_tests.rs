@@ -142,9 +142,9 @@ async fn a_model_that_stalls_is_asked_less_at_once_and_its_calls_are_counted_as_
     let guard = guard(&[&gpt]);
     let before = guard.paces(Instant::now()).next().expect("one model").limit;
     let _here = metrics::set_default_local_recorder(&recorder);
-    events_that_wait_for(&guard, DECIDE_WITHIN, 2).await;
+    events_that_wait_for(&guard, DECIDE_WITHIN, 5).await;
     assert!(guard.paces(Instant::now()).next().expect("one model").limit < before);
-    let counted = "gatekeeper_model_calls_total{model=\"gpt\",outcome=\"timeout\"} 2\n";
+    let counted = "gatekeeper_model_calls_total{model=\"gpt\",outcome=\"timeout\"} 5\n";
     assert!(metrics.render().contains(counted), "{}", metrics.render());
 }
 
