@@ -50,6 +50,8 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
         health.expect(dependency, true);
     }
     let metrics = recorder::install()?;
+    // Whether or not anybody can ask for them.
+    let mut upkeep = tokio::spawn(metrics.clone().run_upkeep());
     tenant_labels::reserve(parts.tenants.borrow().known().map(|tenant| tenant.id.as_str()));
     let stop = shutdown::listen()?;
     // Before anything is waited for: operators see what.
@@ -59,8 +61,10 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
     let ended = tokio::select! {
         ended = work(&parts, serve, &health, stop) => ended,
         broke = broken(&mut http) => Err(broke),
+        why = over("what keeps metrics small", &mut upkeep) => Err(why),
     };
     ending.abort();
+    upkeep.abort();
     health.end();
     if let Some(http) = http {
         http.stop().await;
@@ -199,7 +203,6 @@ async fn schema_ids(parts: &Parts, health: &Health) -> anyhow::Result<()> {
 struct Listening {
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), http::ServeError>>,
-    upkeep: JoinHandle<()>,
 }
 
 async fn listen(settings: &Http, metrics: MetricsHandle, health: Health) -> anyhow::Result<Option<Listening>> {
@@ -209,28 +212,24 @@ async fn listen(settings: &Http, metrics: MetricsHandle, health: Health) -> anyh
     let listener = http::bind(settings.bind).await?;
     tracing::info!(address = %listener.local_addr()?, "metrics and health");
     let (stop, stopped) = oneshot::channel::<()>();
-    let router = http::router(health, metrics.clone());
+    let router = http::router(health, metrics);
     let server = tokio::spawn(http::serve(listener, router, async move {
         // A sender that is gone means the same as its word.
         stopped.await.ok();
     }));
-    Ok(Some(Listening { stop, server, upkeep: tokio::spawn(metrics.run_upkeep()) }))
+    Ok(Some(Listening { stop, server }))
 }
 
 /// Why nobody sees metrics and health any more, once that is so.
 async fn broken(http: &mut Option<Listening>) -> anyhow::Error {
     let Some(listening) = http else { return std::future::pending().await };
-    let why = tokio::select! {
-        why = over("the HTTP listener", &mut listening.server) => why,
-        why = over("what keeps metrics small", &mut listening.upkeep) => why,
-    };
+    let why = over("the HTTP listener", &mut listening.server).await;
     *http = None;
     why
 }
 
 impl Listening {
     async fn stop(self) {
-        self.upkeep.abort();
         self.stop.send(()).ok();
         match self.server.await {
             Ok(Ok(())) => {}
@@ -336,8 +335,8 @@ mod tests {
         let mut panics = tokio::spawn(async { panic!("a defect") });
         let said = over::<()>("what follows", &mut panics).await.to_string();
         assert!(said.starts_with("what follows broke down: ") && said.contains("panicked"), "{said}");
-        let (server, upkeep) = (tokio::spawn(async { Ok(()) }), tokio::spawn(std::future::pending()));
-        let mut http = Some(Listening { stop: oneshot::channel().0, server, upkeep });
+        let server = tokio::spawn(async { Ok(()) });
+        let mut http = Some(Listening { stop: oneshot::channel().0, server });
         assert_eq!(super::broken(&mut http).await.to_string(), "the HTTP listener has ended: Ok(())");
         assert!(http.is_none(), "it is not waited for again");
         let nobody = tokio::time::timeout(Duration::from_millis(1), super::broken(&mut http)).await;

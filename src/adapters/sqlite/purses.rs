@@ -18,8 +18,13 @@ use crate::telemetry::pace::Pace;
 const OPEN_CALLS: Statement = Statement {
     name: "open_calls",
     sql: "SELECT incarnation, number, tenant, day, expected FROM open_calls
-          WHERE instance = ?1 AND ((incarnation = ?2 AND number IN (SELECT j.value FROM json_each(?3) AS j))
-                                   OR (?4 AND incarnation <> ?2))",
+          WHERE instance = ?1 AND incarnation = ?2 AND number IN (SELECT j.value FROM json_each(?3) AS j)",
+};
+
+/// Those of this instance's dead processes. Apart from the others: one statement that asks for both reads all that are open.
+const LEFT_CALLS: Statement = Statement {
+    name: "left_calls",
+    sql: "SELECT incarnation, number, tenant, day, expected FROM open_calls WHERE instance = ?1 AND incarnation <> ?2",
 };
 
 /// Calls of other instances that nobody has heard of since: few stand here at any time, so all are read.
@@ -86,8 +91,11 @@ impl Shelf<'_> {
         let numbers = written(&calls().map(|call| call.number).collect::<Vec<_>>());
         let forfeits = movements.iter().any(|(_, movement)| matches!(movement, Movement::Forfeit));
         let query = sqlx::query(OPEN_CALLS.sql).bind(&self.me.instance).bind(self.me.incarnation);
-        let query = query.bind(numbers).bind(forfeits);
-        let rows = self.pace.watch(OPEN_CALLS.name, query.fetch_all(&mut *self.connection)).await?;
+        let mut rows = self.pace.watch(OPEN_CALLS.name, query.bind(numbers).fetch_all(&mut *self.connection)).await?;
+        if forfeits {
+            let query = sqlx::query(LEFT_CALLS.sql).bind(&self.me.instance).bind(self.me.incarnation);
+            rows.extend(self.pace.watch(LEFT_CALLS.name, query.fetch_all(&mut *self.connection)).await?);
+        }
         let instance = &self.me.instance;
         let open = rows.iter().map(|row| call(instance.clone(), row)).collect::<Result<BTreeMap<_, _>, _>>()?;
         let of_calls = calls().chain(open.values()).map(|call| (Arc::clone(&call.tenant), call.day));

@@ -82,8 +82,16 @@ impl Why {
         Self { code: ReasonCode::ProviderRateLimited, wait, returns: Returns::ForRoom, limit: None }
     }
 
-    pub fn breaker_open(wait: Duration) -> Self {
-        Self { code: ReasonCode::BreakerOpen, wait, returns: Returns::ToLook, limit: None }
+    /// A short outage is over after the shortest tier. Whoever has been there waits longer each time: what came back every
+    /// minute would keep the log and the ledger busy with nothing else, the more the longer the outage lasts. It need not
+    /// look: once the model is well it is sent for.
+    pub fn breaker_open(hop: u32) -> Self {
+        let wait = match hop {
+            0 => TIER_DELAYS[0],
+            1 => TIER_DELAYS[1],
+            _ => TIER_DELAYS[2],
+        };
+        Self { code: ReasonCode::BreakerOpen, wait, returns: Returns::ForRoom, limit: None }
     }
 
     /// Whatever the one before it waits for keeps that one before it in the tier, too.
@@ -189,8 +197,7 @@ impl Road {
         let goes = self.may_go_aside(ticket);
         if goes {
             let hop = self.items.get(&id).and_then(|item| item.event()).map_or(0, |event| event.claim.hop);
-            // A short outage is over after the shortest tier; what has been there once comes back every minute.
-            self.put_off(ticket, id, Why::breaker_open(TIER_DELAYS[usize::from(hop > 0)]));
+            self.put_off(ticket, id, Why::breaker_open(hop));
         }
         goes
     }
@@ -726,21 +733,63 @@ mod tests {
         assert_eq!((gone, test.road.admission.waiting()), (9, 1));
     }
 
+    /// Five calls have failed, one after the other.
+    async fn under_an_open_breaker() -> TestRoad {
+        let mut test = TestRoad::new(&[]);
+        [EVENTS, TIER].into_iter().for_each(|partition| test.owns(partition));
+        let failing = Scripted::new(
+            card("gpt", true),
+            (0..5).map(|_| Act::Say(Err(CallError::Server { status: 503, retry_after: None }))),
+        );
+        test.road.fixtures.guard = fixtures(&[], Arc::new(failing)).0.guard;
+        test.read_tickets(0..5);
+        while let Some(job) = test.road.next_job(Instant::now()) {
+            let decide_by = Instant::now() + Duration::from_millis(1);
+            test.road.fixtures.guard.clone().triage(Job { decide_by, ..job }, &FakeLeases::default()).await;
+        }
+        test
+    }
+
+    /// A long outage must not have everything that waits come back every minute for nothing.
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_breaker_waits_longer_each_time_and_can_be_sent_for() {
+        for (hop, tier) in [(0, 0), (1, 1), (2, 2), (9, 2)] {
+            let mut test = under_an_open_breaker().await;
+            if hop == 0 {
+                read(&mut test, 10);
+            } else {
+                let original = event_of("t-9", 10);
+                let origin = Position { topic_id: "t".to_owned(), partition: 0, offset: 10 };
+                let (timestamp, now) = (Timestamp(0), Timestamp(0));
+                let deferral = Deferral {
+                    origin,
+                    timestamp,
+                    hop,
+                    not_before: now,
+                    turn: now,
+                    waits_for_room: true,
+                    improves: None,
+                };
+                arrives(&mut test, TIER, Record { offset: 0, headers: deferral.headers(&original), ..original });
+            }
+            test.road.fixtures.settings.max_on_road_bytes = 2;
+            for _ in 0..3 {
+                ledger_says(&mut test, |claim| Row { deferred_to: (hop > 0).then_some(0), ..Row::left_by(claim) });
+            }
+            let mut out = published(&mut test).into_iter();
+            let copy = out.find(|record| matches!(record.topic, TopicRole::Deferred(_))).expect("it is put off");
+            assert_eq!(copy.topic, TopicRole::Deferred(tier), "hop {hop}");
+            let OutRecord { key, value, headers, .. } = copy;
+            let copy = Record { offset: 1, timestamp: SystemClock.now(), key, value, headers };
+            let deferral = Deferral::read(&copy, 0).expect("a copy");
+            assert_eq!((deferral.hop, deferral.waits_for_room), (hop + 1, true));
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn nor_for_more_that_wait_for_a_model_whose_breaker_is_open() {
         for (half, gone) in [(1_000_000, vec![]), (1, vec![TIER.topic, TopicRole::Feedback])] {
-            let mut test = TestRoad::new(&[]);
-            [EVENTS, TIER].into_iter().for_each(|partition| test.owns(partition));
-            let failing = Scripted::new(
-                card("gpt", true),
-                (0..5).map(|_| Act::Say(Err(CallError::Server { status: 503, retry_after: None }))),
-            );
-            test.road.fixtures.guard = fixtures(&[], Arc::new(failing)).0.guard;
-            test.read_tickets(0..5);
-            while let Some(job) = test.road.next_job(Instant::now()) {
-                let decide_by = Instant::now() + Duration::from_millis(1);
-                test.road.fixtures.guard.clone().triage(Job { decide_by, ..job }, &FakeLeases::default()).await;
-            }
+            let mut test = under_an_open_breaker().await;
             test.road.fixtures.settings.max_on_road_bytes = 2 * half;
             read(&mut test, 10);
             for _ in 0..2 {
