@@ -31,6 +31,9 @@ const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 pub(super) fn http_client(connect: Duration) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .connect_timeout(connect)
+        // Over HTTP/2 all calls would share one connection: as many at once as the provider allows on one, often a hundred, and
+        // a reset would fail all of them.
+        .http1_only()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()

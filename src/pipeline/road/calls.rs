@@ -124,6 +124,8 @@ impl Road {
                         None => self.admission.give_back(now, &tenant, reserved_tokens),
                     }
                 }
+                // Who waits for its own limits keeps no other tenant's better decision back.
+                Next::WaitUntil(_) | Next::Empty if self.let_one_improve(now) => {}
                 Next::WaitUntil(due) => {
                     self.admission_due = Some(due);
                     return None;
@@ -135,7 +137,6 @@ impl Road {
                     }
                     return None;
                 }
-                Next::Empty if self.let_one_improve(now) => {}
                 Next::Empty => return None,
             }
         }

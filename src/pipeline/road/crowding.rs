@@ -122,7 +122,10 @@ impl Road {
     pub(super) fn model_waits(&self, now: Instant) -> bool {
         let settings = &self.fixtures.settings;
         let work = self.asking + self.admission.waiting() + self.claiming;
-        work < settings.max_in_flight + settings.prepared(self.pace.per_second(now)) && self.model_is_asked(now)
+        let enough = settings.max_in_flight + settings.prepared(self.pace.per_second(now));
+        // Those that wait for their own tenants' limits are no work for it. They are counted only where it matters.
+        let has_enough = work >= enough && work - self.admission.over_limits() >= enough;
+        !has_enough && self.model_is_asked(now)
     }
 }
 
@@ -133,6 +136,7 @@ mod tests {
     use crate::domain::position::{Partition, TopicRole};
     use crate::domain::reason_code::ReasonCode;
     use crate::domain::record::{OutRecord, Record};
+    use crate::pipeline::admit::Next;
     use crate::pipeline::dedupe::ledger::places::Mark;
     use crate::pipeline::dedupe::ledger::{Entry, Outcome, Row};
     use crate::pipeline::log::{Epoch, Errand, Happening, PublishOutcome};
@@ -245,5 +249,21 @@ mod tests {
             let due = test.road.next_early(Instant::now()).is_some_and(|due| due > Instant::now());
             assert_eq!(due, !waits_for_room, "and nobody is woken for nothing");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_that_wait_for_their_own_limits_are_no_work_for_the_model() {
+        let mut test = TestRoad::new(&["pipeline.max_in_flight=4", "pipeline.max_prepared=1"]);
+        let limits = Limits { requests_per_minute: Some(1), ..Limits::NONE };
+        let (now, loud) = (Instant::now(), Arc::from("loud"));
+        for number in 0..40 {
+            let ticket = Arc::from(format!("t-{number}"));
+            test.road.admission.offer(now, &loud, limits, ticket, 1).expect("it may wait");
+        }
+        assert!(!test.road.model_waits(now), "the first may go");
+        test.road.admission.next(now, |_| true);
+        assert!(matches!(test.road.admission.next(now, |_| true), Next::WaitUntil(_)));
+        assert_eq!(test.road.admission.waiting(), 39);
+        assert!(test.road.model_waits(now), "thirty-nine sleep");
     }
 }

@@ -54,7 +54,7 @@ const TRIES: u32 = 3;
 const HELPS: f64 = 0.75;
 
 /// Calls that end within so many median lengths after a cut are not looked at: until then mostly the short ones of those that
-/// were begun after it have ended. Nor does the limit grow meanwhile, if they were too slow: whether it helped is not known.
+/// were begun after it have ended. Nor does the limit grow until a window says whether it helped, if they were too slow.
 const SETTLES: u32 = 3;
 
 /// The usual length follows each window by one part in so many, both ways. One that only fell would in time be the shortest
@@ -62,11 +62,9 @@ const SETTLES: u32 = 3;
 /// calls longer by as much is still noticed: it is then ahead of what follows by more than [`SLOWER`].
 const FOLLOWS: u32 = 16;
 
-/// But not for so long after calls were too slow or did not end: the provider queues still, if less, and that is not usual.
-const QUEUES_STILL: Duration = Duration::from_secs(60);
-
-/// So many timeouts are no accident where they are a tenth of the calls.
-const MANY: usize = 5;
+/// But not for so long after calls were too slow or did not end, in time and in median lengths: the provider queues still, if
+/// less, and that is not usual.
+const QUEUES_STILL: (Duration, u32) = (Duration::from_secs(60), 20);
 
 /// How a call ended, as far as the limit is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +109,7 @@ pub struct Concurrency {
     latest: Duration,
     /// The median that is usual for this model.
     usual: Option<Duration>,
-    /// The median for which the limit was cut first, and how many times since.
+    /// The longest median for which the limit was cut, and how many times.
     slow: Option<(Duration, u32)>,
 }
 
@@ -166,19 +164,19 @@ impl Concurrency {
             Ended::RateLimited => self.cut(now, Cut::RateLimited),
             Ended::TimedOut => {
                 self.timeouts += 1;
-                let many = self.timeouts >= MANY && self.timeouts * 10 >= self.answers + self.timeouts;
+                // Of a whole window: five of the first fifty are chance where every twentieth call is late.
+                let many = self.timeouts * 10 >= self.window_size().max(self.answers + self.timeouts);
                 many.then(|| self.cut(now, Cut::TimedOut)).flatten()
             }
             Ended::Answered(latency) => {
                 self.answers += 1;
-                let settled = self.settled_at.is_none_or(|at| now >= at);
-                if settled {
+                if self.settled_at.is_none_or(|at| now >= at) {
                     self.window.push(latency);
                 }
-                if self.window.len() >= FEWEST.max(self.limit() as usize) && self.is_slower(now) {
+                if self.window.len() >= self.window_size() && self.is_slower(now) {
                     return self.cut(now, Cut::Slower);
                 }
-                if held_back && (settled || self.slow.is_none()) {
+                if held_back && self.slow.is_none() {
                     self.grow(now);
                 }
                 None
@@ -214,6 +212,10 @@ impl Concurrency {
         self.limit = (self.limit + step).min(self.range.max.into());
     }
 
+    fn window_size(&self) -> usize {
+        FEWEST.max(self.limit() as usize)
+    }
+
     fn clear(&mut self) {
         self.window.clear();
         (self.timeouts, self.answers) = (0, 0);
@@ -231,12 +233,14 @@ impl Concurrency {
         let usual = *self.usual.get_or_insert(median);
         let before = self.slow.take();
         if median <= usual * SLOWER || median <= usual + NOTICEABLE {
-            if self.last_slow.is_none_or(|at| now.saturating_duration_since(at) >= QUEUES_STILL) {
+            let queues_still = QUEUES_STILL.0.max(median * QUEUES_STILL.1);
+            if self.last_slow.is_none_or(|at| now.saturating_duration_since(at) >= queues_still) {
                 self.usual = Some((usual * (FOLLOWS - 1) + median) / FOLLOWS);
             }
             return false;
         }
-        let (first, cuts) = before.unwrap_or((median, 0));
+        // Calls get longer for a while after the limit was passed: what cuts are held against is the worst of it.
+        let (first, cuts) = before.map_or((median, 0), |(first, cuts)| (first.max(median), cuts));
         if cuts < TRIES {
             self.slow = Some((first, cuts + 1));
             return true;

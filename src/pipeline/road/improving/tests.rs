@@ -12,7 +12,9 @@ use crate::domain::identity::DedupeKey;
 use crate::domain::position::{Partition, Position, TopicRole};
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::{Payload, Record};
+use crate::domain::tenant::Limits;
 use crate::domain::verdict::Verdict;
+use crate::pipeline::admit::Next;
 use crate::pipeline::dedupe::ledger::places::Mark;
 use crate::pipeline::dedupe::ledger::{Entry, Outcome, Row};
 use crate::pipeline::log::{Assignment, Burst, Epoch, Happening};
@@ -179,6 +181,23 @@ async fn while_the_model_is_away_it_goes_from_tier_to_tier_and_is_dropped_after_
             assert_eq!(saved, [Some(Better::Dropped(Dropped::ModelAway))]);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_waits_for_its_own_limits_keeps_no_better_decision_of_another_back() {
+    let mut test = road();
+    let limits = Limits { requests_per_minute: Some(1), ..Limits::NONE };
+    let (now, loud) = (Instant::now(), Arc::from("loud"));
+    for number in 0..2 {
+        let ticket = Arc::from(format!("t-{number}"));
+        test.road.admission.offer(now, &loud, limits, ticket, 1).expect("it may wait");
+        let next = test.road.admission.next(now, |_| true);
+        assert_eq!(matches!(next, Next::Go { .. }), number == 0, "the minute's one request is spent");
+    }
+    read_improve_record(&mut test, &event(7), 0, 1);
+    serve(&mut test, None);
+    let job = next(&mut test).expect("the model has nothing else to do");
+    assert_eq!(job.way, Way::FirstOnly);
 }
 
 #[tokio::test(start_paused = true)]

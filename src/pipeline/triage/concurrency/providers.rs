@@ -22,12 +22,20 @@ struct Provider {
     places: BinaryHeap<Reverse<u64>>,
     slowness: f64,
     timeouts_per_thousand: u32,
+    /// Microseconds after which a call is given up.
+    patience: u64,
 }
 
 impl Provider {
     fn new(places: usize) -> Self {
         let places = vec![Reverse(0); places].into();
-        Self { chance: ChaCha8Rng::seed_from_u64(1), places, slowness: 1.0, timeouts_per_thousand: 0 }
+        Self {
+            chance: ChaCha8Rng::seed_from_u64(1),
+            places,
+            slowness: 1.0,
+            timeouts_per_thousand: 0,
+            patience: u64::MAX,
+        }
     }
 
     /// When a call that comes now ends, and how.
@@ -36,7 +44,8 @@ impl Provider {
         let Reverse(free) = self.places.pop().expect("a place");
         let end = free.max(now) + work;
         self.places.push(Reverse(end));
-        (end, self.chance.random_range(0..1_000) < self.timeouts_per_thousand)
+        let is_late = self.chance.random_range(0..1_000) < self.timeouts_per_thousand;
+        (end.min(now.saturating_add(self.patience)), is_late || end - now > self.patience)
     }
 }
 
@@ -88,10 +97,19 @@ fn a_long_tail_does_not_eat_the_limit_up_in_the_long_run() {
 #[test]
 fn a_few_calls_that_do_not_end_do_not_eat_it_up_either() {
     let (mut limit, mut provider, mut running) = (at_most(256), Provider::new(10_000), Running::default());
-    provider.timeouts_per_thousand = 10;
+    provider.timeouts_per_thousand = 50;
     work(&mut limit, &mut provider, &mut running, (0, 60));
     let (mean, least, _) = work(&mut limit, &mut provider, &mut running, (60, 600));
     assert!(mean >= 0.97 * 256.0, "{mean:.1} of 256 on average, {least} at least");
+}
+
+#[test]
+fn a_provider_of_few_places_and_long_calls_is_not_asked_for_more_than_it_ends_in_time() {
+    let (mut limit, mut running) = (at_most(256), Running::default());
+    let mut provider = Provider { slowness: 10.0, patience: 60_000_000, ..Provider::new(8) };
+    work(&mut limit, &mut provider, &mut running, (0, 600));
+    let (mean, least, _) = work(&mut limit, &mut provider, &mut running, (600, 4 * 3_600));
+    assert!((8.0..150.0).contains(&mean), "{mean:.1} calls at once on average, {least} at least");
 }
 
 #[test]

@@ -70,13 +70,13 @@ fn it_settles_just_below_what_the_provider_takes() {
 fn calls_that_do_not_end_cut_it_but_one_does_not() {
     let now = Instant::now();
     let mut limit = Concurrency::new(Range { initial: 100, ..RANGE });
-    for _ in 0..MANY - 1 {
+    for _ in 0..FEWEST / 10 - 1 {
         assert_eq!(limit.ended(now, 0, Ended::TimedOut, false), None);
     }
-    for _ in 0..10 * MANY {
+    for _ in 0..FEWEST - 1 {
         assert_eq!(limit.ended(now, 0, Ended::Answered(SECOND), false), None);
     }
-    assert_eq!(limit.ended(now, 0, Ended::TimedOut, false), None, "five of fifty-five are not many");
+    assert_eq!(limit.ended(now, 0, Ended::TimedOut, false), None, "ten of a hundred and nine are not many");
     assert_eq!(limit.limit(), 100);
     let mut limit = Concurrency::new(Range { initial: 100, ..RANGE });
     let ends: Vec<_> = (0..100).map(|_| limit.ended(now, 0, Ended::TimedOut, true)).collect();

@@ -136,14 +136,12 @@ async fn a_model_that_stalls_opens_its_breaker_and_the_next_one_is_asked_in_time
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_that_stalls_is_asked_less_at_once_and_its_calls_are_counted_as_timeouts() {
+async fn calls_of_a_model_that_stalls_are_counted_as_timeouts() {
     let (recorder, metrics) = crate::telemetry::recorder::local();
     let gpt = remote((0..9).map(|_| Act::Hang));
     let guard = guard(&[&gpt]);
-    let before = guard.paces(Instant::now()).next().expect("one model").limit;
     let _here = metrics::set_default_local_recorder(&recorder);
     events_that_wait_for(&guard, DECIDE_WITHIN, 5).await;
-    assert!(guard.paces(Instant::now()).next().expect("one model").limit < before);
     let counted = "gatekeeper_model_calls_total{model=\"gpt\",outcome=\"timeout\"} 5\n";
     assert!(metrics.render().contains(counted), "{}", metrics.render());
 }
