@@ -161,3 +161,32 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> CallError {
         _ => CallError::Server { status, retry_after },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_provider_can_choose_that_calls_share_a_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let client = http_client(Duration::from_secs(10)).expect("a client");
+        let hello = async {
+            let mut hello = vec![0; 16 * 1_024];
+            let (mut socket, _) = listener.accept().await.expect("a connection");
+            let length = socket.read(&mut hello).await.expect("its first words");
+            hello.truncate(length);
+            hello
+        };
+        let hello = tokio::select! {
+            hello = hello => hello,
+            ended = client.get(format!("https://{address}/")).send() => panic!("nobody answers: {ended:?}"),
+        };
+        // The whole list of protocols, with its length.
+        let offered = b"\x00\x09\x08http/1.1";
+        assert!(hello.windows(offered.len()).any(|bytes| bytes == offered), "{hello:02x?}");
+    }
+}

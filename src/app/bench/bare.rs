@@ -78,7 +78,7 @@ pub async fn run(parts: &Parts) -> anyhow::Result<ExitCode> {
         calls: 0,
         call_mean: 0.0,
         most_calls: 0,
-        longest_metadata: 0.0,
+        longest_metadata: 0,
         bare_rate: Some(bare.events as f64 / seconds),
     };
     say!("{}", serde_json::to_string(&worked)?);

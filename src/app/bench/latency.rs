@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution as _, LogNormal};
 
 /// Standard deviations between the median and the 99th percentile of a normal distribution.
 const P99_DEVIATIONS: f64 = 2.326_347_874_040_841;
@@ -40,8 +41,8 @@ impl Latency {
         match self {
             Self::Instant => Duration::ZERO,
             Self::Lognormal { p50, p99 } => {
-                let deviation = (p99 / p50).ln() / P99_DEVIATIONS;
-                Duration::from_secs_f64(p50 * (deviation * normal(&mut chance)).exp())
+                let seconds = LogNormal::new(p50.ln(), deviation(p50, p99)).expect("percentiles in their order");
+                Duration::from_secs_f64(seconds.sample(&mut chance))
             }
             Self::TwoPoint { fast, slow, slow_per_thousand } => {
                 if chance.random_range(0..1_000) < slow_per_thousand {
@@ -57,7 +58,7 @@ impl Latency {
     pub fn mean(self) -> f64 {
         match self {
             Self::Instant => 0.0,
-            Self::Lognormal { p50, p99 } => p50 * (((p99 / p50).ln() / P99_DEVIATIONS).powi(2) / 2.0).exp(),
+            Self::Lognormal { p50, p99 } => p50 * (deviation(p50, p99).powi(2) / 2.0).exp(),
             Self::TwoPoint { fast, slow, slow_per_thousand } => {
                 let slow_share = f64::from(slow_per_thousand) / 1_000.0;
                 slow.as_secs_f64() * slow_share + fast.as_secs_f64() * (1.0 - slow_share)
@@ -66,10 +67,9 @@ impl Latency {
     }
 }
 
-/// Box and Muller's way.
-fn normal(chance: &mut ChaCha8Rng) -> f64 {
-    let radius = (-2.0 * (1.0 - chance.random::<f64>()).ln()).sqrt();
-    radius * (std::f64::consts::TAU * chance.random::<f64>()).cos()
+/// Of the logarithms.
+fn deviation(p50: f64, p99: f64) -> f64 {
+    (p99 / p50).ln() / P99_DEVIATIONS
 }
 
 #[cfg(test)]

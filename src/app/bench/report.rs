@@ -76,7 +76,7 @@ pub fn report(run: &Run, backlog: &Backlog, bare: Option<f64>, paced: &Added, se
     let most = |of: fn(&Worked) -> f64| of(worked).max(of(&paced.worked));
     let most_calls = most(|worked| worked.most_calls as f64);
     let peak_memory = most(|worked| worked.peak_rss.unwrap_or_default() as f64 / 1e6);
-    let longest_metadata = most(|worked| worked.longest_metadata);
+    let longest_metadata = most(|worked| worked.longest_metadata as f64);
     let metadata_max = settings.pipeline.metadata_max_chars as f64;
     let of_little = backlog.little.map(|little| backlog.steady_rate / little);
     let of = |ideal: Option<Duration>| ideal.map(|ideal| ideal.as_secs_f64() / seconds);

@@ -22,7 +22,7 @@ pub struct Worked {
     /// Most of them at once.
     pub most_calls: u64,
     /// Characters of the longest metadata of a commit that was seen, looked at every now and then.
-    pub longest_metadata: f64,
+    pub longest_metadata: u64,
     /// Records a second, of a bare loop.
     pub bare_rate: Option<f64>,
 }

@@ -1,7 +1,8 @@
 //! The child: the production run loop, and in the end what it took.
 
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -36,7 +37,7 @@ pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow:
     }
     // Metrics cost something, so they are counted here as they are in life.
     let metrics = recorder::install()?;
-    let longest_metadata = Arc::new(Mutex::new(0.0));
+    let longest_metadata = Arc::new(AtomicU64::new(0));
     let watched = tokio::spawn(watch_metadata(metrics.clone(), longest_metadata.clone()));
     let upkeep = tokio::spawn(metrics.run_upkeep());
     let taken = Arc::new(Taken::default());
@@ -70,7 +71,7 @@ pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow:
         calls,
         call_mean,
         most_calls: taken.most_running(),
-        longest_metadata: *longest_metadata.lock().unwrap_or_else(PoisonError::into_inner),
+        longest_metadata: longest_metadata.load(Ordering::Relaxed),
         bare_rate: None,
     };
     listening.abort();
@@ -88,22 +89,20 @@ fn model(run: &Run, taken: Arc<Taken>) -> Arc<dyn Model> {
 }
 
 /// Keep the longest metadata of any partition's commit, as the metric has it.
-async fn watch_metadata(metrics: MetricsHandle, longest: Arc<Mutex<f64>>) {
+async fn watch_metadata(metrics: MetricsHandle, longest: Arc<AtomicU64>) {
     let mut ticks = interval(LOOK_EVERY);
     loop {
         ticks.tick().await;
-        let seen = longest_metadata(&metrics.render());
-        let mut longest = longest.lock().unwrap_or_else(PoisonError::into_inner);
-        *longest = longest.max(seen);
+        longest.fetch_max(longest_metadata(&metrics.render()), Ordering::Relaxed);
     }
 }
 
-fn longest_metadata(rendered: &str) -> f64 {
+fn longest_metadata(rendered: &str) -> u64 {
     let of_a_partition = |line: &str| {
         let value = line.strip_prefix(metric_names::FRONTIER_METADATA)?.strip_prefix('{')?;
-        value.rsplit(' ').next()?.parse::<f64>().ok()
+        value.rsplit(' ').next()?.parse().ok()
     };
-    rendered.lines().filter_map(of_a_partition).fold(0.0, f64::max)
+    rendered.lines().filter_map(of_a_partition).max().unwrap_or_default()
 }
 
 /// The parent closes our standard input when it has seen enough, or is gone itself.
@@ -127,7 +126,7 @@ mod tests {
                         gatekeeper_frontier_metadata_chars{partition=\"events/0\"} 41\n\
                         gatekeeper_frontier_metadata_chars{partition=\"events/1\"} 320\n\
                         gatekeeper_frontier_metadata_chars_max 4096\n";
-        assert_eq!(longest_metadata(rendered), 320.0);
-        assert_eq!(longest_metadata(""), 0.0);
+        assert_eq!(longest_metadata(rendered), 320);
+        assert_eq!(longest_metadata(""), 0);
     }
 }

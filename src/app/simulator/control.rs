@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rand::Rng;
+use rand_distr::{Distribution as _, LogNormal};
 use serde::{Deserialize, Serialize};
 
 /// The body of `POST /control`: replaces the behaviour as a whole, absent keys mean their defaults.
@@ -175,10 +176,9 @@ impl Latency {
             Self::Lognormal { p50_ms, p99_ms } => {
                 let p50 = p50_ms.max(0.001);
                 let sigma = (p99_ms.max(p50) / p50).ln() / Z99;
-                // Box-Muller; 1 - u is never 0.
-                let (u, v): (f64, f64) = (chance.random(), chance.random());
-                let normal = (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos();
-                Duration::try_from_secs_f64(p50 * (sigma * normal).exp() / 1_000.0).unwrap_or(Duration::MAX)
+                // What is no number at all is as slow as can be.
+                let millis = LogNormal::new(p50.ln(), sigma).map_or(f64::INFINITY, |millis| millis.sample(chance));
+                Duration::try_from_secs_f64(millis / 1_000.0).unwrap_or(Duration::MAX)
             }
         }
     }

@@ -31,6 +31,11 @@ impl<K: Ord + Copy> Agenda<K> {
         self.heap.len()
     }
 
+    /// Every id that has an entry, in no order.
+    pub fn ids(&self) -> impl Iterator<Item = usize> {
+        self.heap.iter().map(|(_, id)| *id)
+    }
+
     /// Whether this id has an entry.
     #[must_use]
     pub fn contains(&self, id: usize) -> bool {

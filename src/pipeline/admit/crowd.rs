@@ -28,8 +28,8 @@ impl<T> Admission<T> {
     /// How many wait for their tenants' limits.
     #[must_use]
     pub fn over_limits(&self) -> usize {
-        let asleep = self.tenants.iter().enumerate().filter(|(number, _)| self.asleep.contains(*number));
-        asleep.filter_map(|(_, state)| state.as_ref()).map(|state| state.queue.len()).sum()
+        let asleep = self.asleep.ids().filter_map(|number| self.tenants.get(number)?.as_ref());
+        asleep.map(|state| state.queue.len()).sum()
     }
 
     /// How many calls of this tenant end while it has something waiting, a second; none while too little is known.

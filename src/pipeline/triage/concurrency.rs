@@ -41,6 +41,8 @@ const GROWTH: f64 = 0.1;
 /// Calls of a window, at least; otherwise as many as may run at once, which is a round trip. Of calls with a long tail (p99
 /// ten times p50) the median of 100 is twice the true one less than once in ten million times.
 const FEWEST: usize = 100;
+/// And at most: a model may be good for more calls than anybody makes.
+const MOST: usize = 10_000;
 
 /// The provider queues our calls when their median is more than this many times its usual length
 const SLOWER: u32 = 2;
@@ -213,7 +215,7 @@ impl Concurrency {
     }
 
     fn window_size(&self) -> usize {
-        FEWEST.max(self.limit() as usize)
+        (self.limit() as usize).clamp(FEWEST, MOST)
     }
 
     fn clear(&mut self) {

@@ -85,6 +85,15 @@ fn calls_that_do_not_end_cut_it_but_one_does_not() {
 }
 
 #[test]
+fn what_is_remembered_of_calls_is_bounded_where_their_number_is_not() {
+    let mut limit = Concurrency::new(Range::default());
+    for _ in 0..5 * MOST {
+        limit.ended(Instant::now(), 0, Ended::Answered(SECOND), false);
+        assert!(limit.window.len() < MOST);
+    }
+}
+
+#[test]
 fn a_provider_that_queues_our_calls_cuts_it() {
     let (mut limit, mut now) = (Concurrency::new(RANGE), Instant::now());
     // Forty at once take a second, more wait for each other.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::breaker::BreakerState;
-use super::super::model::CallError;
-use super::super::testing::{Act, FakeLeases, good_reply};
+use super::super::model::{CallError, CallLimits, ModelCard, Range};
+use super::super::testing::{Act, FakeLeases, Scripted, card, good_reply};
 use super::tests::{DECIDE_WITHIN, SERVER, answered, fail, guard, job, local, remote, second};
 use super::*;
 use crate::domain::reason_code::ReasonCode as Code;
@@ -136,13 +136,18 @@ async fn a_model_that_stalls_opens_its_breaker_and_the_next_one_is_asked_in_time
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_of_a_model_that_stalls_are_counted_as_timeouts() {
+async fn a_model_that_stalls_is_asked_less_at_once_and_its_calls_are_counted_as_timeouts() {
     let (recorder, metrics) = crate::telemetry::recorder::local();
-    let gpt = remote((0..9).map(|_| Act::Hang));
+    // Every third call: not so many that the breaker opens.
+    let script = (0..30).map(|call| if call % 3 == 0 { Act::Hang } else { Act::Say(Ok(good_reply())) });
+    let limits = CallLimits { at_once: Range { min: 1, initial: 32, max: 256 }, ..CallLimits::default() };
+    let gpt = Arc::new(Scripted::new(ModelCard { limits, ..card("gpt", true) }, script));
     let guard = guard(&[&gpt]);
+    let before = guard.paces(Instant::now()).next().expect("one model").limit;
     let _here = metrics::set_default_local_recorder(&recorder);
-    events_that_wait_for(&guard, DECIDE_WITHIN, 5).await;
-    let counted = "gatekeeper_model_calls_total{model=\"gpt\",outcome=\"timeout\"} 5\n";
+    events_that_wait_for(&guard, DECIDE_WITHIN, 30).await;
+    assert!(guard.paces(Instant::now()).next().expect("one model").limit < before);
+    let counted = "gatekeeper_model_calls_total{model=\"gpt\",outcome=\"timeout\"} 10\n";
     assert!(metrics.render().contains(counted), "{}", metrics.render());
 }
 
