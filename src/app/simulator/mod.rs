@@ -139,4 +139,6 @@ async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
 }
 
 #[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
 mod tests;

@@ -1,12 +1,9 @@
-//! Every provider fault over a real connection, against the real adapter and the real guard: the class of the error, the
-//! reason code, the number of calls, what it does to the breaker, and that all is well again soon after it. The number of
-//! calls is the provider's count, not ours.
+//! The simulated provider over a real connection: what it bills, logs and answers, and what the guard and the policy make of it.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
-use futures_util::{FutureExt as _, StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use super::*;
@@ -28,19 +25,19 @@ use crate::settings::models::{Limits, OpenAi, Price, Timeouts};
 use crate::settings::secret::Secret;
 use crate::settings::triage::Triage;
 
-const LONG: Duration = Duration::from_secs(20);
-const SHORT: Duration = Duration::from_millis(250);
+pub(super) const LONG: Duration = Duration::from_secs(20);
+pub(super) const SHORT: Duration = Duration::from_millis(250);
 
 /// A provider, and one model that asks it.
-struct Bench {
+pub(super) struct Bench {
     address: SocketAddr,
-    model: Arc<OpenAiModel>,
-    ledger: tempfile::NamedTempFile,
+    pub(super) model: Arc<OpenAiModel>,
+    pub(super) ledger: tempfile::NamedTempFile,
     server: tokio::task::JoinHandle<()>,
 }
 
 impl Bench {
-    async fn behave(&self, control: Value) {
+    pub(super) async fn behave(&self, control: Value) {
         let posted = reqwest::Client::new().post(format!("http://{}/control", self.address)).json(&control).send();
         assert!(posted.await.expect("it listens").status().is_success());
     }
@@ -67,7 +64,7 @@ fn model(address: SocketAddr, timeouts: Timeouts) -> Arc<OpenAiModel> {
     Arc::new(OpenAiModel::new("sim", &settings).expect("the settings are right"))
 }
 
-async fn bench(control: Value, timeouts: Timeouts) -> Bench {
+pub(super) async fn bench(control: Value, timeouts: Timeouts) -> Bench {
     let ledger = tempfile::NamedTempFile::new().expect("a temporary file");
     let simulator = Simulator::bind(SimulatorConfig {
         bind: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -87,7 +84,7 @@ fn lines(ledger: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a whole line")).collect()
 }
 
-fn calls(ledger: &Path) -> usize {
+pub(super) fn calls(ledger: &Path) -> usize {
     lines(ledger).iter().filter(|line| line["what"] == "start").count()
 }
 
@@ -95,7 +92,7 @@ fn prompts() -> Arc<Prompts> {
     Arc::new(Prompts::load(None, 4_000).expect("the shipped templates are right"))
 }
 
-async fn ask(model: &OpenAiModel) -> Result<Reply, CallError> {
+pub(super) async fn ask(model: &OpenAiModel) -> Result<Reply, CallError> {
     let (event, prompts) = (event("Charged twice", "I was charged twice, refund me"), prompts());
     let frame = prompts.frame(&tenant().taxonomy, None).expect("right templates");
     let prompt = prompts.render(&frame, &event).expect("redacted").prompt;
@@ -109,7 +106,7 @@ async fn ask(model: &OpenAiModel) -> Result<Reply, CallError> {
 }
 
 /// Two failures in a row open its breaker for a moment; a Retry-After is waited for two seconds at most.
-fn touchy() -> Triage {
+pub(super) fn touchy() -> Triage {
     let mut settings = settings();
     settings.retry.max_attempts = 1;
     settings.retry.max_retry_after = Duration::from_secs(2);
@@ -117,18 +114,18 @@ fn touchy() -> Triage {
     settings
 }
 
-fn guard(model: Arc<OpenAiModel>, settings: &Triage) -> Guard {
+pub(super) fn guard(model: Arc<OpenAiModel>, settings: &Triage) -> Guard {
     let deaf: Arc<dyn Fn(BreakerChange) + Send + Sync> = Arc::new(|_| {});
     Guard::new(vec![model], settings, prompts(), Arc::new(SystemClock), 1, deaf)
 }
 
-async fn triage(model: Arc<OpenAiModel>) -> (Answer, u64) {
+pub(super) async fn triage(model: Arc<OpenAiModel>) -> (Answer, u64) {
     let mut settings = settings();
     (settings.retry.base, settings.retry.cap) = (Duration::from_millis(1), Duration::from_millis(2));
     triage_by(&guard(model, &settings)).await
 }
 
-async fn triage_by(guard: &Guard) -> (Answer, u64) {
+pub(super) async fn triage_by(guard: &Guard) -> (Answer, u64) {
     let event = event("Charged twice", "I was charged twice, refund me");
     let job = Job {
         key: DedupeKey::of_event(&event),
@@ -150,7 +147,7 @@ async fn triage_by(guard: &Guard) -> (Answer, u64) {
 }
 
 /// The class of a result, without the words.
-fn class(result: &Result<Reply, CallError>) -> String {
+pub(super) fn class(result: &Result<Reply, CallError>) -> String {
     let wait = |after: &Option<Duration>| after.map_or("-".to_owned(), |after| after.as_secs().to_string());
     match result {
         Ok(Reply { content: Content::Refusal(_), .. }) => "refusal".to_owned(),
@@ -167,119 +164,8 @@ fn class(result: &Result<Reply, CallError>) -> String {
     }
 }
 
-/// What a fault does to the breaker.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Breaker {
-    /// It counts towards opening it.
-    Counts,
-    /// The provider is there: it does not.
-    Neutral,
-    /// No further call until somebody resets it.
-    Stops,
-}
-
-/// Behaviour, class of one call, reason code of the triage, calls made for it, effect on the breaker.
-fn faults() -> Vec<(Value, &'static str, Option<Code>, usize, Breaker)> {
-    use Breaker::{Counts, Neutral, Stops};
-    let mode = |mode: &str| json!({"mode": mode});
-    let limited = |after: &str| json!({"mode": "rate_limit", "retry_after": after});
-    let (error, invalid, filtered) =
-        (Some(Code::ProviderError), Some(Code::OutputInvalid), Some(Code::ContentFiltered));
-    vec![
-        (mode("ok"), "reply", None, 1, Neutral),
-        (mode("outage_500"), "server 500 -", error, 3, Counts),
-        (mode("outage_503"), "server 503 -", error, 3, Counts),
-        (json!({"mode": "outage_503", "retry_after": "30"}), "server 503 30", error, 1, Counts),
-        (mode("rate_limit"), "rate limited -", error, 3, Neutral),
-        (limited("0"), "rate limited 0", error, 3, Neutral),
-        (limited("1"), "rate limited 1", error, 3, Neutral),
-        (limited("30"), "rate limited 30", error, 1, Neutral),
-        (limited("86400"), "rate limited 86400", error, 1, Neutral),
-        (limited("Sun, 06 Nov 1994 08:49:37 GMT"), "rate limited 0", error, 3, Neutral),
-        (limited("soon"), "rate limited -", error, 3, Neutral),
-        (mode("quota"), "quota", Some(Code::ProviderQuota), 1, Stops),
-        (mode("auth"), "auth 401", Some(Code::ProviderAuth), 1, Stops),
-        (mode("forbidden"), "auth 403", Some(Code::ProviderAuth), 1, Stops),
-        (mode("flagged"), "filtered", filtered, 1, Neutral),
-        (mode("firewall"), "request 403", error, 1, Neutral),
-        (mode("payment_required"), "quota", Some(Code::ProviderQuota), 1, Stops),
-        (json!({"mode": "payment_required", "retry_after": "1"}), "rate limited 1", error, 3, Neutral),
-        (mode("not_found"), "request 404", error, 1, Neutral),
-        (mode("bad_request"), "request 400", error, 1, Neutral),
-        (mode("too_large"), "request 413", error, 1, Neutral),
-        (mode("prompt_filter"), "filtered", filtered, 1, Neutral),
-        (mode("failed_midway"), "server 502 -", error, 3, Counts),
-        (mode("redirect"), "server 302 -", error, 3, Counts),
-        (mode("hang"), "timeout first_byte", Some(Code::ProviderTimeout), 3, Counts),
-        (mode("slow_body"), "timeout total", Some(Code::ProviderTimeout), 3, Counts),
-        (mode("stall_body"), "timeout total", Some(Code::ProviderTimeout), 3, Counts),
-        (json!({"latency": {"fixed": {"ms": 600}}}), "timeout total", Some(Code::ProviderTimeout), 3, Counts),
-        (mode("reset_body"), "connection", error, 3, Counts),
-        (mode("garbage"), "garbled", error, 3, Counts),
-        (mode("empty"), "garbled", error, 3, Counts),
-        (mode("truncated"), "garbled", error, 3, Counts),
-        (mode("bad_utf8"), "garbled", error, 3, Counts),
-        (mode("oversize"), "garbled", error, 3, Counts),
-        (mode("bomb"), "garbled", error, 3, Counts),
-        (mode("wrong_shape"), "reply", invalid, 2, Neutral),
-        (mode("extra_field"), "reply", invalid, 2, Neutral),
-        (mode("duplicate_key"), "reply", invalid, 2, Neutral),
-        (mode("not_a_number"), "reply", invalid, 2, Neutral),
-        (mode("huge_number"), "reply", invalid, 2, Neutral),
-        (mode("length"), "reply", invalid, 2, Neutral),
-        (mode("tool_call"), "reply", invalid, 2, Neutral),
-        (mode("refuse"), "refusal", filtered, 1, Neutral),
-        (mode("content_filter"), "reply", filtered, 1, Neutral),
-        (mode("unknown_label"), "reply", None, 1, Neutral),
-        (mode("overconfident"), "reply", None, 1, Neutral),
-        (mode("no_usage"), "reply", None, 1, Neutral),
-        (mode("negative_usage"), "reply", None, 1, Neutral),
-        (mode("zero_usage"), "reply", None, 1, Neutral),
-    ]
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_fault_has_its_class_its_code_its_number_of_calls_and_its_effect_on_the_breaker() {
-    type Fault = (Value, &'static str, Option<Code>, usize, Breaker);
-    let check = |(control, expected, code, expected_calls, breaker): Fault| async move {
-        let timeouts = match (control["mode"].as_str(), control.get("latency")) {
-            (Some("hang"), _) => Timeouts { connect: LONG, first_byte: SHORT, total: LONG },
-            (Some("slow_body" | "stall_body"), _) | (_, Some(_)) => {
-                Timeouts { connect: LONG, first_byte: LONG, total: SHORT }
-            }
-            _ => Timeouts { connect: LONG, first_byte: LONG, total: LONG },
-        };
-        let bench = bench(control.clone(), timeouts).await;
-        let one = ask(&bench.model).await;
-        assert_eq!(class(&one), expected, "{control}");
-        let (answer, _) = triage(Arc::clone(&bench.model)).await;
-        assert_eq!(answer.degraded, code, "{control}: {:?}", answer.tried);
-        assert_eq!(calls(bench.ledger.path()) - 1, expected_calls, "{control}");
-        assert_eq!(answer.predicted.is_some(), code.is_none(), "{control}");
-
-        let guard = guard(Arc::clone(&bench.model), &touchy());
-        for _ in 0..2 {
-            triage_by(&guard).await;
-        }
-        let state = guard.breakers().remove(0).1;
-        let expected = match breaker {
-            Breaker::Counts => state == BreakerState::Open || state == BreakerState::HalfOpen,
-            Breaker::Neutral => state == BreakerState::Closed,
-            Breaker::Stops => Some(state) == code.map(BreakerState::Stopped),
-        };
-        assert!(expected, "{control}: {state}");
-        bench.behave(json!({})).await;
-        if breaker == Breaker::Stops {
-            assert!(guard.reset_breaker("sim"));
-        }
-        is_well_again(&guard).await;
-    };
-    // Boxed one by one: a closure's future of this size in a stream is more than the compiler likes to see.
-    stream::iter(faults()).for_each_concurrent(8, |fault| check(fault).boxed()).await;
-}
-
 /// The next event waits out whatever the fault has left behind, and is answered.
-async fn is_well_again(guard: &Guard) {
+pub(super) async fn is_well_again(guard: &Guard) {
     let healed = std::time::Instant::now();
     let (answer, _) = triage_by(guard).await;
     assert_eq!((answer.degraded, guard.breakers().remove(0).1), (None, BreakerState::Closed));

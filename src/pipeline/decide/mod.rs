@@ -37,6 +37,8 @@ mod examples;
 #[cfg(test)]
 mod flag_examples;
 #[cfg(test)]
+mod handoff_examples;
+#[cfg(test)]
 mod properties;
 
 use std::collections::BTreeMap;

@@ -24,6 +24,8 @@ mod offset_set;
 mod varint;
 
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod model_tests;
 
 pub use fit::Fitted;

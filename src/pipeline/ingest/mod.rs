@@ -223,4 +223,6 @@ fn counted(what: &str, violations: &[Violation]) -> String {
 }
 
 #[cfg(test)]
+mod feedback_tests;
+#[cfg(test)]
 mod tests;
