@@ -13,10 +13,11 @@ mod cut_off;
 mod holding;
 mod outside;
 mod rebalance;
+mod standing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, RebalanceProtocol};
@@ -34,7 +35,7 @@ use super::login::{Client, Login};
 use super::names::TopicNames;
 use super::orders::{Orders, Steer};
 use super::ownership::{Membership as _, Ownership};
-use super::raw::{Event, EventQueue, GroupMetadata};
+use super::raw::{self, Event, EventQueue, GroupMetadata};
 use super::read_ahead::{Delivery, Limits, ReadAhead};
 use super::refusal::Refusal;
 use super::restore::{CannotRestore, Restorer};
@@ -113,6 +114,7 @@ struct Session<'a> {
     owned: BTreeMap<Partition, Epoch>,
     read_ahead: ReadAhead,
     holding: holding::Holding,
+    standing: standing::Standing,
     /// With the eager protocol: what was assigned is ours in this generation only.
     assigned_generation: Option<i32>,
 }
@@ -157,7 +159,8 @@ impl Poller {
             batch_bytes: self.kafka.batch_max_bytes,
         };
         let (owned, read_ahead, holding) = (BTreeMap::new(), ReadAhead::new(limits), holding::Holding::default());
-        Ok(Session { poller: self, queue, consumer, owned, read_ahead, holding, assigned_generation: None })
+        let standing = standing::Standing::new(self.kafka.session_timeout);
+        Ok(Session { poller: self, queue, consumer, owned, read_ahead, holding, standing, assigned_generation: None })
     }
 }
 
@@ -299,10 +302,7 @@ impl Session<'_> {
         }
         let at = at.and_then(|(topic, number)| self.poller.names.partition(&topic, number));
         match (code, at.filter(|at| self.is_assigned(*at))) {
-            (Code::FencedInstanceId, _) => Err(End::Failed(format!(
-                "another process runs with log.kafka.transactional_id = {}: it has taken over, this one ends",
-                clients::instance(&self.poller.kafka)
-            ))),
+            (Code::FencedInstanceId, _) => Err(self.fenced()),
             (Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset, Some(partition)) => {
                 // librdkafka has given it up, and takes no word about it any more: another consumer begins anew, and the road
                 // hears where the log begins now, and whether its end was cut off, and decides.
@@ -313,6 +313,20 @@ impl Session<'_> {
             _ if fatal || ended.is_some() => Err(End::Rejoin),
             _ => Ok(()),
         }
+    }
+
+    /// Somebody joined under our name. If that may have been us, the next consumer finds out: it is in good standing then, and
+    /// so is another process, if there is one; whoever of the two is fenced ends.
+    fn fenced(&self) -> End {
+        let has_member_id = raw::has_member_id(&self.consumer);
+        if self.standing.may_be_fenced_by_itself(has_member_id, Instant::now()) {
+            tracing::warn!("fenced after the session was lost, perhaps by our own joining again: once more");
+            return End::Rejoin;
+        }
+        End::Failed(format!(
+            "another process runs with log.kafka.transactional_id = {}: it has taken over, this one ends",
+            clients::instance(&self.poller.kafka)
+        ))
     }
 
     /// A topic may be gone for good, or its broker for a moment.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gatekeeper::adapters::kafka::KafkaBrowser;
 use gatekeeper::domain::dead_letter::DeadLetter;
@@ -18,6 +18,7 @@ use gatekeeper::settings::{LoadOptions, Settings, load};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -124,6 +125,20 @@ impl OnKafka {
             .collect()
     }
 
+    /// Waits until so many events have their end.
+    async fn ended(&self, browser: &KafkaBrowser, events: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let ends: Vec<EventFeedback> = self.decoded(browser, TopicRole::Feedback, "EventFeedback").await;
+            if ends.len() >= events {
+                return;
+            }
+            let said = || self.what_the_worker_said();
+            assert!(Instant::now() < deadline, "{} of {events} ended: {}", ends.len(), said());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// A topic as brokers make it by default: 1 MiB a batch.
     async fn create_by_hand(&self, topic: &str) {
         let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
@@ -146,6 +161,14 @@ impl OnKafka {
             let grown = admin.create_partitions([&NewPartitions::new(&name, partitions)], &AdminOptions::new()).await;
             let grown = grown.expect("an answer");
             assert!(grown.iter().all(Result::is_ok), "{grown:?}");
+        }
+    }
+}
+
+impl Drop for OnKafka {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the worker said:\n{}", self.what_the_worker_said());
         }
     }
 }
@@ -309,22 +332,76 @@ async fn a_cluster_that_goes_away_is_seen_in_health_and_seen_again_when_it_is_ba
     browser.create_topics().await.expect("topics");
     let _worker = kafka.serve(&[]);
     let is = |state: &'static str| move |report: &serde_json::Value| of(report, "log")["state"] == state;
+    let says = |report: &serde_json::Value| of(report, "log")["last_error"].as_str().unwrap_or_default().to_owned();
     let answers = |report: &serde_json::Value| is("up")(report) && of(report, "log")["latency_ms"].is_f64();
-    health_within(Duration::from_secs(60), http, "the log answers", answers).await;
+    // One that was worked off: nothing but the freeze keeps anything from being read.
+    browser.append(vec![to_the_only_partition(&event(0))]).await.expect("it takes it");
+    kafka.ended(&browser, 1).await;
+    health_within(bound, http, "the log answers", answers).await;
     assert_eq!(ready(http).await, 200);
 
     own.befalls("freeze");
-    let report = health_within(bound, http, "the log is down", is("down")).await;
-    let why = of(&report, "log")["last_error"].as_str().unwrap_or_default().to_owned();
-    assert!(why.contains("does not answer"), "{report:#}");
+    let silent = |report: &serde_json::Value| is("down")(report) && says(report).contains("does not answer");
+    let why = says(&health_within(bound, http, "the log does not answer", silent).await);
     assert_eq!(ready(http).await, 503);
 
     own.befalls("thaw");
     let report = health_within(bound, http, "the log is back", is("up")).await;
-    assert_eq!(of(&report, "log")["last_error"], why.as_str(), "the last error is kept");
+    assert_eq!(says(&report), why, "the last error is kept");
     assert_eq!(ready(http).await, 200);
-    browser.append(vec![to_the_only_partition(&event(0))]).await.expect("it is back");
+    browser.append(vec![to_the_only_partition(&event(1))]).await.expect("it is back");
+    kafka.ended(&browser, 2).await;
     health_within(bound, http, "it stays up", is("up")).await;
+}
+
+/// Joins the group under our name, as our own request from before a silence would, until that is answered by a fence.
+fn joins_and_is_fenced(kafka: &OnKafka) -> rdkafka::error::RDKafkaErrorCode {
+    let settings = &kafka.settings.log.kafka;
+    let stranger: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &settings.bootstrap_servers)
+        .set("group.id", &settings.group_id)
+        .set("group.instance.id", settings.transactional_id.as_deref().expect("it is set"))
+        .set("partition.assignment.strategy", "range")
+        .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())
+        .set("heartbeat.interval.ms", settings.heartbeat_interval.as_millis().to_string())
+        .set("enable.auto.commit", "false")
+        .create()
+        .expect("a consumer");
+    stranger.subscribe(&[&kafka.settings.topics.events]).expect("it subscribes");
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        stranger.poll(Duration::from_millis(50)).and_then(Result::ok);
+        if let Some((code, _)) = stranger.client().fatal_error() {
+            return code;
+        }
+    }
+    panic!("it was not fenced: {}", kafka.what_the_worker_said());
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn who_is_fenced_after_a_silence_of_the_cluster_joins_again_because_it_may_have_been_itself() {
+    let bound = Duration::from_secs(30);
+    let own = OwnBroker::start();
+    let http = free_port();
+    let kafka = OnKafka::new(&own.address, &["http.enabled=true", &format!("http.bind=127.0.0.1:{http}")]);
+    let browser = kafka.browser().await;
+    browser.create_topics().await.expect("topics");
+    browser.append(vec![to_the_only_partition(&event(0))]).await.expect("it takes it");
+    let mut worker = kafka.serve(&[]);
+    kafka.ended(&browser, 1).await;
+
+    own.befalls("freeze");
+    // Longer than a session.
+    let down = |report: &serde_json::Value| of(report, "log")["state"] == "down";
+    health_within(bound, http, "the log does not answer", down).await;
+    own.befalls("thaw");
+    let fence = joins_and_is_fenced(&kafka);
+    assert_eq!(fence, rdkafka::error::RDKafkaErrorCode::FencedInstanceId, "{}", kafka.what_the_worker_said());
+    browser.append(vec![to_the_only_partition(&event(1))]).await.expect("it takes it");
+    kafka.ended(&browser, 2).await;
+    assert!(worker.has_ended().is_none(), "{}", kafka.what_the_worker_said());
+    assert!(kafka.what_the_worker_said().contains("fenced after the session was lost"));
 }
 
 #[cfg(feature = "failpoints")]

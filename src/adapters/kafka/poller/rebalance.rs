@@ -34,6 +34,7 @@ const BURST_GRACE: Duration = Duration::from_secs(2);
 impl Session<'_> {
     pub(super) fn assigned(&mut self, partitions: &[(String, i32)]) -> Result<(), End> {
         self.poller.outside.entered();
+        self.standing.assigned(Instant::now());
         let Restored { known, open } = self.restore(&self.ours(partitions))?;
         let mut list = TopicPartitionList::new();
         let known_places = known.iter().map(|at| (at.partition, begin(at)));
@@ -87,6 +88,10 @@ impl Session<'_> {
         self.tell_unread()?;
         gone.retain(|partition| self.owned.contains_key(partition));
         let epoch = if self.consumer.assignment_lost() {
+            // A fence takes everything as well; what it means was decided by what came before it.
+            if self.consumer.client().fatal_error().is_none() {
+                self.standing.lost();
+            }
             let epoch = self.poller.ownership.remove(&gone);
             self.tell(Happening::Lost { partitions: gone.clone() })?;
             epoch

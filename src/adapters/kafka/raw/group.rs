@@ -11,6 +11,20 @@ use rdkafka_sys as sys;
 use super::super::ownership::{Member, Membership};
 use super::text;
 
+/// Whether its group has given it a member id that it has not given up; the generation may be in the making.
+pub fn has_member_id(consumer: &BaseConsumer) -> bool {
+    // SAFETY: the client is alive; librdkafka makes a copy that is ours, or null.
+    let id = unsafe { sys::rd_kafka_memberid(consumer.client().native_ptr()) };
+    if id.is_null() {
+        return false;
+    }
+    // SAFETY: just checked; it ends with a zero.
+    let is_given = unsafe { *id != 0 };
+    // SAFETY: ours, freed once, by the allocator that made it.
+    unsafe { sys::rd_kafka_mem_free(consumer.client().native_ptr(), id.cast()) };
+    is_given
+}
+
 /// Generation and member id, in the form that a transaction sends.
 pub struct GroupMetadata {
     native: *mut sys::rd_kafka_consumer_group_metadata_t,

@@ -13,7 +13,7 @@ mod transaction;
 use std::ffi::{CStr, c_char};
 
 pub(super) use events::{Event, EventQueue};
-pub(super) use group::GroupMetadata;
+pub(super) use group::{GroupMetadata, has_member_id};
 pub(super) use token::NativeClient;
 pub(super) use topic_ids::{DescribeError, NO_TOPIC_ID, TopicDescription, describe_topics};
 pub(super) use transaction::{TransactionError, commit, send_offsets};
