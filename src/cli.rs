@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub use calibration::{CalibrationArgs, CalibrationBy, CalibrationCommand};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use operating::{
-    BreakerArgs, BreakerCommand, ByArgs, FlagsArgs, FlagsCommand, TenantsArgs, TenantsCommand, TrailArgs,
+    BreakerArgs, BreakerCommand, ByArgs, FlagsArgs, FlagsCommand, RedriveArgs, TenantsArgs, TenantsCommand, TrailArgs,
 };
 
 /// Event-driven triage of support tickets: each event decided exactly once.
@@ -62,6 +62,8 @@ pub enum Command {
     Audit(AuditArgs),
     /// Why this event ended as it did.
     Explain(ExplainArgs),
+    /// Send dead letters again, once what stood against them is changed; a dry run unless told otherwise.
+    Redrive(RedriveArgs),
     /// Print every effective setting and the layer it came from.
     CheckConfig(CheckConfigArgs),
     /// Fit a local model to labelled tickets.

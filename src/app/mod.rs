@@ -17,6 +17,7 @@ mod migrate;
 mod opening;
 mod out;
 mod publish;
+mod redrive;
 mod schemas;
 mod serve;
 mod shutdown;
@@ -87,6 +88,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(settings, args).await,
         Command::Serve(args) => serve::run(settings, args).await,
         Command::Publish(args) => over(settings, |parts| publish::run(parts, args)).await,
+        Command::Redrive(args) => over(settings, |parts| redrive::run(parts, args)).await,
         Command::Watch(args) => over(settings, |parts| watch::run(parts, args)).await,
         Command::Audit(args) => over(settings, |parts| audit::run(parts, args)).await,
         Command::Explain(args) => over(settings, |parts| explain::run(parts, args)).await,

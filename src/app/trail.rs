@@ -26,8 +26,8 @@ pub fn show(changes: &[Change], output: Output) -> anyhow::Result<ExitCode> {
             for change in changes {
                 let Change { revision, at, actor, kind, subject, act, before, note, until, document } = change;
                 say_as_is!("{revision:>6}  {at}  {actor:<16} {} {subject}: {act}", kind.name());
-                if let (Kind::Flag, Some(share)) = (kind, document) {
-                    say_as_is!(" {share}");
+                if let (Kind::Flag | Kind::Redrive, Some(what)) = (kind, document) {
+                    say_as_is!(" {what}");
                 }
                 if let Some(until) = until {
                     say_as_is!(" until {until}");

@@ -107,6 +107,50 @@ pub enum BreakerCommand {
     },
 }
 
+/// Flags of `redrive`.
+#[derive(Debug, Clone, Args)]
+pub struct RedriveArgs {
+    /// With this reason code; may repeat.
+    #[arg(long = "reason", value_name = "CODE")]
+    pub reasons: Vec<String>,
+    /// The dead letter of this id (topic-partition-offset of its first failure); may repeat.
+    #[arg(long = "id", value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Of this tenant.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Of this ticket.
+    #[arg(long)]
+    pub ticket: Option<String>,
+    /// That failed last within this time (2h, 7d), or since this one (2026-11-30T08:00:00Z).
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// That failed last before this.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Of those that are ready the first so many.
+    #[arg(long)]
+    pub limit: Option<u64>,
+    /// None that was sent again so often already: it would be a loop.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub max_redrives: u32,
+    /// Each dead letter, instead of how many; with JSON whole, as JSON lines.
+    #[arg(long, conflicts_with = "send")]
+    pub list: bool,
+    /// Send them again. Without it nothing is changed.
+    #[arg(long)]
+    pub send: bool,
+    /// At most this many a second.
+    #[arg(long, default_value_t = 100.0)]
+    pub rate: f64,
+    /// Who and why.
+    #[command(flatten)]
+    pub by: ByArgs,
+    /// A table or JSON.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
 /// Flags of `flags`.
 #[derive(Debug, Clone, Args)]
 pub struct FlagsArgs {

@@ -25,6 +25,7 @@ pub mod phrase;
 pub mod position;
 pub mod reason_code;
 pub mod record;
+pub mod redrive;
 pub mod review;
 #[cfg(test)]
 pub(crate) mod samples;

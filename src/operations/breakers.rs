@@ -73,7 +73,7 @@ impl Order {
         match act {
             Act::Opened => Some(Self::Open { model, lasts: left }),
             Act::Reset => Some(Self::Reset { model }),
-            Act::Set | Act::Removed => None,
+            Act::Set | Act::Removed | Act::Sent => None,
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod positions;
 pub mod publish;
 pub mod rebuild;
 pub mod recreated;
+pub mod redrive;
 pub mod schemas;
 pub mod tenants;
 pub mod trail;

@@ -46,11 +46,13 @@ pub enum Kind {
     Breaker,
     /// A rule for a flag.
     Flag,
+    /// Dead letters.
+    Redrive,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Tenant, Self::Breaker, Self::Flag];
+    pub const ALL: [Self; 4] = [Self::Tenant, Self::Breaker, Self::Flag, Self::Redrive];
 
     /// As it is stored and shown.
     #[must_use]
@@ -59,6 +61,7 @@ impl Kind {
             Self::Tenant => "tenant",
             Self::Breaker => "breaker",
             Self::Flag => "flag",
+            Self::Redrive => "redrive",
         }
     }
 
@@ -81,11 +84,13 @@ pub enum Act {
     Opened,
     /// A model's breaker is closed, whatever it was.
     Reset,
+    /// Dead letters were sent again.
+    Sent,
 }
 
 impl Act {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Set, Self::Removed, Self::Opened, Self::Reset];
+    pub const ALL: [Self; 5] = [Self::Set, Self::Removed, Self::Opened, Self::Reset, Self::Sent];
 
     /// As it is stored and shown.
     #[must_use]
@@ -95,6 +100,7 @@ impl Act {
             Self::Removed => "removed",
             Self::Opened => "opened",
             Self::Reset => "reset",
+            Self::Sent => "sent",
         }
     }
 
@@ -122,7 +128,7 @@ pub struct Change {
     pub actor: String,
     /// What kind of thing was changed.
     pub kind: Kind,
-    /// Which one: a tenant's id, a model's name, a flag and its tenant.
+    /// Which one: a tenant's id, a model's name, a flag and its tenant, the group whose dead letters.
     pub subject: String,
     /// How.
     pub act: Act,
@@ -130,7 +136,7 @@ pub struct Change {
     pub before: Option<u64>,
     /// Why, in the operator's words.
     pub note: Option<String>,
-    /// A tenant's policy, or a flag's share of tickets, as it was given.
+    /// A tenant's policy, or a flag's share of tickets, as it was given; which dead letters, and how many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document: Option<String>,
     /// Until when, if not until further notice.

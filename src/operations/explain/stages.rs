@@ -313,7 +313,7 @@ fn sent_again(code: &str) -> &'static str {
     if BYTES.iter().any(|of_bytes| of_bytes.as_str() == code) {
         "its publisher has to mend it and send it again: these very bytes fail again for as long as our rules are as they are"
     } else {
-        "can be sent again as it is, once what stood against it is changed here"
+        "can be sent again as it is, once what stood against it is changed here (`redrive`)"
     }
 }
 

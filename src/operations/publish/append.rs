@@ -30,14 +30,14 @@ pub struct Pace {
 
 impl Pace {
     /// Up to how many go at once after `published`: a tenth of a second's worth, so that a rate is smooth.
-    fn room(&self, published: u64) -> usize {
+    pub(in crate::operations) fn room(&self, published: u64) -> usize {
         let left = self.limit.map_or(u64::MAX, |limit| limit.saturating_sub(published));
         let smooth = self.rate.map_or(BATCH, |rate| ((rate / 10.0) as usize).clamp(1, BATCH));
         usize::try_from(left).unwrap_or(usize::MAX).min(smooth)
     }
 
     /// How long after the start `published` events may be out at the earliest.
-    fn due(&self, published: u64) -> Duration {
+    pub(in crate::operations) fn due(&self, published: u64) -> Duration {
         let seconds = self.rate.map_or(0.0, |rate| published as f64 / rate);
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }

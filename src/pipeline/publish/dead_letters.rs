@@ -8,6 +8,7 @@ use crate::domain::dead_letter::{DeadLetter, DeadLetterHeader, Stage};
 use crate::domain::identity::hex;
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::{OutRecord, Payload};
+use crate::domain::redrive::Redrive;
 use crate::domain::verdict::Verdict;
 
 /// Whether sending the same bytes again can end otherwise.
@@ -72,8 +73,15 @@ impl Publisher {
         let bytes = |payload: &Payload| Bytes(payload.to_vec());
         let record = source.record;
         let origin = source.origin();
-        DeadLetter {
+        // One that was sent again is the same dead letter, of one more failure.
+        let redrive = Redrive::of(record).unwrap_or_else(|| Redrive {
             dead_letter_id: source.position(),
+            count: 0,
+            first_failed_at: verdict.processed_at,
+        });
+        let replay_count = i32::try_from(redrive.count).unwrap_or(i32::MAX);
+        DeadLetter {
+            dead_letter_id: redrive.dead_letter_id,
             origin_topic: origin.topic,
             origin_partition: origin.partition,
             origin_offset: origin.offset,
@@ -97,11 +105,11 @@ impl Publisher {
             reason_code: verdict.code.as_str().to_owned(),
             reason: verdict.reason.clone().unwrap_or_else(|| verdict.code.as_str().to_owned()),
             detail: detail_of(verdict),
-            attempts: 1,
-            first_failed_at: verdict.processed_at,
+            attempts: replay_count.saturating_add(1),
+            first_failed_at: redrive.first_failed_at.min(verdict.processed_at),
             last_failed_at: verdict.processed_at,
             replayable: is_replayable(verdict.code) && record.value.is_some(),
-            replay_count: 0,
+            replay_count,
             consumer_group: self.consumer_group.clone(),
             processor: self.processor.clone(),
             value_sha256: None,

@@ -3,6 +3,7 @@
 use super::{Identity, Source};
 use crate::domain::clock::Timestamp;
 use crate::domain::record::Header;
+use crate::domain::redrive;
 use crate::settings::schemas::Encoding;
 
 /// Longer values stay in the body only: a header floods every reader, and a rejected event may hold anything.
@@ -27,12 +28,12 @@ impl Headers {
         headers
     }
 
-    /// What the outputs of one record have in common: where they come from, what caused them, and what the ledger would
-    /// need to be rebuilt.
+    /// What the outputs of one record have in common: where they come from, what caused them, which dead letter it was before
+    /// it was sent again, and what the ledger would need to be rebuilt.
     pub(super) fn about(source: &Source<'_>) -> Self {
         let mut headers = Self(Vec::with_capacity(8));
         headers.text("gk-origin", &source.position());
-        for name in ["traceparent", "tracestate"] {
+        for name in ["traceparent", "tracestate", redrive::DEAD_LETTER] {
             if let Some(Ok(value)) = source.record.header(name).map(str::from_utf8) {
                 headers.text(name, value);
             }

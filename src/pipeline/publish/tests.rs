@@ -5,7 +5,10 @@ use crate::domain::feedback::Violation;
 use crate::domain::identity::{BodyHash, DedupeKey, hex};
 use crate::domain::reason_code::{ReasonCode, STATUS_AND_CODES};
 use crate::domain::record::Header;
+use crate::domain::redrive::Redrive;
 use crate::domain::samples::{NOON, decision, full_event, ops_event};
+
+use std::time::Duration;
 
 use super::*;
 use crate::domain::verdict::SavedDecision;
@@ -213,6 +216,26 @@ fn a_dead_letter_is_the_record_untouched_with_its_reason() {
         assert_eq!((letter.schema_id, letter.value_sha256), (Some(1), None));
         assert_eq!(letter.consumer_group, "triage");
     }
+}
+
+#[test]
+fn a_record_that_was_sent_again_is_the_same_dead_letter_once_more_and_its_outputs_name_it() {
+    let first = Redrive { dead_letter_id: "events-3-11".to_owned(), count: 2, first_failed_at: Timestamp(1_000) };
+    let record = Record { headers: first.headers(record().headers), ..record() };
+    let verdict = verdict(FeedbackStatus::Rejected, ReasonCode::DecodeFailed);
+    let outputs = publisher(Encoding::Avro).terminal(&source(&record, None), &verdict);
+    assert!(outputs.iter().all(|out| header(out, "redrive-dead-letter").as_deref() == Some("events-3-11")));
+    assert_eq!(header(&outputs[1], "ce_id").as_deref(), Some(ORIGIN), "another record than the first one");
+    let letter: DeadLetter = read("DeadLetter", &outputs[1]);
+    assert_eq!((&*letter.dead_letter_id, letter.replay_count, letter.attempts), ("events-3-11", 2, 3));
+    assert_eq!((letter.first_failed_at, letter.last_failed_at), (Timestamp(1_000), verdict.processed_at));
+    assert_eq!(letter.origin_offset, 4711, "where it stands now");
+
+    let later = Redrive { first_failed_at: verdict.processed_at.after(Duration::from_secs(1)), ..first };
+    let record = Record { headers: later.headers([]), ..record };
+    let outputs = publisher(Encoding::Avro).terminal(&source(&record, None), &verdict);
+    let letter: DeadLetter = read("DeadLetter", &outputs[1]);
+    assert_eq!(letter.first_failed_at, verdict.processed_at, "anybody may write such a header");
 }
 
 #[test]

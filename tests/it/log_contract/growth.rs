@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gatekeeper::adapters::kafka::{Counted, Counts};
 use gatekeeper::domain::position::TopicRole;
@@ -12,7 +12,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 
 use super::kafka::KafkaUnderTest;
-use super::road::{Road, burst};
+use super::road::{PATIENCE, Road, burst};
 use super::{LogUnderTest, PARTITIONS, READS, append, end, events, numbered};
 
 /// A memory that outlives processors.
@@ -44,6 +44,18 @@ impl KafkaUnderTest {
             let grown = admin.create_partitions([&NewPartitions::new(&name, partitions)], &AdminOptions::new()).await;
             let grown = grown.expect("an answer");
             assert!(grown.iter().all(Result::is_ok), "{grown:?}");
+        }
+        // The controller has answered; a broker may hear of it later.
+        let browser = self.browser().await;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let topics = browser.topics().await.expect("an answer");
+            let mut grown = topics.iter().filter(|topic| roles.contains(&topic.role));
+            if grown.all(|topic| topic.partitions as usize >= partitions) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{topics:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The processor on a Kafka cluster: one that takes less than a record has, and one that goes away.
+//! The processor on a Kafka cluster that takes less than a record has, that grows, and whose client breaks.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,7 +18,6 @@ use gatekeeper::settings::{LoadOptions, Settings, load};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -26,7 +25,6 @@ use tempfile::TempDir;
 use super::gatekeeper::{PATIENCE, Running, program};
 use super::human_feedback::{judgement, said};
 use super::tickets::{event, record};
-use super::waiting::{free_port, health_within, of, ready};
 
 const ALL: ReadLimit = ReadLimit { max_records: 1_000, max_bytes: 64 << 20 };
 
@@ -66,7 +64,7 @@ impl OnKafka {
         KafkaBrowser::open(&self.settings.log.kafka, &self.settings.topics).await.expect("clients are made")
     }
 
-    fn serve(&self, arguments: &[&str]) -> Running {
+    pub fn serve(&self, arguments: &[&str]) -> Running {
         self.serve_into(&self.worker_log(), arguments)
     }
 
@@ -101,7 +99,7 @@ impl OnKafka {
         self.folder.path().join("worker.log")
     }
 
-    fn what_the_worker_said(&self) -> String {
+    pub fn what_the_worker_said(&self) -> String {
         std::fs::read_to_string(self.worker_log()).unwrap_or_default()
     }
 
@@ -126,7 +124,7 @@ impl OnKafka {
     }
 
     /// Waits until so many events have their end.
-    async fn ended(&self, browser: &KafkaBrowser, events: usize) {
+    pub async fn ended(&self, browser: &KafkaBrowser, events: usize) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let ends: Vec<EventFeedback> = self.decoded(browser, TopicRole::Feedback, "EventFeedback").await;
@@ -162,6 +160,16 @@ impl OnKafka {
             let grown = grown.expect("an answer");
             assert!(grown.iter().all(Result::is_ok), "{grown:?}");
         }
+        // The controller has answered; a broker may hear of it later.
+        let (browser, deadline) = (self.browser().await, Instant::now() + PATIENCE);
+        loop {
+            let topics = browser.topics().await.expect("topics");
+            if topics.iter().all(|topic| topic.partitions as usize >= partitions) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{topics:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 
@@ -173,7 +181,7 @@ impl Drop for OnKafka {
     }
 }
 
-fn to_the_only_partition(event: &serde_json::Value) -> OutRecord {
+pub fn to_the_only_partition(event: &serde_json::Value) -> OutRecord {
     OutRecord { partition: 0, ..record(event) }
 }
 
@@ -223,6 +231,27 @@ async fn a_rejected_record_of_more_than_a_megabyte_has_one_dead_letter_and_holds
             assert!(kept == Some(&value[..]) && sha256.is_none(), "a topic of ours has room for all of it");
         }
     }
+}
+
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn a_dead_letter_of_a_cluster_is_sent_again_to_where_it_came_from() {
+    let kafka = OnKafka::new(&broker(), &[]);
+    let browser = kafka.browser().await;
+    browser.create_topics().await.expect("topics");
+    let garbage = OutRecord { value: Some(vec![0xff, 7].into()), ..to_the_only_partition(&event(1)) };
+    browser.append(vec![to_the_only_partition(&event(0)), garbage]).await.expect("it takes them");
+    let to_idle = async || kafka.serve(&["--until-idle"]).ended_within(PATIENCE).await;
+    assert!(to_idle().await.success(), "{}", kafka.what_the_worker_said());
+    let told = super::operating::said(&mut kafka.command(&["redrive", "--send"]));
+    assert_eq!(told, "sent again   1\nrefused      0\n");
+    assert!(to_idle().await.success(), "{}", kafka.what_the_worker_said());
+    let letters: Vec<DeadLetter> = kafka.decoded(&browser, TopicRole::DeadLetters, "DeadLetter").await;
+    let found: Vec<_> = letters.iter().map(|letter| (&*letter.dead_letter_id, letter.replay_count)).collect();
+    assert_eq!(found, [(&*letters[0].dead_letter_id, 0), (&*letters[0].dead_letter_id, 1)]);
+    assert_eq!(letters[0].value, letters[1].value);
+    let ends: Vec<EventFeedback> = kafka.decoded(&browser, TopicRole::Feedback, "EventFeedback").await;
+    assert_eq!(ends.len(), 3);
 }
 
 #[tokio::test]
@@ -277,131 +306,6 @@ async fn partitions_that_were_added_while_nobody_ran_are_read_before_a_run_until
         );
     }
     assert_eq!(ends, [2, 1], "{}", kafka.what_the_worker_said());
-}
-
-/// A broker that is ours alone, to be frozen without harm to others.
-struct OwnBroker {
-    env_file: PathBuf,
-    address: String,
-    services: String,
-    _folder: TempDir,
-}
-
-impl OwnBroker {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let env_file = folder.path().join("services.env");
-        let started = Self::script("start").args(["--kafka", "--env-file"]).arg(&env_file).output().expect("it runs");
-        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
-        let text = std::fs::read_to_string(&env_file).expect("it was written");
-        let value = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(&format!("export {name}=")));
-            line.expect("it is set").trim_matches('\'').to_owned()
-        };
-        let (address, services) = (value("GATEKEEPER_TEST_KAFKA"), value("GATEKEEPER_TEST_SERVICES"));
-        Self { env_file, address, services, _folder: folder }
-    }
-
-    fn script(name: &str) -> Command {
-        Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services").join(name))
-    }
-
-    fn befalls(&self, action: &str) {
-        let mut command = Self::script("fault");
-        command.args([action, "kafka"]).env("GATEKEEPER_TEST_SERVICES", &self.services);
-        assert!(command.status().expect("it runs").success(), "{action}");
-    }
-}
-
-impl Drop for OwnBroker {
-    fn drop(&mut self) {
-        let stopped = Self::script("stop").arg(&self.env_file).status();
-        assert!(std::thread::panicking() || stopped.is_ok_and(|status| status.success()), "the broker is left behind");
-    }
-}
-
-#[tokio::test]
-#[ignore = "needs Kafka: tests/run starts it"]
-async fn a_cluster_that_goes_away_is_seen_in_health_and_seen_again_when_it_is_back() {
-    // As long as two questions may take, and a busy machine.
-    let bound = Duration::from_secs(30);
-    let own = OwnBroker::start();
-    let http = free_port();
-    let kafka = OnKafka::new(&own.address, &["http.enabled=true", &format!("http.bind=127.0.0.1:{http}")]);
-    let browser = kafka.browser().await;
-    browser.create_topics().await.expect("topics");
-    let _worker = kafka.serve(&[]);
-    let is = |state: &'static str| move |report: &serde_json::Value| of(report, "log")["state"] == state;
-    let says = |report: &serde_json::Value| of(report, "log")["last_error"].as_str().unwrap_or_default().to_owned();
-    let answers = |report: &serde_json::Value| is("up")(report) && of(report, "log")["latency_ms"].is_f64();
-    // One that was worked off: nothing but the freeze keeps anything from being read.
-    browser.append(vec![to_the_only_partition(&event(0))]).await.expect("it takes it");
-    kafka.ended(&browser, 1).await;
-    health_within(bound, http, "the log answers", answers).await;
-    assert_eq!(ready(http).await, 200);
-
-    own.befalls("freeze");
-    let silent = |report: &serde_json::Value| is("down")(report) && says(report).contains("does not answer");
-    let why = says(&health_within(bound, http, "the log does not answer", silent).await);
-    assert_eq!(ready(http).await, 503);
-
-    own.befalls("thaw");
-    let report = health_within(bound, http, "the log is back", is("up")).await;
-    assert_eq!(says(&report), why, "the last error is kept");
-    assert_eq!(ready(http).await, 200);
-    browser.append(vec![to_the_only_partition(&event(1))]).await.expect("it is back");
-    kafka.ended(&browser, 2).await;
-    health_within(bound, http, "it stays up", is("up")).await;
-}
-
-/// Joins the group under our name, as our own request from before a silence would, until that is answered by a fence.
-fn joins_and_is_fenced(kafka: &OnKafka) -> rdkafka::error::RDKafkaErrorCode {
-    let settings = &kafka.settings.log.kafka;
-    let stranger: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &settings.bootstrap_servers)
-        .set("group.id", &settings.group_id)
-        .set("group.instance.id", settings.transactional_id.as_deref().expect("it is set"))
-        .set("partition.assignment.strategy", "range")
-        .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())
-        .set("heartbeat.interval.ms", settings.heartbeat_interval.as_millis().to_string())
-        .set("enable.auto.commit", "false")
-        .create()
-        .expect("a consumer");
-    stranger.subscribe(&[&kafka.settings.topics.events]).expect("it subscribes");
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        stranger.poll(Duration::from_millis(50)).and_then(Result::ok);
-        if let Some((code, _)) = stranger.client().fatal_error() {
-            return code;
-        }
-    }
-    panic!("it was not fenced: {}", kafka.what_the_worker_said());
-}
-
-#[tokio::test]
-#[ignore = "needs Kafka: tests/run starts it"]
-async fn who_is_fenced_after_a_silence_of_the_cluster_joins_again_because_it_may_have_been_itself() {
-    let bound = Duration::from_secs(30);
-    let own = OwnBroker::start();
-    let http = free_port();
-    let kafka = OnKafka::new(&own.address, &["http.enabled=true", &format!("http.bind=127.0.0.1:{http}")]);
-    let browser = kafka.browser().await;
-    browser.create_topics().await.expect("topics");
-    browser.append(vec![to_the_only_partition(&event(0))]).await.expect("it takes it");
-    let mut worker = kafka.serve(&[]);
-    kafka.ended(&browser, 1).await;
-
-    own.befalls("freeze");
-    // Longer than a session.
-    let down = |report: &serde_json::Value| of(report, "log")["state"] == "down";
-    health_within(bound, http, "the log does not answer", down).await;
-    own.befalls("thaw");
-    let fence = joins_and_is_fenced(&kafka);
-    assert_eq!(fence, rdkafka::error::RDKafkaErrorCode::FencedInstanceId, "{}", kafka.what_the_worker_said());
-    browser.append(vec![to_the_only_partition(&event(1))]).await.expect("it takes it");
-    kafka.ended(&browser, 2).await;
-    assert!(worker.has_ended().is_none(), "{}", kafka.what_the_worker_said());
-    assert!(kafka.what_the_worker_said().contains("fenced after the session was lost"));
 }
 
 #[cfg(feature = "failpoints")]

@@ -1,0 +1,134 @@
+//! Which dead letters would be sent, and why not the others.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::domain::bytes::Bytes;
+use crate::domain::identity::BodyHash;
+use crate::domain::position::Position;
+use crate::domain::reason_code::ReasonCode;
+use crate::domain::record::Header;
+use crate::domain::samples;
+use crate::domain::verdict::Verdict;
+use crate::operations::log_browser::testing::Shelf;
+use crate::pipeline::dedupe::ledger::Claim;
+use crate::settings::{LoadOptions, load};
+
+fn schemas() -> SchemaSet {
+    SchemaSet::new(&load(&LoadOptions::default()).expect("the defaults").settings.schemas).expect("no ids")
+}
+
+/// One that can be sent: of the second partition of events.
+fn letter(id: &str) -> DeadLetter {
+    DeadLetter {
+        dead_letter_id: id.to_owned(),
+        origin_topic: Shelf::name(TopicRole::Events).to_owned(),
+        origin_partition: 1,
+        value: Some(Bytes(b"no event".to_vec())),
+        value_sha256: None,
+        replayable: true,
+        replay_count: 0,
+        ..samples::dead_letter()
+    }
+}
+
+async fn planned(asked: &Asked, letters: &[DeadLetter]) -> Plan {
+    let mut shelf = Shelf::default();
+    for letter in letters {
+        shelf.put(TopicRole::DeadLetters, 1, letter.last_failed_at, letter);
+    }
+    plan(asked, &shelf, None, &schemas()).await.expect("readable")
+}
+
+fn any() -> Asked {
+    Asked { max_redrives: 3, ..Asked::default() }
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_says_why() {
+    let letters = [
+        letter("ready"),
+        DeadLetter { value: None, value_sha256: Some("ab".to_owned()), ..letter("too large to keep") },
+        DeadLetter { value: None, ..letter("tombstone") },
+        DeadLetter { replayable: false, ..letter("conflict") },
+        DeadLetter { origin_topic: "another".to_owned(), ..letter("renamed") },
+        DeadLetter { origin_topic: Shelf::name(TopicRole::Feedback).to_owned(), ..letter("an output") },
+        DeadLetter { origin_partition: 2, ..letter("fewer partitions") },
+        DeadLetter { replay_count: 3, ..letter("a loop") },
+        DeadLetter { origin_topic: Shelf::name(TopicRole::HumanFeedback).to_owned(), ..letter("an opinion") },
+    ];
+    let plan = planned(&any(), &letters).await;
+    let fates: Vec<Fate> = plan.letters.iter().map(|letter| letter.fate).collect();
+    use Fate::{NoValue, NotRead, Ready, SameEnd, TooOften};
+    assert_eq!(fates, [Ready, NoValue, SameEnd, SameEnd, NotRead, NotRead, NotRead, TooOften, Ready]);
+    assert_eq!((plan.held, plan.ready()), (9, 2));
+}
+
+#[tokio::test]
+async fn of_each_record_the_newest_failure_counts() {
+    let at =
+        |failed_at, replay_count, id| DeadLetter { last_failed_at: Timestamp(failed_at), replay_count, ..letter(id) };
+    let plan = planned(&any(), &[at(1, 0, "a"), at(2, 0, "b"), at(3, 1, "a"), at(2, 5, "a")]).await;
+    let found: Vec<(&str, u32)> = plan.letters.iter().map(|letter| (&*letter.id, letter.redrives)).collect();
+    assert_eq!((found, plan.earlier), (vec![("b", 0), ("a", 1)], 2));
+}
+
+#[tokio::test]
+async fn copies_of_one_event_are_one_record_whatever_their_dead_letters() {
+    let key = DedupeKey([7; 32]).to_hex();
+    let mut shelf = Shelf::default();
+    for id in ["first", "resent by its publisher"] {
+        let headers = vec![Header::text("gk-dedupe-key", &key)];
+        shelf.put_with(TopicRole::DeadLetters, 0, Timestamp(1), &letter(id), headers);
+    }
+    let plan = plan(&any(), &shelf, None, &schemas()).await.expect("readable");
+    assert_eq!(plan.letters.iter().map(|letter| &*letter.id).collect::<Vec<_>>(), ["resent by its publisher"]);
+}
+
+#[test]
+fn who_was_decided_or_is_in_work_is_not_sent() {
+    let claim = Claim {
+        key: DedupeKey([1; 32]),
+        position: Position { topic_id: "events".into(), partition: 3, offset: 11 },
+        hop: 0,
+        copy: None,
+        ticket: "acme|1".into(),
+        body: BodyHash { form: 1, sha256: [1; 32] },
+        tenant_id: "acme".into(),
+        event_id: "e-1".into(),
+        at: Timestamp(1),
+    };
+    let row = |status: Option<FeedbackStatus>, vanished| {
+        let verdict = |status| Verdict::of(status, ReasonCode::Decided, Timestamp(1), Timestamp(2));
+        Row { verdict: status.map(|status| Arc::new(verdict(status))), vanished, ..Row::left_by(&claim) }
+    };
+    assert_eq!(since(&row(Some(FeedbackStatus::Rejected), false)), None);
+    assert_eq!(since(&row(Some(FeedbackStatus::Accepted), false)), Some(Fate::Decided));
+    assert_eq!(since(&row(Some(FeedbackStatus::Ignored), false)), Some(Fate::Decided));
+    assert_eq!(since(&row(None, false)), Some(Fate::InWork));
+    assert_eq!(since(&row(None, true)), None, "its owner is gone for good");
+}
+
+#[tokio::test]
+async fn only_what_is_asked_for_is_looked_at_and_only_so_many_are_sent() {
+    let of = |id: &str, tenant: &str, code: &str, at| DeadLetter {
+        tenant_id: Some(tenant.to_owned()),
+        reason_code: code.to_owned(),
+        last_failed_at: Timestamp(at),
+        ..letter(id)
+    };
+    let letters = [of("1", "a", "X", 10), of("2", "a", "Y", 20), of("3", "b", "X", 30), of("4", "a", "X", 40)];
+    let names = async |asked: Asked| {
+        let plan = planned(&asked, &letters).await;
+        let ready = plan.letters.into_iter().filter(|letter| letter.fate == Fate::Ready);
+        ready.map(|letter| letter.id).collect::<Vec<_>>().join("")
+    };
+    assert_eq!(names(any()).await, "1234");
+    assert_eq!(names(Asked { reasons: vec!["X".to_owned()], ..any() }).await, "134");
+    assert_eq!(names(Asked { tenant: Some("a".to_owned()), ..any() }).await, "124");
+    assert_eq!(names(Asked { ids: vec!["2".to_owned(), "3".to_owned()], ..any() }).await, "23");
+    let since = Asked { since: Some(Timestamp(20)), until: Some(Timestamp(40)), ..any() };
+    assert_eq!(names(since).await, "23");
+    assert_eq!(names(Asked { limit: Some(2), ..any() }).await, "12");
+    assert_eq!(names(Asked { ticket: Some("none".to_owned()), ..any() }).await, "");
+}
