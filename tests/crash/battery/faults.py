@@ -194,6 +194,24 @@ def broker(world: World, chance: random.Random) -> Fault | None:
     return Fault(f"broker {how}", ("brokers",), act)
 
 
+def silence(world: World, chance: random.Random) -> Fault | None:
+    """All brokers freeze at once, for less than a session or for longer, and none of them is lost."""
+    seconds = chance.choice((chance.uniform(2, 8), chance.uniform(11, 18)))
+
+    def act(world: World) -> bool:
+        with world.interruption("broker"):
+            for name in BROKERS:
+                world.cluster.freeze(name)
+            time.sleep(seconds)
+            for name in BROKERS:
+                world.cluster.thaw(name)
+            # They find each other again before the next one is taken.
+            time.sleep(5)
+        return True
+
+    return Fault("cluster freeze", ("brokers",), act)
+
+
 def network(world: World, chance: random.Random) -> Fault | None:
     """Connections of the product to one broker are cut, one direction is silent, or everything is slow."""
     name = chance.choice(BROKERS)
@@ -270,5 +288,5 @@ def _is_there(world: World, name: str) -> bool:
 # How often each is drawn, in parts.
 WEIGHTS: tuple[tuple[int, Maker], ...] = (
     (6, kill), (5, kill_at_label), (5, freeze), (3, restart), (2, storm), (2, broker), (4, network), (3, delayed_end),
-    (2, database),
+    (2, database), (1, silence),
 )
