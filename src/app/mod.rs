@@ -14,6 +14,7 @@ mod held;
 mod ledger;
 mod log_memory;
 mod migrate;
+mod open_files;
 mod opening;
 mod out;
 mod publish;
@@ -45,6 +46,7 @@ const ABANDONED: Duration = Duration::from_secs(1);
 /// Run one command.
 #[must_use]
 pub fn main(cli: Cli) -> ExitCode {
+    open_files::raise();
     // One TLS provider for everything; a second installation would only mean that it is there already.
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -12,9 +12,10 @@ use tokio::task::JoinHandle;
 
 use super::follow::Follower;
 use super::log_memory::LogMemory;
+use super::open_files;
 use super::opening::{Opening, Patience};
 use super::shutdown;
-use super::wiring::{self, Memory, Parts};
+use super::wiring::{self, Memory, Misconfigured, Parts};
 use crate::cli::{ServeArgs, SettingsArgs};
 use crate::domain::clock::Clock;
 use crate::domain::ops_event::{OpsEvent, OpsKind};
@@ -42,8 +43,9 @@ const OPS_EVENTS_UNTOLD: usize = 1_000;
 
 pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCode> {
     let loaded = wiring::settings(args)?;
-    logging::init(&loaded.settings.telemetry)?;
+    let logs = logging::init(&loaded.settings.telemetry)?;
     let parts = Parts::new(loaded.settings)?;
+    open_files::enough_for(&parts.settings).context(Misconfigured)?;
     let health = Health::new();
     let dependencies = if parts.settings.ledger.enabled { &["log", DATABASE][..] } else { &["log"] };
     for dependency in dependencies {
@@ -51,7 +53,8 @@ pub async fn run(args: &SettingsArgs, serve: ServeArgs) -> anyhow::Result<ExitCo
     }
     let metrics = recorder::install()?;
     // Whether or not anybody can ask for them.
-    let mut upkeep = tokio::spawn(metrics.clone().run_upkeep());
+    let kept = metrics.clone().run_upkeep();
+    let mut upkeep = tokio::spawn(futures_util::future::join(kept, logs.count()));
     tenant_labels::reserve(parts.tenants.borrow().known().map(|tenant| tenant.id.as_str()));
     let stop = shutdown::listen()?;
     // Before anything is waited for: operators see what.

@@ -85,6 +85,7 @@ fn numbers(settings: &Settings) -> Vec<(&'static str, u64, u64, u64)> {
         ("triage.breaker.failure_percent", breaker.failure_percent.into(), 1, 100),
         ("triage.breaker.min_calls", breaker.min_calls.into(), 1, 100_000),
         ("triage.breaker.probes", breaker.probes.into(), 1, 100),
+        ("telemetry.log_queue", size(settings.telemetry.log_queue), 100, 1_000_000),
         ("calibration.min_reviews", settings.calibration.min_reviews.into(), 30, 1_000_000),
         ("secrets.min_length", size(settings.secrets.min_length), 0, 1_024),
     ]

@@ -10,6 +10,8 @@ pub struct Telemetry {
     pub log_filter: String,
     /// The form of log lines on stderr.
     pub log_format: LogFormat,
+    /// Log lines that wait for whoever reads stderr; more are dropped.
+    pub log_queue: usize,
 }
 
 /// The form of log lines.

@@ -11,7 +11,7 @@ use super::metric_names as names;
 use crate::domain::reason_code::STATUS_AND_CODES;
 
 /// Without labels.
-const PLAIN: [&str; 16] = [
+const PLAIN: [&str; 17] = [
     names::FOREIGN_KEYS,
     names::ANSWERS_REUSED,
     names::CALLS_REATTACHED,
@@ -24,6 +24,7 @@ const PLAIN: [&str; 16] = [
     names::LEDGER_LEAKS_SUSPECTED,
     names::SCHEMA_STARTS_HELD,
     names::PARTITIONS_HELD,
+    names::LOG_LINES_DROPPED,
     names::CHANGES_UNREAD,
     names::TENANT_CHANGES,
     names::FLAGS_REFUSED,

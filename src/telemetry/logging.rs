@@ -1,12 +1,19 @@
 //! Log lines on stderr: JSON for machines, one line of text for people.
+//!
+//! They are written by a thread of their own. Whoever reads them may be slow, or stopped for good with its pipe open, and
+//! nothing else may wait for that: what finds no room is dropped and counted.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
+use metrics::counter;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use super::metric_names as names;
 use crate::settings::telemetry::{LogFormat, Telemetry};
 
 /// Logs the body of a reply it cannot read, at ERROR: that may be a ticket. Its errors reach us as values anyway.
@@ -41,14 +48,47 @@ fn filter(settings: &Telemetry) -> Result<EnvFilter, LoggingError> {
         .map_err(|source| LoggingError::Filter { filter: settings.log_filter.clone(), source })
 }
 
+/// How often it is looked whether lines were dropped.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+
+/// What writes the logs. Whoever has it drops it last: until then lines are written, and then those that wait, if that takes
+/// no longer than a second.
+#[derive(Debug)]
+pub struct Logs {
+    dropped: ErrorCounter,
+    _writer: WorkerGuard,
+}
+
+impl Logs {
+    /// Count the lines that were dropped, for ever.
+    pub fn count(&self) -> impl Future<Output = std::convert::Infallible> + Send + use<> {
+        let dropped = self.dropped.clone();
+        async move {
+            let mut ticks = tokio::time::interval(COUNT_EVERY);
+            loop {
+                ticks.tick().await;
+                counter!(names::LOG_LINES_DROPPED).absolute(dropped.dropped_lines() as u64);
+            }
+        }
+    }
+}
+
 /// Write the logs of this process to stderr from now on.
 ///
 /// # Errors
 /// When the filter cannot be read, or logs are written already.
-pub fn init(settings: &Telemetry) -> Result<(), LoggingError> {
+pub fn init(settings: &Telemetry) -> Result<Logs, LoggingError> {
     let terminal = std::io::stderr().is_terminal();
-    subscriber(settings, terminal, std::io::stderr)?.try_init()?;
-    Ok(())
+    let (writer, logs) = writer(settings, std::io::stderr());
+    subscriber(settings, terminal, writer)?.try_init()?;
+    Ok(logs)
+}
+
+fn writer(settings: &Telemetry, to: impl Write + Send + 'static) -> (NonBlocking, Logs) {
+    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(settings.log_queue).thread_name("logs");
+    let (writer, guard) = builder.finish(to);
+    let logs = Logs { dropped: writer.error_counter(), _writer: guard };
+    (writer, logs)
 }
 
 fn subscriber<W>(
@@ -98,7 +138,7 @@ pub(crate) mod tests {
     /// What is logged so.
     pub fn lines(filter: &str, log_format: LogFormat, act: impl FnOnce()) -> Vec<String> {
         let written = Written::default();
-        let settings = Telemetry { log_filter: filter.to_owned(), log_format };
+        let settings = Telemetry { log_filter: filter.to_owned(), log_format, log_queue: 10 };
         let writer = written.clone();
         let subscriber = subscriber(&settings, false, move || writer.clone()).expect("the filter is right");
         tracing::subscriber::with_default(subscriber, act);
@@ -128,9 +168,46 @@ pub(crate) mod tests {
         assert_eq!(lines.len(), 1, "{lines:?}");
     }
 
+    /// Takes nothing until it is let go.
+    struct Stuck(std::sync::mpsc::Receiver<()>);
+
+    impl io::Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.recv().ok();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_logs_does_not_wait_for_who_reads_and_what_is_dropped_is_counted() {
+        let (let_go, stuck) = std::sync::mpsc::channel();
+        let settings = Telemetry { log_filter: "info".to_owned(), log_format: LogFormat::Json, log_queue: 10 };
+        let (writer, logs) = writer(&settings, Stuck(stuck));
+        let subscriber = subscriber(&settings, false, writer).expect("the filter is right");
+        tracing::subscriber::with_default(subscriber, || {
+            for number in 0..100 {
+                tracing::info!(number, "a line");
+            }
+        });
+        // One may be with the reader, ten wait.
+        assert!((89..=90).contains(&logs.dropped.dropped_lines()), "{}", logs.dropped.dropped_lines());
+        let (recorder, handle) = crate::telemetry::recorder::local();
+        let recorded = metrics::with_local_recorder(&recorder, || {
+            futures_util::FutureExt::now_or_never(logs.count());
+            handle.render()
+        });
+        let dropped = logs.dropped.dropped_lines();
+        assert!(recorded.contains(&format!("gatekeeper_log_lines_dropped_total {dropped}")), "{recorded}");
+        drop(let_go);
+    }
+
     #[test]
     fn a_filter_that_cannot_be_read_names_its_key() {
-        let settings = Telemetry { log_filter: "gatekeeper=loud".to_owned(), log_format: LogFormat::Json };
+        let settings = Telemetry { log_filter: "gatekeeper=loud".to_owned(), log_format: LogFormat::Json, log_queue: 10 };
         let error = subscriber(&settings, false, std::io::sink).err().expect("no such level");
         assert!(error.to_string().contains("telemetry.log_filter"), "{error}");
     }

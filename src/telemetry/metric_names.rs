@@ -106,6 +106,7 @@ metric_names! {
     Counter BREAKER_CHANGES = "gatekeeper_breaker_changes_total", Count, "Changes of a breaker, by model and the state it changed to.";
 
     Gauge CHANGES_REVISION = "gatekeeper_changes_revision", Count, "Revision of the newest change by an operator that this instance has taken.";
+    Counter LOG_LINES_DROPPED = "gatekeeper_log_lines_dropped_total", Count, "Log lines that found no room, because whoever reads them is slower.";
     Counter CHANGES_UNREAD = "gatekeeper_changes_unread_total", Count, "Times what operators changed could not be read; what was known went on.";
     Counter TENANT_CHANGES = "gatekeeper_tenant_changes_total", Count, "Tenants that had another policy from then on.";
     Counter TENANTS_REFUSED = "gatekeeper_tenants_refused_total", Count, "Times policies with mistakes were not taken, by where they came from: database, files.";

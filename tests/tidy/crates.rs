@@ -20,6 +20,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("metrics_util", &["telemetry"]),
     ("metrics_exporter_prometheus", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
+    ("tracing_appender", &["telemetry"]),
     ("minijinja", &["pipeline::triage::prompt"]),
     ("regex", &["pipeline::triage"]),
     ("whatlang", &["adapters::local_model::language"]),

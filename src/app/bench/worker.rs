@@ -30,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub async fn run(settings: &SettingsArgs, run: &Run, work: BenchWork) -> anyhow::Result<ExitCode> {
     let loaded = wiring::settings(settings)?;
-    logging::init(&loaded.settings.telemetry)?;
+    let _logs = logging::init(&loaded.settings.telemetry)?;
     let parts = Parts::new(without_registry(loaded.settings))?;
     if work == BenchWork::Bare {
         return bare::run(&parts).await;

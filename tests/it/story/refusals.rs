@@ -1,7 +1,9 @@
 //! What it will not start with, and what it says then.
 
 use std::fs;
-use std::process::Output;
+use std::process::{Command, Output};
+
+use gatekeeper::domain::feedback::FeedbackStatus;
 
 use super::gatekeeper::Gatekeeper;
 use super::tickets::records;
@@ -72,4 +74,32 @@ async fn wrong_settings_end_with_78_and_name_the_key() {
         assert!(said(&output).contains(named), "{set}: {}", said(&output));
         assert!(!said(&output).contains("sk-simulated"), "no secret is printed");
     }
+}
+
+/// `serve` where the system lets it have so many files open; with a soft limit it may have more.
+fn serve_with_files(gatekeeper: &Gatekeeper, limit: &str, sets: &[&str]) -> Output {
+    let serve = gatekeeper.command(&["serve", "--until-idle"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{limit} && exec \"$0\" \"$@\"")]).arg(serve.get_program()).args(serve.get_args());
+    command.current_dir(gatekeeper.folder.path());
+    for set in sets {
+        command.args(["--set", set]);
+    }
+    command.output().expect("it runs")
+}
+
+#[tokio::test]
+async fn calls_have_the_connections_that_they_need_or_it_does_not_start() {
+    let gatekeeper = Gatekeeper::new().await;
+    // As many at once as there are: without raising the limit there are no connections for them.
+    let places = gatekeeper.publish(records(0..100)).await;
+    let output = serve_with_files(&gatekeeper, "ulimit -n 300", &["pipeline.max_in_flight=100"]);
+    assert_eq!(output.status.code(), Some(78), "{}", said(&output));
+    assert!(said(&output).contains("100 needs 356 open files, and the system allows 300"), "{}", said(&output));
+    let sets = ["pipeline.max_in_flight=100", "models.openai.limits.concurrency.initial=100"];
+    let output = serve_with_files(&gatekeeper, "ulimit -S -n 64", &sets);
+    assert!(output.status.success(), "{}", said(&output));
+    let ends = gatekeeper.ends_of(&places).await;
+    assert!(ends.iter().all(|end| end.status == FeedbackStatus::Accepted), "{ends:#?}");
+    gatekeeper.audit_finished().await;
 }
