@@ -35,7 +35,9 @@ pub async fn run(parts: Parts, args: RedriveArgs) -> anyhow::Result<ExitCode> {
     };
     let plan = redrive::plan(&asked, &*browser, ledger.as_deref(), &parts.schemas).await?;
     if ledger.is_none() {
-        complain!("gatekeeper: ledger.enabled = false: nobody knows which of these were decided since");
+        complain!(
+            "gatekeeper: ledger.enabled = false: what is sent twice before its end is published is decided twice"
+        );
     }
     if args.list {
         return list(&plan, args.output, &parts, &*browser).await;
@@ -58,13 +60,15 @@ pub async fn run(parts: Parts, args: RedriveArgs) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     let sent = sent?;
     for id in &sent.refused {
-        complain!("gatekeeper: {id} is larger than the log takes now");
+        complain!("gatekeeper: {} is larger than the log takes now", harmless(id));
     }
     match args.output {
-        Output::Table => say!("sent again   {}\nrefused      {}", sent.sent, sent.refused.len()),
+        Output::Table => {
+            say!("sent again   {}\nrefused      {}\ngone         {}", sent.sent, sent.refused.len(), sent.gone);
+        }
         Output::Json => say!("{}", serde_json::to_string_pretty(&sent)?),
     }
-    Ok(if sent.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if sent.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// On a terminal only: elsewhere nobody sees it move.
@@ -122,6 +126,7 @@ fn counted(plan: &Plan) -> serde_json::Value {
     let groups: Vec<_> = groups.collect();
     json!({
         "held": plan.held,
+        "unreadable": plan.unreadable,
         "earlier_failures": plan.earlier,
         "asked_for": plan.letters.len(),
         "ready": plan.ready(),
@@ -140,11 +145,18 @@ fn table(plan: &Plan, is_to_send: bool) -> String {
     }
     let (held, ready) = (plan.held, plan.ready());
     let asked_for = plan.letters.len() as u64;
-    let others = held - plan.earlier - asked_for;
+    let others = held - plan.unreadable - plan.earlier - asked_for;
     lines.push(format!(
-        "{held} dead letters: {} earlier failures of the same records, {others} not asked for, {asked_for} asked for",
+        "{} dead letters: {} earlier failures of the same records, {others} not asked for, {asked_for} asked for",
+        held - plan.unreadable,
         plan.earlier
     ));
+    if plan.unreadable > 0 {
+        lines.push(format!(
+            "{} more are no dead letters that this build can read: they are left alone",
+            plan.unreadable
+        ));
+    }
     lines.push(match (ready, is_to_send) {
         (0, _) => "nothing to send".to_owned(),
         (ready, _) => format!("{ready} would be sent again; nothing is changed without --send"),
@@ -214,15 +226,16 @@ mod tests {
             letter("DECODE_FAILED", None, Fate::TooOften),
         ];
         assert_eq!(line(&letters[2]).lines().count(), 1);
-        let plan = Plan { held: 9, earlier: 2, letters };
+        let plan = Plan { held: 9, unreadable: 1, earlier: 2, letters };
         let said = table(&plan, false);
         let lines: Vec<&str> = said.lines().collect();
         assert!(
             lines[1].starts_with("DECODE_FAILED") && lines[1].ends_with("0  1 sent again too often (--max-redrives)")
         );
         assert!(lines[2].contains("ac?me") && lines[2].ends_with("2        1  1 decided since"), "{said}");
-        assert!(lines[3].contains("2 earlier failures") && lines[3].contains("4 not asked for, 3 asked for"), "{said}");
-        assert_eq!(lines[4], "1 would be sent again; nothing is changed without --send");
+        assert!(lines[3].starts_with("8 dead letters: 2 earlier failures"), "{said}");
+        assert!(lines[3].ends_with("3 not asked for, 3 asked for") && lines[4].starts_with("1 more"), "{said}");
+        assert_eq!(lines[5], "1 would be sent again; nothing is changed without --send");
         assert!(table(&Plan::default(), true).ends_with("nothing to send"));
     }
 }

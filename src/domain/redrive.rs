@@ -6,12 +6,11 @@
 use super::clock::Timestamp;
 use super::record::{Header, Record};
 
-/// Headers that begin so are these words.
-const PREFIX: &str = "redrive-";
 /// The name under which outputs carry the dead letter's id on.
 pub const DEAD_LETTER: &str = "redrive-dead-letter";
 const COUNT: &str = "redrive-count";
 const FIRST_FAILED_AT: &str = "redrive-first-failed-at";
+const WORDS: [&str; 3] = [DEAD_LETTER, COUNT, FIRST_FAILED_AT];
 
 /// Longer than any id that we write: a topic's name, a partition and an offset.
 const LONGEST_ID: usize = 300;
@@ -33,7 +32,8 @@ impl Redrive {
     #[must_use]
     pub fn of(record: &Record) -> Option<Self> {
         let text = |name| record.header(name).and_then(|value| std::str::from_utf8(value).ok());
-        let dead_letter_id = text(DEAD_LETTER).filter(|id| (1..=LONGEST_ID).contains(&id.len()))?.to_owned();
+        let is_an_id = |id: &&str| (1..=LONGEST_ID).contains(&id.len()) && !id.chars().any(char::is_control);
+        let dead_letter_id = text(DEAD_LETTER).filter(is_an_id)?.to_owned();
         // As many as a dead letter can say, and one more.
         let count = text(COUNT)?.parse().ok().filter(|count| (1..=i32::MAX.unsigned_abs()).contains(count))?;
         let first_failed_at = Timestamp(text(FIRST_FAILED_AT)?.parse().ok()?);
@@ -43,7 +43,7 @@ impl Redrive {
     /// The record's own headers, and these words instead of those of an earlier time.
     #[must_use]
     pub fn headers(&self, own: impl IntoIterator<Item = Header>) -> Vec<Header> {
-        let mut headers: Vec<Header> = own.into_iter().filter(|header| !header.name.starts_with(PREFIX)).collect();
+        let mut headers: Vec<Header> = own.into_iter().filter(|header| !WORDS.contains(&&*header.name)).collect();
         headers.push(Header::text(DEAD_LETTER, &self.dead_letter_id));
         headers.push(Header::text(COUNT, &self.count.to_string()));
         headers.push(Header::text(FIRST_FAILED_AT, &self.first_failed_at.0.to_string()));
@@ -89,6 +89,7 @@ mod tests {
             (COUNT, "2147483648"),
             (COUNT, "many"),
             (DEAD_LETTER, ""),
+            (DEAD_LETTER, "\x1b[2J"),
             (DEAD_LETTER, &*long),
             (FIRST_FAILED_AT, "yesterday"),
         ] {

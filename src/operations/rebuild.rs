@@ -29,6 +29,7 @@ use super::log_browser::{LogBrowser, ReadLimit, TopicInfo};
 use crate::domain::bytes::Bytes;
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::TriageDecision;
+use crate::domain::feedback::FeedbackStatus;
 use crate::domain::identity::DedupeKey;
 use crate::domain::past_decision::PastDecision;
 use crate::domain::position::{Partition, Position, TopicRole};
@@ -153,12 +154,16 @@ pub async fn run(
         let mut restored = Restoring { ledger: (mode == Mode::Rebuild).then_some(ledger), entries: Vec::new() };
         // Put off and not back yet: whatever comes later of their tickets must find them in the ledger.
         let mut away: BTreeMap<u64, Claim> = BTreeMap::new();
+        let mut rejected: HashSet<DedupeKey> = HashSet::new();
         while let Some(page) = feedback.page().await? {
             let mut published = Vec::with_capacity(page.len());
             let mut long_ago = Vec::new();
             for record in &page {
-                match told(record, feedback.partition, events, schemas, window)? {
+                match told(record, feedback.partition, events, schemas, window, |key| rejected.contains(&key))? {
                     Told::Published(row, decision) => {
+                        if row.verdict.status == FeedbackStatus::Rejected {
+                            rejected.insert(row.claim.key);
+                        }
                         away.remove(&row.claim.position.offset);
                         published.push((*row, decision));
                     }

@@ -85,7 +85,8 @@ pub fn init(settings: &Telemetry) -> Result<Logs, LoggingError> {
 }
 
 fn writer(settings: &Telemetry, to: impl Write + Send + 'static) -> (NonBlocking, Logs) {
-    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(settings.log_queue).thread_name("logs");
+    let builder =
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(settings.log_queue).thread_name("logs");
     let (writer, guard) = builder.finish(to);
     let logs = Logs { dropped: writer.error_counter(), _writer: guard };
     (writer, logs)
@@ -207,7 +208,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_filter_that_cannot_be_read_names_its_key() {
-        let settings = Telemetry { log_filter: "gatekeeper=loud".to_owned(), log_format: LogFormat::Json, log_queue: 10 };
+        let settings =
+            Telemetry { log_filter: "gatekeeper=loud".to_owned(), log_format: LogFormat::Json, log_queue: 10 };
         let error = subscriber(&settings, false, std::io::sink).err().expect("no such level");
         assert!(error.to_string().contains("telemetry.log_filter"), "{error}");
     }

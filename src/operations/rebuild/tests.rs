@@ -146,9 +146,12 @@ fn copy(log: &mut Shelf, offset: u64, improves: Option<String>) {
 }
 
 async fn run_on(log: &Shelf, ledger: &dyn Ledger, since: Timestamp, mode: Mode) -> Report {
+    run_in(log, ledger, Window { since, rejected_since: since }, mode).await
+}
+
+async fn run_in(log: &Shelf, ledger: &dyn Ledger, window: Window, mode: Mode) -> Report {
     let settings = load(&LoadOptions::default()).expect("the defaults are right").settings;
     let schemas = SchemaSet::new(&settings.schemas).expect("they are readable");
-    let window = Window { since, rejected_since: since };
     let mut partitions = Vec::new();
     let mut tell = |partition: Partition, _: &Report| partitions.push(partition.number);
     let report = run(log, ledger, &schemas, "group", window, mode, &mut tell).await.expect("it is readable");
@@ -261,4 +264,30 @@ async fn a_copy_that_ended_as_unreadable_is_away_no_longer() {
     let report = run_on(&log, &ledger, Timestamp(0), Mode::Rebuild).await;
     assert_eq!((report.skipped, report.lost.len()), (1, 0), "{report}");
     assert_eq!(ahead_of(&ledger, 9).await, 1, "only the third is waited for");
+}
+
+/// Rejections are remembered longer than other ends. One whose later end was not would be decided once more.
+#[tokio::test]
+async fn who_was_rejected_and_decided_since_is_not_one_that_may_be_decided() {
+    let (mut log, ledger) = (Shelf::default(), Counting::new());
+    let rejected =
+        EventFeedback { status: FeedbackStatus::Rejected, reason_code: "TENANT_UNKNOWN".to_owned(), ..ended(0) };
+    tell(&mut log, 0, Timestamp(3), rejected);
+    tell(&mut log, 1, Timestamp(4), ended(1));
+    // Sent again, to another offset.
+    let origin = Origin {
+        topic: Shelf::name(TopicRole::Events).to_owned(),
+        partition: i32::try_from(NUMBER).expect("small"),
+        offset: 7,
+        timestamp: Timestamp(0),
+    };
+    let body = BodyHash { form: 1, sha256: [1; 32] };
+    let headers =
+        vec![Header::text("gk-dedupe-key", &key(0).to_hex()), Header::text("gk-body-hash", &body.to_string())];
+    log.put_with(TopicRole::Feedback, NUMBER, Timestamp(5), &EventFeedback { origin, ..ended(0) }, headers);
+    let window = Window { since: Timestamp(8), rejected_since: Timestamp(2) };
+    run_in(&log, &ledger, window, Mode::Rebuild).await;
+    let row = ledger.find(key(0)).await.expect("readable").expect("it is remembered");
+    assert_eq!((row.owner.offset, row.verdict.map(|verdict| verdict.status)), (7, Some(FeedbackStatus::Ignored)));
+    assert!(ledger.find(key(1)).await.expect("readable").is_none(), "it is out of its window");
 }

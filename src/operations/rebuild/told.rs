@@ -46,13 +46,16 @@ pub(super) fn told(
     events: &TopicInfo,
     schemas: &SchemaSet,
     window: Window,
+    was_rejected: impl Fn(DedupeKey) -> bool,
 ) -> Result<Told, ReadError> {
     let feedback: EventFeedback = decode(schemas, at, record, "EventFeedback")?;
     let code = serde_json::from_value::<ReasonCode>(feedback.reason_code.clone().into()).ok();
     let speaks_of_another =
         feedback.status == FeedbackStatus::Duplicate || code == Some(ReasonCode::IdempotencyConflict);
     let rejected = feedback.status == FeedbackStatus::Rejected;
-    let since = if rejected { window.rejected_since } else { window.since };
+    // Without its later end an event that was rejected, and sent again, would be one that may be decided.
+    let was_rejected = identity(record).is_some_and(|(key, _)| was_rejected(key));
+    let since = if rejected || was_rejected { window.rejected_since } else { window.since };
     let origin = &feedback.origin;
     let place = place(origin).filter(|_| origin.topic == events.name);
     let ends = place.filter(|_| feedback.terminal).map(|(_, offset)| offset);

@@ -1,8 +1,13 @@
 //! Which dead letters there are, which of them are asked for, and what would come of sending them again.
 
+mod since;
+
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::RedriveError;
 use crate::domain::clock::Timestamp;
@@ -12,10 +17,11 @@ use crate::domain::feedback::FeedbackStatus;
 use crate::domain::human_feedback::HumanFeedback;
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::{Partition, TopicRole};
-use crate::domain::record::Record;
+use crate::domain::record::{HEADERS_UNREADABLE, Record};
 use crate::operations::audit::reading::{decode, each};
 use crate::operations::log_browser::{LogBrowser, TopicInfo};
 use crate::pipeline::dedupe::ledger::{Ledger, Row};
+use crate::pipeline::ingest::{key_of_event, key_of_feedback};
 use crate::pipeline::schema_set::SchemaSet;
 
 /// Rows asked for at once.
@@ -76,6 +82,8 @@ pub enum Fate {
     Decided,
     /// A copy of its event is in work.
     InWork,
+    /// It was rejected so long ago that the ledger has forgotten it, and may have forgotten its decision.
+    Forgotten,
     /// It was sent again as often as was asked for, and failed each time.
     TooOften,
     /// The same bytes can only end the same way.
@@ -95,6 +103,7 @@ impl Fate {
             Self::BeyondLimit => "beyond --limit",
             Self::Decided => "decided since",
             Self::InWork => "in work again",
+            Self::Forgotten => "older than what the ledger remembers",
             Self::TooOften => "sent again too often (--max-redrives)",
             Self::SameEnd => "can only end the same way",
             Self::NoValue => "without its value, which only its publisher has",
@@ -133,8 +142,10 @@ pub struct Letter {
 /// What there is, and what would come of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Dead letters that the log holds.
+    /// Records on the dead letters' topic.
     pub held: u64,
+    /// Those among them that are no dead letters that this build can read.
+    pub unreadable: u64,
     /// Earlier failures of records that have a newer dead letter.
     pub earlier: u64,
     /// Those that are asked for, the newest of each record; in the log's order.
@@ -149,14 +160,31 @@ impl Plan {
     }
 }
 
-/// What makes two dead letters those of one record.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Identity {
-    Key(DedupeKey),
-    Id(String),
+/// A dead letter with what it is told apart by.
+struct Known {
+    letter: Letter,
+    /// As it was claimed, or as it would be now.
+    key: Option<Key>,
 }
 
-/// Reads all dead letters; of what was decided since, the ledger knows, if there is one.
+/// An event's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    /// It was claimed: there was a row.
+    Claimed(DedupeKey),
+    /// It could not be read when it was rejected, and can be now.
+    Readable(DedupeKey),
+}
+
+impl Key {
+    const fn it(self) -> DedupeKey {
+        match self {
+            Self::Claimed(key) | Self::Readable(key) => key,
+        }
+    }
+}
+
+/// Reads all dead letters; what was decided since, the ledger knows, and where it does not, what was published since.
 ///
 /// # Errors
 /// When log or ledger cannot be read.
@@ -167,42 +195,84 @@ pub async fn plan(
     schemas: &SchemaSet,
 ) -> Result<Plan, RedriveError> {
     let topics = browser.topics().await?;
-    let partitions =
-        topics.iter().find(|topic| topic.role == TopicRole::DeadLetters).map_or(0, |topic| topic.partitions);
-    let mut newest: HashMap<Identity, Letter> = HashMap::new();
+    let letters = topics.iter().find(|topic| topic.role == TopicRole::DeadLetters);
     let mut plan = Plan::default();
-    for number in 0..partitions {
+    // A letter is that of an earlier one's record if it carries its id and the same bytes. An id alone may come from anybody,
+    // and from a topic that was there before one of the same name.
+    let mut newest: HashMap<(String, [u8; 32]), Known> = HashMap::new();
+    for number in 0..letters.map_or(0, |topic| topic.partitions) {
         let partition = Partition { topic: TopicRole::DeadLetters, number };
         each(browser, partition, |record| {
             plan.held += 1;
-            let letter: DeadLetter = decode(schemas, partition, &record, "DeadLetter")?;
-            let identity = key_of(&letter, &record, &topics, schemas)
-                .map_or_else(|| Identity::Id(letter.dead_letter_id.clone()), Identity::Key);
-            let seen = seen(letter, &record, number, &topics, asked.max_redrives);
-            match newest.get(&identity) {
-                Some(other) if other.failed_at > seen.failed_at => plan.earlier += 1,
-                Some(_) => {
-                    plan.earlier += 1;
-                    newest.insert(identity, seen);
-                }
-                None => {
-                    newest.insert(identity, seen);
-                }
-            }
+            let Ok(letter) = decode::<DeadLetter>(schemas, partition, &record, "DeadLetter") else {
+                plan.unreadable += 1;
+                return Ok(());
+            };
+            let key = key_of(&letter, &record, &topics, schemas);
+            let bytes = letter.value.as_ref().map_or(&[][..], |value| &value.0);
+            let identity = (letter.dead_letter_id.clone(), Sha256::digest(bytes).into());
+            let known = Known { letter: seen(letter, &record, number, &topics, asked.max_redrives), key };
+            plan.earlier += u64::from(keep_newest(&mut newest, identity, known));
             Ok(())
         })
         .await?;
     }
-    let mut found: Vec<(Identity, Letter)> = newest.into_iter().filter(|(_, letter)| asked.is_for(letter)).collect();
-    found.sort_by_key(|(_, letter)| (letter.partition, letter.offset));
-    if let Some(ledger) = ledger {
-        ask(ledger, &mut found).await?;
+    // Its publisher may have sent it again too.
+    let mut found: Vec<Known> = Vec::with_capacity(newest.len());
+    let mut of_event: HashMap<DedupeKey, Known> = HashMap::new();
+    for known in newest.into_values() {
+        match known.key {
+            Some(key) => plan.earlier += u64::from(keep_newest(&mut of_event, key.it(), known)),
+            None => found.push(known),
+        }
     }
-    plan.letters = found.into_iter().map(|(_, letter)| letter).collect();
+    found.extend(of_event.into_values());
+    found.retain(|known| asked.is_for(&known.letter));
+    found.sort_by_key(|known| (known.letter.partition, known.letter.offset));
+    let mut open: Vec<&mut Known> = found.iter_mut().filter(|known| known.letter.may_be_sent()).collect();
+    if let Some(ledger) = ledger {
+        open = ask(ledger, open).await?;
+    }
+    since::look(browser, schemas, &mut open).await?;
+    plan.letters = found.into_iter().map(|known| known.letter).collect();
     let limit = usize::try_from(asked.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     let ready = plan.letters.iter_mut().filter(|letter| letter.fate == Fate::Ready);
     ready.skip(limit).for_each(|letter| letter.fate = Fate::BeyondLimit);
     Ok(plan)
+}
+
+/// Says whether there was another one.
+fn keep_newest<I: Eq + Hash>(of: &mut HashMap<I, Known>, identity: I, known: Known) -> bool {
+    match of.entry(identity) {
+        Entry::Vacant(place) => {
+            place.insert(known);
+            false
+        }
+        Entry::Occupied(mut place) => {
+            if known.letter.is_newer_than(&place.get().letter) {
+                place.insert(known);
+            }
+            true
+        }
+    }
+}
+
+impl Letter {
+    /// Whether nothing about itself speaks against it.
+    const fn may_be_sent(&self) -> bool {
+        matches!(self.fate, Fate::Ready | Fate::TooOften)
+    }
+
+    /// A clock is the last that is believed: whoever rejected one may have had a wrong one.
+    fn is_newer_than(&self, other: &Self) -> bool {
+        if self.id == other.id && self.redrives != other.redrives {
+            self.redrives > other.redrives
+        } else if self.partition == other.partition {
+            self.offset > other.offset
+        } else {
+            self.failed_at > other.failed_at
+        }
+    }
 }
 
 /// Where it was read from, by the names that topics have now.
@@ -212,31 +282,33 @@ pub(super) fn role_of(letter: &DeadLetter, topics: &[TopicInfo]) -> Option<(Topi
     matches!(topic.role, TopicRole::Events | TopicRole::HumanFeedback).then_some((topic.role, partition))
 }
 
-/// As it was claimed; of one that could not be read then, as it can be read now.
-fn key_of(letter: &DeadLetter, record: &Record, topics: &[TopicInfo], schemas: &SchemaSet) -> Option<DedupeKey> {
-    let written = record.header("gk-dedupe-key").and_then(|key| std::str::from_utf8(key).ok()?.parse().ok());
-    written.or_else(|| {
-        let value = &*letter.value.as_ref()?.0;
-        match role_of(letter, topics)?.0 {
-            TopicRole::Events => {
-                schemas.read::<SupportEvent>("SupportEvent", value).ok().map(|event| DedupeKey::of_event(&event))
-            }
-            TopicRole::HumanFeedback => {
-                let feedback = schemas.read::<HumanFeedback>("HumanFeedback", value).ok();
-                feedback.map(|feedback| DedupeKey::of_feedback(&feedback))
-            }
-            _ => None,
-        }
-    })
+fn key_of(letter: &DeadLetter, record: &Record, topics: &[TopicInfo], schemas: &SchemaSet) -> Option<Key> {
+    if let Some(claimed) = header_key(record) {
+        return Some(Key::Claimed(claimed));
+    }
+    let value = &*letter.value.as_ref()?.0;
+    let readable = match role_of(letter, topics)?.0 {
+        TopicRole::Events => key_of_event(&schemas.read::<SupportEvent>("SupportEvent", value).ok()?),
+        TopicRole::HumanFeedback => key_of_feedback(&schemas.read::<HumanFeedback>("HumanFeedback", value).ok()?),
+        _ => None,
+    };
+    readable.map(Key::Readable)
+}
+
+/// Of whose outputs it is.
+fn header_key(record: &Record) -> Option<DedupeKey> {
+    record.header("gk-dedupe-key").and_then(|key| std::str::from_utf8(key).ok()?.parse().ok())
 }
 
 fn seen(letter: DeadLetter, record: &Record, number: u32, topics: &[TopicInfo], max_redrives: u32) -> Letter {
     let redrives = u32::try_from(letter.replay_count).unwrap_or(0);
+    // What stands in their place cannot be told from a header, and means the same when it comes again.
+    let has_headers = letter.headers.iter().all(|header| header.name != HEADERS_UNREADABLE);
     let fate = if letter.value.is_none() {
         if letter.value_sha256.is_some() { Fate::NoValue } else { Fate::SameEnd }
     } else if role_of(&letter, topics).is_none() {
         Fate::NotRead
-    } else if !letter.replayable {
+    } else if !letter.replayable || !has_headers {
         Fate::SameEnd
     } else if redrives >= max_redrives {
         Fate::TooOften
@@ -258,29 +330,30 @@ fn seen(letter: DeadLetter, record: &Record, number: u32, topics: &[TopicInfo], 
     }
 }
 
-/// What became of the events of those that could be sent.
-async fn ask(ledger: &dyn Ledger, found: &mut [(Identity, Letter)]) -> Result<(), RedriveError> {
-    let mut open: Vec<(DedupeKey, &mut Letter)> = found
-        .iter_mut()
-        .filter(|(_, letter)| matches!(letter.fate, Fate::Ready | Fate::TooOften))
-        .filter_map(|(identity, letter)| match identity {
-            Identity::Key(key) => Some((*key, letter)),
-            Identity::Id(_) => None,
-        })
-        .collect();
-    for chunk in open.chunks_mut(ROWS) {
-        let rows = ledger.find_all(chunk.iter().map(|(key, _)| *key).collect()).await?;
-        for (key, letter) in chunk {
-            if let Some(fate) = rows.get(key).and_then(since) {
-                letter.fate = fate;
-            }
+/// What became of their events, as far as the ledger knows; answered with those of which it knows nothing.
+async fn ask<'a>(ledger: &dyn Ledger, mut open: Vec<&'a mut Known>) -> Result<Vec<&'a mut Known>, RedriveError> {
+    let keys: Vec<DedupeKey> = open.iter().filter_map(|known| known.key.map(Key::it)).collect();
+    let mut rows = HashMap::with_capacity(keys.len());
+    for keys in keys.chunks(ROWS) {
+        for (key, row) in ledger.find_all(keys.to_vec()).await? {
+            rows.insert(key, fate_of(&row));
         }
     }
-    Ok(())
+    open.retain_mut(|known| {
+        let Some(key) = known.key else { return true };
+        match (rows.get(&key.it()), key) {
+            (Some(fate), _) => known.letter.fate = fate.unwrap_or(known.letter.fate),
+            // Its row lives as long as its letter: whoever sends it later decides it anew.
+            (None, Key::Claimed(_)) => known.letter.fate = Fate::Forgotten,
+            (None, Key::Readable(_)) => return true,
+        }
+        false
+    });
+    Ok(open)
 }
 
 /// What its row says has happened to an event since it was rejected; none: nothing.
-fn since(row: &Row) -> Option<Fate> {
+fn fate_of(row: &Row) -> Option<Fate> {
     match &row.verdict {
         Some(verdict) if verdict.status == FeedbackStatus::Rejected => None,
         Some(_) => Some(Fate::Decided),

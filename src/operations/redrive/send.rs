@@ -26,6 +26,16 @@ pub struct Sent {
     pub sent: u64,
     /// Ids of those that the log does not take any more: it holds smaller records than when they came.
     pub refused: Vec<String>,
+    /// Retention took them, or the topic they came from went, between plan and sending.
+    pub gone: u64,
+}
+
+impl Sent {
+    /// Whether all that was ready is out.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.refused.is_empty() && self.gone == 0
+    }
 }
 
 /// Sends every letter that is ready; `tell` hears how many are out.
@@ -59,6 +69,7 @@ pub async fn send(
             sleep(pace.due(sent.sent).saturating_sub(start.elapsed())).await;
         }
     }
+    sent.gone = plan.ready().saturating_sub(sent.sent + sent.refused.len() as u64);
     Ok(sent)
 }
 

@@ -22,6 +22,7 @@ pub use self::human_feedback::FeedbackArrival;
 use self::validate::Findings;
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::Violation;
+use crate::domain::human_feedback::HumanFeedback;
 use crate::domain::identity::{BodyHash, DedupeKey};
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::{HEADERS_UNREADABLE, Record};
@@ -37,6 +38,18 @@ pub struct Ingest {
     tenants: watch::Receiver<Arc<TenantBook>>,
     max_payload_bytes: usize,
     reject_foreign_keys: bool,
+}
+
+/// An event's key, if it can be told apart from all others.
+#[must_use]
+pub fn key_of_event(event: &SupportEvent) -> Option<DedupeKey> {
+    validate::check(event).has_identity.then(|| DedupeKey::of_event(event))
+}
+
+/// The key of a piece of human feedback, if it can be told apart from all others.
+#[must_use]
+pub fn key_of_feedback(feedback: &HumanFeedback) -> Option<DedupeKey> {
+    validate::check_feedback(feedback).has_identity.then(|| DedupeKey::of_feedback(feedback))
 }
 
 /// What a record turned out to be.

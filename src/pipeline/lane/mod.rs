@@ -25,6 +25,8 @@ pub enum Standing {
     Unknown,
     /// It has passed every check and needs a model: it may be superseded, and may supersede.
     Decidable,
+    /// The same of one that was sent again long after its time: it supersedes nobody, for what stands before it is newer.
+    Belated,
     /// It has a saved answer: it is judged by itself, superseded by nobody.
     Answered,
     /// Its end is known: duplicate, ignored, rejected, or saved before.
@@ -56,7 +58,7 @@ struct Lane<I> {
 /// The next piece of work of a lane, in log order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit<I> {
-    /// The last one is the newest. With more than one, the `Decidable` ones before it are superseded by it.
+    /// The last one is the newest. With more than one, those before it that need a model are superseded by it.
     pub items: Vec<I>,
 }
 
@@ -148,8 +150,8 @@ impl<I: Copy + Eq> Lanes<I> {
                     None => return None,
                 }
             }
-            Standing::Decidable if superseding => lane.newest_decidable(),
-            Standing::Decidable => 1,
+            Standing::Decidable | Standing::Belated if superseding => lane.newest_decidable(),
+            Standing::Decidable | Standing::Belated => 1,
         };
         lane.at_work = reach;
         Some(Unit { items: lane.queue.iter().take(reach).map(|waiting| waiting.item).collect() })
@@ -267,7 +269,7 @@ impl<I> Lane<I> {
         for (index, waiting) in self.queue.iter().enumerate().skip(1) {
             match waiting.standing {
                 Standing::Decidable => reach = index + 1,
-                Standing::Settled => {}
+                Standing::Settled | Standing::Belated => {}
                 Standing::Unknown | Standing::Answered | Standing::SupersededBy(_) => break,
             }
         }
@@ -322,6 +324,19 @@ mod tests {
         assert_eq!(started(&mut lanes), Some(vec![0, 1, 2]), "not past the unknown one, no settled tail");
         lanes.finish(&ticket());
         assert_eq!(started(&mut lanes), Some(vec![3]));
+    }
+
+    #[test]
+    fn one_that_comes_long_after_its_time_is_superseded_and_supersedes_nobody() {
+        use Standing::{Belated, Decidable, Settled};
+        let mut lanes = lanes(true, &[Decidable, Belated, Settled, Decidable, Belated, Belated]);
+        assert_eq!(started(&mut lanes), Some(vec![0, 1, 2, 3]), "the newest of its time takes it along");
+        lanes.finish(&ticket());
+        assert_eq!(started(&mut lanes), Some(vec![4]), "and none of them the other");
+        assert_eq!(lanes.grow(&ticket()).map(|unit| unit.items), Some(vec![4]));
+        lanes.join(&ticket(), 6, "event-6".into(), (0, 6));
+        lanes.know(&ticket(), 6, Decidable);
+        assert_eq!(lanes.grow(&ticket()).map(|unit| unit.items), Some(vec![4, 5, 6]));
     }
 
     #[test]

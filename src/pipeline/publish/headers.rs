@@ -3,7 +3,7 @@
 use super::{Identity, Source};
 use crate::domain::clock::Timestamp;
 use crate::domain::record::Header;
-use crate::domain::redrive;
+use crate::domain::redrive::{self, Redrive};
 use crate::settings::schemas::Encoding;
 
 /// Longer values stay in the body only: a header floods every reader, and a rejected event may hold anything.
@@ -33,10 +33,13 @@ impl Headers {
     pub(super) fn about(source: &Source<'_>) -> Self {
         let mut headers = Self(Vec::with_capacity(8));
         headers.text("gk-origin", &source.position());
-        for name in ["traceparent", "tracestate", redrive::DEAD_LETTER] {
+        for name in ["traceparent", "tracestate"] {
             if let Some(Ok(value)) = source.record.header(name).map(str::from_utf8) {
                 headers.text(name, value);
             }
+        }
+        if let Some(redrive) = Redrive::of(source.record) {
+            headers.text(redrive::DEAD_LETTER, &redrive.dead_letter_id);
         }
         if let Some(subject) = source.subject {
             headers.text("ce_subject", subject.ticket_id());

@@ -10,6 +10,8 @@ use super::item::{Content, EventItem, Item, ItemId, Plan};
 use super::{Purpose, Road};
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::reason_code::ReasonCode;
+use crate::domain::record::Record;
+use crate::domain::redrive::Redrive;
 use crate::domain::verdict::Verdict;
 use crate::pipeline::dedupe::arrival::{Arrival, judge, may_yet_be_rejected};
 use crate::pipeline::dedupe::ledger::{Entry, Outcome, Row};
@@ -74,11 +76,12 @@ impl Road {
             self.held.insert((now + LOOK_AGAIN, id));
             return;
         };
-        let (ticket, standing) = (event.ticket, standing(&plan));
+        let ticket = event.ticket;
         if let Some(item) = self.items.get_mut(&id) {
+            let standing = standing(&plan, &item.record);
             item.plan = plan;
+            self.lanes.know(&ticket, id, standing);
         }
-        self.lanes.know(&ticket, id, standing);
         self.work(&ticket, now);
     }
 
@@ -150,10 +153,11 @@ impl Road {
     }
 }
 
-/// How the lane sees a plan.
-pub(super) fn standing(plan: &Plan) -> Standing {
+/// How the lane sees a plan for this record.
+pub(super) fn standing(plan: &Plan, record: &Record) -> Standing {
     match plan {
         Plan::Unknown => Standing::Unknown,
+        Plan::Ask if Redrive::of(record).is_some() => Standing::Belated,
         Plan::Ask => Standing::Decidable,
         Plan::Publish(verdict) => match &verdict.superseded_by_event_id {
             Some(event_id) => Standing::SupersededBy(event_id.clone()),
@@ -176,9 +180,18 @@ mod tests {
     use crate::domain::clock::Timestamp;
     use crate::domain::event::SupportEvent;
     use crate::domain::position::Position;
-    use crate::domain::record::{Payload, Record};
+    use crate::domain::record::Payload;
     use crate::pipeline::log::{Epoch, Happening};
     use crate::pipeline::road::testing::{EVENTS, TestRoad, answer, decidable_event};
+
+    #[test]
+    fn who_was_sent_again_supersedes_nobody() {
+        let record = |headers| Record { offset: 1, timestamp: Timestamp(0), key: None, value: None, headers };
+        let redrive = Redrive { dead_letter_id: "events-0-0".to_owned(), count: 1, first_failed_at: Timestamp(0) };
+        assert_eq!(standing(&Plan::Ask, &record(Vec::new())), Standing::Decidable);
+        assert_eq!(standing(&Plan::Ask, &record(redrive.headers([]))), Standing::Belated);
+        assert_eq!(standing(&Plan::Confirm, &record(redrive.headers([]))), Standing::Settled);
+    }
 
     /// A ledger with one row.
     #[derive(Default)]

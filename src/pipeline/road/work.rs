@@ -103,7 +103,7 @@ impl Road {
 
     pub(super) fn replan(&mut self, id: ItemId, plan: Plan) {
         let Some(item) = self.items.get_mut(&id) else { return };
-        let standing = standing(&plan);
+        let standing = standing(&plan, &item.record);
         item.plan = plan;
         if let Some(ticket) = item.ticket().cloned() {
             self.lanes.know(&ticket, id, standing);

@@ -129,3 +129,16 @@ async fn dead_letters_that_are_sent_twice_are_decided_once() {
     assert_eq!(redrive(&gatekeeper, &["--send"])["ready"], 0);
     gatekeeper.audit_finished().await;
 }
+
+#[tokio::test]
+async fn without_a_ledger_what_was_published_since_says_what_was_decided() {
+    let gatekeeper = Gatekeeper::with(&["ledger.enabled=false"]).await;
+    gatekeeper.publish(vec![record(&event_of("later", 1)), record(&event_of("later", 2))]).await;
+    gatekeeper.serve_until_idle().await;
+    let tenant = "id = \"later\"\nversion = \"test\"\n";
+    std::fs::write(gatekeeper.folder.path().join("tenants/later.toml"), tenant).expect("the folder is there");
+    assert_eq!(redrive(&gatekeeper, &["--send", "--ticket", "T-1"])["sent"], 1);
+    gatekeeper.serve_until_idle().await;
+    let counted = redrive(&gatekeeper, &[]);
+    assert_eq!(fates(&counted, "TENANT_UNKNOWN"), &serde_json::json!({"decided": 1, "ready": 1}));
+}

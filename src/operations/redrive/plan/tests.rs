@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::adapters::memory::ledger::{MemoryLedger, Rows};
 use crate::domain::bytes::Bytes;
+use crate::domain::clock::SystemClock;
+use crate::domain::feedback::EventFeedback;
 use crate::domain::identity::BodyHash;
 use crate::domain::position::Position;
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::Header;
+use crate::domain::redrive::DEAD_LETTER;
 use crate::domain::samples;
 use crate::domain::verdict::Verdict;
 use crate::operations::log_browser::testing::Shelf;
-use crate::pipeline::dedupe::ledger::Claim;
+use crate::pipeline::dedupe::ledger::{Claim, Entry as LedgerEntry};
 use crate::settings::{LoadOptions, load};
 
 fn schemas() -> SchemaSet {
@@ -65,12 +69,89 @@ async fn what_cannot_be_sent_says_why() {
 }
 
 #[tokio::test]
-async fn of_each_record_the_newest_failure_counts() {
+async fn of_each_record_the_newest_failure_counts_whatever_clocks_say() {
     let at =
         |failed_at, replay_count, id| DeadLetter { last_failed_at: Timestamp(failed_at), replay_count, ..letter(id) };
-    let plan = planned(&any(), &[at(1, 0, "a"), at(2, 0, "b"), at(3, 1, "a"), at(2, 5, "a")]).await;
+    let plan = planned(&any(), &[at(9, 0, "a"), at(2, 0, "b"), at(3, 1, "a"), at(1, 2, "a")]).await;
     let found: Vec<(&str, u32)> = plan.letters.iter().map(|letter| (&*letter.id, letter.redrives)).collect();
-    assert_eq!((found, plan.earlier), (vec![("b", 0), ("a", 1)], 2));
+    assert_eq!((found, plan.earlier), (vec![("b", 0), ("a", 2)], 2));
+}
+
+#[tokio::test]
+async fn an_id_alone_makes_no_letter_an_earlier_failure() {
+    let forged = DeadLetter { replay_count: i32::MAX, value: Some(Bytes(b"garbage".to_vec())), ..letter("a") };
+    let plan = planned(&any(), &[letter("a"), forged]).await;
+    let fates: Vec<Fate> = plan.letters.iter().map(|letter| letter.fate).collect();
+    assert_eq!((fates, plan.earlier), (vec![Fate::Ready, Fate::TooOften], 0));
+}
+
+#[tokio::test]
+async fn what_is_no_dead_letter_is_counted_and_keeps_nothing_back() {
+    let mut shelf = Shelf::default();
+    shelf.put(TopicRole::DeadLetters, 0, Timestamp(1), &"somebody else's");
+    shelf.put(TopicRole::DeadLetters, 0, Timestamp(1), &letter("a"));
+    let plan = plan(&any(), &shelf, None, &schemas()).await.expect("readable");
+    assert_eq!((plan.held, plan.unreadable, plan.ready()), (2, 1, 1));
+}
+
+fn claim(key: DedupeKey) -> Claim {
+    Claim {
+        key,
+        position: Position { topic_id: "events".into(), partition: 3, offset: 11 },
+        hop: 0,
+        copy: None,
+        ticket: "acme|1".into(),
+        body: BodyHash { form: 1, sha256: [1; 32] },
+        tenant_id: "acme".into(),
+        event_id: "e-1".into(),
+        at: Timestamp(1),
+    }
+}
+
+#[tokio::test]
+async fn of_what_was_claimed_the_ledger_knows_or_has_forgotten() {
+    let ledger = MemoryLedger::open(Rows::default(), "a", 1, true, Arc::new(SystemClock));
+    let (known, forgotten) = (DedupeKey([1; 32]), DedupeKey([2; 32]));
+    ledger.commit(vec![LedgerEntry::Claim(claim(known))]).await.expect("nothing is wrong with it");
+    let mut shelf = Shelf::default();
+    for (id, key) in [("known", known), ("forgotten", forgotten)] {
+        let headers = vec![Header::text("gk-dedupe-key", &key.to_hex())];
+        shelf.put_with(TopicRole::DeadLetters, 0, Timestamp(1), &letter(id), headers);
+    }
+    let plan = plan(&any(), &shelf, Some(&ledger), &schemas()).await.expect("readable");
+    let fates: Vec<Fate> = plan.letters.iter().map(|letter| letter.fate).collect();
+    assert_eq!(fates, [Fate::InWork, Fate::Forgotten]);
+}
+
+#[tokio::test]
+async fn of_what_could_not_be_read_it_counts_what_was_published_since() {
+    let mut shelf = Shelf::default();
+    let names = ["decided", "rejected", "waiting", "of people", "nothing"];
+    for name in names {
+        let letter = DeadLetter { last_failed_at: Timestamp(100_000), value: Some(Bytes(name.into())), ..letter(name) };
+        shelf.put(TopicRole::DeadLetters, 0, Timestamp(100_000), &letter);
+    }
+    let feedback = |status, terminal| EventFeedback { status, terminal, ..samples::feedback() };
+    let mut tell = |topic, at, id: &str, feedback: &EventFeedback| {
+        shelf.put_with(topic, 1, Timestamp(at), feedback, vec![Header::text(DEAD_LETTER, id)]);
+    };
+    // Long before the first of them: not even looked at.
+    for at in 0..100 {
+        tell(TopicRole::Feedback, at, "nothing", &feedback(FeedbackStatus::Accepted, true));
+    }
+    for (id, status, terminal) in [
+        ("decided", FeedbackStatus::Ignored, true),
+        ("rejected", FeedbackStatus::Rejected, true),
+        ("waiting", FeedbackStatus::Deferred, false),
+        ("another", FeedbackStatus::Accepted, true),
+    ] {
+        tell(TopicRole::Feedback, 100_000, id, &feedback(status, terminal));
+    }
+    tell(TopicRole::DecisionReviews, 100_000, "of people", &feedback(FeedbackStatus::Accepted, true));
+    let plan = plan(&any(), &shelf, None, &schemas()).await.expect("readable");
+    let fates: Vec<Fate> = plan.letters.iter().map(|letter| letter.fate).collect();
+    use Fate::{Decided, Ready};
+    assert_eq!(fates, [Decided, Ready, Ready, Decided, Ready], "{names:?}");
 }
 
 #[tokio::test]
@@ -87,26 +168,16 @@ async fn copies_of_one_event_are_one_record_whatever_their_dead_letters() {
 
 #[test]
 fn who_was_decided_or_is_in_work_is_not_sent() {
-    let claim = Claim {
-        key: DedupeKey([1; 32]),
-        position: Position { topic_id: "events".into(), partition: 3, offset: 11 },
-        hop: 0,
-        copy: None,
-        ticket: "acme|1".into(),
-        body: BodyHash { form: 1, sha256: [1; 32] },
-        tenant_id: "acme".into(),
-        event_id: "e-1".into(),
-        at: Timestamp(1),
-    };
+    let claim = claim(DedupeKey([1; 32]));
     let row = |status: Option<FeedbackStatus>, vanished| {
         let verdict = |status| Verdict::of(status, ReasonCode::Decided, Timestamp(1), Timestamp(2));
         Row { verdict: status.map(|status| Arc::new(verdict(status))), vanished, ..Row::left_by(&claim) }
     };
-    assert_eq!(since(&row(Some(FeedbackStatus::Rejected), false)), None);
-    assert_eq!(since(&row(Some(FeedbackStatus::Accepted), false)), Some(Fate::Decided));
-    assert_eq!(since(&row(Some(FeedbackStatus::Ignored), false)), Some(Fate::Decided));
-    assert_eq!(since(&row(None, false)), Some(Fate::InWork));
-    assert_eq!(since(&row(None, true)), None, "its owner is gone for good");
+    assert_eq!(fate_of(&row(Some(FeedbackStatus::Rejected), false)), None);
+    assert_eq!(fate_of(&row(Some(FeedbackStatus::Accepted), false)), Some(Fate::Decided));
+    assert_eq!(fate_of(&row(Some(FeedbackStatus::Ignored), false)), Some(Fate::Decided));
+    assert_eq!(fate_of(&row(None, false)), Some(Fate::InWork));
+    assert_eq!(fate_of(&row(None, true)), None, "its owner is gone for good");
 }
 
 #[tokio::test]
