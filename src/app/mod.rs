@@ -63,7 +63,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Ok(code) if out::all_was_said() => code,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
-            out::complain!("gatekeeper: {}", told(&error));
+            out::last_words(format!("gatekeeper: {}", told(&error)));
             let is_settings = error.is::<Misconfigured>() || error.chain().any(|cause| cause.is::<SettingsError>());
             if is_settings { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
         }

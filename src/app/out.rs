@@ -6,6 +6,11 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How long a reader may take for them.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Whether something could not be written that somebody waits for.
 static LOST: AtomicBool = AtomicBool::new(false);
@@ -40,6 +45,18 @@ pub fn write_out(words: fmt::Arguments<'_>) {
 /// On stderr.
 pub fn write_err(words: fmt::Arguments<'_>) {
     write(&mut io::stderr().lock(), words).ok();
+}
+
+/// On stderr, when nothing is left to be done: whoever does not read it must not keep the process.
+pub fn last_words(words: String) {
+    let (tell, told) = mpsc::channel();
+    let saying = std::thread::Builder::new().name("last-words".to_owned()).spawn(move || {
+        complain!("{words}");
+        tell.send(()).ok();
+    });
+    if saying.is_ok() {
+        told.recv_timeout(LAST_WORDS).ok();
+    }
 }
 
 /// Whether everything that was said could be heard by whoever wanted to.

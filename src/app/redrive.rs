@@ -98,6 +98,7 @@ fn asked(args: &RedriveArgs, now: Timestamp) -> anyhow::Result<Asked> {
         until: time("--until", &args.until)?,
         limit: args.limit,
         max_redrives: args.max_redrives,
+        forgotten: args.forgotten,
     })
 }
 
@@ -218,6 +219,7 @@ mod tests {
             event_id: None,
             failed_at: Timestamp(0),
             redrives: 3,
+            role: None,
             fate,
         };
         let letters = vec![

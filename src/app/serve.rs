@@ -17,7 +17,7 @@ use super::opening::{Opening, Patience};
 use super::shutdown;
 use super::wiring::{self, Memory, Misconfigured, Parts};
 use crate::cli::{ServeArgs, SettingsArgs};
-use crate::domain::clock::Clock;
+use crate::domain::clock::{Ageing, Clock};
 use crate::domain::ops_event::{OpsEvent, OpsKind};
 use crate::domain::record::OutRecord;
 use crate::http::{self, Health, State};
@@ -301,7 +301,8 @@ fn breaker_changes(
 
 /// Old rows go, a few at a time.
 async fn retention(ledger: Arc<dyn Ledger>, settings: ledger::Ledger, clock: Arc<dyn Clock>) {
-    let before = |age: Duration| crate::domain::clock::Timestamp(clock.now().0 - age.as_millis() as i64);
+    let ageing = Ageing::from(&*clock);
+    let before = |age: Duration| ageing.now(&*clock).before(age);
     loop {
         tokio::time::sleep(settings.retention_interval).await;
         for what in ["rows", "decisions"] {

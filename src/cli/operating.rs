@@ -134,6 +134,10 @@ pub struct RedriveArgs {
     /// None that was sent again so often already: it would be a loop.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub max_redrives: u32,
+    /// Also those of which neither ledger nor feedback knows any more whether they were decided since: they would be decided
+    /// twice.
+    #[arg(long)]
+    pub forgotten: bool,
     /// Each dead letter, instead of how many; with JSON whole, as JSON lines.
     #[arg(long, conflicts_with = "send")]
     pub list: bool,

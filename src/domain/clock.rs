@@ -70,6 +70,27 @@ pub trait Clock: Send + Sync + 'static {
     }
 }
 
+/// Up to when what was written may be counted as old: the clock, but never further than time has passed since this was made. A
+/// clock that is set forward by days must not make everything old at once; what is kept too long does no harm.
+#[derive(Debug, Clone, Copy)]
+pub struct Ageing {
+    began: Timestamp,
+    since_boot: Duration,
+}
+
+impl Ageing {
+    /// From now on.
+    pub fn from(clock: &dyn Clock) -> Self {
+        Self { began: clock.now(), since_boot: clock.since_boot() }
+    }
+
+    /// Now, for whatever is deleted by its age.
+    #[must_use]
+    pub fn now(&self, clock: &dyn Clock) -> Timestamp {
+        clock.now().min(self.began.after(clock.since_boot().saturating_sub(self.since_boot)))
+    }
+}
+
 /// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
@@ -122,5 +143,37 @@ impl Clock for HandClock {
 
     fn since_boot(&self) -> Duration {
         *self.0.lock().expect("nobody panics while reading")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two clocks that a test sets.
+    struct Two(std::sync::Mutex<(i64, u64)>);
+
+    impl Clock for Two {
+        fn now(&self) -> Timestamp {
+            Timestamp(self.0.lock().expect("nobody panics with it").0)
+        }
+
+        fn since_boot(&self) -> Duration {
+            Duration::from_millis(self.0.lock().expect("nobody panics with it").1)
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_forward_makes_nothing_old() {
+        let clock = Two(std::sync::Mutex::new((1_000, 50)));
+        let ageing = Ageing::from(&clock);
+        let at = |wall, boot| {
+            *clock.0.lock().expect("nobody panics with it") = (wall, boot);
+            ageing.now(&clock)
+        };
+        assert_eq!(at(1_000, 50), Timestamp(1_000));
+        assert_eq!(at(1_100, 150), Timestamp(1_100));
+        assert_eq!(at(900_000, 160), Timestamp(1_110), "set forward");
+        assert_eq!(at(10, 170), Timestamp(10), "set back");
     }
 }

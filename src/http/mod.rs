@@ -4,6 +4,7 @@
 //! shape of [`problem`]. There is no login yet, so it listens on loopback unless told otherwise. What does not belong
 //! here: adapters; what is known about a dependency is told to [`health::Health`] by whoever uses it.
 
+mod connections;
 pub mod health;
 pub mod problem;
 pub mod router;

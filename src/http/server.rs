@@ -8,6 +8,8 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use super::connections::Bounded;
+
 /// How long open requests may take to end; then they are cut. All of ours answer from memory.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -54,7 +56,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     let (tell, told) = oneshot::channel::<()>();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+    let server = axum::serve(Bounded::new(listener), router).with_graceful_shutdown(async move {
         shutdown.await;
         drop(tell);
     });

@@ -23,13 +23,12 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use self::decisions::Decisions;
-use self::told::{Told, told};
-use super::audit::reading::ReadError;
+use self::told::{Told, identity, told};
+use super::audit::reading::{ReadError, each};
 use super::log_browser::{LogBrowser, ReadLimit, TopicInfo};
 use crate::domain::bytes::Bytes;
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::TriageDecision;
-use crate::domain::feedback::FeedbackStatus;
 use crate::domain::identity::DedupeKey;
 use crate::domain::past_decision::PastDecision;
 use crate::domain::position::{Partition, Position, TopicRole};
@@ -131,6 +130,24 @@ pub struct Window {
     pub rejected_since: Timestamp,
 }
 
+/// Keys of what was rejected since then, read off the dead letters. Conflicts are among them, which does no harm.
+async fn rejected(
+    browser: &dyn LogBrowser,
+    topics: &[TopicInfo],
+    since: Timestamp,
+) -> Result<HashSet<DedupeKey>, ReadError> {
+    let mut keys = HashSet::new();
+    let letters = topics.iter().find(|topic| topic.role == TopicRole::DeadLetters);
+    for number in 0..letters.map_or(0, |topic| topic.partitions) {
+        each(browser, Partition { topic: TopicRole::DeadLetters, number }, |record| {
+            keys.extend(identity(&record).filter(|_| record.timestamp >= since).map(|(key, _)| key));
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(keys)
+}
+
 /// Compare, and restore if asked to. `tell` hears how far it has come, partition by partition.
 pub async fn run(
     browser: &dyn LogBrowser,
@@ -147,6 +164,7 @@ pub async fn run(
     let (events, feedback) = (of(TopicRole::Events)?, of(TopicRole::Feedback)?);
     // While processors run, one of them may hold what is not in the log yet: only a rebuild can say what is gone.
     let copies = if mode == Mode::Rebuild { copies::of(browser, &topics, group).await? } else { HashSet::new() };
+    let rejected = rejected(browser, &topics, window.rejected_since).await?;
     for number in 0..feedback.partitions {
         let partition = |topic| Partition { topic, number };
         let mut decisions = Decisions::of(Pages::of(browser, partition(TopicRole::Decisions)).await?, schemas);
@@ -154,16 +172,12 @@ pub async fn run(
         let mut restored = Restoring { ledger: (mode == Mode::Rebuild).then_some(ledger), entries: Vec::new() };
         // Put off and not back yet: whatever comes later of their tickets must find them in the ledger.
         let mut away: BTreeMap<u64, Claim> = BTreeMap::new();
-        let mut rejected: HashSet<DedupeKey> = HashSet::new();
         while let Some(page) = feedback.page().await? {
             let mut published = Vec::with_capacity(page.len());
             let mut long_ago = Vec::new();
             for record in &page {
                 match told(record, feedback.partition, events, schemas, window, |key| rejected.contains(&key))? {
                     Told::Published(row, decision) => {
-                        if row.verdict.status == FeedbackStatus::Rejected {
-                            rejected.insert(row.claim.key);
-                        }
                         away.remove(&row.claim.position.offset);
                         published.push((*row, decision));
                     }

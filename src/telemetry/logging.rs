@@ -3,7 +3,12 @@
 //! They are written by a thread of their own. Whoever reads them may be slow, or stopped for good with its pipe open, and
 //! nothing else may wait for that: what finds no room is dropped and counted.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use metrics::counter;
@@ -30,6 +35,9 @@ pub enum LoggingError {
         /// Why.
         source: tracing_subscriber::filter::ParseError,
     },
+    /// There is no stderr.
+    #[error("stderr cannot be written to: {0}")]
+    Stderr(std::io::Error),
     /// Another subscriber is installed in this process.
     #[error("logs are written already: {0}")]
     Installed(#[from] TryInitError),
@@ -51,44 +59,104 @@ fn filter(settings: &Telemetry) -> Result<EnvFilter, LoggingError> {
 /// How often it is looked whether lines were dropped.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
-/// What writes the logs. Whoever has it drops it last: until then lines are written, and then those that wait, if that takes
-/// no longer than a second.
+/// How long lines that wait may take at the end.
+const LAST_LINES: Duration = Duration::from_millis(1_500);
+
+/// What writes the logs. Whoever has it drops it last: until then lines are written, and then those that wait, if whoever reads
+/// them takes them soon.
 #[derive(Debug)]
 pub struct Logs {
-    dropped: ErrorCounter,
-    _writer: WorkerGuard,
+    without_room: ErrorCounter,
+    unwritten: Arc<AtomicU64>,
+    writer: Option<WorkerGuard>,
 }
 
 impl Logs {
+    /// Lines that were never written.
+    fn dropped(without_room: &ErrorCounter, unwritten: &AtomicU64) -> u64 {
+        without_room.dropped_lines() as u64 + unwritten.load(Ordering::Relaxed)
+    }
+
     /// Count the lines that were dropped, for ever.
     pub fn count(&self) -> impl Future<Output = std::convert::Infallible> + Send + use<> {
-        let dropped = self.dropped.clone();
+        let (without_room, unwritten) = (self.without_room.clone(), self.unwritten.clone());
         async move {
             let mut ticks = tokio::time::interval(COUNT_EVERY);
             loop {
                 ticks.tick().await;
-                counter!(names::LOG_LINES_DROPPED).absolute(dropped.dropped_lines() as u64);
+                counter!(names::LOG_LINES_DROPPED).absolute(Self::dropped(&without_room, &unwritten));
             }
         }
     }
 }
 
-/// Write the logs of this process to stderr from now on.
+impl Drop for Logs {
+    /// The library waits a second for its thread, and then complains on stdout: neither must keep the process.
+    fn drop(&mut self) {
+        let (tell, told) = mpsc::channel();
+        let writer = self.writer.take();
+        let flushing = std::thread::Builder::new().name("logs-end".to_owned()).spawn(move || {
+            drop(writer);
+            tell.send(()).ok();
+        });
+        if flushing.is_ok() {
+            told.recv_timeout(LAST_LINES).ok();
+        }
+    }
+}
+
+/// Write the logs of this process to stderr from now on; also what panics say, which would wait for a reader otherwise.
 ///
 /// # Errors
 /// When the filter cannot be read, or logs are written already.
 pub fn init(settings: &Telemetry) -> Result<Logs, LoggingError> {
-    let terminal = std::io::stderr().is_terminal();
-    let (writer, logs) = writer(settings, std::io::stderr());
+    let stderr = std::io::stderr();
+    let terminal = stderr.is_terminal();
+    // A file of its own: a write that hangs must not hold the lock of the process's.
+    let file = stderr.as_fd().try_clone_to_owned().map_err(LoggingError::Stderr)?;
+    let (writer, logs) = writer(settings, File::from(file));
     subscriber(settings, terminal, writer)?.try_init()?;
+    std::panic::set_hook(Box::new(tell_of_panic));
     Ok(logs)
+}
+
+fn tell_of_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let said = panic.payload_as_str().unwrap_or("something that is no text");
+    let place = panic.location().map(ToString::to_string);
+    let thread = std::thread::current();
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    tracing::error!(thread = thread.name(), place, backtrace, "panicked: {said}");
+}
+
+/// Counts what it could not write.
+struct Counting<W> {
+    to: W,
+    unwritten: Arc<AtomicU64>,
+}
+
+impl<W: Write> Write for Counting<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.to.write(bytes)
+    }
+
+    fn write_all(&mut self, line: &[u8]) -> std::io::Result<()> {
+        let written = self.to.write_all(line);
+        self.unwritten.fetch_add(written.is_err().into(), Ordering::Relaxed);
+        written
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
+    }
 }
 
 fn writer(settings: &Telemetry, to: impl Write + Send + 'static) -> (NonBlocking, Logs) {
     let builder =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(settings.log_queue).thread_name("logs");
-    let (writer, guard) = builder.finish(to);
-    let logs = Logs { dropped: writer.error_counter(), _writer: guard };
+    let unwritten = Arc::<AtomicU64>::default();
+    let (writer, guard) = builder.finish(Counting { to, unwritten: unwritten.clone() });
+    let logs = Logs { without_room: writer.error_counter(), unwritten, writer: Some(guard) };
     (writer, logs)
 }
 
@@ -195,15 +263,27 @@ pub(crate) mod tests {
             }
         });
         // One may be with the reader, ten wait.
-        assert!((89..=90).contains(&logs.dropped.dropped_lines()), "{}", logs.dropped.dropped_lines());
+        let dropped = logs.without_room.dropped_lines();
+        assert!((89..=90).contains(&dropped), "{dropped}");
         let (recorder, handle) = crate::telemetry::recorder::local();
         let recorded = metrics::with_local_recorder(&recorder, || {
             futures_util::FutureExt::now_or_never(logs.count());
             handle.render()
         });
-        let dropped = logs.dropped.dropped_lines();
         assert!(recorded.contains(&format!("gatekeeper_log_lines_dropped_total {dropped}")), "{recorded}");
         drop(let_go);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted_too() {
+        let settings = Telemetry { log_filter: "info".to_owned(), log_format: LogFormat::Json, log_queue: 10 };
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux");
+        let (writer, logs) = writer(&settings, full);
+        let subscriber = subscriber(&settings, false, writer).expect("the filter is right");
+        tracing::subscriber::with_default(subscriber, || tracing::info!("a line"));
+        let unwritten = logs.unwritten.clone();
+        drop(logs);
+        assert_eq!(unwritten.load(Ordering::Relaxed), 1);
     }
 
     #[test]

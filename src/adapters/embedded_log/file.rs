@@ -3,7 +3,8 @@
 //! Readers connect read-only and beside everybody else (WAL). Whoever writes connects here too, so that every commit is
 //! synced: `synchronous = FULL` is what "committed" means after a power cut.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::OpenOptions;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ impl LogFile {
         if let Some(folder) = file.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.into(), source })?;
         }
+        // Tickets stand in it, for nobody else to read; SQLite's other files take after it, and why it cannot be made SQLite says.
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file.path).ok();
         let mut connection = file.connect(file.options().create_if_missing(true)).await?;
         let prepared = file.bring_up_to_date(&mut connection).await;
         close(connection).await;

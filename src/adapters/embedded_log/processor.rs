@@ -19,7 +19,7 @@ use super::reader::{Outlook, Reader};
 use super::retention::Retention;
 use super::rota::{Cursor, Rota};
 use super::writer::Writer;
-use crate::domain::clock::Clock;
+use crate::domain::clock::{Ageing, Clock};
 use crate::domain::position::TopicRole;
 use crate::failpoints;
 use crate::operations::log_browser::ReadLimit;
@@ -223,6 +223,7 @@ impl Processor {
             happenings,
             orders,
             retention: Retention::new(&self.settings, &self.group, reads),
+            ageing: Ageing::from(&*self.clock),
         }
     }
 }

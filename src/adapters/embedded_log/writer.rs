@@ -17,7 +17,7 @@ use super::error::Error;
 use super::file::{LogFile, close};
 use super::positions;
 use super::retention::Retention;
-use crate::domain::clock::Clock;
+use crate::domain::clock::{Ageing, Clock};
 use crate::domain::position::{Partition, TopicRole};
 use crate::failpoints;
 use crate::pipeline::log::{Burst, Happening, PublishOutcome};
@@ -39,6 +39,7 @@ pub(super) struct Writer {
     pub(super) happenings: mpsc::Sender<Happening>,
     pub(super) orders: watch::Sender<Orders>,
     pub(super) retention: Retention,
+    pub(super) ageing: Ageing,
 }
 
 /// Why a burst was not simply committed.
@@ -148,7 +149,7 @@ impl Writer {
     async fn retain(&mut self) -> Result<(), Error> {
         let outcome = match self.connect().await {
             Ok(mut connection) => {
-                let outcome = self.retention.step(&mut connection, self.clock.now()).await;
+                let outcome = self.retention.step(&mut connection, self.ageing.now(&*self.clock)).await;
                 self.keep_if(outcome.is_ok(), connection).await;
                 outcome
             }
@@ -249,6 +250,7 @@ mod tests {
             happenings,
             orders: watch::Sender::default(),
             retention: Retention::new(&settings, "group", Vec::new()),
+            ageing: Ageing::from(&SystemClock),
         };
         Bench { writer, _folder: folder, _happenings }
     }

@@ -81,8 +81,14 @@ impl Fencing<'_> {
             return;
         }
         let last = self.last_commits(partitions);
-        let next_of = |partition: &Partition| self.next_of(*partition, &last, &orphans.fenced);
-        let next: BTreeSet<String> = partitions.iter().filter_map(next_of).collect();
+        let mut next = BTreeSet::new();
+        for partition in partitions {
+            next.extend(self.next_of(*partition, &last, &orphans.fenced));
+            // Each question may take as long as it is waited for: the ledger may have gone with its writers.
+            if Instant::now() >= until {
+                break;
+            }
+        }
         for writer in next {
             if self.fence(&writer, partitions) {
                 orphans.fenced.insert(writer);

@@ -145,6 +145,14 @@ impl Ledger for SqliteLedger {
             if entries.is_empty() {
                 return Ok(Vec::new());
             }
+            if self.pools.was_replaced() {
+                return Err(LedgerError::Damaged(format!(
+                    "{} was removed, or another file was put in its place, while this processor worked on it: nothing more is \
+                     written to what is not there any more. Put the file that is meant there, without the -wal and -shm of \
+                     another, and start again",
+                    self.pools.path.display()
+                )));
+            }
             let kill_points = KillPoints::of(&entries);
             kill_points.before();
             let outcomes = self.write(&entries).await.map_err(|error| self.sorted(&error))?;

@@ -1,5 +1,7 @@
 //! Opens the file: settings of the connection, read back; migrations; the leases of a dead predecessor.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,6 +114,18 @@ pub(super) struct Pools {
     /// The deadline for a connection.
     pub(super) acquire_timeout: Duration,
     pub(super) path: PathBuf,
+    /// Which file that was.
+    opened: Option<(u64, u64)>,
+}
+
+impl Pools {
+    /// Whether the file that was opened is not the one at the path any more. What the system does not want to say is none.
+    pub(super) fn was_replaced(&self) -> bool {
+        match std::fs::metadata(&self.path) {
+            Ok(now) => self.opened.is_some_and(|opened| opened != (now.dev(), now.ino())),
+            Err(error) => self.opened.is_some() && error.kind() == std::io::ErrorKind::NotFound,
+        }
+    }
 }
 
 /// What may be done to the file.
@@ -127,7 +141,10 @@ pub(super) enum Tables {
 pub(super) async fn open(settings: &Settings, tables: Tables) -> Result<Pools, OpenError> {
     let path = path_of(&settings.url)?;
     match tables {
-        Tables::Migrated => create_folder_of(&path)?,
+        Tables::Migrated => {
+            create_folder_of(&path)?;
+            create_private(&path);
+        }
         Tables::AsTheyAre => check_there(&path)?,
     }
     let options = options(&path, settings.busy_timeout).create_if_missing(tables == Tables::Migrated);
@@ -146,7 +163,8 @@ pub(super) async fn open(settings: &Settings, tables: Tables) -> Result<Pools, O
     migrate(&writer).await.map_err(|error| not_migrated(&path, error))?;
     let reading = options.pragma("query_only", "ON");
     let readers = pool(READERS, reading, acquire_timeout).await.map_err(|error| refused(&path, error))?;
-    Ok(Pools { writer, readers, acquire_timeout, path })
+    let opened = std::fs::metadata(&path).ok().map(|file| (file.dev(), file.ino()));
+    Ok(Pools { writer, readers, acquire_timeout, path, opened })
 }
 
 fn check_there(path: &Path) -> Result<(), OpenError> {
@@ -197,6 +215,12 @@ fn create_folder_of(path: &Path) -> Result<(), OpenError> {
     let Some(folder) = path.parent() else { return Ok(()) };
     std::fs::create_dir_all(folder)
         .map_err(|error| OpenError::Folder { folder: folder.to_owned(), error: Arc::new(error) })
+}
+
+/// A file that is not there yet, for nobody else to read: answers stand in it, with what customers wrote. SQLite's other files
+/// take after it, and why it cannot be made SQLite says.
+fn create_private(path: &Path) {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).ok();
 }
 
 fn options(path: &Path, busy_timeout: Duration) -> SqliteConnectOptions {

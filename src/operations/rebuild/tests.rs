@@ -273,6 +273,13 @@ async fn who_was_rejected_and_decided_since_is_not_one_that_may_be_decided() {
     let rejected =
         EventFeedback { status: FeedbackStatus::Rejected, reason_code: "TENANT_UNKNOWN".to_owned(), ..ended(0) };
     tell(&mut log, 0, Timestamp(3), rejected);
+    let letter_of = |key: DedupeKey| {
+        vec![
+            Header::text("gk-dedupe-key", &key.to_hex()),
+            Header::text("gk-body-hash", &BodyHash { form: 1, sha256: [1; 32] }.to_string()),
+        ]
+    };
+    log.put_with(TopicRole::DeadLetters, NUMBER, Timestamp(3), &samples::dead_letter(), letter_of(key(0)));
     tell(&mut log, 1, Timestamp(4), ended(1));
     // Sent again, to another offset.
     let origin = Origin {

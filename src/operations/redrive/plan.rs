@@ -2,15 +2,15 @@
 
 mod since;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::RedriveError;
-use crate::domain::clock::Timestamp;
+use crate::domain::clock::{CLOCKS_DIFFER_MS, Timestamp};
 use crate::domain::dead_letter::DeadLetter;
 use crate::domain::event::SupportEvent;
 use crate::domain::feedback::FeedbackStatus;
@@ -56,6 +56,9 @@ pub struct Asked {
     pub limit: Option<u64>,
     /// None that was sent again so often: it would be a loop.
     pub max_redrives: u32,
+    /// Also those of which nobody knows any more whether they were decided since.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub forgotten: bool,
 }
 
 impl Asked {
@@ -82,7 +85,7 @@ pub enum Fate {
     Decided,
     /// A copy of its event is in work.
     InWork,
-    /// It was rejected so long ago that the ledger has forgotten it, and may have forgotten its decision.
+    /// It was rejected so long ago that nobody knows any more whether it was decided since.
     Forgotten,
     /// It was sent again as often as was asked for, and failed each time.
     TooOften,
@@ -103,7 +106,7 @@ impl Fate {
             Self::BeyondLimit => "beyond --limit",
             Self::Decided => "decided since",
             Self::InWork => "in work again",
-            Self::Forgotten => "older than what the ledger remembers",
+            Self::Forgotten => "perhaps decided since: ledger and feedback do not reach back (--forgotten)",
             Self::TooOften => "sent again too often (--max-redrives)",
             Self::SameEnd => "can only end the same way",
             Self::NoValue => "without its value, which only its publisher has",
@@ -135,6 +138,9 @@ pub struct Letter {
     pub failed_at: Timestamp,
     /// How often it was sent again.
     pub redrives: u32,
+    /// What it was read from, if that is still read.
+    #[serde(skip)]
+    pub role: Option<TopicRole>,
     /// What would come of it now.
     pub fate: Fate,
 }
@@ -163,25 +169,10 @@ impl Plan {
 /// A dead letter with what it is told apart by.
 struct Known {
     letter: Letter,
-    /// As it was claimed, or as it would be now.
-    key: Option<Key>,
-}
-
-/// An event's key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Key {
-    /// It was claimed: there was a row.
-    Claimed(DedupeKey),
-    /// It could not be read when it was rejected, and can be now.
-    Readable(DedupeKey),
-}
-
-impl Key {
-    const fn it(self) -> DedupeKey {
-        match self {
-            Self::Claimed(key) | Self::Readable(key) => key,
-        }
-    }
+    /// Of its event, as it was claimed, or as it would be now.
+    key: Option<DedupeKey>,
+    /// Whoever's clock is right, it was rejected no earlier than this.
+    failed_after: Timestamp,
 }
 
 /// Reads all dead letters; what was decided since, the ledger knows, and where it does not, what was published since.
@@ -211,18 +202,23 @@ pub async fn plan(
             let key = key_of(&letter, &record, &topics, schemas);
             let bytes = letter.value.as_ref().map_or(&[][..], |value| &value.0);
             let identity = (letter.dead_letter_id.clone(), Sha256::digest(bytes).into());
-            let known = Known { letter: seen(letter, &record, number, &topics, asked.max_redrives), key };
+            let clocks = [letter.last_failed_at, record.timestamp, letter.origin_timestamp].into_iter();
+            let failed = clocks.filter(|at| at.is_known()).min().unwrap_or_default();
+            let failed_after = Timestamp(failed.0.saturating_sub(CLOCKS_DIFFER_MS));
+            let letter = seen(letter, &record, number, &topics, asked.max_redrives);
+            let known = Known { letter, key, failed_after };
             plan.earlier += u64::from(keep_newest(&mut newest, identity, known));
             Ok(())
         })
         .await?;
     }
+    let ambiguous = that_stand_twice(newest.keys().map(|(id, _)| id));
     // Its publisher may have sent it again too.
     let mut found: Vec<Known> = Vec::with_capacity(newest.len());
     let mut of_event: HashMap<DedupeKey, Known> = HashMap::new();
     for known in newest.into_values() {
         match known.key {
-            Some(key) => plan.earlier += u64::from(keep_newest(&mut of_event, key.it(), known)),
+            Some(key) => plan.earlier += u64::from(keep_newest(&mut of_event, key, known)),
             None => found.push(known),
         }
     }
@@ -233,12 +229,23 @@ pub async fn plan(
     if let Some(ledger) = ledger {
         open = ask(ledger, open).await?;
     }
-    since::look(browser, schemas, &mut open).await?;
+    since::look(browser, schemas, &ambiguous, &mut open).await?;
+    if asked.forgotten {
+        open.iter_mut().filter(|known| known.letter.fate == Fate::Forgotten).for_each(|known| {
+            known.letter.fate = if known.letter.redrives >= asked.max_redrives { Fate::TooOften } else { Fate::Ready };
+        });
+    }
     plan.letters = found.into_iter().map(|known| known.letter).collect();
     let limit = usize::try_from(asked.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     let ready = plan.letters.iter_mut().filter(|letter| letter.fate == Fate::Ready);
     ready.skip(limit).for_each(|letter| letter.fate = Fate::BeyondLimit);
     Ok(plan)
+}
+
+/// On a topic that was created anew, or because somebody wrote another's id.
+fn that_stand_twice<'a>(ids: impl Iterator<Item = &'a String>) -> HashSet<String> {
+    let mut met = HashSet::new();
+    ids.filter(|id| !met.insert(*id)).cloned().collect()
 }
 
 /// Says whether there was another one.
@@ -282,17 +289,16 @@ pub(super) fn role_of(letter: &DeadLetter, topics: &[TopicInfo]) -> Option<(Topi
     matches!(topic.role, TopicRole::Events | TopicRole::HumanFeedback).then_some((topic.role, partition))
 }
 
-fn key_of(letter: &DeadLetter, record: &Record, topics: &[TopicInfo], schemas: &SchemaSet) -> Option<Key> {
+fn key_of(letter: &DeadLetter, record: &Record, topics: &[TopicInfo], schemas: &SchemaSet) -> Option<DedupeKey> {
     if let Some(claimed) = header_key(record) {
-        return Some(Key::Claimed(claimed));
+        return Some(claimed);
     }
     let value = &*letter.value.as_ref()?.0;
-    let readable = match role_of(letter, topics)?.0 {
+    match role_of(letter, topics)?.0 {
         TopicRole::Events => key_of_event(&schemas.read::<SupportEvent>("SupportEvent", value).ok()?),
         TopicRole::HumanFeedback => key_of_feedback(&schemas.read::<HumanFeedback>("HumanFeedback", value).ok()?),
         _ => None,
-    };
-    readable.map(Key::Readable)
+    }
 }
 
 /// Of whose outputs it is.
@@ -304,9 +310,10 @@ fn seen(letter: DeadLetter, record: &Record, number: u32, topics: &[TopicInfo], 
     let redrives = u32::try_from(letter.replay_count).unwrap_or(0);
     // What stands in their place cannot be told from a header, and means the same when it comes again.
     let has_headers = letter.headers.iter().all(|header| header.name != HEADERS_UNREADABLE);
+    let role = role_of(&letter, topics).map(|(role, _)| role);
     let fate = if letter.value.is_none() {
         if letter.value_sha256.is_some() { Fate::NoValue } else { Fate::SameEnd }
-    } else if role_of(&letter, topics).is_none() {
+    } else if role.is_none() {
         Fate::NotRead
     } else if !letter.replayable || !has_headers {
         Fate::SameEnd
@@ -326,13 +333,14 @@ fn seen(letter: DeadLetter, record: &Record, number: u32, topics: &[TopicInfo], 
         event_id: letter.event_id,
         failed_at: letter.last_failed_at,
         redrives,
+        role,
         fate,
     }
 }
 
 /// What became of their events, as far as the ledger knows; answered with those of which it knows nothing.
 async fn ask<'a>(ledger: &dyn Ledger, mut open: Vec<&'a mut Known>) -> Result<Vec<&'a mut Known>, RedriveError> {
-    let keys: Vec<DedupeKey> = open.iter().filter_map(|known| known.key.map(Key::it)).collect();
+    let keys: Vec<DedupeKey> = open.iter().filter_map(|known| known.key).collect();
     let mut rows = HashMap::with_capacity(keys.len());
     for keys in keys.chunks(ROWS) {
         for (key, row) in ledger.find_all(keys.to_vec()).await? {
@@ -341,11 +349,10 @@ async fn ask<'a>(ledger: &dyn Ledger, mut open: Vec<&'a mut Known>) -> Result<Ve
     }
     open.retain_mut(|known| {
         let Some(key) = known.key else { return true };
-        match (rows.get(&key.it()), key) {
-            (Some(fate), _) => known.letter.fate = fate.unwrap_or(known.letter.fate),
-            // Its row lives as long as its letter: whoever sends it later decides it anew.
-            (None, Key::Claimed(_)) => known.letter.fate = Fate::Forgotten,
-            (None, Key::Readable(_)) => return true,
+        match rows.get(&key) {
+            Some(fate) => known.letter.fate = fate.unwrap_or(known.letter.fate),
+            // It has gone, or never was: rows of human feedback are not rebuilt.
+            None => return true,
         }
         false
     });

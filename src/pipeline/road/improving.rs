@@ -33,6 +33,7 @@ use crate::domain::identity::DedupeKey;
 use crate::domain::past_decision::OvertakenQuestion;
 use crate::domain::reason_code::ReasonCode;
 use crate::domain::record::OutRecord;
+use crate::domain::redrive::Redrive;
 use crate::domain::tenant::Tenant;
 use crate::domain::verdict::Verdict;
 use crate::pipeline::dedupe::arrival::Arrival;
@@ -195,7 +196,14 @@ impl Road {
         let item = self.items.get(&id)?;
         let event = item.event()?;
         let takes_over = |id| self.items.get(&id).is_some_and(|item| says_that_a_person_has_it(item));
-        let wants_a_model = |id| matches!(self.items.get(&id).map(|item| &item.plan), Some(Plan::Ask | Plan::Judge(_)));
+        // What was sent again long after its time is older.
+        let wants_a_model = |id| {
+            self.items.get(&id).is_some_and(|item| match item.plan {
+                Plan::Ask => Redrive::of(&item.record).is_none(),
+                Plan::Judge(_) => true,
+                _ => false,
+            })
+        };
         if self.lanes.any_behind(ticket, takes_over) {
             return Some(Dropped::PersonActed);
         }

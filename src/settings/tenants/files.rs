@@ -26,6 +26,15 @@ pub enum TenantsError {
         /// Why.
         source: std::io::Error,
     },
+    /// A mount that is missing, or a copy half done, looks like this; every event would be rejected.
+    #[error(
+        "there is no tenant (*.toml) in {path} (tenants.directory): is it mounted? Without files, in the database alone, leave \
+         tenants.directory out"
+    )]
+    Empty {
+        /// Which folder.
+        path: PathBuf,
+    },
     /// Everything that is wrong in the files.
     #[error("{} problem{} in the files of tenants:{}", .0.len(), if .0.len() == 1 { "" } else { "s" }, list(.0))]
     Invalid(Vec<TenantProblem>),
@@ -112,6 +121,9 @@ fn files(directory: Option<&Path>) -> Result<Vec<PathBuf>, TenantsError> {
             files.push(path);
         }
     }
+    if files.is_empty() {
+        return Err(TenantsError::Empty { path: directory.to_owned() });
+    }
     files.sort();
     Ok(files)
 }
@@ -187,8 +199,19 @@ mod tests {
         };
         let own = [("default.toml", "id = 'default'\nversion = '7'")];
         assert_eq!(found(&own, UnknownTenant::Reject), None);
-        assert_eq!(found(&[], UnknownTenant::Default).as_deref(), Some("1"));
+        let without_files = load_book(&tenants(None, UnknownTenant::Default)).expect("right");
+        assert_eq!(without_files.find("nobody").map(|tenant| &*tenant.version), Some("1"));
         assert_eq!(found(&own, UnknownTenant::Default).as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn a_folder_without_any_tenant_is_a_mistake_whatever_becomes_of_unknown_ones() {
+        for files in [&[][..], &[("README.md", "text"), (".a.toml", "id = 'a'")]] {
+            for unknown in [UnknownTenant::Reject, UnknownTenant::Default] {
+                let refused = book(files, unknown).expect_err("it is not mounted, perhaps");
+                assert!(matches!(refused, TenantsError::Empty { .. }), "{refused}");
+            }
+        }
     }
 
     #[test]

@@ -1,13 +1,11 @@
 //! What becomes of an event, of its copies, and of a tenant that sends too many.
 
-use std::process::Stdio;
-
 use gatekeeper::domain::feedback::FeedbackStatus;
 use gatekeeper::domain::position::TopicRole;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::gatekeeper::{Gatekeeper, PATIENCE, Running};
+use super::gatekeeper::{Gatekeeper, PATIENCE};
 use super::tickets::{event, event_of, record, records};
 
 #[tokio::test]
@@ -71,20 +69,4 @@ async fn a_tenant_over_its_limit_waits_and_the_others_do_not() {
     assert!(worker.ended().await.success());
     let report = gatekeeper.audit().await;
     assert!(report["open"].as_u64() > Some(0), "what waited is read again, not lost: {report:#}");
-}
-
-/// The pipe is open, and takes some 64 KiB.
-#[tokio::test]
-async fn a_log_that_nobody_reads_stops_nothing() {
-    let gatekeeper = Gatekeeper::new().await;
-    // A line is logged of each.
-    let rejected: Vec<_> = (0..1_000).map(|number| record(&event_of("stranger", number))).collect();
-    let places = gatekeeper.publish(rejected).await;
-    let mut command = gatekeeper.command(&["serve", "--until-idle"]);
-    command.stdout(Stdio::null()).stderr(Stdio::piped());
-    let ended = Running::start(&mut command, "the processor").ended_within(PATIENCE).await;
-    assert!(ended.success(), "{ended}");
-    let ends = gatekeeper.ends_of(&places).await;
-    assert!(ends.iter().all(|end| end.status == FeedbackStatus::Rejected));
-    gatekeeper.audit_finished().await;
 }

@@ -27,5 +27,6 @@ mod registry;
 mod shared_limits;
 mod shutdown;
 mod silent_cluster;
+mod surroundings;
 pub mod tickets;
 mod waiting;

@@ -95,7 +95,7 @@ async fn calls_have_the_connections_that_they_need_or_it_does_not_start() {
     let places = gatekeeper.publish(records(0..100)).await;
     let output = serve_with_files(&gatekeeper, "ulimit -n 300", &["pipeline.max_in_flight=100"]);
     assert_eq!(output.status.code(), Some(78), "{}", said(&output));
-    assert!(said(&output).contains("100 needs 356 open files, and the system allows 300"), "{}", said(&output));
+    assert!(said(&output).contains("needs 364 open files, and the system allows 300"), "{}", said(&output));
     let sets = ["pipeline.max_in_flight=100", "models.openai.limits.concurrency.initial=100"];
     let output = serve_with_files(&gatekeeper, "ulimit -S -n 64", &sets);
     assert!(output.status.success(), "{}", said(&output));

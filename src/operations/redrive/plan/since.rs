@@ -3,11 +3,11 @@
 //!
 //! Outputs of a record that was sent again name its dead letter, and outputs of an event its key.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::RedriveError;
 use super::{Fate, Known, header_key};
-use crate::domain::clock::{CLOCKS_DIFFER_MS, Timestamp};
+use crate::domain::clock::Timestamp;
 use crate::domain::feedback::{EventFeedback, FeedbackStatus};
 use crate::domain::identity::DedupeKey;
 use crate::domain::position::{Partition, TopicRole};
@@ -23,36 +23,42 @@ const ONE: ReadLimit = ReadLimit { max_records: 1, max_bytes: 1 };
 /// Where ends of events and of human feedback are published.
 const ENDS: [TopicRole; 2] = [TopicRole::Feedback, TopicRole::DecisionReviews];
 
-/// Those whose end was published since are decided.
+/// Those whose end was published since are decided; and nobody knows of those that failed before what is still there.
+/// `ambiguous`: ids that more than one record has.
 pub(super) async fn look(
     browser: &dyn LogBrowser,
     schemas: &SchemaSet,
+    ambiguous: &HashSet<String>,
     open: &mut [&mut Known],
 ) -> Result<(), RedriveError> {
-    let Some(since) = open.iter().map(|known| known.letter.failed_at).min() else { return Ok(()) };
-    let since = Timestamp(since.0 - CLOCKS_DIFFER_MS);
-    // An id that two have, on a topic that was created anew, says nothing of either.
-    let mut by_id: HashMap<String, Option<usize>> = HashMap::with_capacity(open.len());
-    for (index, known) in open.iter().enumerate() {
-        by_id.entry(known.letter.id.clone()).and_modify(|it| *it = None).or_insert(Some(index));
-    }
+    let Some(since) = open.iter().map(|known| known.failed_after).min() else { return Ok(()) };
+    let ids = open.iter().enumerate().filter(|(_, known)| !ambiguous.contains(&known.letter.id));
+    let by_id: HashMap<String, usize> = ids.map(|(index, known)| (known.letter.id.clone(), index)).collect();
     let by_key: HashMap<DedupeKey, usize> =
-        open.iter().enumerate().filter_map(|(index, known)| Some((known.key?.it(), index))).collect();
-    let of = |record: &Record| {
-        let id = record.header(DEAD_LETTER).and_then(|id| *by_id.get(std::str::from_utf8(id).ok()?)?);
-        id.or_else(|| by_key.get(&header_key(record)?).copied())
-    };
+        open.iter().enumerate().filter_map(|(index, known)| Some((known.key?, index))).collect();
     for topic in browser.topics().await?.into_iter().filter(|topic| ENDS.contains(&topic.role)) {
         for number in 0..topic.partitions {
             let partition = Partition { topic: topic.role, number };
-            let end = browser.watermarks(partition).await?.end;
+            let marks = browser.watermarks(partition).await?;
             let mut next = first_since(browser, partition, since).await?;
-            while next < end {
+            while next < marks.end {
                 let page = browser.read(partition, next, PAGE).await?;
                 let Some(last) = page.last() else { break };
+                if next == marks.log_start && marks.log_start > 0 {
+                    forget(open, partition, page[0].timestamp);
+                }
                 next = last.offset + 1;
                 for record in &page {
-                    if let Some(index) = of(record)
+                    let key = header_key(record);
+                    let id = record.header(DEAD_LETTER).and_then(|id| by_id.get(std::str::from_utf8(id).ok()?));
+                    // Anybody may write an id: what else is known must not speak against it.
+                    let is_its = |index: &&usize| {
+                        let known = &open[**index];
+                        let is_its_key = known.key.zip(key).is_none_or(|(one, other)| one == other);
+                        known.letter.partition == number && is_its_key
+                    };
+                    let index = id.filter(is_its).or_else(|| by_key.get(&key?)).copied();
+                    if let Some(index) = index
                         && is_an_end(schemas, partition, record)?
                     {
                         open[index].letter.fate = Fate::Decided;
@@ -62,6 +68,28 @@ pub(super) async fn look(
         }
     }
     Ok(())
+}
+
+/// What was published of these before `begins` is gone.
+fn forget(open: &mut [&mut Known], partition: Partition, begins: Timestamp) {
+    for known in open {
+        let letter = &mut known.letter;
+        if (letter.role, letter.partition) == (role_of_ends(partition.topic), partition.number)
+            && letter.failed_at < begins
+            && letter.may_be_sent()
+        {
+            letter.fate = Fate::Forgotten;
+        }
+    }
+}
+
+/// What a record was read from, whose end is published there.
+fn role_of_ends(ends: TopicRole) -> Option<TopicRole> {
+    match ends {
+        TopicRole::Feedback => Some(TopicRole::Events),
+        TopicRole::DecisionReviews => Some(TopicRole::HumanFeedback),
+        _ => None,
+    }
 }
 
 /// Whether nothing is left to be done about its record. Feedback that is rejected has no review.

@@ -109,18 +109,28 @@ fn claim(key: DedupeKey) -> Claim {
 }
 
 #[tokio::test]
-async fn of_what_was_claimed_the_ledger_knows_or_has_forgotten() {
+async fn of_what_was_claimed_the_ledger_knows_or_nobody_does() {
     let ledger = MemoryLedger::open(Rows::default(), "a", 1, true, Arc::new(SystemClock));
     let (known, forgotten) = (DedupeKey([1; 32]), DedupeKey([2; 32]));
     ledger.commit(vec![LedgerEntry::Claim(claim(known))]).await.expect("nothing is wrong with it");
     let mut shelf = Shelf::default();
     for (id, key) in [("known", known), ("forgotten", forgotten)] {
         let headers = vec![Header::text("gk-dedupe-key", &key.to_hex())];
-        shelf.put_with(TopicRole::DeadLetters, 0, Timestamp(1), &letter(id), headers);
+        let letter = DeadLetter { last_failed_at: Timestamp(5), ..letter(id) };
+        shelf.put_with(TopicRole::DeadLetters, 0, Timestamp(5), &letter, headers);
     }
-    let plan = plan(&any(), &shelf, Some(&ledger), &schemas()).await.expect("readable");
-    let fates: Vec<Fate> = plan.letters.iter().map(|letter| letter.fate).collect();
-    assert_eq!(fates, [Fate::InWork, Fate::Forgotten]);
+    for at in [4, 6] {
+        shelf.put(TopicRole::Feedback, 0, Timestamp(at), &samples::feedback());
+    }
+    let fates = async |asked: Asked, shelf: &Shelf| {
+        let plan = plan(&asked, shelf, Some(&ledger), &schemas()).await.expect("readable");
+        plan.letters.iter().map(|letter| letter.fate).collect::<Vec<_>>()
+    };
+    assert_eq!(fates(any(), &shelf).await, [Fate::InWork, Fate::Ready], "feedback reaches back, and knows of no end");
+    // Retention takes what was there when it failed.
+    shelf.begins_at(TopicRole::Feedback, 0, 1);
+    assert_eq!(fates(any(), &shelf).await, [Fate::InWork, Fate::Forgotten]);
+    assert_eq!(fates(Asked { forgotten: true, ..any() }, &shelf).await, [Fate::InWork, Fate::Ready]);
 }
 
 #[tokio::test]
@@ -129,7 +139,7 @@ async fn of_what_could_not_be_read_it_counts_what_was_published_since() {
     let names = ["decided", "rejected", "waiting", "of people", "nothing"];
     for name in names {
         let letter = DeadLetter { last_failed_at: Timestamp(100_000), value: Some(Bytes(name.into())), ..letter(name) };
-        shelf.put(TopicRole::DeadLetters, 0, Timestamp(100_000), &letter);
+        shelf.put(TopicRole::DeadLetters, 1, Timestamp(100_000), &letter);
     }
     let feedback = |status, terminal| EventFeedback { status, terminal, ..samples::feedback() };
     let mut tell = |topic, at, id: &str, feedback: &EventFeedback| {
