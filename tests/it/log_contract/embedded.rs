@@ -21,17 +21,31 @@ log_contract!(Embedded);
 
 /// A clock that stands still until it is moved.
 #[derive(Default)]
-pub struct Moved(AtomicI64);
+pub struct Moved {
+    now: AtomicI64,
+    passed: AtomicI64,
+}
 
 impl Moved {
+    /// So much time has passed.
     pub fn to(&self, since_epoch: Duration) {
-        self.0.store(since_epoch.as_millis() as i64, Ordering::SeqCst);
+        self.set(since_epoch);
+        self.passed.store(since_epoch.as_millis() as i64, Ordering::SeqCst);
+    }
+
+    /// Somebody sets it; no time passes.
+    pub fn set(&self, since_epoch: Duration) {
+        self.now.store(since_epoch.as_millis() as i64, Ordering::SeqCst);
     }
 }
 
 impl Clock for Moved {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+        Timestamp(self.now.load(Ordering::SeqCst))
+    }
+
+    fn since_boot(&self) -> Duration {
+        Duration::from_millis(self.passed.load(Ordering::SeqCst).unsigned_abs())
     }
 }
 

@@ -248,6 +248,26 @@ async fn retention_takes_old_records_but_never_what_a_group_has_not_passed() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_forward_takes_nothing_away() {
+    let log = Embedded::start().await;
+    let browser = log.browser().await;
+    append(&*browser, numbered(decisions(0), 0..10)).await;
+    let road = Road::assigned(log.open_processor("group").await).await;
+    log.clock.set(Duration::from_secs(100 * 86_400));
+    append(&*browser, numbered(decisions(1), 0..10)).await;
+    // Many times longer than from one sweep to the next.
+    for _ in 0..100 {
+        assert_eq!(log.marks(decisions(0)).await.log_start, 0);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Time passes as well, and this time records are old.
+    log.clock.to(Duration::from_secs(3_601));
+    log.starts_at(decisions(0), 10).await;
+    assert_eq!(log.marks(decisions(1)).await.log_start, 0, "written on the day that was set");
+    road.stop().await;
+}
+
+#[tokio::test]
 async fn retention_by_size_keeps_the_newest() {
     let mut log = Embedded::start().await;
     log.settings.retention_bytes = 500;
