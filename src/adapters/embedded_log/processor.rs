@@ -66,6 +66,7 @@ impl EmbeddedLog {
         let processor = Processor {
             file,
             identity,
+            ageing: Ageing::from(&*clock),
             lock,
             catalog,
             group: group.to_owned(),
@@ -104,6 +105,7 @@ struct Processor {
     file: LogFile,
     /// Of the file that was opened.
     identity: Option<Identity>,
+    ageing: Ageing,
     lock: ProcessorLock,
     catalog: Catalog,
     group: String,
@@ -223,7 +225,7 @@ impl Processor {
             happenings,
             orders,
             retention: Retention::new(&self.settings, &self.group, reads),
-            ageing: Ageing::from(&*self.clock),
+            ageing: self.ageing,
         }
     }
 }
