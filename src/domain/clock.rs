@@ -70,24 +70,45 @@ pub trait Clock: Send + Sync + 'static {
     }
 }
 
-/// Up to when what was written may be counted as old: the clock, but never further than time has passed since this was made. A
-/// clock that is set forward by days must not make everything old at once; what is kept too long does no harm.
+/// A clock that was set forward is believed after so long.
+const BELIEVED_AFTER: Duration = Duration::from_secs(24 * 3_600);
+
+/// Up to when what was written may be counted as old: the clock, but not further than time has passed. A clock that is set
+/// forward must not make everything old at once; a day later it is believed, for it may have been behind before.
+#[derive(Debug)]
+pub struct Ageing(std::sync::Mutex<Paces>);
+
+/// Two clocks side by side.
 #[derive(Debug, Clone, Copy)]
-pub struct Ageing {
+struct Paces {
     began: Timestamp,
     since_boot: Duration,
+    /// Since when the clock is further than it may be.
+    ahead_since: Option<Duration>,
 }
 
 impl Ageing {
     /// From now on.
     pub fn from(clock: &dyn Clock) -> Self {
-        Self { began: clock.now(), since_boot: clock.since_boot() }
+        Self(std::sync::Mutex::new(Paces { began: clock.now(), since_boot: clock.since_boot(), ahead_since: None }))
     }
 
     /// Now, for whatever is deleted by its age.
     #[must_use]
     pub fn now(&self, clock: &dyn Clock) -> Timestamp {
-        clock.now().min(self.began.after(clock.since_boot().saturating_sub(self.since_boot)))
+        let mut paces = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (now, since_boot) = (clock.now(), clock.since_boot());
+        let passed = paces.began.after(since_boot.saturating_sub(paces.since_boot));
+        if now.0.saturating_sub(passed.0) <= CLOCKS_DIFFER_MS {
+            paces.ahead_since = None;
+            return now.min(passed);
+        }
+        let ahead_since = *paces.ahead_since.get_or_insert(since_boot);
+        if since_boot.saturating_sub(ahead_since) < BELIEVED_AFTER {
+            return passed;
+        }
+        *paces = Paces { began: now, since_boot, ahead_since: None };
+        now
     }
 }
 
@@ -175,5 +196,14 @@ mod tests {
         assert_eq!(at(1_100, 150), Timestamp(1_100));
         assert_eq!(at(900_000, 160), Timestamp(1_110), "set forward");
         assert_eq!(at(10, 170), Timestamp(10), "set back");
+        let day = 24 * 3_600_000;
+        assert_eq!(at(90_000_000, 200), Timestamp(1_150), "set forward again");
+        let later = |passed: u64| (90_000_000 + passed.cast_signed() - 200, passed);
+        let (wall, boot) = later(100 + day);
+        assert_eq!(at(wall, boot), Timestamp(1_050 + day.cast_signed()), "not for long enough");
+        let (wall, boot) = later(200 + day);
+        assert_eq!(at(wall, boot), Timestamp(wall), "it was behind before, then");
+        let (wall, boot) = later(300 + day);
+        assert_eq!(at(wall, boot), Timestamp(wall));
     }
 }

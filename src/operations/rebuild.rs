@@ -29,6 +29,7 @@ use super::log_browser::{LogBrowser, ReadLimit, TopicInfo};
 use crate::domain::bytes::Bytes;
 use crate::domain::clock::Timestamp;
 use crate::domain::decision::TriageDecision;
+use crate::domain::feedback::FeedbackStatus;
 use crate::domain::identity::DedupeKey;
 use crate::domain::past_decision::PastDecision;
 use crate::domain::position::{Partition, Position, TopicRole};
@@ -164,7 +165,7 @@ pub async fn run(
     let (events, feedback) = (of(TopicRole::Events)?, of(TopicRole::Feedback)?);
     // While processors run, one of them may hold what is not in the log yet: only a rebuild can say what is gone.
     let copies = if mode == Mode::Rebuild { copies::of(browser, &topics, group).await? } else { HashSet::new() };
-    let rejected = rejected(browser, &topics, window.rejected_since).await?;
+    let mut rejected = rejected(browser, &topics, window.rejected_since).await?;
     for number in 0..feedback.partitions {
         let partition = |topic| Partition { topic, number };
         let mut decisions = Decisions::of(Pages::of(browser, partition(TopicRole::Decisions)).await?, schemas);
@@ -178,6 +179,10 @@ pub async fn run(
             for record in &page {
                 match told(record, feedback.partition, events, schemas, window, |key| rejected.contains(&key))? {
                     Told::Published(row, decision) => {
+                        // Where dead letters are kept for less.
+                        if row.verdict.status == FeedbackStatus::Rejected {
+                            rejected.insert(row.claim.key);
+                        }
                         away.remove(&row.claim.position.offset);
                         published.push((*row, decision));
                     }

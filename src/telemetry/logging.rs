@@ -127,6 +127,16 @@ fn tell_of_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
     tracing::error!(thread = thread.name(), place, backtrace, "panicked: {said}");
+    // Logs may be filtered out, and a panic that aborts leaves them no time. Whoever does not read must not hold this thread.
+    let words = format!("thread {:?} panicked at {}: {said}", thread.name(), place.unwrap_or_default());
+    let (tell, told) = mpsc::channel();
+    let saying = std::thread::Builder::new().name("panicked".to_owned()).spawn(move || {
+        writeln!(std::io::stderr(), "{words}").ok();
+        tell.send(()).ok();
+    });
+    if saying.is_ok() {
+        told.recv_timeout(LAST_LINES).ok();
+    }
 }
 
 /// Counts what it could not write.

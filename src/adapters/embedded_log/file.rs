@@ -35,7 +35,7 @@ impl LogFile {
             std::fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.into(), source })?;
         }
         // Tickets stand in it, for nobody else to read; SQLite's other files take after it, and why it cannot be made SQLite says.
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file.path).ok();
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&file.path).ok();
         let mut connection = file.connect(file.options().create_if_missing(true)).await?;
         let prepared = file.bring_up_to_date(&mut connection).await;
         close(connection).await;

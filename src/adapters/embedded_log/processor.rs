@@ -66,7 +66,7 @@ impl EmbeddedLog {
         let processor = Processor {
             file,
             identity,
-            ageing: Ageing::from(&*clock),
+            ageing: Arc::new(Ageing::from(&*clock)),
             lock,
             catalog,
             group: group.to_owned(),
@@ -105,7 +105,7 @@ struct Processor {
     file: LogFile,
     /// Of the file that was opened.
     identity: Option<Identity>,
-    ageing: Ageing,
+    ageing: Arc<Ageing>,
     lock: ProcessorLock,
     catalog: Catalog,
     group: String,
@@ -225,7 +225,7 @@ impl Processor {
             happenings,
             orders,
             retention: Retention::new(&self.settings, &self.group, reads),
-            ageing: self.ageing,
+            ageing: self.ageing.clone(),
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Writer {
     pub(super) happenings: mpsc::Sender<Happening>,
     pub(super) orders: watch::Sender<Orders>,
     pub(super) retention: Retention,
-    pub(super) ageing: Ageing,
+    pub(super) ageing: Arc<Ageing>,
 }
 
 /// Why a burst was not simply committed.
@@ -250,7 +250,7 @@ mod tests {
             happenings,
             orders: watch::Sender::default(),
             retention: Retention::new(&settings, "group", Vec::new()),
-            ageing: Ageing::from(&SystemClock),
+            ageing: Arc::new(Ageing::from(&SystemClock)),
         };
         Bench { writer, _folder: folder, _happenings }
     }

@@ -51,13 +51,15 @@ impl std::fmt::Debug for Remembered {
 #[derive(Debug)]
 pub struct Orphans {
     fenced: BTreeSet<String>,
+    /// Partitions that were asked about.
+    turn: usize,
     since: Instant,
 }
 
 impl Orphans {
     /// Nobody is fenced yet.
     pub fn new() -> Self {
-        Self { fenced: BTreeSet::new(), since: Instant::now() }
+        Self { fenced: BTreeSet::new(), since: Instant::now(), turn: 0 }
     }
 }
 
@@ -82,9 +84,11 @@ impl Fencing<'_> {
         }
         let last = self.last_commits(partitions);
         let mut next = BTreeSet::new();
-        for partition in partitions {
+        for partition in partitions.iter().cycle().skip(orphans.turn % partitions.len().max(1)).take(partitions.len()) {
+            orphans.turn = orphans.turn.wrapping_add(1);
             next.extend(self.next_of(*partition, &last, &orphans.fenced));
-            // Each question may take as long as it is waited for: the ledger may have gone with its writers.
+            // Each question may take as long as it is waited for: the ledger may have gone with its writers. The next round goes
+            // on where this one ends.
             if Instant::now() >= until {
                 break;
             }

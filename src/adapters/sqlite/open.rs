@@ -220,7 +220,7 @@ fn create_folder_of(path: &Path) -> Result<(), OpenError> {
 /// A file that is not there yet, for nobody else to read: answers stand in it, with what customers wrote. SQLite's other files
 /// take after it, and why it cannot be made SQLite says.
 fn create_private(path: &Path) {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).ok();
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).ok();
 }
 
 fn options(path: &Path, busy_timeout: Duration) -> SqliteConnectOptions {

@@ -40,13 +40,15 @@ pub(super) async fn look(
         for number in 0..topic.partitions {
             let partition = Partition { topic: topic.role, number };
             let marks = browser.watermarks(partition).await?;
+            if marks.log_start > 0 {
+                let oldest = browser.read(partition, marks.log_start, ONE).await?;
+                // Marks of the log's own may be all that is left.
+                forget(open, partition, oldest.first().map_or(Timestamp(i64::MAX), |record| record.timestamp));
+            }
             let mut next = first_since(browser, partition, since).await?;
             while next < marks.end {
                 let page = browser.read(partition, next, PAGE).await?;
                 let Some(last) = page.last() else { break };
-                if next == marks.log_start && marks.log_start > 0 {
-                    forget(open, partition, page[0].timestamp);
-                }
                 next = last.offset + 1;
                 for record in &page {
                     let key = header_key(record);
@@ -75,7 +77,7 @@ fn forget(open: &mut [&mut Known], partition: Partition, begins: Timestamp) {
     for known in open {
         let letter = &mut known.letter;
         if (letter.role, letter.partition) == (role_of_ends(partition.topic), partition.number)
-            && letter.failed_at < begins
+            && known.failed_after < begins
             && letter.may_be_sent()
         {
             letter.fate = Fate::Forgotten;

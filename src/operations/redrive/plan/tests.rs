@@ -131,6 +131,8 @@ async fn of_what_was_claimed_the_ledger_knows_or_nobody_does() {
     shelf.begins_at(TopicRole::Feedback, 0, 1);
     assert_eq!(fates(any(), &shelf).await, [Fate::InWork, Fate::Forgotten]);
     assert_eq!(fates(Asked { forgotten: true, ..any() }, &shelf).await, [Fate::InWork, Fate::Ready]);
+    shelf.begins_at(TopicRole::Feedback, 0, 2);
+    assert_eq!(fates(any(), &shelf).await, [Fate::InWork, Fate::Forgotten], "nothing is left of it");
 }
 
 #[tokio::test]
