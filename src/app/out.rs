@@ -6,8 +6,9 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 use std::time::Duration;
+
+use crate::telemetry::bounded::within;
 
 /// How long a reader may take for them.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -47,16 +48,14 @@ pub fn write_err(words: fmt::Arguments<'_>) {
     write(&mut io::stderr().lock(), words).ok();
 }
 
+/// What comes from outside must not steer the terminal, nor begin a line of its own.
+pub fn harmless(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { '?' } else { char }).collect()
+}
+
 /// On stderr, when nothing is left to be done: whoever does not read it must not keep the process.
 pub fn last_words(words: String) {
-    let (tell, told) = mpsc::channel();
-    let saying = std::thread::Builder::new().name("last-words".to_owned()).spawn(move || {
-        complain!("{words}");
-        tell.send(()).ok();
-    });
-    if saying.is_ok() {
-        told.recv_timeout(LAST_WORDS).ok();
-    }
+    within(LAST_WORDS, "last-words", move || complain!("{words}"));
 }
 
 /// Whether everything that was said could be heard by whoever wanted to.

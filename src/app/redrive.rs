@@ -10,7 +10,7 @@ use humantime_serde::re::humantime;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::out::{complain, say};
+use super::out::{complain, harmless, say};
 use super::trail;
 use super::wiring::Parts;
 use crate::adapters::embedded_log::Access;
@@ -182,11 +182,6 @@ fn line(letter: &Letter) -> String {
     let (tenant, ticket) = (or_none(tenant_id), or_none(ticket_id));
     let (id, reason, fate) = (harmless(id), harmless(reason), fate.words());
     format!("{failed_at} {reason_code:<25} {tenant:<12} {ticket:<16} {id} redrives={redrives} {fate}: {reason}")
-}
-
-/// What comes from outside must not steer the terminal, nor begin a line of its own.
-fn harmless(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '?' } else { char }).collect()
 }
 
 #[cfg(test)]

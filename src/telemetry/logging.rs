@@ -7,8 +7,8 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use metrics::counter;
@@ -18,6 +18,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use super::bounded::within;
 use super::metric_names as names;
 use crate::settings::telemetry::{LogFormat, Telemetry};
 
@@ -93,15 +94,8 @@ impl Logs {
 impl Drop for Logs {
     /// The library waits a second for its thread, and then complains on stdout: neither must keep the process.
     fn drop(&mut self) {
-        let (tell, told) = mpsc::channel();
         let writer = self.writer.take();
-        let flushing = std::thread::Builder::new().name("logs-end".to_owned()).spawn(move || {
-            drop(writer);
-            tell.send(()).ok();
-        });
-        if flushing.is_ok() {
-            told.recv_timeout(LAST_LINES).ok();
-        }
+        within(LAST_LINES, "logs-end", move || drop(writer));
     }
 }
 
@@ -129,14 +123,9 @@ fn tell_of_panic(panic: &std::panic::PanicHookInfo<'_>) {
     tracing::error!(thread = thread.name(), place, backtrace, "panicked: {said}");
     // Logs may be filtered out, and a panic that aborts leaves them no time. Whoever does not read must not hold this thread.
     let words = format!("thread {:?} panicked at {}: {said}", thread.name(), place.unwrap_or_default());
-    let (tell, told) = mpsc::channel();
-    let saying = std::thread::Builder::new().name("panicked".to_owned()).spawn(move || {
+    within(LAST_LINES, "panicked", move || {
         writeln!(std::io::stderr(), "{words}").ok();
-        tell.send(()).ok();
     });
-    if saying.is_ok() {
-        told.recv_timeout(LAST_LINES).ok();
-    }
 }
 
 /// Counts what it could not write.

@@ -4,6 +4,7 @@
 //! metric cannot disagree. Raw `metrics::` macros live in here only. What does not belong here: ticket text, prompts,
 //! answers and keys, in a log line as little as in a label.
 
+pub mod bounded;
 mod from_zero;
 pub mod happenings;
 pub mod logging;

@@ -1,5 +1,6 @@
 //! A line of the table.
 
+use crate::app::out::harmless;
 use crate::domain::decision::{Origin, Prediction, TriageDecision};
 use crate::domain::feedback::FeedbackStatus;
 use crate::operations::watch::Seen;
@@ -51,11 +52,6 @@ pub(super) fn line(seen: &Seen, colour: bool) -> String {
     }
     let Origin { topic, partition, offset, .. } = &feedback.origin;
     format!("{} {}", cells.join(" "), harmless(&format!("{topic}-{partition}-{offset}")))
-}
-
-/// Ids come from outside: nothing in them may steer the terminal.
-fn harmless(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '?' } else { char }).collect()
 }
 
 fn aligned(cells: [String; COLUMNS.len()]) -> [String; COLUMNS.len()] {

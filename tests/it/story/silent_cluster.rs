@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use gatekeeper::adapters::kafka::KafkaBrowser;
 use gatekeeper::operations::log_browser::LogBrowser as _;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tempfile::TempDir;
 
 use super::cluster::{OnKafka, to_the_only_partition};
-use super::gatekeeper::PATIENCE;
+use super::gatekeeper::{PATIENCE, Running};
 use super::tickets::event;
 use super::waiting::{free_port, health_within, of, ready};
 
@@ -55,38 +56,60 @@ impl Drop for OwnBroker {
     }
 }
 
+/// As long as two questions may take, and a busy machine.
+const BOUND: Duration = Duration::from_secs(30);
+
+/// A processor on a broker of its own, that has worked off one event: nothing but a freeze keeps anything from being read.
+struct AtWork {
+    worker: Running,
+    browser: KafkaBrowser,
+    kafka: OnKafka,
+    http: u16,
+    broker: OwnBroker,
+}
+
+impl AtWork {
+    async fn start() -> Self {
+        let broker = OwnBroker::start();
+        let http = free_port();
+        let kafka = OnKafka::new(&broker.address, &["http.enabled=true", &format!("http.bind=127.0.0.1:{http}")]);
+        let browser = kafka.browser().await;
+        browser.create_topics().await.expect("topics");
+        let worker = kafka.serve(&[]);
+        let at_work = Self { worker, browser, kafka, http, broker };
+        at_work.works_off(0).await;
+        at_work
+    }
+
+    /// The next event, after so many others.
+    async fn works_off(&self, others: usize) {
+        self.browser.append(vec![to_the_only_partition(&event(others))]).await.expect("it takes it");
+        self.kafka.ended(&self.browser, others + 1).await;
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs Kafka: tests/run starts it"]
 async fn a_cluster_that_goes_away_is_seen_in_health_and_seen_again_when_it_is_back() {
-    // As long as two questions may take, and a busy machine.
-    let bound = Duration::from_secs(30);
-    let own = OwnBroker::start();
-    let http = free_port();
-    let kafka = OnKafka::new(&own.address, &["http.enabled=true", &format!("http.bind=127.0.0.1:{http}")]);
-    let browser = kafka.browser().await;
-    browser.create_topics().await.expect("topics");
-    let _worker = kafka.serve(&[]);
+    let at_work = AtWork::start().await;
+    let http = at_work.http;
     let is = |state: &'static str| move |report: &serde_json::Value| of(report, "log")["state"] == state;
     let says = |report: &serde_json::Value| of(report, "log")["last_error"].as_str().unwrap_or_default().to_owned();
     let answers = |report: &serde_json::Value| is("up")(report) && of(report, "log")["latency_ms"].is_f64();
-    // One that was worked off: nothing but the freeze keeps anything from being read.
-    browser.append(vec![to_the_only_partition(&event(0))]).await.expect("it takes it");
-    kafka.ended(&browser, 1).await;
-    health_within(bound, http, "the log answers", answers).await;
+    health_within(BOUND, http, "the log answers", answers).await;
     assert_eq!(ready(http).await, 200);
 
-    own.befalls("freeze");
+    at_work.broker.befalls("freeze");
     let silent = |report: &serde_json::Value| is("down")(report) && says(report).contains("does not answer");
-    let why = says(&health_within(bound, http, "the log does not answer", silent).await);
+    let why = says(&health_within(BOUND, http, "the log does not answer", silent).await);
     assert_eq!(ready(http).await, 503);
 
-    own.befalls("thaw");
-    let report = health_within(bound, http, "the log is back", is("up")).await;
+    at_work.broker.befalls("thaw");
+    let report = health_within(BOUND, http, "the log is back", is("up")).await;
     assert_eq!(says(&report), why, "the last error is kept");
     assert_eq!(ready(http).await, 200);
-    browser.append(vec![to_the_only_partition(&event(1))]).await.expect("it is back");
-    kafka.ended(&browser, 2).await;
-    health_within(bound, http, "it stays up", is("up")).await;
+    at_work.works_off(1).await;
+    health_within(BOUND, http, "it stays up", is("up")).await;
 }
 
 /// Joins the group under our name, as our own request from before a silence would, until that is answered by a fence.
@@ -116,25 +139,15 @@ fn joins_and_is_fenced(kafka: &OnKafka) -> rdkafka::error::RDKafkaErrorCode {
 #[tokio::test]
 #[ignore = "needs Kafka: tests/run starts it"]
 async fn who_is_fenced_after_a_silence_of_the_cluster_joins_again_because_it_may_have_been_itself() {
-    let bound = Duration::from_secs(30);
-    let own = OwnBroker::start();
-    let http = free_port();
-    let kafka = OnKafka::new(&own.address, &["http.enabled=true", &format!("http.bind=127.0.0.1:{http}")]);
-    let browser = kafka.browser().await;
-    browser.create_topics().await.expect("topics");
-    browser.append(vec![to_the_only_partition(&event(0))]).await.expect("it takes it");
-    let mut worker = kafka.serve(&[]);
-    kafka.ended(&browser, 1).await;
-
-    own.befalls("freeze");
+    let mut at_work = AtWork::start().await;
+    at_work.broker.befalls("freeze");
     // Longer than a session.
     let down = |report: &serde_json::Value| of(report, "log")["state"] == "down";
-    health_within(bound, http, "the log does not answer", down).await;
-    own.befalls("thaw");
-    let fence = joins_and_is_fenced(&kafka);
-    assert_eq!(fence, rdkafka::error::RDKafkaErrorCode::FencedInstanceId, "{}", kafka.what_the_worker_said());
-    browser.append(vec![to_the_only_partition(&event(1))]).await.expect("it takes it");
-    kafka.ended(&browser, 2).await;
-    assert!(worker.has_ended().is_none(), "{}", kafka.what_the_worker_said());
-    assert!(kafka.what_the_worker_said().contains("fenced after the session was lost"));
+    health_within(BOUND, at_work.http, "the log does not answer", down).await;
+    at_work.broker.befalls("thaw");
+    let fence = joins_and_is_fenced(&at_work.kafka);
+    assert_eq!(fence, rdkafka::error::RDKafkaErrorCode::FencedInstanceId, "{}", at_work.kafka.what_the_worker_said());
+    at_work.works_off(1).await;
+    assert!(at_work.worker.has_ended().is_none(), "{}", at_work.kafka.what_the_worker_said());
+    assert!(at_work.kafka.what_the_worker_said().contains("fenced after the session was lost"));
 }
