@@ -119,7 +119,7 @@ mod tests {
             silent.push(TcpStream::connect(address).await.expect("it listens"));
         }
         let begun = Instant::now();
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().expect("a client");
         let answer = client.get(format!("http://{address}/")).send().await.expect("an answer");
         assert_eq!(answer.text().await.expect("a page"), "here");
         assert!(begun.elapsed() >= Duration::from_millis(200), "both places were taken");
