@@ -237,12 +237,17 @@ async fn a_released_lease_is_free_at_once_but_only_its_holder_can_release_it(wor
     assert_eq!(one(&other, lease(1, 10, 9)).await, Outcome::LeaseGranted);
 }
 
-async fn a_lease_is_pointless_once_there_is_an_answer_or_a_verdict(world: World) {
+async fn a_lease_is_pointless_once_there_is_an_answer_or_a_verdict_or_it_is_published(world: World) {
     let ledger = world.ledger().await;
-    commit(&ledger, vec![Entry::Claim(claim(1, 10)), Entry::Claim(claim(2, 11)), lease(1, 10, 100)]).await;
-    commit(&ledger, vec![answered(1, 10, "a"), reached(2, 11, accepted("v"))]).await;
-    let other = world.process("gk-2", 1, false).await;
-    assert_eq!(commit(&other, vec![lease(1, 10, 9), lease(2, 11, 9)]).await, vec![Outcome::LeasePointless; 2]);
+    commit(&ledger, (1..=4).map(|number| Entry::Claim(claim(number, u64::from(number)))).collect()).await;
+    commit(&ledger, vec![lease(1, 1, 100), lease(4, 4, 100)]).await;
+    commit(&ledger, vec![answered(1, 1, "a"), reached(2, 2, accepted("v")), published(3, 3, 0), published(4, 4, 0)])
+        .await;
+    let (other, successor) = (world.process("gk-2", 1, false).await, world.process("gk-1", 2, true).await);
+    for process in [ledger, other, successor] {
+        let leases = (1..=4).map(|number| lease(number, u64::from(number), 9)).collect();
+        assert_eq!(commit(&process, leases).await, vec![Outcome::LeasePointless; 4]);
+    }
 }
 
 async fn a_successor_inherits_the_leases_of_a_dead_predecessor_and_of_nobody_else(world: World) {
@@ -514,7 +519,7 @@ promises! {
     one_process_calls_at_a_time
     leases_in_one_batch_are_granted_and_held_row_by_row
     a_released_lease_is_free_at_once_but_only_its_holder_can_release_it
-    a_lease_is_pointless_once_there_is_an_answer_or_a_verdict
+    a_lease_is_pointless_once_there_is_an_answer_or_a_verdict_or_it_is_published
     a_successor_inherits_the_leases_of_a_dead_predecessor_and_of_nobody_else
     an_answer_that_comes_after_its_lease_ended_is_not_saved_while_somebody_else_is_calling
     the_first_answer_wins_and_is_read_back

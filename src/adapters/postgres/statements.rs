@@ -100,7 +100,7 @@ pub(super) const LEASE: Statement = Statement {
                AS j (key, topic, partition, "offset", lasts)
           WHERE l.key = j.key
             AND l.owner_topic = j.topic AND l.owner_partition = j.partition AND l.owner_offset = j."offset"
-            AND l.answer IS NULL AND l.verdict IS NULL
+            AND l.answer IS NULL AND l.verdict IS NULL AND l.published_at IS NULL
             AND (l.lease_until IS NULL OR l.lease_until <= statement_timestamp()
                  OR (l.lease_instance = $6
                      AND (l.lease_incarnation = $7

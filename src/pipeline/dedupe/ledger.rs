@@ -274,7 +274,7 @@ pub enum Outcome {
         /// At most.
         remaining: Duration,
     },
-    /// For Lease: there is nothing to call for (an answer, a verdict, or another owner): read the row again.
+    /// For Lease: there is nothing to call for (an answer, a verdict, published, or another owner): read the row again.
     LeasePointless,
     /// For Answer, and for Decide where somebody else's is saved and not judged.
     Saved(Arc<Answer>),
@@ -342,6 +342,12 @@ pub struct Ahead {
 }
 
 impl Row {
+    /// Whether a call for it may bring anything: nothing is asked of one that is decided or published.
+    #[must_use]
+    pub fn may_be_called_for(&self) -> bool {
+        self.answer.is_none() && self.verdict.is_none() && self.published_at.is_none()
+    }
+
     /// As the first claim of its event leaves it.
     #[must_use]
     pub fn left_by(claim: &Claim) -> Self {

@@ -9,7 +9,7 @@ use crate::domain::clock::Timestamp;
 use crate::pipeline::dedupe::ledger::Outcome;
 
 pub(super) fn lease(held: Option<&mut Held>, lasts: Duration, me: &Holder, now: Timestamp) -> Outcome {
-    let Some(held) = held.filter(|held| held.row.answer.is_none() && held.row.verdict.is_none()) else {
+    let Some(held) = held.filter(|held| held.row.may_be_called_for()) else {
         return Outcome::LeasePointless;
     };
     match &held.lease {

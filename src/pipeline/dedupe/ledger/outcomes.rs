@@ -122,7 +122,7 @@ fn answer(held: &Held, me: &Holder) -> Option<Outcome> {
 
 fn lease(held: Option<&Held>, me: &Holder) -> Outcome {
     match held {
-        Some(Held { row, lease: Some((holder, remaining)) }) if row.answer.is_none() && row.verdict.is_none() => {
+        Some(Held { row, lease: Some((holder, remaining)) }) if row.may_be_called_for() => {
             if holder == me {
                 Outcome::LeaseGranted
             } else {
