@@ -6,11 +6,12 @@
 //!                                +-> unknown -> new producer -> whose positions stand? --> one of the three
 //! ```
 //!
-//! A new producer comes after anything but a quick, quiet success (`producer.rs`). Metadata is unique per burst, so
-//! whoever reads it back knows whether that burst was committed.
+//! A new producer comes after anything but a quick, quiet success (`producer.rs`), and after trouble while idle. Metadata is
+//! unique per burst, so whoever reads it back knows whether that burst was committed.
 
+use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::BaseConsumer;
@@ -25,6 +26,7 @@ use super::positions::{self, Committed};
 use super::producer::BurstProducer;
 use super::raw::GroupMetadata;
 use super::transaction::{Attempt, Failure, attempt};
+use super::transactor::Transactor;
 use crate::domain::position::Partition;
 use crate::failpoints;
 use crate::pipeline::log::{Burst, Happening, PublishOutcome};
@@ -33,6 +35,12 @@ use crate::telemetry::happenings::{CommitLookedUp, ProducerReplaced};
 
 /// A commit that took longer may have been asked for twice below us: its producer is not used again.
 const SLOW_COMMIT: Duration = Duration::from_secs(1);
+
+/// For the word that a transaction has ended, after the longest that one may last.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// Between looks at an idle producer.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Between questions about committed positions.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -50,34 +58,56 @@ pub struct Committer {
     /// To the road.
     pub happenings: Sender<Happening>,
     /// None: the last one may not be used again.
-    pub producer: Option<BurstProducer>,
+    pub producer: Option<Transactor>,
 }
 
 impl Committer {
     /// Until there will be no more bursts.
     pub fn run(mut self, bursts: &Receiver<Burst>) {
-        while let Ok(burst) = bursts.recv() {
-            let outcome = self.publish(&burst);
-            self.orders.burst_done();
-            if outcome == PublishOutcome::Committed {
-                failpoints::hit("committed_frontier_not_moved");
+        loop {
+            match bursts.recv_timeout(LOOK) {
+                Ok(burst) => {
+                    let burst = Arc::new(burst);
+                    let outcome = self.publish(&burst);
+                    self.orders.burst_done();
+                    if outcome == PublishOutcome::Committed {
+                        failpoints::hit("committed_frontier_not_moved");
+                    }
+                    let published = Happening::Published { burst: burst.number, outcome };
+                    if self.happenings.blocking_send(published).is_err() {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
-            let published = Happening::Published { burst: burst.number, outcome };
-            if self.happenings.blocking_send(published).is_err() {
-                return;
-            }
-            // At once, not with the next burst: until then the old transaction may hold its partitions.
-            if self.producer.is_none() {
-                self.producer = self.new_producer();
-            }
+            // At once, not with the next burst: until then the old transaction may hold its partitions, and that burst would
+            // wait.
+            self.renew();
         }
     }
 
-    fn publish(&mut self, burst: &Burst) -> PublishOutcome {
+    /// One that had trouble since its last burst is not used either: it may have lost all that it knew of the cluster
+    /// (`raw/brokers.rs`), and every step of a transaction would wait for its time-out.
+    fn renew(&mut self) {
+        if self.producer.as_ref().is_some_and(Transactor::is_troubled) && !sabotage::on(Sabotage::ProducerReused) {
+            self.poison(&"its connection had trouble", false);
+        }
         if self.producer.is_none() {
             self.producer = self.new_producer();
         }
-        let Some(producer) = &self.producer else { return not_committed(&"everything ends") };
+    }
+
+    fn new_producer(&self) -> Option<Transactor> {
+        let producer = BurstProducer::initialise_until_stopped(&self.kafka, &self.orders)?;
+        working(producer, &self.kafka, &self.names, &self.ownership)
+            .inspect_err(|error| clients::troubled("producer", None, &format!("no thread can be started: {error}")))
+            .ok()
+    }
+
+    fn publish(&mut self, burst: &Arc<Burst>) -> PublishOutcome {
+        self.renew();
+        let Some(producer) = &self.producer else { return not_committed(&"there is no producer") };
         let membership = match self.ownership.begin(burst) {
             Ok(membership) => membership,
             Err(denied) => return denial(denied),
@@ -86,7 +116,9 @@ impl Committer {
             true => Arc::new(GroupMetadata::of_a_stranger(&self.kafka.group_id)),
             false => membership,
         };
-        let attempt = attempt(producer, &self.names, burst, &membership, &self.ownership, self.kafka.request_timeout);
+        // The brokers end a transaction that lasts longer.
+        let limit = self.kafka.transaction_timeout + ANSWER;
+        let attempt = producer.attempt(burst, &membership, limit);
         let outcome = match &attempt {
             Attempt::Committed { .. } if sabotage::on(Sabotage::ProducerReused) => PublishOutcome::Committed,
             Attempt::Committed { commit } => {
@@ -128,10 +160,6 @@ impl Committer {
         outcome
     }
 
-    fn new_producer(&self) -> Option<BurstProducer> {
-        BurstProducer::initialise_until_stopped(&self.kafka, &self.orders)
-    }
-
     fn poison(&mut self, reason: &dyn std::fmt::Display, fenced: bool) {
         ProducerReplaced { reason: &reason.to_string(), fenced }.record();
         failpoints::hit("producer_replacing");
@@ -142,7 +170,7 @@ impl Committer {
     fn look_up(&mut self, burst: &Burst, failure: &Failure) -> PublishOutcome {
         let begun = Instant::now();
         let partitions: Vec<Partition> = burst.positions.iter().map(|position| position.partition).collect();
-        self.producer = self.new_producer();
+        self.renew();
         let mut asking: Option<Client<BaseConsumer>> = None;
         while !self.orders.stopped() {
             if asking.is_none() {
@@ -168,6 +196,22 @@ impl Committer {
         }
         not_committed(failure)
     }
+}
+
+/// A producer that attempts bursts.
+///
+/// # Errors
+/// When there is no thread.
+pub fn working(
+    producer: BurstProducer,
+    kafka: &Login,
+    names: &TopicNames,
+    ownership: &Arc<Ownership<GroupMetadata>>,
+) -> io::Result<Transactor> {
+    let (names, ownership, timeout) = (names.clone(), ownership.clone(), kafka.request_timeout);
+    Transactor::start(producer.trouble(), move |burst, membership| {
+        attempt(&producer, &names, burst, membership, &ownership, timeout)
+    })
 }
 
 /// Whether any position that stands is this burst's. A transaction is atomic: one is as good as all, and others may have

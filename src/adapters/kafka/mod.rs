@@ -15,11 +15,11 @@
 //! - [`KafkaBrowser`] is the log for operators' commands, beside all of them; it also checks what the cluster must be
 //!   (`preconditions.rs`), and [`acls()`] says what the cluster must allow.
 //!
-//! librdkafka's calls block, so none is made on the runtime: three threads do everything,
-//! and a fourth asks whether the cluster is there (`pulse.rs`). What does not belong here:
-//! frontiers, lanes and results, which the road owns. What must hold: a burst's offsets are sent under the membership
-//! that owned their partitions (`ownership.rs`), a producer that saw trouble is never used again (`producer.rs`), and no
-//! outcome is told before it is known (`committer.rs`).
+//! librdkafka's calls block, so none is made on the runtime: three threads do everything, a fourth asks whether the cluster
+//! is there (`pulse.rs`), and each producer has one of its own, left behind if it hangs (`transactor.rs`). What does not
+//! belong here: frontiers, lanes and results, which the road owns. What must hold: a burst's offsets are sent under the
+//! membership that owned their partitions (`ownership.rs`), a producer that saw trouble is never used again (`producer.rs`),
+//! and no outcome is told before it is known (`committer.rs`).
 
 mod acls;
 mod browser;
@@ -49,6 +49,7 @@ mod refusal;
 mod restore;
 mod room;
 mod transaction;
+mod transactor;
 
 pub use acls::{Grants, acls};
 pub use browser::KafkaBrowser;

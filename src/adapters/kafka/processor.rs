@@ -10,7 +10,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::runtime::Handle;
 
 use super::clients;
-use super::committer::Committer;
+use super::committer::{self, Committer};
 use super::complaints::{self, Complaints};
 use super::entry::{CannotEnter, enter};
 use super::growth::{Counts, Growth};
@@ -167,6 +167,7 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
     port.max_record_bytes = room::largest_record(&kafka, &outputs, runtime);
     let (orders, ownership) = (Arc::new(Orders::default()), Arc::new(Ownership::new()));
     let (to_committer, bursts) = mpsc::channel();
+    let producer = committer::working(producer, &kafka, &names, &ownership).map_err(CannotOpen::NoThread)?;
     let committer = Committer {
         kafka: kafka.clone(),
         names: names.clone(),

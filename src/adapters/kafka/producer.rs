@@ -30,10 +30,28 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Longest wait of one attempt to initialise.
 const INITIALISING: Duration = Duration::from_secs(10);
 
-/// Remembers whether anything went wrong.
-pub struct Watch {
-    troubled: Arc<AtomicBool>,
+/// Whether anything went wrong with a producer. Clones are of the same one.
+#[derive(Debug, Clone, Default)]
+pub struct Trouble(Arc<AtomicBool>);
+
+impl Trouble {
+    /// Whether it did.
+    pub fn is_there(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// It did; whether it had before.
+    fn came(&self) -> bool {
+        self.0.swap(true, Ordering::SeqCst)
+    }
+
+    fn forget(&self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
 }
+
+/// Listens to a producer.
+pub struct Watch(Trouble);
 
 /// What librdkafka calls the loss of a broker's connection in its log, whatever the cause.
 const CONNECTION_LOST: &str = "FAIL";
@@ -41,7 +59,7 @@ const CONNECTION_LOST: &str = "FAIL";
 impl ClientContext for Watch {
     fn log(&self, level: Level, facility: &str, message: &str) {
         if facility == CONNECTION_LOST {
-            self.troubled.store(true, Ordering::SeqCst);
+            self.0.came();
         }
         match level {
             Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
@@ -54,7 +72,7 @@ impl ClientContext for Watch {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.troubled.store(true, Ordering::SeqCst);
+        self.0.came();
         clients::troubled("producer", code(&error), reason);
     }
 }
@@ -65,7 +83,7 @@ impl ProducerContext<NoCustomPartitioner> for Watch {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         // librdkafka ends the transaction over it by itself; the first one says which topic it was.
         if let Err((error, message)) = result
-            && !self.troubled.swap(true, Ordering::SeqCst)
+            && !self.0.came()
         {
             let reason = format!("a record was not delivered to {}", message.topic());
             clients::troubled("producer", code(error), &reason);
@@ -81,21 +99,20 @@ fn code(error: &KafkaError) -> Option<RDKafkaErrorCode> {
 pub struct BurstProducer {
     /// Served by a thread of its own: without one it could not even abort.
     pub inner: Client<ThreadedProducer<Watch>>,
-    troubled: Arc<AtomicBool>,
+    trouble: Trouble,
 }
 
 impl BurstProducer {
     /// Fence every predecessor of the same name and end what it left open. One attempt.
     pub fn initialise(kafka: &Login, transactional_id: &str) -> KafkaResult<Self> {
         failpoints::hit("producer_initialising");
-        let troubled = Arc::new(AtomicBool::new(false));
+        let trouble = Trouble::default();
         let config = clients::transactional_producer(kafka, transactional_id);
-        let watch = Watch { troubled: troubled.clone() };
-        let inner: Client<ThreadedProducer<Watch>> = kafka.open_with(&config, watch)?;
+        let inner: Client<ThreadedProducer<Watch>> = kafka.open_with(&config, Watch(trouble.clone()))?;
         inner.init_transactions(INITIALISING)?;
         // Trouble before the first transaction cannot delay the end of one.
-        troubled.store(false, Ordering::SeqCst);
-        Ok(Self { inner, troubled })
+        trouble.forget();
+        Ok(Self { inner, trouble })
     }
 
     /// The same, tried until it works or everything ends.
@@ -118,9 +135,9 @@ impl BurstProducer {
         }
     }
 
-    /// Whether anything went wrong since it was initialised.
-    pub fn is_troubled(&self) -> bool {
-        self.troubled.load(Ordering::SeqCst)
+    /// Whether anything went wrong since it was initialised, or will.
+    pub fn trouble(&self) -> Trouble {
+        self.trouble.clone()
     }
 }
 
@@ -136,9 +153,9 @@ mod tests {
             (Level::Warning, "GETPID", false),
             (Level::Debug, "STATE", false),
         ] {
-            let troubled = Arc::new(AtomicBool::new(false));
-            Watch { troubled: troubled.clone() }.log(level, facility, "127.0.0.1: Disconnected");
-            assert_eq!(troubled.load(Ordering::SeqCst), is_trouble, "{level:?} {facility}");
+            let trouble = Trouble::default();
+            Watch(trouble.clone()).log(level, facility, "127.0.0.1: Disconnected");
+            assert_eq!(trouble.is_there(), is_trouble, "{level:?} {facility}");
         }
     }
 }

@@ -43,6 +43,9 @@ pub enum Failure {
     /// A step of the transaction.
     #[error(transparent)]
     Step(#[from] TransactionError),
+    /// librdkafka did not come back.
+    #[error("the transaction did not end in {0:?}")]
+    NoAnswer(Duration),
 }
 
 impl Failure {
@@ -66,7 +69,7 @@ impl Failure {
         let fenced =
             |code: Option<Code>| matches!(code, Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch));
         match self {
-            Self::Denied(_) => false,
+            Self::Denied(_) | Self::NoAnswer(_) => false,
             Self::Producer(error) => fenced(error.rdkafka_error_code()),
             Self::Step(step) => fenced(Some(step.code)),
         }
