@@ -13,6 +13,7 @@ mod cut_off;
 mod holding;
 mod outside;
 mod rebalance;
+mod reminder;
 mod standing;
 
 use std::collections::BTreeMap;
@@ -115,6 +116,7 @@ struct Session<'a> {
     read_ahead: ReadAhead,
     holding: holding::Holding,
     standing: standing::Standing,
+    reminder: reminder::Reminder,
     /// With the eager protocol: what was assigned is ours in this generation only.
     assigned_generation: Option<i32>,
 }
@@ -159,8 +161,17 @@ impl Poller {
             batch_bytes: self.kafka.batch_max_bytes,
         };
         let (owned, read_ahead, holding) = (BTreeMap::new(), ReadAhead::new(limits), holding::Holding::default());
-        let standing = standing::Standing::new(self.kafka.session_timeout);
-        Ok(Session { poller: self, queue, consumer, owned, read_ahead, holding, standing, assigned_generation: None })
+        Ok(Session {
+            queue,
+            consumer,
+            owned,
+            read_ahead,
+            holding,
+            standing: standing::Standing::new(self.kafka.session_timeout),
+            reminder: reminder::Reminder::default(),
+            assigned_generation: None,
+            poller: self,
+        })
     }
 }
 
@@ -195,6 +206,9 @@ impl Session<'_> {
         self.deliver()?;
         self.steer();
         self.observe_membership();
+        if self.reminder.take(Instant::now()) {
+            raw::add_brokers(self.consumer.client(), &self.poller.kafka.bootstrap_servers);
+        }
         self.poller.silence.beat(since_boot());
         if let Some(silent) = self.poller.silence.take() {
             self.tell(Happening::Away { silent })?;
@@ -303,6 +317,10 @@ impl Session<'_> {
         let at = at.and_then(|(topic, number)| self.poller.names.partition(&topic, number));
         match (code, at.filter(|at| self.is_assigned(*at))) {
             (Code::FencedInstanceId, _) => Err(self.fenced()),
+            (Code::AllBrokersDown, _) => {
+                self.reminder.all_are_down();
+                Ok(())
+            }
             (Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset, Some(partition)) => {
                 // librdkafka has given it up, and takes no word about it any more: another consumer begins anew, and the road
                 // hears where the log begins now, and whether its end was cut off, and decides.

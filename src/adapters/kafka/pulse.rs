@@ -50,8 +50,8 @@ impl Pulse {
             if client.is_none() {
                 client = self.kafka.open_with(&clients::base(&self.kafka), Complaints::default()).ok();
             }
-            let Some(client) = &client else { continue };
-            let answer = self.ask(client);
+            let Some(asking) = &client else { continue };
+            let answer = self.ask(asking);
             let was_told = missed >= MISSES;
             missed = if answer.is_ok() { 0 } else { missed + 1 };
             let is_news = was_told != (missed >= MISSES);
@@ -59,9 +59,11 @@ impl Pulse {
                 return;
             }
             asked = asked.wrapping_add(1);
-            if missed == 0
-                && asked.is_multiple_of(TOPICS_EVERY)
-                && let Some(reason) = self.recreated(client)
+            if missed > 0 {
+                // It may have no broker left to ask (`raw/brokers.rs`); the next one begins with those of the settings.
+                client = None;
+            } else if asked.is_multiple_of(TOPICS_EVERY)
+                && let Some(reason) = self.recreated(asking)
             {
                 // A road that is gone needs no reason.
                 self.happenings.upgrade().map(|to_road| to_road.blocking_send(Happening::Failed { reason }));

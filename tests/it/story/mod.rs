@@ -15,6 +15,7 @@ mod flags;
 pub mod gatekeeper;
 pub mod human_feedback;
 mod life;
+mod no_brokers;
 mod operating;
 mod outage;
 mod poison;

@@ -4,6 +4,7 @@
 
 #![expect(unsafe_code, reason = "librdkafka is C, and the crate does not wrap these calls")]
 
+mod brokers;
 mod events;
 mod group;
 mod token;
@@ -12,6 +13,7 @@ mod transaction;
 
 use std::ffi::{CStr, c_char};
 
+pub(super) use brokers::add_brokers;
 pub(super) use events::{Event, EventQueue};
 pub(super) use group::{GroupMetadata, has_member_id};
 pub(super) use token::NativeClient;
