@@ -1,6 +1,6 @@
 //! Labelled points at which a test can kill, freeze or end the process.
 //!
-//! `GATEKEEPER_FAILPOINT=<label>:<n>:<kill|stop|panic|exit>` acts when the label is passed for the n-th time. Without the
+//! `GATEKEEPER_FAILPOINT=<label>:<n>:<kill|stop|panic|exit|hang>` acts when the label is passed for the n-th time. Without the
 //! feature `failpoints` a point costs nothing; with it, a build without debug assertions does not compile.
 
 #[cfg(all(feature = "failpoints", not(debug_assertions)))]
@@ -77,6 +77,10 @@ pub fn hit(label: &'static str) {
         "stop" => signal(Signal::SIGSTOP),
         "panic" => panic!("failpoint {label}"),
         "exit" => std::process::exit(99),
+        // This thread only.
+        "hang" => loop {
+            std::thread::park();
+        },
         other => panic!("no such failpoint action: {other}"),
     }
 }

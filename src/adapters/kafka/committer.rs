@@ -18,6 +18,7 @@ use rdkafka::consumer::BaseConsumer;
 use tokio::sync::mpsc::Sender;
 
 use super::clients;
+use super::hung::Life;
 use super::login::{Client, Login};
 use super::names::TopicNames;
 use super::orders::Orders;
@@ -59,12 +60,15 @@ pub struct Committer {
     pub happenings: Sender<Happening>,
     /// None: the last one may not be used again.
     pub producer: Option<Transactor>,
+    /// That the thread is there.
+    pub life: Life,
 }
 
 impl Committer {
     /// Until there will be no more bursts.
     pub fn run(mut self, bursts: &Receiver<Burst>) {
         loop {
+            self.life.sign();
             match bursts.recv_timeout(LOOK) {
                 Ok(burst) => {
                     let burst = Arc::new(burst);
@@ -83,15 +87,18 @@ impl Committer {
             }
             // At once, not with the next burst: until then the old transaction may hold its partitions, and that burst would
             // wait.
-            self.renew();
+            if !self.orders.stopped() {
+                self.renew();
+            }
         }
     }
 
-    /// One that had trouble since its last burst is not used either: it may have lost all that it knew of the cluster
+    /// One that lost all of its brokers since its last burst is not used either: it may know of none any more
     /// (`raw/brokers.rs`), and every step of a transaction would wait for its time-out.
     fn renew(&mut self) {
-        if self.producer.as_ref().is_some_and(Transactor::is_troubled) && !sabotage::on(Sabotage::ProducerReused) {
-            self.poison(&"its connection had trouble", false);
+        let lost = self.producer.as_ref().is_some_and(|producer| producer.trouble().is_loss());
+        if lost && !sabotage::on(Sabotage::ProducerReused) {
+            self.poison(&"it lost its brokers between two bursts", false);
         }
         if self.producer.is_none() {
             self.producer = self.new_producer();
@@ -99,7 +106,7 @@ impl Committer {
     }
 
     fn new_producer(&self) -> Option<Transactor> {
-        let producer = BurstProducer::initialise_until_stopped(&self.kafka, &self.orders)?;
+        let producer = BurstProducer::initialise_until_stopped(&self.kafka, &self.orders, &self.life)?;
         working(producer, &self.kafka, &self.names, &self.ownership)
             .inspect_err(|error| clients::troubled("producer", None, &format!("no thread can be started: {error}")))
             .ok()
@@ -124,7 +131,7 @@ impl Committer {
             Attempt::Committed { commit } => {
                 if *commit > SLOW_COMMIT {
                     self.poison(&format!("a commit took {commit:?}"), false);
-                } else if producer.is_troubled() {
+                } else if producer.trouble().is_there() {
                     self.poison(&"its connection had trouble", false);
                 }
                 PublishOutcome::Committed
@@ -173,6 +180,7 @@ impl Committer {
         self.renew();
         let mut asking: Option<Client<BaseConsumer>> = None;
         while !self.orders.stopped() {
+            self.life.sign();
             if asking.is_none() {
                 asking = self.kafka.open(&clients::reader(&self.kafka, "read_committed")).ok();
             }
@@ -192,6 +200,8 @@ impl Committer {
                 CommitLookedUp { committed, took: begun.elapsed(), reason: &failure.to_string() }.record();
                 return outcome;
             }
+            // It may have no broker left to ask (`raw/brokers.rs`).
+            asking = None;
             self.orders.pause(PAUSE);
         }
         not_committed(failure)

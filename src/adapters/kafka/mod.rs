@@ -16,10 +16,10 @@
 //!   (`preconditions.rs`), and [`acls()`] says what the cluster must allow.
 //!
 //! librdkafka's calls block, so none is made on the runtime: three threads do everything, a fourth asks whether the cluster
-//! is there (`pulse.rs`), and each producer has one of its own, left behind if it hangs (`transactor.rs`). What does not
-//! belong here: frontiers, lanes and results, which the road owns. What must hold: a burst's offsets are sent under the
-//! membership that owned their partitions (`ownership.rs`), a producer that saw trouble is never used again (`producer.rs`),
-//! and no outcome is told before it is known (`committer.rs`).
+//! is there (`pulse.rs`), and each producer has one of its own, left behind if it hangs (`transactor.rs`). A last one watches
+//! that the others come back (`hung.rs`). What does not belong here: frontiers, lanes and results, which the road owns. What
+//! must hold: a burst's offsets are sent under the membership that owned their partitions (`ownership.rs`), a producer that
+//! saw trouble is never used again (`producer.rs`), and no outcome is told before it is known (`committer.rs`).
 
 mod acls;
 mod browser;
@@ -30,6 +30,7 @@ mod complaints;
 mod entry;
 mod growth;
 mod guarded;
+mod hung;
 mod inquiry;
 mod login;
 mod names;

@@ -32,6 +32,7 @@ pub use self::holding::Unread;
 pub use self::outside::Outside;
 use super::clients;
 use super::growth::Growth;
+use super::hung::Heart;
 use super::login::{Client, Login};
 use super::names::TopicNames;
 use super::orders::{Orders, Steer};
@@ -42,7 +43,6 @@ use super::refusal::Refusal;
 use super::restore::{CannotRestore, Restorer};
 use crate::domain::clock::since_boot;
 use crate::domain::position::{Partition, TopicRole};
-use crate::domain::silence::Silence;
 use crate::failpoints;
 use crate::pipeline::log::{Epoch, Happening};
 
@@ -76,8 +76,8 @@ pub struct Poller {
     pub restorer: Restorer,
     /// Knows which partitions may be read.
     pub growth: Growth,
-    /// Notices a freeze.
-    pub silence: Silence,
+    /// Notices a freeze, and that the thread is there.
+    pub silence: Heart,
     /// Knows whose end is gone.
     pub cut_off: CutOff,
     /// Knows why nothing is ours.
@@ -101,6 +101,7 @@ impl From<CannotRestore> for End {
     fn from(why: CannotRestore) -> Self {
         match why {
             CannotRestore::Stopped => Self::Stopped,
+            CannotRestore::Unanswered => Self::Rejoin,
             CannotRestore::Topic { .. } => Self::Failed(why.reason()),
         }
     }

@@ -1,4 +1,4 @@
-//! The log for a processor: checked and opened once, then four threads until it stops.
+//! The log for a processor: checked and opened once, then some threads until it stops.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
@@ -15,6 +15,7 @@ use super::complaints::{self, Complaints};
 use super::entry::{CannotEnter, enter};
 use super::growth::{Counts, Growth};
 use super::guarded;
+use super::hung::{self, Heart, Life, Watched};
 use super::login::{Client, Login};
 use super::names::TopicNames;
 use super::orders::Orders;
@@ -38,6 +39,9 @@ const FIRST_ANSWER: Duration = Duration::from_secs(5);
 
 /// Longest wait for a coordinator, of a cluster that answers.
 const COORDINATOR: Duration = Duration::from_secs(30);
+
+/// A thread gives no sign for as long as some questions in a row may take, and so much more: then it hangs.
+const HUNG: Duration = Duration::from_secs(30);
 
 /// Until then.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(200);
@@ -175,6 +179,7 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
         orders: orders.clone(),
         happenings: happenings.clone(),
         producer: Some(producer),
+        life: Life::default(),
     };
     // Whoever tells of a thread's end must not keep the channel open.
     let to_road = happenings.downgrade();
@@ -183,6 +188,7 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
         topic_ids: topic_ids.iter().map(|(role, id)| (names.name(*role).to_owned(), id.clone())).collect(),
         orders: orders.clone(),
         happenings: to_road.clone(),
+        life: Life::default(),
     };
     let poller = Poller {
         growth: Growth {
@@ -204,7 +210,7 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
         orders: orders.clone(),
         ownership,
         happenings,
-        silence: Silence::new(reading.away_limit, since_boot()),
+        silence: Heart { silence: Silence::new(reading.away_limit, since_boot()), life: Life::default() },
         cut_off: CutOff::default(),
         outside: Outside::since(Instant::now()),
         unread: Unread::default(),
@@ -212,11 +218,19 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
     let thread = |name, work: Box<dyn FnOnce() + Send>| {
         guarded::spawn(name, &to_road, &orders, work).map_err(CannotOpen::NoThread)
     };
+    let watched = vec![
+        Watched::new("kafka-poll", poller.silence.life.clone()),
+        Watched::new("kafka-commit", committer.life.clone()),
+        Watched::new("kafka-pulse", pulse.life.clone()),
+    ];
+    let limit = HUNG + poller.kafka.transaction_timeout + 4 * poller.kafka.request_timeout;
+    let (watch_orders, watch_road) = (orders.clone(), to_road.clone());
     let desk = orders.clone();
     thread("kafka-desk", Box::new(move || desk.attend(errands, &to_committer)))?;
     thread("kafka-commit", Box::new(move || committer.run(&bursts)))?;
     thread("kafka-poll", Box::new(move || poller.run()))?;
     thread("kafka-pulse", Box::new(move || pulse.run()))?;
+    thread("kafka-watch", Box::new(move || hung::watch(watched, limit, &watch_orders, &watch_road)))?;
     Ok(port)
 }
 

@@ -20,6 +20,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientContext, Message as _};
 
 use super::clients;
+use super::hung::Life;
 use super::login::{Client, Login};
 use super::orders::Orders;
 use crate::failpoints;
@@ -30,23 +31,46 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Longest wait of one attempt to initialise.
 const INITIALISING: Duration = Duration::from_secs(10);
 
-/// Whether anything went wrong with a producer. Clones are of the same one.
+/// Of it, between looks whether everything ends.
+const SLICE: Duration = Duration::from_millis(500);
+
+/// What went wrong with a producer. Clones are of the same one.
 #[derive(Debug, Clone, Default)]
-pub struct Trouble(Arc<AtomicBool>);
+pub struct Trouble(Arc<Signs>);
+
+#[derive(Debug, Default)]
+struct Signs {
+    any: AtomicBool,
+    loss: AtomicBool,
+}
 
 impl Trouble {
-    /// Whether it did.
+    /// Whether anything did.
     pub fn is_there(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.any.load(Ordering::SeqCst)
     }
 
-    /// It did; whether it had before.
+    /// Whether it lost all of its brokers, or itself: more than a connection that was closed for being idle, or a broker that
+    /// cannot be reached, which librdkafka gets over.
+    pub fn is_loss(&self) -> bool {
+        self.0.loss.load(Ordering::SeqCst)
+    }
+
+    /// Something did; whether that is the first.
     fn came(&self) -> bool {
-        self.0.swap(true, Ordering::SeqCst)
+        !self.0.any.swap(true, Ordering::SeqCst)
+    }
+
+    fn error_came(&self, code: Option<RDKafkaErrorCode>) {
+        if matches!(code, Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::Fatal)) {
+            self.0.loss.store(true, Ordering::SeqCst);
+        }
+        self.came();
     }
 
     fn forget(&self) {
-        self.0.store(false, Ordering::SeqCst);
+        self.0.loss.store(false, Ordering::SeqCst);
+        self.0.any.store(false, Ordering::SeqCst);
     }
 }
 
@@ -72,7 +96,7 @@ impl ClientContext for Watch {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.came();
+        self.0.error_came(code(&error));
         clients::troubled("producer", code(&error), reason);
     }
 }
@@ -83,7 +107,7 @@ impl ProducerContext<NoCustomPartitioner> for Watch {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         // librdkafka ends the transaction over it by itself; the first one says which topic it was.
         if let Err((error, message)) = result
-            && !self.0.came()
+            && self.0.came()
         {
             let reason = format!("a record was not delivered to {}", message.topic());
             clients::troubled("producer", code(error), &reason);
@@ -105,22 +129,37 @@ pub struct BurstProducer {
 impl BurstProducer {
     /// Fence every predecessor of the same name and end what it left open. One attempt.
     pub fn initialise(kafka: &Login, transactional_id: &str) -> KafkaResult<Self> {
+        Self::initialise_unless(kafka, transactional_id, || false)
+    }
+
+    /// The same, given up early once `ending`.
+    fn initialise_unless(kafka: &Login, transactional_id: &str, ending: impl Fn() -> bool) -> KafkaResult<Self> {
         failpoints::hit("producer_initialising");
         let trouble = Trouble::default();
         let config = clients::transactional_producer(kafka, transactional_id);
         let inner: Client<ThreadedProducer<Watch>> = kafka.open_with(&config, Watch(trouble.clone()))?;
-        inner.init_transactions(INITIALISING)?;
+        let until = Instant::now() + INITIALISING;
+        loop {
+            match inner.init_transactions(SLICE) {
+                Ok(()) => break,
+                // The same call again goes on with what it has begun.
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < until && !ending() => {}
+                Err(error) => return Err(error),
+            }
+        }
         // Trouble before the first transaction cannot delay the end of one.
         trouble.forget();
         Ok(Self { inner, trouble })
     }
 
     /// The same, tried until it works or everything ends.
-    pub fn initialise_until_stopped(kafka: &Login, orders: &Orders) -> Option<Self> {
+    pub fn initialise_until_stopped(kafka: &Login, orders: &Orders, life: &Life) -> Option<Self> {
         let begun = Instant::now();
         loop {
-            match Self::initialise(kafka, clients::instance(kafka)) {
+            life.sign();
+            match Self::initialise_unless(kafka, clients::instance(kafka), || orders.stopped()) {
                 Ok(producer) => return Some(producer),
+                Err(_) if orders.stopped() => return None,
                 Err(error) => {
                     let reason = format!(
                         "could not create a transactional producer for {} s: {error}",

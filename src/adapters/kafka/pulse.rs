@@ -12,6 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::clients;
 use super::complaints::{self, Complaints};
+use super::hung::Life;
 use super::login::{Client, Login};
 use super::orders::Orders;
 use super::raw;
@@ -27,7 +28,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// So many questions to the cluster for one about its topics.
 const TOPICS_EVERY: u32 = 3;
 
-/// One question may be lost with its broker; so many in a row mean that nobody is there. Told after 14 s at the latest.
+/// One question may be lost with its broker; so many in a row mean that nobody is there. Told after 14 s, or a little later
+/// where a client takes its time to end.
 const MISSES: u32 = 2;
 
 /// The thread's own.
@@ -40,6 +42,8 @@ pub struct Pulse {
     pub orders: Arc<Orders>,
     /// To the road, as long as somebody else has something to tell it.
     pub happenings: WeakSender<Happening>,
+    /// That the thread is there.
+    pub life: Life,
 }
 
 impl Pulse {
@@ -47,11 +51,11 @@ impl Pulse {
     pub fn run(self) {
         let (mut client, mut missed, mut asked) = (None::<Client<BaseConsumer<Complaints>>>, 0, 0u32);
         while !self.orders.pause(EVERY) {
-            if client.is_none() {
-                client = self.kafka.open_with(&clients::base(&self.kafka), Complaints::default()).ok();
-            }
-            let Some(asking) = &client else { continue };
-            let answer = self.ask(asking);
+            self.life.sign();
+            let answer = match &client {
+                Some(asking) => self.ask(asking),
+                None => self.opened().and_then(|opened| self.ask(client.insert(opened))),
+            };
             let was_told = missed >= MISSES;
             missed = if answer.is_ok() { 0 } else { missed + 1 };
             let is_news = was_told != (missed >= MISSES);
@@ -62,14 +66,20 @@ impl Pulse {
             if missed > 0 {
                 // It may have no broker left to ask (`raw/brokers.rs`); the next one begins with those of the settings.
                 client = None;
-            } else if asked.is_multiple_of(TOPICS_EVERY)
-                && let Some(reason) = self.recreated(asking)
+            }
+            if asked.is_multiple_of(TOPICS_EVERY)
+                && let Some(reason) = client.as_ref().and_then(|asking| self.recreated(asking))
             {
                 // A road that is gone needs no reason.
                 self.happenings.upgrade().map(|to_road| to_road.blocking_send(Happening::Failed { reason }));
                 return;
             }
         }
+    }
+
+    fn opened(&self) -> Result<Client<BaseConsumer<Complaints>>, String> {
+        let opened = self.kafka.open_with(&clients::base(&self.kafka), Complaints::default());
+        opened.map_err(|why| format!("the cluster at {} cannot be asked: {why}", self.kafka.bootstrap_servers))
     }
 
     /// Which topic is another than the one we knew. One that is missing is for whoever reads it to notice.

@@ -40,6 +40,9 @@ const BETWEEN_QUESTIONS: Duration = Duration::from_millis(100);
 /// A topic that no broker knows for this long is gone.
 const GONE_AFTER: Duration = Duration::from_secs(5);
 
+/// A consumer without an answer for so long may have no broker left to ask (`raw/brokers.rs`).
+const UNANSWERED_AFTER: Duration = Duration::from_secs(30);
+
 /// Of a question about topics.
 const QUESTION: Duration = Duration::from_secs(5);
 
@@ -49,6 +52,9 @@ pub enum CannotRestore {
     /// Everything ends.
     #[error("everything ends")]
     Stopped,
+    /// This consumer gets no answer; another one may.
+    #[error("the cluster does not say which topics there are")]
+    Unanswered,
     /// It is another topic than the one we knew, or none.
     #[error("topic {name} {what}")]
     Topic {
@@ -229,7 +235,12 @@ impl Restorer {
             match raw::describe_topics(consumer.client().native_ptr(), &names, QUESTION) {
                 Ok(described) if described.len() == names.len() || begun.elapsed() > GONE_AFTER => break described,
                 Ok(_) => {}
-                Err(error) => clients::troubled("consumer", Some(error.code), &error.text),
+                Err(error) => {
+                    clients::troubled("consumer", Some(error.code), &error.text);
+                    if begun.elapsed() > UNANSWERED_AFTER {
+                        return Err(CannotRestore::Unanswered);
+                    }
+                }
             }
             if orders.pause(BETWEEN_QUESTIONS) {
                 return Err(CannotRestore::Stopped);

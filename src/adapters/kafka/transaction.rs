@@ -27,7 +27,7 @@ pub enum Attempt {
     },
     /// The commit was not asked for: nothing of it will ever be in the log.
     NotCommitted(Failure),
-    /// The commit was asked for, and no answer came.
+    /// The commit was asked for, or may have been, and no answer came.
     Unknown(Failure),
 }
 

@@ -67,7 +67,7 @@ pub(super) const LEASE: Statement = Statement {
           WHERE l.key = unhex(j.value ->> 0)
             AND l.owner_topic = j.value ->> 1 AND l.owner_partition = j.value ->> 2
             AND l.owner_offset = j.value ->> 3
-            AND l.answer IS NULL AND l.verdict IS NULL AND l.published_at IS NULL
+            AND l.answer IS NULL AND l.verdict IS NULL AND +l.published_at IS NULL
             AND (l.lease_until IS NULL OR l.lease_until <= ?4
                  OR (l.lease_instance = ?2 AND l.lease_incarnation = ?3))",
 };

@@ -308,6 +308,44 @@ async fn partitions_that_were_added_while_nobody_ran_are_read_before_a_run_until
     assert_eq!(ends, [2, 1], "{}", kafka.what_the_worker_said());
 }
 
+/// Where an operator would see nothing but silence.
+#[cfg(feature = "failpoints")]
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn a_polling_thread_that_hangs_ends_the_process() {
+    let kafka = OnKafka::new(&broker(), &["log.kafka.transaction_timeout=2s", "log.kafka.request_timeout=1s"]);
+    let browser = kafka.browser().await;
+    browser.create_topics().await.expect("topics");
+    browser.append(vec![to_the_only_partition(&event(0))]).await.expect("it takes it");
+    // Half a minute of patience, and what questions may take.
+    let ended = kafka.serve_until("polled:1:hang").ended_within(Duration::from_secs(36) + PATIENCE).await;
+    let said = kafka.what_the_worker_said();
+    assert!(ended.code() == Some(1) && said.contains("kafka-poll has not come back"), "{ended}: {said}");
+    assert!(kafka.serve(&["--until-idle"]).ended_within(PATIENCE).await.success(), "{}", kafka.what_the_worker_said());
+    kafka.ended(&browser, 1).await;
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test]
+#[ignore = "needs Kafka: tests/run starts it"]
+async fn a_transaction_that_hangs_is_left_behind_and_its_burst_published_once() {
+    for (failpoint, events) in [("offsets_sent", 3), ("inside_commit", 3)] {
+        let kafka = OnKafka::new(&broker(), &["log.kafka.transaction_timeout=2s", "log.kafka.request_timeout=1s"]);
+        let browser = kafka.browser().await;
+        browser.create_topics().await.expect("topics");
+        let mut worker = kafka.serve_until(&format!("{failpoint}:1:hang"));
+        for others in 0..events {
+            browser.append(vec![to_the_only_partition(&event(others))]).await.expect("it takes it");
+            kafka.ended(&browser, others + 1).await;
+        }
+        let said = kafka.what_the_worker_said();
+        assert!(said.contains("the transaction did not end in 3s"), "{said}");
+        assert!(worker.has_ended().is_none(), "{said}");
+        let ends: Vec<EventFeedback> = kafka.decoded(&browser, TopicRole::Feedback, "EventFeedback").await;
+        assert_eq!(ends.len(), events, "{failpoint}: {ends:#?}");
+    }
+}
+
 #[cfg(feature = "failpoints")]
 #[tokio::test]
 #[ignore = "needs Kafka: tests/run starts it"]

@@ -139,16 +139,21 @@ fn joins_and_is_fenced(kafka: &OnKafka) -> rdkafka::error::RDKafkaErrorCode {
 #[ignore = "needs Kafka: tests/run starts it"]
 async fn who_is_fenced_after_a_silence_of_the_cluster_joins_again_because_it_may_have_been_itself() {
     let mut at_work = AtWork::start().await;
+    let said = || at_work.kafka.what_the_worker_said();
+    let is_assigned = |line: &&str| line.contains("partitions assigned") && !line.contains("\"owned\":0");
+    let before = said().lines().filter(is_assigned).count();
     at_work.broker.befalls("freeze");
     // Longer than a session.
     let down = |report: &serde_json::Value| of(report, "log")["state"] == "down";
     health_within(BOUND, at_work.http, "the log does not answer", down).await;
     at_work.broker.befalls("thaw");
-    let said = || at_work.kafka.what_the_worker_said();
-    let is_assigned = |line: &&str| line.contains("partitions assigned") && !line.contains("\"owned\":0");
-    until("it has joined again", || said().lines().filter(is_assigned).nth(1).map(drop)).await;
-    // Our own request from before the silence may have been read last; if it was not, somebody joins in its place.
+    let joined_again = until("it has joined again", || said().lines().filter(is_assigned).nth(before).map(drop));
+    joined_again.await;
+    // Our own request from before the silence may have been read last, which we hear with one of the next heartbeats; if it was
+    // not, somebody joins in its place.
     let fenced = || said().contains("fenced after the session was lost");
+    let heard_by = Instant::now() + 4 * at_work.kafka.settings.log.kafka.heartbeat_interval;
+    until("heartbeats are answered", || (fenced() || Instant::now() > heard_by).then_some(())).await;
     if !fenced() {
         let fence = joins_and_is_fenced(&at_work.kafka);
         assert_eq!(fence, rdkafka::error::RDKafkaErrorCode::FencedInstanceId, "{}", said());

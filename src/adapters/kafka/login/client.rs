@@ -1,6 +1,7 @@
-//! A client of the cluster that gets every next token for as long as it lives.
+//! A client of the cluster that gets every next token for as long as it lives, and does not keep whoever drops it.
 
 use std::ops::Deref;
+use std::time::Duration;
 
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
@@ -9,25 +10,38 @@ use rdkafka::producer::{NoCustomPartitioner, Producer as _, ProducerContext, Thr
 
 use super::tokens::Renewal;
 use crate::adapters::kafka::raw::NativeClient;
+use crate::telemetry::bounded::within;
+
+/// For a client to leave its group and to end its threads; librdkafka itself waits for them for ever.
+const ENDING: Duration = Duration::from_secs(10);
 
 /// A client, however it is used.
-pub struct Client<C> {
-    // Dropped before the client: from then on nobody tells it of tokens.
-    _renewal: Option<Renewal>,
-    inner: C,
+pub struct Client<C: Send + 'static> {
+    renewal: Option<Renewal>,
+    // Until it is dropped.
+    inner: Option<C>,
 }
 
-impl<C> Client<C> {
+impl<C: Send> Client<C> {
     pub(super) fn new(inner: C, renewal: Option<Renewal>) -> Self {
-        Self { _renewal: renewal, inner }
+        Self { renewal, inner: Some(inner) }
     }
 }
 
-impl<C> Deref for Client<C> {
+impl<C: Send> Deref for Client<C> {
     type Target = C;
 
     fn deref(&self) -> &C {
-        &self.inner
+        self.inner.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl<C: Send + 'static> Drop for Client<C> {
+    fn drop(&mut self) {
+        // Before the client: from then on nobody tells it of tokens.
+        self.renewal.take();
+        let inner = self.inner.take();
+        within(ENDING, "kafka-ending", move || drop(inner));
     }
 }
 

@@ -67,7 +67,7 @@ impl Login {
     }
 
     /// A client of this configuration.
-    pub fn open<C: FromClientConfig + Native>(&self, config: &ClientConfig) -> KafkaResult<Client<C>> {
+    pub fn open<C: FromClientConfig + Native + Send + 'static>(&self, config: &ClientConfig) -> KafkaResult<Client<C>> {
         self.admit(config.create()?)
     }
 
@@ -75,12 +75,12 @@ impl Login {
     pub fn open_with<X, C>(&self, config: &ClientConfig, context: X) -> KafkaResult<Client<C>>
     where
         X: rdkafka::ClientContext,
-        C: FromClientConfigAndContext<X> + Native,
+        C: FromClientConfigAndContext<X> + Native + Send + 'static,
     {
         self.admit(config.create_with_context(context)?)
     }
 
-    fn admit<C: Native>(&self, client: C) -> KafkaResult<Client<C>> {
+    fn admit<C: Native + Send + 'static>(&self, client: C) -> KafkaResult<Client<C>> {
         let no_token = |why: TokenError| KafkaError::ClientCreation(why.to_string());
         let renewal = match &self.tokens {
             Some(tokens) => Some(tokens.push_to(client.native()).map_err(no_token)?),
