@@ -6,8 +6,8 @@
 //!                                +-> unknown -> new producer -> whose positions stand? --> one of the three
 //! ```
 //!
-//! A new producer comes after anything but a quick, quiet success (`producer.rs`), and after trouble while idle. Metadata is
-//! unique per burst, so whoever reads it back knows whether that burst was committed.
+//! A new producer comes after anything but a quick, quiet success (`producer.rs`), and after the loss of all brokers while
+//! idle. Metadata is unique per burst, so whoever reads it back knows whether that burst was committed.
 
 use std::io;
 use std::sync::Arc;
@@ -40,8 +40,14 @@ const SLOW_COMMIT: Duration = Duration::from_secs(1);
 /// For the word that a transaction has ended, after the longest that one may last.
 const ANSWER: Duration = Duration::from_secs(1);
 
+/// What librdkafka's log says of a burst is heard by then.
+const LATE_WORD: Duration = Duration::from_secs(1);
+
 /// Between looks at an idle producer.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// One question may be lost with its broker, or be too short for a client that is not connected yet.
+const UNANSWERED: u32 = 2;
 
 /// Between questions about committed positions.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -60,6 +66,8 @@ pub struct Committer {
     pub happenings: Sender<Happening>,
     /// None: the last one may not be used again.
     pub producer: Option<Transactor>,
+    /// When the last attempt ended.
+    pub last_burst: Option<Instant>,
     /// That the thread is there.
     pub life: Life,
 }
@@ -78,7 +86,7 @@ impl Committer {
                         failpoints::hit("committed_frontier_not_moved");
                     }
                     let published = Happening::Published { burst: burst.number, outcome };
-                    if self.happenings.blocking_send(published).is_err() {
+                    if !self.life.tell(&self.happenings, published) {
                         return;
                     }
                 }
@@ -94,11 +102,14 @@ impl Committer {
     }
 
     /// One that lost all of its brokers since its last burst is not used either: it may know of none any more
-    /// (`raw/brokers.rs`), and every step of a transaction would wait for its time-out.
+    /// (`raw/brokers.rs`), and every step of a transaction would wait for its time-out. Nor is one whose trouble may have come
+    /// below its last commit: librdkafka's log is read a little later. A connection that is closed for being idle is no reason.
     fn renew(&mut self) {
-        let lost = self.producer.as_ref().is_some_and(|producer| producer.trouble().is_loss());
-        if lost && !sabotage::on(Sabotage::ProducerReused) {
-            self.poison(&"it lost its brokers between two bursts", false);
+        let just_used = self.last_burst.is_some_and(|ended| ended.elapsed() < LATE_WORD);
+        let trouble = self.producer.as_ref().map(Transactor::trouble);
+        let barred = trouble.is_some_and(|trouble| trouble.is_loss() || (just_used && trouble.is_there()));
+        if barred && !sabotage::on(Sabotage::ProducerReused) {
+            self.poison(&"it had trouble after its last burst", false);
         }
         if self.producer.is_none() {
             self.producer = self.new_producer();
@@ -126,6 +137,7 @@ impl Committer {
         // The brokers end a transaction that lasts longer.
         let limit = self.kafka.transaction_timeout + ANSWER;
         let attempt = producer.attempt(burst, &membership, limit);
+        self.last_burst = Some(Instant::now());
         let outcome = match &attempt {
             Attempt::Committed { .. } if sabotage::on(Sabotage::ProducerReused) => PublishOutcome::Committed,
             Attempt::Committed { commit } => {
@@ -178,7 +190,7 @@ impl Committer {
         let begun = Instant::now();
         let partitions: Vec<Partition> = burst.positions.iter().map(|position| position.partition).collect();
         self.renew();
-        let mut asking: Option<Client<BaseConsumer>> = None;
+        let (mut asking, mut unanswered) = (None::<Client<BaseConsumer>>, 0);
         while !self.orders.stopped() {
             self.life.sign();
             if asking.is_none() {
@@ -187,6 +199,7 @@ impl Committer {
             let answer = asking.as_ref().and_then(|asking| {
                 positions::committed(asking, &self.names, &partitions, self.kafka.request_timeout).ok()
             });
+            unanswered = if answer.is_some() { 0 } else { unanswered + 1 };
             if let Some(found) = answer.filter(|found| found.len() == partitions.len()) {
                 let outcome = match ours(burst, |partition| found.get(&partition)) {
                     true => PublishOutcome::Committed,
@@ -200,8 +213,10 @@ impl Committer {
                 CommitLookedUp { committed, took: begun.elapsed(), reason: &failure.to_string() }.record();
                 return outcome;
             }
-            // It may have no broker left to ask (`raw/brokers.rs`).
-            asking = None;
+            if unanswered >= UNANSWERED {
+                // It may have no broker left to ask (`raw/brokers.rs`).
+                (asking, unanswered) = (None, 0);
+            }
             self.orders.pause(PAUSE);
         }
         not_committed(failure)

@@ -16,6 +16,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
+use super::hung::Life;
 use super::login::{Client, Login};
 use super::names::{self, TopicNames};
 use super::raw::{self, TopicDescription};
@@ -80,11 +81,14 @@ pub struct Growth {
     pub co_owned: Vec<TopicRole>,
     /// Who remembers.
     pub counts: Option<Arc<dyn Counts>>,
+    /// That the thread is there: it asks about every old partition.
+    pub life: Life,
 }
 
 impl Growth {
     /// Which partitions of this topic may be read now.
     pub fn readable(&self, consumer: &BaseConsumer, role: TopicRole) -> Readable {
+        self.life.sign();
         let Some(counts) = &self.counts else { return Readable { below: u32::MAX, why: None } };
         self.look(consumer, role, &**counts).unwrap_or_else(|why| Readable { below: 0, why: Some(why) })
     }
@@ -121,6 +125,7 @@ impl Growth {
     /// Where the first so many partitions end now.
     fn ends(&self, consumer: &BaseConsumer, role: TopicRole, count: u32) -> Result<Vec<u64>, String> {
         let end = |number: u32| {
+            self.life.sign();
             let at = Partition { topic: role, number };
             let marks = consumer.fetch_watermarks(self.names.name(role), names::number(at), QUESTION);
             let (_, end) = marks.map_err(|error| format!("the end of {at} is not known: {error}"))?;
@@ -137,6 +142,7 @@ impl Growth {
             Err(error) => return Some(format!("the positions of its old partitions are not known: {error}")),
         };
         old.iter().zip(ends).find_map(|(partition, end)| {
+            self.life.sign();
             let base = committed.get(partition).map(|at| at.offset);
             match base {
                 Some(Some(base)) if base >= *end => None,

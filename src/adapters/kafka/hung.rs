@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::mpsc::WeakSender;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Sender, WeakSender};
 
 use super::orders::Orders;
 use crate::domain::silence::Silence;
@@ -15,6 +16,9 @@ use crate::pipeline::log::Happening;
 
 /// Between looks.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// While the road is full.
+const ROAD_FULL: Duration = Duration::from_millis(2);
 
 /// One thread's signs of life. Clones are of the same thread.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +28,21 @@ impl Life {
     /// It is there.
     pub fn sign(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tell the road, however long it is in hearing; false: it is gone.
+    pub fn tell(&self, to_road: &Sender<Happening>, happening: Happening) -> bool {
+        let mut happening = happening;
+        loop {
+            self.sign();
+            match to_road.try_send(happening) {
+                Ok(()) => return true,
+                Err(TrySendError::Closed(_)) => return false,
+                Err(TrySendError::Full(back)) => happening = back,
+            }
+            #[expect(clippy::disallowed_methods, reason = "a thread of its own, not the runtime's")]
+            std::thread::sleep(ROAD_FULL);
+        }
     }
 
     fn signs(&self) -> u64 {
@@ -90,9 +109,10 @@ pub fn watch(mut threads: Vec<Watched>, limit: Duration, orders: &Orders, to_roa
         if let Some(name) = hung {
             let reason = format!("the log's thread {name} has not come back for {limit:?}");
             tracing::error!(reason, "the log cannot go on");
-            // A road that is gone needs no reason.
-            to_road.upgrade().map(|to_road| to_road.blocking_send(Happening::Failed { reason }));
+            // Before the road is told, which may be long in hearing; a road that is gone needs no reason.
+            let to_road = to_road.upgrade();
             orders.stop();
+            to_road.map(|to_road| to_road.blocking_send(Happening::Failed { reason }));
             return;
         }
     }
@@ -114,6 +134,29 @@ mod tests {
             assert!(!thread.is_hung(3));
         }
         assert!(thread.is_hung(3));
+    }
+
+    #[test]
+    fn who_waits_for_a_road_that_is_long_in_hearing_is_not_hung() {
+        let (mut port, end) = channels(1);
+        let capacity = end.happenings.capacity();
+        let (life, word) = (Life::default(), || Happening::Heard { answer: Ok(Duration::ZERO) });
+        for _ in 0..capacity {
+            assert!(life.tell(&end.happenings, word()));
+        }
+        let waiting = std::thread::spawn({
+            let life = life.clone();
+            move || life.tell(&end.happenings, word())
+        });
+        let before = life.signs();
+        while life.signs() < before + 3 {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        while port.happenings.blocking_recv().is_some() {}
+        assert!(waiting.join().expect("it does not panic"), "it is told in the end");
+        let (port, end) = channels(1);
+        drop(port);
+        assert!(!life.tell(&end.happenings, word()), "a road that is gone");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::BaseConsumer;
 
 use super::clients;
+use super::hung::Life;
 use super::login::{Client, Login};
 use super::names::TopicNames;
 use super::positions::{self, Committed};
@@ -73,6 +74,8 @@ pub struct Fencing<'a> {
     pub topic_ids: &'a BTreeMap<TopicRole, String>,
     /// Who may have left them.
     pub remembered: &'a Remembered,
+    /// That the thread is there.
+    pub life: &'a Life,
 }
 
 impl Fencing<'_> {
@@ -85,6 +88,7 @@ impl Fencing<'_> {
         let last = self.last_commits(partitions);
         let mut next = BTreeSet::new();
         for partition in partitions.iter().cycle().skip(orphans.turn % partitions.len().max(1)).take(partitions.len()) {
+            self.life.sign();
             orphans.turn = orphans.turn.wrapping_add(1);
             next.extend(self.next_of(*partition, &last, &orphans.fenced));
             // Each question may take as long as it is waited for: the ledger may have gone with its writers. The next round goes
@@ -94,6 +98,7 @@ impl Fencing<'_> {
             }
         }
         for writer in next {
+            self.life.sign();
             if self.fence(&writer, partitions) {
                 orphans.fenced.insert(writer);
             }

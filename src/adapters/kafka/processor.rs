@@ -37,11 +37,11 @@ use crate::settings::topics::Topics;
 /// Longest wait of one attempt for the cluster's first answer. Whoever opens the log may try again.
 const FIRST_ANSWER: Duration = Duration::from_secs(5);
 
-/// Longest wait for a coordinator, of a cluster that answers.
-const COORDINATOR: Duration = Duration::from_secs(30);
-
 /// A thread gives no sign for as long as some questions in a row may take, and so much more: then it hangs.
 const HUNG: Duration = Duration::from_secs(30);
+
+/// Longest wait for a coordinator, of a cluster that answers.
+const COORDINATOR: Duration = Duration::from_secs(30);
 
 /// Until then.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(200);
@@ -179,6 +179,7 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
         orders: orders.clone(),
         happenings: happenings.clone(),
         producer: Some(producer),
+        last_burst: None,
         life: Life::default(),
     };
     // Whoever tells of a thread's end must not keep the channel open.
@@ -190,8 +191,11 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
         happenings: to_road.clone(),
         life: Life::default(),
     };
+    // The polling thread's, whoever works for it.
+    let life = Life::default();
     let poller = Poller {
         growth: Growth {
+            life: life.clone(),
             kafka: kafka.clone(),
             names: names.clone(),
             co_owned: reading.roles.iter().chain(&reading.outputs).copied().collect(),
@@ -202,6 +206,7 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
             names: names.clone(),
             topic_ids,
             writers: reading.writers,
+            life: life.clone(),
             look: reading.away_limit / 5 * 4,
         },
         kafka,
@@ -210,7 +215,7 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
         orders: orders.clone(),
         ownership,
         happenings,
-        silence: Heart { silence: Silence::new(reading.away_limit, since_boot()), life: Life::default() },
+        silence: Heart { silence: Silence::new(reading.away_limit, since_boot()), life },
         cut_off: CutOff::default(),
         outside: Outside::since(Instant::now()),
         unread: Unread::default(),
@@ -223,7 +228,8 @@ fn open(settings: &Kafka, names: TopicNames, reading: Reading, runtime: &Handle)
         Watched::new("kafka-commit", committer.life.clone()),
         Watched::new("kafka-pulse", pulse.life.clone()),
     ];
-    let limit = HUNG + poller.kafka.transaction_timeout + 4 * poller.kafka.request_timeout;
+    let token = poller.kafka.security.oauth.timeout;
+    let limit = HUNG + poller.kafka.transaction_timeout + 4 * poller.kafka.request_timeout + token;
     let (watch_orders, watch_road) = (orders.clone(), to_road.clone());
     let desk = orders.clone();
     thread("kafka-desk", Box::new(move || desk.attend(errands, &to_committer)))?;

@@ -28,8 +28,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// So many questions to the cluster for one about its topics.
 const TOPICS_EVERY: u32 = 3;
 
-/// One question may be lost with its broker; so many in a row mean that nobody is there. Told after 14 s, or a little later
-/// where a client takes its time to end.
+/// One question may be lost with its broker; so many in a row mean that nobody is there. Told after 14 s at the latest.
 const MISSES: u32 = 2;
 
 /// The thread's own.
@@ -63,11 +62,12 @@ impl Pulse {
                 return;
             }
             asked = asked.wrapping_add(1);
-            if missed > 0 {
+            if missed > 0 && missed.is_multiple_of(MISSES) {
                 // It may have no broker left to ask (`raw/brokers.rs`); the next one begins with those of the settings.
                 client = None;
             }
-            if asked.is_multiple_of(TOPICS_EVERY)
+            if missed == 0
+                && asked.is_multiple_of(TOPICS_EVERY)
                 && let Some(reason) = client.as_ref().and_then(|asking| self.recreated(asking))
             {
                 // A road that is gone needs no reason.
@@ -110,7 +110,7 @@ impl Pulse {
         let Some(happenings) = self.happenings.upgrade() else { return false };
         let heard = Happening::Heard { answer };
         if is_news {
-            return happenings.blocking_send(heard).is_ok();
+            return self.life.tell(&happenings, heard);
         }
         !matches!(happenings.try_send(heard), Err(TrySendError::Closed(_)))
     }

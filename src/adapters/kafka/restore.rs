@@ -17,6 +17,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaResult;
 
 use super::clients;
+use super::hung::Life;
 use super::inquiry::Inquiry;
 use super::login::Login;
 use super::names::{self, TopicNames};
@@ -89,6 +90,8 @@ pub struct Restorer {
     pub topic_ids: BTreeMap<TopicRole, String>,
     /// Who may have left a transaction open.
     pub writers: Remembered,
+    /// That the thread is there.
+    pub life: Life,
     /// Longest time that a look at what is open may take: less than what counts as an absence.
     pub look: Duration,
 }
@@ -153,8 +156,8 @@ impl Restorer {
         beat();
         let unreadable: Vec<Partition> = open.open().into_iter().filter(|at| !committed.contains_key(at)).collect();
         if !unreadable.is_empty() {
-            let Self { kafka, names, topic_ids, writers: remembered, .. } = &*self;
-            Fencing { kafka, names, topic_ids, remembered }.fence_next(&mut open.orphans, &unreadable, until);
+            let Self { kafka, names, topic_ids, writers: remembered, life, .. } = &*self;
+            Fencing { kafka, names, topic_ids, remembered, life }.fence_next(&mut open.orphans, &unreadable, until);
         }
         let topics: BTreeSet<TopicRole> = committed.keys().map(|partition| partition.topic).collect();
         if !topics.is_empty() {

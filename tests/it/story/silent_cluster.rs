@@ -100,12 +100,12 @@ async fn a_cluster_that_goes_away_is_seen_in_health_and_seen_again_when_it_is_ba
 
     at_work.broker.befalls("freeze");
     let silent = |report: &serde_json::Value| is("down")(report) && says(report).contains("does not answer");
-    let why = says(&health_within(BOUND, http, "the log does not answer", silent).await);
+    health_within(BOUND, http, "the log does not answer", silent).await;
     assert_eq!(ready(http).await, 503);
 
     at_work.broker.befalls("thaw");
     let report = health_within(BOUND, http, "the log is back", is("up")).await;
-    assert_eq!(says(&report), why, "the last error is kept");
+    assert!(says(&report).contains("does not answer"), "the last error is kept: {report:#}");
     assert_eq!(ready(http).await, 200);
     at_work.works_off(1).await;
     health_within(BOUND, http, "it stays up", is("up")).await;
@@ -152,7 +152,7 @@ async fn who_is_fenced_after_a_silence_of_the_cluster_joins_again_because_it_may
     // Our own request from before the silence may have been read last, which we hear with one of the next heartbeats; if it was
     // not, somebody joins in its place.
     let fenced = || said().contains("fenced after the session was lost");
-    let heard_by = Instant::now() + 4 * at_work.kafka.settings.log.kafka.heartbeat_interval;
+    let heard_by = Instant::now() + 6 * at_work.kafka.settings.log.kafka.heartbeat_interval;
     until("heartbeats are answered", || (fenced() || Instant::now() > heard_by).then_some(())).await;
     if !fenced() {
         let fence = joins_and_is_fenced(&at_work.kafka);
