@@ -18,7 +18,7 @@ use rdkafka::consumer::BaseConsumer;
 use tokio::sync::mpsc::Sender;
 
 use super::clients;
-use super::hung::Life;
+use super::hung::{self, Life};
 use super::login::{Client, Login};
 use super::names::TopicNames;
 use super::orders::Orders;
@@ -86,7 +86,7 @@ impl Committer {
                         failpoints::hit("committed_frontier_not_moved");
                     }
                     let published = Happening::Published { burst: burst.number, outcome };
-                    if !self.life.tell(&self.happenings, published) {
+                    if !hung::tell(&self.happenings, published, || self.life.sign()) {
                         return;
                     }
                 }

@@ -30,23 +30,23 @@ impl Life {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Tell the road, however long it is in hearing; false: it is gone.
-    pub fn tell(&self, to_road: &Sender<Happening>, happening: Happening) -> bool {
-        let mut happening = happening;
-        loop {
-            self.sign();
-            match to_road.try_send(happening) {
-                Ok(()) => return true,
-                Err(TrySendError::Closed(_)) => return false,
-                Err(TrySendError::Full(back)) => happening = back,
-            }
-            #[expect(clippy::disallowed_methods, reason = "a thread of its own, not the runtime's")]
-            std::thread::sleep(ROAD_FULL);
-        }
-    }
-
     fn signs(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Tell the road, calling `beat` as long as it is full; false: it is gone.
+pub fn tell(to_road: &Sender<Happening>, happening: Happening, mut beat: impl FnMut()) -> bool {
+    let mut happening = happening;
+    loop {
+        match to_road.try_send(happening) {
+            Ok(()) => return true,
+            Err(TrySendError::Closed(_)) => return false,
+            Err(TrySendError::Full(back)) => happening = back,
+        }
+        beat();
+        #[expect(clippy::disallowed_methods, reason = "a thread of its own, not the runtime's")]
+        std::thread::sleep(ROAD_FULL);
     }
 }
 
@@ -142,11 +142,11 @@ mod tests {
         let capacity = end.happenings.capacity();
         let (life, word) = (Life::default(), || Happening::Heard { answer: Ok(Duration::ZERO) });
         for _ in 0..capacity {
-            assert!(life.tell(&end.happenings, word()));
+            assert!(tell(&end.happenings, word(), || life.sign()));
         }
         let waiting = std::thread::spawn({
             let life = life.clone();
-            move || life.tell(&end.happenings, word())
+            move || tell(&end.happenings, word(), || life.sign())
         });
         let before = life.signs();
         while life.signs() < before + 3 {
@@ -156,7 +156,7 @@ mod tests {
         assert!(waiting.join().expect("it does not panic"), "it is told in the end");
         let (port, end) = channels(1);
         drop(port);
-        assert!(!life.tell(&end.happenings, word()), "a road that is gone");
+        assert!(!tell(&end.happenings, word(), || life.sign()), "a road that is gone");
     }
 
     #[test]

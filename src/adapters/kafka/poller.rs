@@ -25,14 +25,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::sync::mpsc::Sender;
-use tokio::sync::mpsc::error::TrySendError;
 
 pub use self::cut_off::CutOff;
 pub use self::holding::Unread;
 pub use self::outside::Outside;
 use super::clients;
 use super::growth::Growth;
-use super::hung::Heart;
+use super::hung::{self, Heart};
 use super::login::{Client, Login};
 use super::names::TopicNames;
 use super::orders::{Orders, Steer};
@@ -51,9 +50,6 @@ const WAIT: Duration = Duration::from_millis(10);
 
 /// Events taken before the road gets its share.
 const EVENTS_A_TURN: usize = 1_000;
-
-/// While the road is full.
-const ROAD_FULL: Duration = Duration::from_millis(2);
 
 /// Before a consumer that cannot go on is replaced.
 const BEFORE_REJOINING: Duration = Duration::from_secs(1);
@@ -357,17 +353,9 @@ impl Session<'_> {
 
     /// Tell the road, waiting while it is full.
     fn tell(&mut self, happening: Happening) -> Result<(), End> {
-        let mut happening = happening;
-        loop {
-            match self.poller.happenings.try_send(happening) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Closed(_)) => return Err(End::Stopped),
-                Err(TrySendError::Full(back)) => happening = back,
-            }
-            self.poller.silence.beat(since_boot());
-            #[expect(clippy::disallowed_methods, reason = "a thread of its own, not the runtime's")]
-            std::thread::sleep(ROAD_FULL);
-        }
+        let Poller { happenings, silence, .. } = &mut *self.poller;
+        let is_there = hung::tell(happenings, happening, || silence.beat(since_boot()));
+        is_there.then_some(()).ok_or(End::Stopped)
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::clients;
 use super::complaints::{self, Complaints};
-use super::hung::Life;
+use super::hung::{self, Life};
 use super::login::{Client, Login};
 use super::orders::Orders;
 use super::raw;
@@ -110,7 +110,7 @@ impl Pulse {
         let Some(happenings) = self.happenings.upgrade() else { return false };
         let heard = Happening::Heard { answer };
         if is_news {
-            return self.life.tell(&happenings, heard);
+            return hung::tell(&happenings, heard, || self.life.sign());
         }
         !matches!(happenings.try_send(heard), Err(TrySendError::Closed(_)))
     }

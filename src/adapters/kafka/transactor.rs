@@ -1,8 +1,9 @@
 //! A producer on a thread of its own: nobody waits for it longer than a transaction may last.
 //!
 //! librdkafka does not keep to the time-out it is given for sending offsets, and may wait for ever for a coordinator that
-//! metadata does not name any more (confluentinc/librdkafka issues 5456 and 5511). A thread that hangs is left behind with its producer, and ends when librdkafka comes back, if it does; what it
-//! still sends is fenced by the next producer of the same name.
+//! metadata does not name any more (confluentinc/librdkafka issues 5456 and 5511). A thread that hangs is left behind with its
+//! producer, and ends when librdkafka comes back, if it does; what it still sends is fenced by the next producer of the same
+//! name.
 
 use std::any::Any;
 use std::io;

@@ -68,6 +68,9 @@ impl Front {
     }
 }
 
+/// Which request of which version has this correlation id, until it is answered.
+type Asked = Mutex<HashMap<[u8; 4], (i16, i16)>>;
+
 #[derive(Clone)]
 struct Road {
     behind: String,
@@ -80,18 +83,13 @@ impl Road {
     async fn lead(self, client: TcpStream) -> io::Result<()> {
         let (from_client, to_client) = client.into_split();
         let (from_broker, to_broker) = TcpStream::connect(&self.behind).await?.into_split();
-        let asked = Mutex::new(HashMap::new());
+        let asked = Asked::default();
         tokio::try_join!(self.there(from_client, to_broker, &asked), self.back(from_broker, to_client, &asked))?;
         Ok(())
     }
 
     /// Requests: what was asked is remembered by its correlation id.
-    async fn there(
-        &self,
-        mut from: OwnedReadHalf,
-        mut to: OwnedWriteHalf,
-        asked: &Mutex<HashMap<[u8; 4], (i16, i16)>>,
-    ) -> io::Result<()> {
+    async fn there(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, asked: &Asked) -> io::Result<()> {
         loop {
             let request = frame(&mut from).await?;
             let number = |at: usize| i16::from_be_bytes([request[at], request[at + 1]]);
@@ -101,12 +99,7 @@ impl Road {
         }
     }
 
-    async fn back(
-        &self,
-        mut from: OwnedReadHalf,
-        mut to: OwnedWriteHalf,
-        asked: &Mutex<HashMap<[u8; 4], (i16, i16)>>,
-    ) -> io::Result<()> {
+    async fn back(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, asked: &Asked) -> io::Result<()> {
         loop {
             let mut response = frame(&mut from).await?;
             let id = [response[0], response[1], response[2], response[3]];
